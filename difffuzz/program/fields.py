@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The types of an operation's arguments: range, spelling, and the values worth trying.
+
+Every argument is an int.  `FieldType.hot` lists the values that a random byte should mean: few, and
+around the edges of 4K, 2M and 1G pages, so that operations of one program meet.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from .limits import AREA_PAGES, GFN_LIMIT, MAX_MMU_PAGES, MAX_SLOTS, N_AREAS, N_AS
+
+
+class FieldType(NamedTuple):
+    """A type of argument: an int in low..high."""
+
+    name: str
+    low: int
+    high: int
+    words: tuple[str, ...] = ()
+    """The spelling of low, low + 1, ...; empty for a number."""
+    bits: tuple[str, ...] = ()
+    """The spelling of bit 0, bit 1, ... of a set; empty if it is no set."""
+    base: int = 10
+    hot: tuple[int, ...] = ()
+    """Values worth trying, best first; empty means the whole (small) range."""
+
+
+class Field(NamedTuple):
+    """An argument of an operation (or of a slot)."""
+
+    name: str
+    type: FieldType
+    key: str = ""
+    """The key in the text form, if it is not the name."""
+    default: int | None = None
+    """What a missing key means in the text form; None: it must be there."""
+    bare: bool = False
+    """The text form writes the value alone, without `key=`."""
+
+    @property
+    def text_key(self) -> str:
+        """The key in the text form."""
+        return self.key or self.name
+
+
+def _around(edges: tuple[int, ...], offsets: tuple[int, ...], limit: int) -> tuple[int, ...]:
+    """The values edge + offset below the limit, without repeats; all edges of one offset first."""
+    values = [edge + offset for offset in offsets for edge in edges]
+    return tuple(dict.fromkeys(v for v in values if 0 <= v < limit))
+
+
+HOT_GFNS: Final = _around(
+    (0x0, 0x200, 0x400, 0x40000, 0x80000, 0x3FE00, 0xC0000, GFN_LIMIT),
+    (0, 1, -1, 2, 3, 8, 0x40, 0x1FF),
+    GFN_LIMIT,
+)
+HOT_PAGES: Final = _around(
+    (0x0, 0x200, 0x400, 0x40000, 0x3FE00, AREA_PAGES),
+    (0, 1, -1, 2, 3, 8, 0x40),
+    AREA_PAGES,
+)
+HOT_COUNTS: Final = (
+    1, 2, 512, 8, 1, 64, 513, 1, 2, 3, 512, 1024, 1, 511, 4, 1025,
+    0x40000, 0x40001, 0x3FE00, 0x80000,
+)  # fmt: skip
+
+GFN: Final = FieldType("gfn", 0, GFN_LIMIT - 1, base=16, hot=HOT_GFNS)
+PAGE: Final = FieldType("page", 0, AREA_PAGES - 1, base=16, hot=HOT_PAGES)
+COUNT: Final = FieldType("count", 1, GFN_LIMIT, base=16, hot=HOT_COUNTS)
+MMU_PAGES: Final = FieldType(
+    "mmu_pages", 0, MAX_MMU_PAGES, hot=(0, 64, 65, 66, 68, 72, 80, 63, 1, 96, 128, 256, 1024)
+)
+AREA: Final = FieldType("area", 0, N_AREAS - 1)
+SLOT: Final = FieldType("slot", 0, MAX_SLOTS - 1)
+AS_ID: Final = FieldType("as", 0, N_AS - 1)
+ACCESS: Final = FieldType("access", 0, 2, words=("read", "write", "exec"))
+PROT: Final = FieldType("prot", 0, 2, words=("none", "r", "rw"))
+BOOL: Final = FieldType("bool", 0, 1, words=("off", "on"))
+FLAGS: Final = FieldType("flags", 0, 3, bits=("dirty", "readonly"))

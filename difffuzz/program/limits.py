@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The limits of every program: named once, here.
+
+gfn and page numbers count 4 KiB pages; addresses (hva) are bytes.  Every form of a program
+(objects, bytes, text) and every tool that makes one (generator, mutators, minimiser) keeps to these
+numbers, so whatever runs a program may rely on them.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+MAX_OPS: Final = 512
+MAX_VCPUS: Final = 4
+MAX_SLOTS: Final = 8
+"""Slot ids are 0..MAX_SLOTS-1 in each address space; at most MAX_SLOTS exist at the start."""
+N_AS: Final = 2
+"""Address spaces: 0 is the ordinary one, 1 is what a vCPU in SMM sees."""
+
+N_AREAS: Final = 4
+AREA_PAGES: Final = 0x80000
+"""Pages of one host memory area (2 GiB)."""
+GFN_LIMIT: Final = 0x100000
+"""First gfn that no program uses (4 GiB of guest physical address space)."""
+
+MAX_MMU_PAGES: Final = 0xFFFFF
+"""Largest value of the MMU page limit; 0 leaves the kernel's default."""
+
+MAX_SCHEDULE: Final = 1024
+MAX_STEP: Final = 1 << 20
+"""Steps of a schedule are 0..MAX_STEP-1."""
+
+MAX_BYTES: Final = 16384
+"""The bytes form is never longer; the decoder reads no further."""
+MAX_TEXT: Final = 1 << 18
+"""Largest text form in characters, comments included."""
+MAX_LINE: Final = 1 << 15
+"""Longest line of a text form in characters."""
+
+THREADS: Final = ("vcpu0", "vcpu1", "vcpu2", "vcpu3", "host0", "host1", "vmm", "worker")
+VCPU_THREADS: Final = (0, 1, 2, 3)
+HOST_THREADS: Final = (4, 5)
+VMM_THREAD: Final = 6
+WORKER_THREAD: Final = 7
+
+
+def area_base(area: int) -> int:
+    """The hva (bytes) at which host memory area number `area` starts: 1 TiB apart, none at zero."""
+    return (area + 1) << 40
+
+
+AREA_BASE: Final = area_base

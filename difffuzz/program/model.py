@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What a program is: configuration, operations of several threads, a schedule.
+
+All four types are named tuples: immutable, hashable, cheap to make and to compare.  They may hold
+any ints; `normalise` (normalise.py) gives the nearest program that keeps every rule, and all other
+parts of difffuzz take and make normalised programs only.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from .fields import GFN, Field, FieldType
+from .limits import THREADS
+from .ops import OPS, Kind, OpSpec
+
+__all__ = [
+    "AREA_KINDS",
+    "CONFIG_CHOICES",
+    "DEFAULT_AREAS",
+    "DIRTY_LOG",
+    "GFN",
+    "KERNELS",
+    "OPS",
+    "READONLY",
+    "THREADS",
+    "Config",
+    "Field",
+    "FieldType",
+    "Kind",
+    "Op",
+    "OpSpec",
+    "Program",
+    "SlotSpec",
+]
+
+DIRTY_LOG: Final = 1
+"""Slot flag: log dirty pages (KVM_MEM_LOG_DIRTY_PAGES)."""
+READONLY: Final = 2
+"""Slot flag: guest writes are MMIO (KVM_MEM_READONLY)."""
+
+AREA_KINDS: Final = ("thp", "4k", "hugetlb2m", "hugetlb1g", "shared", "pfnmap")
+DEFAULT_AREAS: Final = ("thp", "4k", "hugetlb2m", "shared")
+KERNELS: Final = ("base", "v6.1", "v6.12")
+
+
+class Op(NamedTuple):
+    """One operation: kind, index in THREADS of its thread, arguments as in OPS[kind].fields."""
+
+    kind: Kind
+    thread: int
+    args: tuple[int, ...] = ()
+
+
+class SlotSpec(NamedTuple):
+    """A memslot that exists when the program starts; gfn, npages and page count 4K pages."""
+
+    slot: int
+    as_id: int
+    gfn: int
+    npages: int
+    area: int
+    page: int
+    flags: int = 0
+
+
+class Config(NamedTuple):
+    """The machine and the VM that a program runs on."""
+
+    vcpus: int = 1
+    paging: str = "tdp"
+    """"tdp", or "nonpaging": a guest with paging off under shadow paging, PAE roots."""
+    layout: str = "ept"
+    """PTE format: "ept" or "npt" (ordinary x86 entries with NX)."""
+    ad: bool = True
+    """Hardware sets accessed and dirty bits."""
+    root_level: int = 4
+    max_level: int = 3
+    """Largest page KVM may map: 1 = 4K, 2 = 2M, 3 = 1G."""
+    nx: bool = False
+    """NX huge pages mitigation at the start."""
+    mmio_caching: bool = True
+    eager_split: bool = True
+    dirty_mode: str = "wrprot"
+    """"wrprot", or "pml" (page modification logging)."""
+    manual_protect: bool = False
+    init_set: bool = False
+    """New dirty bitmaps start full (KVM_DIRTY_LOG_INITIALLY_SET)."""
+    mmu_pages: int = 0
+    """Limit of MMU pages; 0: the kernel's default."""
+    async_pf: bool = False
+    range_flush: bool = False
+    """Hyper-V's ranged remote TLB flush is there."""
+    seq_bias: int = 0
+    """Start of mmu_invalidate_seq: 0 is zero, 1..3 a few steps before 2^31."""
+    gen_bias: int = 0
+    """Start of the memslot generation: 0 is zero, 1..3 a few steps before the MMIO one wraps."""
+    kernel: str = "base"
+    areas: tuple[str, ...] = DEFAULT_AREAS
+    """Kind of each host memory area."""
+    slots: tuple[SlotSpec, ...] = ()
+
+
+class Program(NamedTuple):
+    """A fuzzer input.  `ops` is in program order; a thread is the operations in it that name it."""
+
+    config: Config = Config()
+    ops: tuple[Op, ...] = ()
+    schedule: tuple[tuple[int, int], ...] = ()
+    """(step, thread): at that preemption point go on with that thread.  Steps ascend."""
+
+
+CONFIG_CHOICES: Final[dict[str, tuple[int | str, ...]]] = {
+    "vcpus": (1, 2, 3, 4),
+    "paging": ("tdp", "nonpaging"),
+    "layout": ("ept", "npt"),
+    "ad": (True, False),
+    "root_level": (4, 5),
+    "max_level": (3, 2, 1),
+    "nx": (False, True),
+    "mmio_caching": (True, False),
+    "eager_split": (True, False),
+    "dirty_mode": ("wrprot", "pml"),
+    "manual_protect": (False, True),
+    "init_set": (False, True),
+    "async_pf": (False, True),
+    "range_flush": (False, True),
+    "seq_bias": (0, 1, 2, 3),
+    "gen_bias": (0, 1, 2, 3),
+    "kernel": KERNELS,
+}
+"""The legal values of every Config field that has a list of them; the default stands first."""

@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The nearest program that keeps every rule.
+
+A normalised program has arguments in range, threads that may run their operations, no operation of
+a vCPU before it exists (`Config.vcpus`, plus one for each vcpu_create in front), initial slots that
+do not overlap, a configuration that hardware could have, and an ascending schedule.  Normalising is
+idempotent and returns the same object where nothing is to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from .fields import MMU_PAGES, Field
+from .limits import MAX_OPS, MAX_SCHEDULE, MAX_SLOTS, MAX_STEP, MAX_VCPUS, N_AREAS, THREADS
+from .model import AREA_KINDS, CONFIG_CHOICES, DEFAULT_AREAS, Config, Op, Program, SlotSpec
+from .ops import OPS, SLOT_FIELDS, SLOT_SPANS, Kind
+
+Spans = tuple[tuple[int, int, int], ...]
+_BOUNDS: Final = [(field.type.low, field.type.high) for field in SLOT_FIELDS]
+_RULES: Final = {
+    kind: (
+        spec.threads,
+        spec.threads[0] == 0,
+        tuple((field.type.low, field.type.high) for field in spec.fields),
+        spec.spans,
+    )
+    for kind, spec in OPS.items()
+}
+_CHOICES: Final = [
+    (position, name, CONFIG_CHOICES[name], frozenset(CONFIG_CHOICES[name]))
+    for position, name in enumerate(Config._fields)
+    if name in CONFIG_CHOICES
+]
+
+
+def normalise(program: Program) -> Program:
+    """The nearest program that keeps every rule; the program itself if it does."""
+    config = normalise_config(program.config)
+    ops = normalise_ops(program.ops, config.vcpus)
+    schedule = program.schedule
+    if schedule:
+        schedule = normalise_schedule(schedule)
+    if config is program.config and ops is program.ops and schedule is program.schedule:
+        return program
+    return Program(config, ops, schedule)
+
+
+def normalise_ops(ops: tuple[Op, ...], vcpus: int) -> tuple[Op, ...]:
+    """Operations with every argument in range and on a thread that may run them."""
+    if len(ops) > MAX_OPS:
+        ops = ops[:MAX_OPS]
+    rules = _RULES
+    changes: list[tuple[int, Op]] = []
+    for position, (kind, thread, args) in enumerate(ops):
+        threads, on_vcpu, bounds, spans = rules[kind]
+        good = len(args) == len(bounds)
+        if good:
+            for value, (low, high) in zip(args, bounds, strict=True):
+                if not low <= value <= high:
+                    good = False
+                    break
+            for base, count, limit in spans:
+                if args[base] + args[count] > limit:
+                    good = False
+                    break
+        if not good:
+            args = fit(args, OPS[kind].fields, spans)
+        home = thread
+        if thread not in threads:
+            home = threads[thread % len(threads)]
+        if on_vcpu:
+            if home >= vcpus:
+                home %= vcpus
+        elif kind == Kind.VCPU_CREATE and vcpus < MAX_VCPUS:
+            vcpus += 1
+        if not good or home != thread:
+            changes.append((position, Op(kind, home, args)))
+    if not changes:
+        return ops
+    result = list(ops)
+    for position, op in changes:
+        result[position] = op
+    return tuple(result)
+
+
+def fit(args: Iterable[int], fields: tuple[Field, ...], spans: Spans) -> tuple[int, ...]:
+    """The arguments wrapped into their ranges, missing ones at their lowest, counts cut to fit."""
+    given = list(args)[: len(fields)]
+    given += [field.type.low for field in fields[len(given) :]]
+    for position, (value, field) in enumerate(zip(given, fields, strict=True)):
+        low, high = field.type.low, field.type.high
+        if not low <= value <= high:
+            given[position] = low + (value - low) % (high - low + 1)
+    for base, count, limit in spans:
+        given[count] = min(given[count], limit - given[base])
+    return tuple(given)
+
+
+def normalise_schedule(schedule: tuple[tuple[int, int], ...]) -> tuple[tuple[int, int], ...]:
+    """The switches by ascending step, one a step (the first wins), at most MAX_SCHEDULE."""
+    switches: dict[int, int] = {}
+    for step, thread in schedule:
+        switches.setdefault(step % MAX_STEP, thread % len(THREADS))
+    result = tuple(sorted(switches.items())[:MAX_SCHEDULE])
+    return schedule if result == schedule else result
+
+
+def normalise_config(config: Config) -> Config:
+    """A configuration that hardware and kernel could have, with slots that can all be created.
+
+    Nested paging on AMD has accessed and dirty bits and no PML; PML needs EPT with them; a
+    nonpaging guest is shadowed with ordinary x86 entries in PAE tables, which have no 1G page.
+    """
+    changes: dict[str, Any] = {}
+    for position, name, choices, legal in _CHOICES:
+        if config[position] not in legal:
+            changes[name] = choices[0]
+    if not 0 <= config.mmu_pages <= MMU_PAGES.high:
+        changes["mmu_pages"] = min(max(config.mmu_pages, 0), MMU_PAGES.high)
+    if config.areas != DEFAULT_AREAS:
+        areas = normalise_areas(config.areas)
+        if areas != config.areas:
+            changes["areas"] = areas
+    if config.slots:
+        slots = normalise_slots(config.slots)
+        if slots != config.slots:
+            changes["slots"] = slots
+    if changes:
+        config = config._replace(**changes)
+    return _consistent(config)
+
+
+def _consistent(config: Config) -> Config:
+    """Apply the rules between fields; each field is in range already."""
+    changes: dict[str, Any] = {}
+    if config.paging == "nonpaging":
+        if config.layout != "npt":
+            changes["layout"] = "npt"
+        if config.max_level > 2:
+            changes["max_level"] = 2
+    if config.layout == "npt" or changes:
+        if not config.ad:
+            changes["ad"] = True
+        if config.dirty_mode != "wrprot":
+            changes["dirty_mode"] = "wrprot"
+    elif config.dirty_mode == "pml" and not config.ad:
+        changes["dirty_mode"] = "wrprot"
+    if config.init_set and not config.manual_protect:
+        changes["manual_protect"] = True
+    return config._replace(**changes) if changes else config
+
+
+def normalise_areas(areas: tuple[str, ...]) -> tuple[str, ...]:
+    """Exactly N_AREAS known kinds; the default stands in for what is missing or unknown."""
+    given = (*areas[:N_AREAS], *DEFAULT_AREAS[len(areas) :])
+    return tuple(
+        kind if kind in AREA_KINDS else default
+        for kind, default in zip(given, DEFAULT_AREAS, strict=True)
+    )
+
+
+def normalise_slots(slots: tuple[SlotSpec, ...]) -> tuple[SlotSpec, ...]:
+    """The slots in order, without those whose id or gfns an earlier one of their space has."""
+    kept: list[SlotSpec] = []
+    for slot in slots:
+        if any(
+            not low <= value <= high for value, (low, high) in zip(slot, _BOUNDS, strict=True)
+        ) or any(slot[base] + slot[count] > limit for base, count, limit in SLOT_SPANS):
+            slot = SlotSpec(*fit(slot, SLOT_FIELDS, SLOT_SPANS))
+        if len(kept) < MAX_SLOTS and not any(clash(slot, other) for other in kept):
+            kept.append(slot)
+    return tuple(kept)
+
+
+def clash(slot: SlotSpec, other: SlotSpec) -> bool:
+    """Can the two not both exist: the same id in the same address space, or common gfns there?"""
+    if slot.as_id != other.as_id:
+        return False
+    if slot.slot == other.slot:
+        return True
+    return slot.gfn < other.gfn + other.npages and other.gfn < slot.gfn + slot.npages

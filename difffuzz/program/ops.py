@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The table of operations: what each kind is called, who may run it, and what its arguments are.
+
+Bytes form, text form, generator and mutators all read this table and know no operation by name, so
+an operation is added here (at the end of `Kind`, with a line in `_TABLE`) and nowhere else in the
+package.
+
+Run-time rules that the table cannot express:
+
+- A vCPU can hold one parked fault.  `begin_fault` on a vCPU that holds one, and `end_fault` on a
+  vCPU that holds none, do nothing.
+- Any other operation of a vCPU that holds a parked fault first ends that fault, as if `end_fault`
+  stood before it; a fault still parked when the program ends is ended then.
+- An operation whose target is missing (deletion of an absent slot, munmap of a hole) does what the
+  kernel does: it fails or has no effect, and the program goes on.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Final, NamedTuple
+
+from .fields import (
+    ACCESS,
+    AREA,
+    AS_ID,
+    BOOL,
+    COUNT,
+    FLAGS,
+    GFN,
+    MMU_PAGES,
+    PAGE,
+    PROT,
+    SLOT,
+    Field,
+    FieldType,
+)
+from .limits import AREA_PAGES, GFN_LIMIT, HOST_THREADS, VCPU_THREADS, VMM_THREAD, WORKER_THREAD
+
+
+class Kind(IntEnum):
+    """An operation's kind.  The name in the text form is the member's name in lower case."""
+
+    READ = 0
+    WRITE = 1
+    EXEC = 2
+    BEGIN_FAULT = 3
+    END_FAULT = 4
+    SMM = 5
+    GUEST_MODE = 6
+    RELOAD = 7
+
+    MUNMAP = 8
+    MMAP = 9
+    DONTNEED = 10
+    MPROTECT = 11
+    FORK = 12
+    COW_WRITE = 13
+    MIGRATE = 14
+    THP_COLLAPSE = 15
+    THP_SPLIT = 16
+    THP_ADVICE = 17
+    SWAP_OUT = 18
+    HWPOISON = 19
+    KSM_MERGE = 20
+    HOST_READ = 21
+    HOST_WRITE = 22
+    AGE = 23
+    TEST_AGE = 24
+
+    MEMSLOT_CREATE = 25
+    MEMSLOT_DELETE = 26
+    MEMSLOT_MOVE = 27
+    MEMSLOT_FLAGS = 28
+    DIRTY_GET = 29
+    DIRTY_CLEAR = 30
+    MMU_PAGES = 31
+    TRACK_ADD = 32
+    TRACK_REMOVE = 33
+    NX = 34
+    ZAP_GFN_RANGE = 35
+    VCPU_CREATE = 36
+
+    NX_RECOVER = 37
+
+
+class OpSpec(NamedTuple):
+    """One kind of operation: its name, its fields in the order of `Op.args`, its rules."""
+
+    kind: Kind
+    name: str
+    threads: tuple[int, ...]
+    """Indices in THREADS of the threads that may run it."""
+    fields: tuple[Field, ...]
+    spans: tuple[tuple[int, int, int], ...]
+    """(base, count, limit): args[base] + args[count] <= limit, kept by shortening the count."""
+    weight: int
+    """How often a generator should pick it, relative to the others."""
+    doc: str
+
+    def position(self, field: str) -> int:
+        """Position of the named field in `Op.args`; ValueError if the kind has no such field."""
+        return [f.name for f in self.fields].index(field)
+
+
+_GFN = Field("gfn", GFN)
+_AREA = Field("area", AREA)
+_PAGE = Field("page", PAGE)
+_N = Field("n", COUNT)
+_ON = Field("on", BOOL, bare=True)
+_SLOT = Field("slot", SLOT)
+_AS = Field("as_id", AS_ID, key="as", default=0)
+_FLAGS = Field("flags", FLAGS, default=0)
+_RANGE = (_AREA, _PAGE, _N)
+_ADDR = (_AREA, _PAGE)
+
+_VMM = (VMM_THREAD,)
+_WORKER = (WORKER_THREAD,)
+
+_TABLE: Final[tuple[tuple[Kind, tuple[int, ...], tuple[Field, ...], int, str], ...]] = (
+    (Kind.READ, VCPU_THREADS, (_GFN,), 10, "guest reads one word of the page"),
+    (Kind.WRITE, VCPU_THREADS, (_GFN,), 12, "guest writes one word of the page"),
+    (Kind.EXEC, VCPU_THREADS, (_GFN,), 5, "guest fetches an instruction from the page"),
+    (Kind.BEGIN_FAULT, VCPU_THREADS, (_GFN, Field("access", ACCESS)), 9,
+     "handle a fault up to the point where the pfn is known, and park it there"),
+    (Kind.END_FAULT, VCPU_THREADS, (), 6, "go on with the parked fault: take mmu_lock and map"),
+    (Kind.SMM, VCPU_THREADS, (_ON,), 2, "enter or leave SMM: the other address space, other root"),
+    (Kind.GUEST_MODE, VCPU_THREADS, (_ON,), 2,
+     "enter or leave L2 without nested paging: same gpa space, other root role"),
+    (Kind.RELOAD, VCPU_THREADS, (), 2, "free the vCPU's root and load it again"),
+    (Kind.MUNMAP, HOST_THREADS, _RANGE, 4, "munmap the range"),
+    (Kind.MMAP, HOST_THREADS, _RANGE, 3, "mmap the range anew with the kind of its area"),
+    (Kind.DONTNEED, HOST_THREADS, _RANGE, 8, "madvise(MADV_DONTNEED) on the range"),
+    (Kind.MPROTECT, HOST_THREADS, (*_RANGE, Field("prot", PROT)), 4, "mprotect the range"),
+    (Kind.FORK, HOST_THREADS, _RANGE, 3, "fork: the range becomes copy-on-write"),
+    (Kind.COW_WRITE, HOST_THREADS, _ADDR, 4, "the host writes a copy-on-write page: a new frame"),
+    (Kind.MIGRATE, HOST_THREADS, _ADDR, 5, "move the page to another frame"),
+    (Kind.THP_COLLAPSE, HOST_THREADS, _ADDR, 4, "khugepaged makes one huge page of the 2M range"),
+    (Kind.THP_SPLIT, HOST_THREADS, _ADDR, 4, "split the huge page that covers the page"),
+    (Kind.THP_ADVICE, HOST_THREADS, (*_RANGE, _ON), 1, "MADV_HUGEPAGE or MADV_NOHUGEPAGE"),
+    (Kind.SWAP_OUT, HOST_THREADS, _RANGE, 4, "write the range's pages to swap and free the frames"),
+    (Kind.HWPOISON, HOST_THREADS, _ADDR, 2, "the page's memory fails: unmap it, poison the frame"),
+    (Kind.KSM_MERGE, HOST_THREADS, (*_ADDR, Field("other", PAGE)), 3,
+     "merge the page with page `other` of its area: one read-only frame, by change_pte"),
+    (Kind.HOST_READ, HOST_THREADS, _ADDR, 2, "the host reads the page"),
+    (Kind.HOST_WRITE, HOST_THREADS, _ADDR, 3, "the host writes the page"),
+    (Kind.AGE, HOST_THREADS, (*_RANGE, Field("flush", BOOL)), 3,
+     "clear the range's accessed bits, with a TLB flush of young pages or without"),
+    (Kind.TEST_AGE, HOST_THREADS, _ADDR, 2, "was the page accessed?"),
+    (Kind.MEMSLOT_CREATE, _VMM,
+     (_SLOT, _AS, _GFN, _N, _AREA, _PAGE, _FLAGS), 5, "add a memslot"),
+    (Kind.MEMSLOT_DELETE, _VMM, (_SLOT, _AS), 4, "delete the memslot"),
+    (Kind.MEMSLOT_MOVE, _VMM, (_SLOT, _AS, _GFN), 3, "move the memslot to another gfn"),
+    (Kind.MEMSLOT_FLAGS, _VMM, (_SLOT, _AS, _FLAGS), 5, "change dirty logging or read-only"),
+    (Kind.DIRTY_GET, _VMM, (_SLOT, _AS), 5, "read (and, without manual protect, clear) the log"),
+    (Kind.DIRTY_CLEAR, _VMM, (_SLOT, _AS, Field("first", PAGE), _N), 4,
+     "clear the log of n pages from page `first` of the slot"),
+    (Kind.MMU_PAGES, _VMM, (Field("n", MMU_PAGES),), 2, "set the limit of MMU pages"),
+    (Kind.TRACK_ADD, _VMM, (_AS, _GFN), 3, "write-track the gfn"),
+    (Kind.TRACK_REMOVE, _VMM, (_AS, _GFN), 2, "stop tracking the gfn"),
+    (Kind.NX, _VMM, (_ON,), 2, "switch the NX huge page mitigation"),
+    (Kind.ZAP_GFN_RANGE, _VMM, (_GFN, _N), 2, "kvm_zap_gfn_range() of n pages from gfn"),
+    (Kind.VCPU_CREATE, _VMM, (), 1, "create the next vCPU, while there are less than MAX_VCPUS"),
+    (Kind.NX_RECOVER, _WORKER, (), 3, "one pass of the NX huge page recovery worker"),
+)
+
+
+def _spans(fields: tuple[Field, ...]) -> tuple[tuple[int, int, int], ...]:
+    """Every pair of a start (gfn or page) and a count of pages, with the limit of their sum."""
+    limits: dict[FieldType, int] = {GFN: GFN_LIMIT, PAGE: AREA_PAGES}
+    return tuple(
+        (base, count, limits[fields[base].type])
+        for count, count_field in enumerate(fields)
+        if count_field.type is COUNT
+        for base, base_field in enumerate(fields)
+        if base_field.type in limits
+    )
+
+
+OPS: Final[dict[Kind, OpSpec]] = {
+    kind: OpSpec(kind, kind.name.lower(), threads, fields, _spans(fields), weight, doc)
+    for kind, threads, fields, weight, doc in _TABLE
+}
+BY_NAME: Final[dict[str, OpSpec]] = {spec.name: spec for spec in OPS.values()}
+SLOT_FIELDS: Final = (
+    Field("slot", SLOT, bare=True),
+    _AS,
+    _GFN,
+    Field("npages", COUNT, key="pages"),
+    _AREA,
+    Field("page", PAGE, default=0),
+    _FLAGS,
+)
+"""The fields of a SlotSpec, in its order."""
+SLOT_SPANS: Final = _spans(SLOT_FIELDS)
