@@ -3,9 +3,29 @@
 
 from __future__ import annotations
 
+from .bytes_form import decode, encode
 from .limits import THREADS
 from .model import Config, Op, Program, SlotSpec
 from .normalise import normalise
-from .ops import OPS, Kind
+from .ops import BY_NAME, OPS, Kind, OpSpec
+from .text_form import ProgramError, parse
+from .text_render import render, render_op
 
-__all__ = ["OPS", "THREADS", "Config", "Kind", "Op", "Program", "SlotSpec", "normalise"]
+__all__ = [
+    "BY_NAME",
+    "OPS",
+    "THREADS",
+    "Config",
+    "Kind",
+    "Op",
+    "OpSpec",
+    "Program",
+    "ProgramError",
+    "SlotSpec",
+    "decode",
+    "encode",
+    "normalise",
+    "parse",
+    "render",
+    "render_op",
+]

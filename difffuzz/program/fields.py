@@ -45,9 +45,12 @@ class Field(NamedTuple):
         return self.key or self.name
 
 
+_HOTTEST: Final = (0x0, 0x200, 0x1, 0x1FF, 0x400, 0x201, 0x40000, 0x2)
+
+
 def _around(edges: tuple[int, ...], offsets: tuple[int, ...], limit: int) -> tuple[int, ...]:
-    """The values edge + offset below the limit, without repeats; all edges of one offset first."""
-    values = [edge + offset for offset in offsets for edge in edges]
+    """The values edge + offset below the limit, without repeats; the hottest ones first."""
+    values = [*_HOTTEST, *(edge + offset for offset in offsets for edge in edges)]
     return tuple(dict.fromkeys(v for v in values if 0 <= v < limit))
 
 

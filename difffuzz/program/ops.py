@@ -117,6 +117,7 @@ _ADDR = (_AREA, _PAGE)
 _VMM = (VMM_THREAD,)
 _WORKER = (WORKER_THREAD,)
 
+# fmt: off
 _TABLE: Final[tuple[tuple[Kind, tuple[int, ...], tuple[Field, ...], int, str], ...]] = (
     (Kind.READ, VCPU_THREADS, (_GFN,), 10, "guest reads one word of the page"),
     (Kind.WRITE, VCPU_THREADS, (_GFN,), 12, "guest writes one word of the page"),
@@ -163,6 +164,7 @@ _TABLE: Final[tuple[tuple[Kind, tuple[int, ...], tuple[Field, ...], int, str], .
     (Kind.VCPU_CREATE, _VMM, (), 1, "create the next vCPU, while there are less than MAX_VCPUS"),
     (Kind.NX_RECOVER, _WORKER, (), 3, "one pass of the NX huge page recovery worker"),
 )
+# fmt: on
 
 
 def _spans(fields: tuple[Field, ...]) -> tuple[tuple[int, int, int], ...]:

@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The bytes form: what a byte-level fuzzer mutates.
+
+Every byte string decodes to a normalised program, in linear time, and `decode(encode(p)) == p` for
+every normalised program.  The encoding of a program is never longer than MAX_BYTES.
+
+    header:  one byte for each choice of the configuration, one for each area, the MMU page limit
+    records: a tag byte, then the fields of an operation, of an initial slot, or of a switch
+
+A field is one byte that stands for a value (many bytes stand for the same one), or, from _LONG on,
+three bytes that hold any value.  Records may stand in any order: only the order of operations, of
+slots and of switches among themselves counts.  What is cut off at the end reads as zeros.
+
+The meaning of a byte changes when an operation is added: what is to be kept is kept as text.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from .fields import COUNT, MMU_PAGES, FieldType
+from .limits import MAX_BYTES, MAX_OPS, MAX_SCHEDULE, MAX_STEP, MAX_VCPUS, N_AREAS, THREADS
+from .model import AREA_KINDS, CONFIG_CHOICES, DEFAULT_AREAS, Config, Op, Program, SlotSpec
+from .normalise import normalise_config
+from .ops import OPS, SLOT_FIELDS, SLOT_SPANS, Kind
+
+_LONG: Final = 240
+"""Bytes from here on begin a value of 20 bits: 4 in this byte, 16 in the next two."""
+_STEP: Final = FieldType("step", 1, MAX_STEP, hot=tuple(range(1, _LONG + 1)))
+_THREAD: Final = FieldType("thread", 0, len(THREADS) - 1)
+_SLOT: Final = -1
+_SWITCH: Final = -2
+_RARE: Final = {"paging", "kernel"}
+"""Choices that a random byte should leave at their default nearly always."""
+_PAD: Final = bytes(3 * (1 + max(len(SLOT_FIELDS), *(len(spec.fields) for spec in OPS.values()))))
+
+Codes = tuple[tuple[int, ...], int, int]
+
+
+class _Form(NamedTuple):
+    """How the record behind one tag is read: `what` is a Kind, _SLOT or _SWITCH."""
+
+    what: int
+    kind: Kind
+    thread: int
+    fields: tuple[Codes, ...]
+    spans: tuple[tuple[int, int, int], ...]
+
+
+def _values(kind: FieldType) -> tuple[int, ...]:
+    """The values that single bytes stand for, in the order of the bytes."""
+    return kind.hot or tuple(range(kind.low, kind.high + 1))
+
+
+def _codes(kind: FieldType) -> Codes:
+    """byte -> value (-1: a long value begins), the lowest value, and how many there are.
+
+    Each short value has a byte; the bytes left over stand for the hottest few of them.
+    """
+    short = _values(kind)
+    table = [*short, *(short[byte % min(len(short), 8)] for byte in range(len(short), 256))]
+    if kind.hot:
+        table[_LONG:] = [-1] * (256 - _LONG)
+    return tuple(table), kind.low, kind.high - kind.low + 1
+
+
+def _short(kind: FieldType) -> dict[int, bytes]:
+    """value -> its byte, for the values that have one."""
+    found: dict[int, bytes] = {}
+    for byte, value in enumerate(_values(kind)):
+        found.setdefault(value, bytes((byte,)))
+    return found
+
+
+def _forms() -> tuple[_Form, ...]:
+    """tag -> form.  The first tags are each form once; the others repeat forms by weight."""
+    slot = _Form(_SLOT, Kind.READ, 0, tuple(_codes(f.type) for f in SLOT_FIELDS), SLOT_SPANS)
+    switch = _Form(_SWITCH, Kind.READ, 0, (_codes(_THREAD), _codes(_STEP)), ())
+    forms = [slot, switch]
+    repeats = [slot] * 10 + [switch] * 2
+    for kind, spec in OPS.items():
+        fields = tuple(_codes(field.type) for field in spec.fields)
+        of_kind = [_Form(kind, kind, thread, fields, spec.spans) for thread in spec.threads]
+        forms += of_kind
+        repeats += [of_kind[turn % len(of_kind)] for turn in range(spec.weight)]
+    free = 256 - len(forms)
+    return (*forms, *(repeats[turn * len(repeats) // free] for turn in range(free)))
+
+
+def _choice(name: str) -> tuple[int | str, ...]:
+    """byte -> value of a choice of the configuration."""
+    values = CONFIG_CHOICES[name]
+    if name in _RARE:
+        return (*values, *(values[0] for _ in range(256 - len(values))))
+    return tuple(values[byte % len(values)] for byte in range(256))
+
+
+_FORMS: Final = _forms()
+_TAGS: Final = {
+    (form.what, form.thread): bytes((tag,)) for tag, form in reversed(list(enumerate(_FORMS)))
+}
+_SHORTS: Final = {kind: tuple(_short(f.type) for f in spec.fields) for kind, spec in OPS.items()}
+_LOWS: Final = {kind: tuple(f.type.low for f in spec.fields) for kind, spec in OPS.items()}
+_SLOT_SHORTS: Final = tuple(_short(field.type) for field in SLOT_FIELDS)
+_SLOT_LOWS: Final = tuple(field.type.low for field in SLOT_FIELDS)
+
+_MMU_PAGES_AT: Final = Config._fields.index("mmu_pages")
+_HEADER_READ: Final = (
+    *(_choice(name) for name in Config._fields if name in CONFIG_CHOICES),
+    *(
+        tuple((default, *AREA_KINDS)[byte % (1 + len(AREA_KINDS))] for byte in range(256))
+        for default in DEFAULT_AREAS
+    ),
+)
+_HEADER_WRITE: Final = tuple(
+    (at, {value: byte for byte, value in reversed(list(enumerate(CONFIG_CHOICES[name])))})
+    for at, name in enumerate(Config._fields)
+    if name in CONFIG_CHOICES
+)
+_MMU_PAGES_CODES: Final = _codes(MMU_PAGES)
+_MMU_PAGES_SHORT: Final = _short(MMU_PAGES)
+_STEP_SHORT: Final = _short(_STEP)
+_HEADER: Final = len(_HEADER_READ)
+
+assert COUNT.high - COUNT.low < 1 << 20, "a long value has 20 bits"
+
+
+def decode(data: bytes) -> Program:
+    """The program that the bytes stand for.  Total: there is no wrong input."""
+    data = data[:MAX_BYTES]
+    size = len(data)
+    padded = data + bytes(_HEADER) + _PAD
+    header = [table[byte] for table, byte in zip(_HEADER_READ, padded, strict=False)]
+    mmu_pages = _MMU_PAGES_CODES[0][padded[_HEADER]]
+    position = _HEADER + 1
+    if mmu_pages < 0:
+        mmu_pages = _long(padded, _HEADER) % _MMU_PAGES_CODES[2]
+        position += 2
+    ops: list[Op] = []
+    slots: list[SlotSpec] = []
+    schedule: list[tuple[int, int]] = []
+    step = -1
+    vcpus: int = header[0]  # type: ignore[assignment]
+    forms = _FORMS
+    new = tuple.__new__  # what Op() does, without its Python-level wrapper
+    while position < size:
+        what, kind, thread, fields, spans = forms[padded[position]]
+        position += 1
+        args: list[int] = []
+        for table, low, count in fields:
+            value = table[padded[position]]
+            if value < 0:
+                value = low + _long(padded, position) % count
+                position += 2
+            position += 1
+            args.append(value)
+        for base, length, limit in spans:
+            if args[base] + args[length] > limit:
+                args[length] = limit - args[base]
+        if what >= 0:
+            if len(ops) < MAX_OPS:
+                if thread < MAX_VCPUS:
+                    if thread >= vcpus:
+                        thread %= vcpus
+                elif kind is Kind.VCPU_CREATE and vcpus < MAX_VCPUS:
+                    vcpus += 1
+                ops.append(new(Op, (kind, thread, tuple(args))))
+        elif what == _SLOT:
+            slots.append(SlotSpec(*args))
+        elif len(schedule) < MAX_SCHEDULE and step + args[1] < MAX_STEP:
+            step += args[1]
+            schedule.append((step, args[0]))
+    config = _config(header, mmu_pages, tuple(slots))
+    return Program(config, tuple(ops), tuple(schedule))
+
+
+def _long(padded: bytes, at: int) -> int:
+    """The long value whose first byte stands at `at`."""
+    return (padded[at] - _LONG) << 16 | padded[at + 1] << 8 | padded[at + 2]
+
+
+def _config(header: list[int | str], mmu_pages: int, slots: tuple[SlotSpec, ...]) -> Config:
+    """The configuration from the values of the header, with its rules applied."""
+    choices = header[:-N_AREAS]
+    choices.insert(_MMU_PAGES_AT, mmu_pages)
+    return normalise_config(Config._make((*choices, tuple(header[-N_AREAS:]), slots)))
+
+
+def encode(program: Program) -> bytes:
+    """The bytes of a normalised program; at most MAX_BYTES."""
+    config = program.config
+    parts = [bytes([table[config[at]] for at, table in _HEADER_WRITE])]  # type: ignore[index]
+    parts.append(
+        bytes(
+            [
+                0 if kind == default else 1 + AREA_KINDS.index(kind)
+                for kind, default in zip(config.areas, DEFAULT_AREAS, strict=True)
+            ]
+        )
+    )
+    parts.append(_MMU_PAGES_SHORT.get(config.mmu_pages) or _wide(config.mmu_pages))
+    for slot in config.slots:
+        parts.append(_TAGS[_SLOT, 0])
+        for value, short, low in zip(slot, _SLOT_SHORTS, _SLOT_LOWS, strict=True):
+            parts.append(short.get(value) or _wide(value - low))
+    for kind, thread, args in program.ops:
+        parts.append(_TAGS[kind, thread])
+        if args:
+            for value, short, low in zip(args, _SHORTS[kind], _LOWS[kind], strict=True):
+                parts.append(short.get(value) or _wide(value - low))
+    last = -1
+    for step, thread in program.schedule:
+        parts.append(_TAGS[_SWITCH, 0])
+        parts.append(bytes((thread,)))
+        parts.append(_STEP_SHORT.get(step - last) or _wide(step - last - 1))
+        last = step
+    return b"".join(parts)
+
+
+def _wide(offset: int) -> bytes:
+    """The three bytes of the value that lies `offset` above the lowest of its type."""
+    return bytes((_LONG | offset >> 16, offset >> 8 & 255, offset & 255))
