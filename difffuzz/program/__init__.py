@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+from . import mutate
 from .bytes_form import decode, encode
+from .generate import generate, generate_config
 from .limits import THREADS
 from .model import Config, Op, Program, SlotSpec
 from .normalise import normalise
@@ -24,6 +26,9 @@ __all__ = [
     "SlotSpec",
     "decode",
     "encode",
+    "generate",
+    "generate_config",
+    "mutate",
     "normalise",
     "parse",
     "render",

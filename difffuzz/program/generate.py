@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Makes programs from nothing: a configuration, useful slots, and phrases of a few kinds.
+
+Swarm testing: each program uses a random subset of the kinds, because a bug that needs two kinds
+close together is drowned by thirty others, and some kinds suppress what others would reach.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import accumulate
+from random import Random
+from typing import Any, Final
+
+from . import addresses
+from .fields import MMU_PAGES
+from .limits import MAX_OPS, MAX_STEP, N_AREAS
+from .model import AREA_KINDS, CONFIG_CHOICES, DEFAULT_AREAS, Config, Op, Program, SlotSpec
+from .normalise import normalise, normalise_config
+from .ops import OPS, Kind
+from .phrases import PHRASES
+from .scene import Scene
+
+DEFAULT_OPS: Final = 24
+"""Operations of a generated program, about."""
+_SWITCH_GAP: Final = 40
+"""Preemption points between two switches of a generated schedule, about."""
+_FIXED: Final = frozenset({"vcpus", "paging", "kernel"})
+"""Choices that are not made by rolling dice: the campaign's, or one with its own weights."""
+_KINDS: Final = tuple(OPS)
+_PAIRED: Final = frozenset({Kind.BEGIN_FAULT, Kind.END_FAULT})
+"""Kinds that only phrases make: alone they hardly ever do anything."""
+_LAYOUTS: Final = (
+    # gfn, pages, page: aligned, off by one page, ending inside a 2M page, of 1G, tiny
+    (0x0, 0x400, 0x0),
+    (0x0, 0x800, 0x200),
+    (0x0, 0x600, 0x1),
+    (0x200, 0x2FF, 0x200),
+    (0x1FF, 0x402, 0x1FF),
+    (0x40000, 0x40000, 0x40000),
+    (0x40000, 0x40200, 0x0),
+    (0x3FE00, 0x400, 0x3FE00),
+    (0x80000, 0x8, 0x0),
+    (0xC0001, 0x201, 0x401),
+)
+_FLAGS: Final = (0, 0, 0, 0, 1, 1, 2, 3)
+
+
+def generate(
+    rng: Random,
+    *,
+    config: Config | None = None,
+    ops: int = DEFAULT_OPS,
+    paging: str = "tdp",
+    concurrent: bool = False,
+) -> Program:
+    """A normalised program of about `ops` operations.
+
+    With `config` that configuration is used as it is, else one is made for `paging`.  `concurrent`
+    adds a schedule (lockstep has no use for one).
+    """
+    if config is None:
+        config = generate_config(rng, paging=paging)
+    places = [addresses.pick(rng, config) for _ in range(rng.choice((1, 2, 2, 3, 5)))]
+    scene = Scene(rng, config, places)
+    kinds = swarm(rng)
+    phrases = [(phrase, weight) for phrase, needs, weight in PHRASES if needs <= set(kinds)]
+    weights = list(accumulate(weight for _, weight in phrases))
+    weighted = [kind for kind in kinds for _ in range(OPS[kind].weight) if kind not in _PAIRED]
+    target = min(max(1, int(rng.expovariate(1 / ops)) if rng.random() < 0.3 else ops), MAX_OPS)
+    made: list[Op] = []
+    while len(made) < target:
+        phrase, _ = rng.choices(phrases, cum_weights=weights)[0]
+        made += phrase(scene, weighted)
+    schedule = generate_schedule(rng, made) if concurrent else ()
+    return normalise(Program(config, tuple(made[:MAX_OPS]), schedule))
+
+
+def swarm(rng: Random) -> tuple[Kind, ...]:
+    """The kinds of one program: about half of them or few, an access and a host change at least."""
+    share = rng.choice((0.15, 0.3, 0.5, 0.8))
+    chosen = {kind for kind in _KINDS if rng.random() < share}
+    chosen.add(rng.choice((Kind.WRITE, Kind.WRITE, Kind.READ, Kind.EXEC)))
+    chosen.add(rng.choice((Kind.DONTNEED, Kind.MUNMAP, Kind.MIGRATE, Kind.COW_WRITE)))
+    if rng.random() < 0.6:
+        chosen.add(Kind.BEGIN_FAULT)
+    return tuple(sorted(chosen))
+
+
+def generate_config(rng: Random, *, paging: str = "tdp") -> Config:
+    """A configuration for that paging: most choices at their defaults, one to three slots."""
+    values: dict[str, Any] = {"paging": paging, "vcpus": rng.choice((1, 1, 2, 2, 2, 3, 4))}
+    for name, choices in CONFIG_CHOICES.items():
+        if name not in _FIXED and rng.random() < 0.3:
+            values[name] = rng.choice(choices)
+    if rng.random() < 0.1:
+        values["mmu_pages"] = rng.choice(MMU_PAGES.hot)
+    areas = tuple(rng.choice(AREA_KINDS) if rng.random() < 0.25 else kind for kind in DEFAULT_AREAS)
+    slots: list[SlotSpec] = []
+    for _ in range(rng.choice((1, 1, 2, 2, 3))):
+        slots.append(generate_slot(rng, slots))
+    return normalise_config(Config(**values, areas=areas, slots=tuple(slots)))
+
+
+def generate_slot(rng: Random, others: Sequence[SlotSpec]) -> SlotSpec:
+    """A slot with the next id at an interesting place.
+
+    One in five stands in SMM's address space, mostly over the gfns of an ordinary one; one in five
+    shares its host pages with another slot.
+    """
+    gfn, pages, page = rng.choice(_LAYOUTS)
+    slot = SlotSpec(len(others), 0, gfn, pages, rng.randrange(N_AREAS), page, rng.choice(_FLAGS))
+    if others and rng.random() < 0.2:
+        other = rng.choice(others)
+        slot = slot._replace(as_id=1)
+        if rng.random() < 0.7:
+            slot = slot._replace(gfn=other.gfn, npages=other.npages)
+    elif others and rng.random() < 0.2:
+        other = rng.choice(others)
+        slot = slot._replace(area=other.area, page=other.page)
+    return slot
+
+
+def generate_schedule(rng: Random, ops: list[Op]) -> tuple[tuple[int, int], ...]:
+    """Some switches between the threads of the operations."""
+    threads = sorted({op.thread for op in ops})
+    switches = []
+    step = 0
+    for _ in range(rng.randrange(1, 4 + len(ops))):
+        step += 1 + int(rng.expovariate(1 / _SWITCH_GAP))
+        if step < MAX_STEP:
+            switches.append((step, rng.choice(threads)))
+    return tuple(switches)

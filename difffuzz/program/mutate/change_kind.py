@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Mutator: turn an operation into another kind of the same threads, at the same place."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Final
+
+from ..fields import FieldType
+from ..model import Op, Program
+from ..normalise import normalise
+from ..ops import OPS, Kind
+from ..scene import Scene, place_of
+
+name: Final = "change_kind"
+_SIBLINGS: Final = {
+    kind: tuple(
+        other
+        for other, candidate in OPS.items()
+        if candidate.threads == spec.threads and other != kind
+        for _ in range(candidate.weight)
+    )
+    for kind, spec in OPS.items()
+}
+
+
+def apply(program: Program, rng: Random, other: Program | None = None) -> Program:
+    """The program with one operation of another kind; arguments of the same type are kept."""
+    ops = program.ops
+    if not ops:
+        return program
+    at = int(rng.random() * len(ops))
+    op = ops[at]
+    siblings = _SIBLINGS[op.kind]
+    if not siblings:
+        return program
+    changed = _as_kind(op, rng.choice(siblings), Scene(rng, program.config))
+    return normalise(
+        Program(program.config, (*ops[:at], changed, *ops[at + 1 :]), program.schedule)
+    )
+
+
+def _as_kind(op: Op, kind: Kind, scene: Scene) -> Op:
+    """The operation as another kind: fresh arguments at its place, then what can be kept."""
+    fresh = scene.op(kind, place_of(op, scene.config), op.thread)
+    old: dict[FieldType, int] = {
+        field.type: value for field, value in zip(OPS[op.kind].fields, op.args, strict=True)
+    }
+    args = tuple(
+        old.get(field.type, value)
+        for field, value in zip(OPS[kind].fields, fresh.args, strict=True)
+    )
+    return fresh._replace(args=args)

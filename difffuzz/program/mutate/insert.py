@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Mutator: insert new operations, single ones or a phrase, mostly about places already in use."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Final
+
+from ..model import Program
+from ..normalise import normalise
+from ..ops import OPS, Kind
+from ..phrases import PHRASES
+from ..scene import scene_of
+
+name: Final = "insert"
+_KINDS: Final = tuple(kind for kind, spec in OPS.items() for _ in range(spec.weight))
+_PHRASES: Final = tuple(phrase for phrase, _, weight in PHRASES for _ in range(weight))
+_REUSE: Final = 0.5
+"""How often a kind is chosen among those the program has already: swarms stay swarms."""
+
+
+def apply(program: Program, rng: Random, other: Program | None = None) -> Program:
+    """The program with one to three operations, or one phrase, inserted at one position."""
+    scene = scene_of(program, rng)
+    kinds: tuple[Kind, ...] = _KINDS
+    if program.ops and rng.random() < _REUSE:
+        kinds = tuple(op.kind for op in program.ops)
+    if rng.random() < 0.3:
+        fresh = rng.choice(_PHRASES)(scene, kinds)
+    else:
+        fresh = [scene.op(rng.choice(kinds)) for _ in range(rng.choice((1, 1, 1, 2, 3)))]
+    at = int(rng.random() * (len(program.ops) + 1))
+    ops = (*program.ops[:at], *fresh, *program.ops[at:])
+    return normalise(Program(program.config, ops, program.schedule))
