@@ -122,6 +122,18 @@ def other_root(scene: Scene, kinds: Sequence[Kind]) -> list[Op]:
     return [*ops, Op(mode, thread, _OFF), _access(scene, place, thread)]
 
 
+def crowd(scene: Scene, kinds: Sequence[Kind]) -> list[Op]:
+    """Accesses to many 2M blocks of a slot under a low MMU page limit, then to the first again."""
+    rng = scene.rng
+    place = scene.place()
+    if place.slot is None:
+        return single(scene, kinds)
+    blocks = min(rng.choice((8, 24, 70)), place.slot.npages // _BLOCK)
+    places = [addresses.inside(place.slot, block * _BLOCK) for block in range(blocks)]
+    limit = _vmm(Kind.MMU_PAGES, rng.choice((64, 65, 70)))
+    return [limit, *(_access(scene, where) for where in (*places, place))]
+
+
 PHRASES: Final[tuple[tuple[Phrase, frozenset[Kind], int], ...]] = (
     (single, frozenset(), 40),
     (access_twice, frozenset(), 15),
@@ -131,6 +143,7 @@ PHRASES: Final[tuple[tuple[Phrase, frozenset[Kind], int], ...]] = (
     (huge_page, frozenset({Kind.THP_COLLAPSE}), 6),
     (execute_huge, frozenset({Kind.NX_RECOVER}), 4),
     (other_root, frozenset({Kind.SMM}), 4),
+    (crowd, frozenset({Kind.MMU_PAGES}), 1),
 )
 """Each phrase, the kinds that must all be in a program's selection for it, and its weight."""
 

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The bytes form: total, bounded, and exact for every normalised program."""
+
+from __future__ import annotations
+
+import tracemalloc
+from random import Random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from difffuzz.program import Config, Kind, Op, Program, SlotSpec, decode, encode, normalise
+from difffuzz.program.fields import COUNT, GFN, PAGE
+from difffuzz.program.limits import (
+    AREA_PAGES,
+    GFN_LIMIT,
+    MAX_BYTES,
+    MAX_OPS,
+    MAX_SCHEDULE,
+    MAX_STEP,
+)
+
+from .strategies import PROGRAMS, PROPERTY
+from .test_normalise import assert_valid
+
+
+@PROPERTY
+@given(st.binary(max_size=600))
+def test_every_byte_string_is_a_valid_program(data: bytes) -> None:
+    program = decode(data)
+    assert_valid(program)
+    assert normalise(program) is program
+
+
+@PROPERTY
+@given(PROGRAMS)
+def test_round_trip(program: Program) -> None:
+    data = encode(program)
+    assert decode(data) == program
+    assert len(data) <= MAX_BYTES
+
+
+@PROPERTY
+@given(st.binary(max_size=600))
+def test_decoding_and_encoding_settles_at_once(data: bytes) -> None:
+    program = decode(data)
+    assert decode(encode(program)) == program
+
+
+def test_nothing_is_the_default_program() -> None:
+    assert decode(b"") == Program()
+    assert decode(bytes(22)) == Program()
+
+
+def test_every_single_byte_and_every_cut_of_a_program() -> None:
+    data = encode(decode(Random(1).randbytes(300)))
+    for size in range(len(data)):
+        assert_valid(decode(data[:size]))
+    for byte in range(256):
+        assert_valid(decode(bytes((byte,)) * 400))
+
+
+def test_too_many_records_are_left_out() -> None:
+    read = encode(Program(ops=(Op(Kind.RELOAD, 0),)))[-1:]
+    program = decode(encode(Program()) + read * MAX_BYTES)
+    assert program.ops == (Op(Kind.RELOAD, 0),) * MAX_OPS
+    assert len(decode(bytes(22) + bytes((1, 0, 0)) * MAX_BYTES).schedule) == MAX_SCHEDULE
+
+
+def test_the_largest_program_fits() -> None:
+    """Every value needs its long encoding, and every limit is reached."""
+    slots = tuple(SlotSpec(n, 1, 0x13579 * n + 7, 0x12345, 3, 0x54321 + n, 3) for n in range(8))
+    create = Op(Kind.MEMSLOT_CREATE, 6, (7, 1, 0x6789A, 0x3456, 3, 0x65432, 3))
+    schedule = tuple((n * (MAX_STEP // MAX_SCHEDULE), 7) for n in range(MAX_SCHEDULE))
+    program = Program(Config(mmu_pages=0xABCDE, slots=slots), (create,) * MAX_OPS, schedule)
+    assert normalise(program) is program
+    assert len(encode(program)) <= MAX_BYTES
+    assert decode(encode(program)) == program
+
+
+def test_extreme_values_survive() -> None:
+    ops = (
+        Op(Kind.READ, 0, (GFN_LIMIT - 1,)),
+        Op(Kind.ZAP_GFN_RANGE, 6, (0, COUNT.high)),
+        Op(Kind.MUNMAP, 4, (3, PAGE.high, 1)),
+        Op(Kind.MUNMAP, 5, (0, 0, AREA_PAGES)),
+        Op(Kind.EXEC, 0, (0x12345,)),
+    )
+    program = Program(ops=ops, schedule=((0, 0), (MAX_STEP - 1, 7)))
+    assert decode(encode(program)) == program
+
+
+def test_random_bytes_are_about_hot_gfns() -> None:
+    """Operations of a random program collide: most gfns it names are among a few."""
+    ops = decode(Random(2).randbytes(8000)).ops
+    gfns = [op.args[0] for op in ops if op.kind in (Kind.READ, Kind.WRITE, Kind.EXEC)]
+    assert len(gfns) > 50
+    assert sum(gfn in GFN.hot[:8] for gfn in gfns) > len(gfns) / 2
+
+
+def test_long_input_costs_no_more_than_the_limit() -> None:
+    data = Random(3).randbytes(1 << 20)
+    assert decode(data) == decode(data[:MAX_BYTES])
+    tracemalloc.start()
+    decode(data)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1 << 20
