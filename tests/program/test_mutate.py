@@ -193,6 +193,16 @@ def test_crossover_has_operations_of_both() -> None:
     assert any(len(child.ops) == len(PROGRAM.ops) + len(OTHER.ops) for child in children)
 
 
+def test_programs_do_not_bloat() -> None:
+    sizes = []
+    for seed in range(8):
+        rng, program = Random(seed), PROGRAM
+        for _ in range(200):
+            program = mutate.mutate(program, rng, OTHER)
+        sizes.append(len(program.ops))
+    assert sum(sizes) / len(sizes) < 120
+
+
 def test_limits_hold_under_growth() -> None:
     assert len(FULL.ops) <= MAX_OPS
     grown = crossover(FULL, FULL, Random(2))

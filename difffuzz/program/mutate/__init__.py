@@ -43,7 +43,7 @@ class Mutator(Protocol):
 
 _WEIGHTED: Final[tuple[tuple[Mutator, int], ...]] = (
     (insert, 24),
-    (delete, 12),
+    (delete, 18),
     (duplicate, 8),
     (move, 12),
     (retarget_gfn, 14),

@@ -45,5 +45,5 @@ def _walk(op: Op, rng: Random) -> tuple[Op, ...]:
     stride = rng.choice(_STRIDES)
     return tuple(
         op._replace(args=(*op.args[:at], op.args[at] + turn * stride, *op.args[at + 1 :]))
-        for turn in range(1, rng.choice((2, 4, 10, 70)))
+        for turn in range(1, rng.choice((2, 2, 3, 3, 4, 6, 10, 70)))
     )
