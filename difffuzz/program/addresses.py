@@ -74,7 +74,7 @@ def near(rng: Random, place: Place) -> Place:
     slot = place.slot
     if slot is None:
         page = (place.page + step) % AREA_PAGES
-        return place._replace(gfn=place.gfn, page=page)
+        return place._replace(page=page)
     return inside(slot, (place.gfn - slot.gfn + step) % slot.npages)
 
 

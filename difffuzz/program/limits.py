@@ -47,6 +47,3 @@ WORKER_THREAD: Final = 7
 def area_base(area: int) -> int:
     """The hva (bytes) at which host memory area number `area` starts: 1 TiB apart, none at zero."""
     return (area + 1) << 40
-
-
-AREA_BASE: Final = area_base

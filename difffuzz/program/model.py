@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from .fields import GFN, Field, FieldType
 from .limits import THREADS
 from .ops import OPS, Kind, OpSpec
 
@@ -19,14 +18,11 @@ __all__ = [
     "CONFIG_CHOICES",
     "DEFAULT_AREAS",
     "DIRTY_LOG",
-    "GFN",
     "KERNELS",
     "OPS",
     "READONLY",
     "THREADS",
     "Config",
-    "Field",
-    "FieldType",
     "Kind",
     "Op",
     "OpSpec",
