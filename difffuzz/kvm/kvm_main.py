@@ -1,0 +1,243 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""virt/kvm/kvm_main.c: requests, TLB flushes, memory caches, and from a gfn to its pfn."""
+
+from __future__ import annotations
+
+from difffuzz.machine.host import VM_IO, VM_PFNMAP, VM_READ, VM_WRITE, Vma, pte_pfn, pte_write
+
+from .kvm_host import (
+    EAGAIN,
+    KVM_ARCH_NR_OBJS_PER_MEMORY_CACHE,
+    KVM_MEM_READONLY,
+    KVM_REQ_TLB_FLUSH,
+    KVM_REQ_TLB_FLUSH_RANGE,
+    Kvm,
+    KvmMemorySlot,
+    KvmMmuMemoryCache,
+    KvmVcpu,
+)
+from .memslots import KVM_HVA_ERR_RO_BAD, gfn_to_hva_many
+
+EHWPOISON = 133
+
+KVM_PFN_ERR_MASK = 0x7FF << 52
+KVM_PFN_NOSLOT = 1 << 63
+KVM_PFN_ERR_FAULT = KVM_PFN_ERR_MASK
+KVM_PFN_ERR_HWPOISON = KVM_PFN_ERR_MASK + 1
+KVM_PFN_ERR_RO_FAULT = KVM_PFN_ERR_MASK + 2
+
+
+def is_error_pfn(pfn: int) -> bool:
+    """True for KVM_PFN_ERR_*."""
+    return pfn & KVM_PFN_ERR_MASK != 0
+
+
+def is_noslot_pfn(pfn: int) -> bool:
+    """True where no slot is."""
+    return pfn == KVM_PFN_NOSLOT
+
+
+def is_error_noslot_pfn(pfn: int) -> bool:
+    """True if there is no page behind the pfn."""
+    return pfn & (KVM_PFN_ERR_MASK | KVM_PFN_NOSLOT) != 0
+
+
+def kvm_make_request(req: int, vcpu: KvmVcpu) -> None:
+    """Asks the vCPU to do `req` before it enters the guest again."""
+    vcpu.kvm.sched.point()
+    vcpu.requests |= req
+
+
+def kvm_test_request(req: int, vcpu: KvmVcpu) -> bool:
+    """True if `req` is pending."""
+    return vcpu.requests & req != 0
+
+
+def kvm_check_request(req: int, vcpu: KvmVcpu) -> bool:
+    """True if `req` was pending; it no longer is."""
+    if vcpu.requests & req:
+        vcpu.requests &= ~req
+        return True
+    return False
+
+
+def kvm_make_all_cpus_request(kvm: Kvm, req: int) -> None:
+    """Makes a request of every vCPU."""
+    for vcpu in kvm.vcpus:
+        kvm_make_request(req, vcpu)
+
+
+def kvm_flush_remote_tlbs(kvm: Kvm) -> None:
+    """No vCPU uses a translation that was cached before this call."""
+    kvm.stat.remote_tlb_flush_requests += 1
+    kvm_make_all_cpus_request(kvm, KVM_REQ_TLB_FLUSH)
+
+
+def kvm_available_flush_tlb_with_range(kvm: Kvm) -> bool:
+    """True under a hypervisor that flushes ranges (Hyper-V)."""
+    return kvm.range_flush
+
+
+def kvm_flush_remote_tlbs_with_address(kvm: Kvm, start_gfn: int, pages: int) -> None:
+    """Flushes the gfns [start_gfn, start_gfn + pages), or everything where ranges are unknown."""
+    if not kvm.range_flush:
+        kvm_flush_remote_tlbs(kvm)
+        return
+    kvm.stat.remote_tlb_flush_requests += 1
+    for vcpu in kvm.vcpus:
+        vcpu.tlb_ranges.append((start_gfn, pages))
+        kvm_make_request(KVM_REQ_TLB_FLUSH_RANGE, vcpu)
+
+
+def kvm_mmu_topup_memory_cache(kvm: Kvm, mc: KvmMmuMemoryCache, minimum: int) -> int:
+    """Fills the cache if it has less than `minimum` objects; may sleep."""
+    if mc.nobjs >= minimum:
+        return 0
+    kvm.sched.might_sleep("kvm_mmu_topup_memory_cache")
+    mc.nobjs = max(KVM_ARCH_NR_OBJS_PER_MEMORY_CACHE, minimum)
+    return 0
+
+
+def kvm_mmu_memory_cache_alloc(kvm: Kvm, mc: KvmMmuMemoryCache) -> None:
+    """Takes an object; an empty cache means that somebody forgot to fill it."""
+    if not mc.nobjs:
+        kvm.warn("kvm_mmu_memory_cache_alloc", "cache is empty")
+        return
+    mc.nobjs -= 1
+
+
+def kvm_release_pfn_clean(kvm: Kvm, pfn: int) -> None:
+    """Drops the reference that faulting the pfn in took."""
+    if not is_error_noslot_pfn(pfn):
+        kvm_set_pfn_accessed(kvm, pfn)
+        kvm.mm.put_page(pfn)
+
+
+def kvm_set_pfn_accessed(kvm: Kvm, pfn: int) -> None:
+    """Tells the host that the page was accessed."""
+    kvm.mm.frames.mark_accessed(pfn)
+
+
+def kvm_set_pfn_dirty(kvm: Kvm, pfn: int) -> None:
+    """Tells the host that the page was written."""
+    kvm.mm.frames.mark_dirty(pfn)
+
+
+def hva_to_pfn_fast(
+    kvm: Kvm, addr: int, write_fault: bool, has_writable: bool
+) -> tuple[bool, bool, int]:
+    """Without mmap_lock, for a page that is mapped writable: (found, writable, pfn)."""
+    if not (write_fault or has_writable):
+        return False, False, 0
+    pfn = kvm.mm.get_user_page_fast_only(addr, True)
+    if pfn >= 0:
+        return True, True, pfn
+    return False, False, 0
+
+
+def hva_to_pfn_slow(
+    kvm: Kvm, addr: int, nowait: bool, write_fault: bool, has_writable: bool
+) -> tuple[int, bool, int]:
+    """Faults the page in: (number of pages or -errno, writable, pfn)."""
+    kvm.sched.might_sleep("hva_to_pfn_slow")
+    npages, pfn = kvm.mm.get_user_pages_unlocked(addr, write_fault, nowait)
+    if npages != 1:
+        return npages, write_fault, 0
+    writable = write_fault
+    # A page that was read may be mapped writable all the same.
+    if not write_fault and has_writable:
+        wpfn = kvm.mm.get_user_page_fast_only(addr, True)
+        if wpfn >= 0:
+            writable = True
+            kvm.mm.put_page(pfn)
+            pfn = wpfn
+    return 1, writable, pfn
+
+
+def vma_is_valid(vma: Vma, write_fault: bool) -> bool:
+    """True if the access is one that the mapping permits."""
+    if not vma.flags & VM_READ:
+        return False
+    return not (write_fault and not vma.flags & VM_WRITE)
+
+
+def hva_to_pfn_remapped(kvm: Kvm, addr: int, write_fault: bool) -> tuple[int, bool, int]:
+    """A page of a mapping without struct page: (0 or -errno, writable, pfn)."""
+    mm = kvm.mm
+    pte = mm.follow_pte(addr)
+    if not pte:
+        r = mm.fixup_user_fault(addr, write_fault)
+        if r:
+            return r, False, 0
+        pte = mm.follow_pte(addr)
+        if not pte:
+            return -EAGAIN, False, 0
+    if write_fault and not pte_write(pte):
+        return 0, False, KVM_PFN_ERR_RO_FAULT
+    return 0, pte_write(pte), pte_pfn(pte)
+
+
+def hva_to_pfn(
+    kvm: Kvm, addr: int, atomic: bool, nowait: bool, write_fault: bool, has_writable: bool
+) -> tuple[int, bool, bool]:
+    """The pfn behind `addr`: (pfn or KVM_PFN_ERR_*, writable, the page must be waited for)."""
+    mm = kvm.mm
+    found, writable, pfn = hva_to_pfn_fast(kvm, addr, write_fault, has_writable)
+    if found:
+        return pfn, writable, False
+    if atomic:
+        return KVM_PFN_ERR_FAULT, False, False
+    npages, writable, pfn = hva_to_pfn_slow(kvm, addr, nowait, write_fault, has_writable)
+    if npages == 1:
+        return pfn, writable, False
+    mm.mmap_lock.down_read()
+    try:
+        if npages == -EHWPOISON or (not nowait and mm.check_user_page_hwpoison(addr)):
+            return KVM_PFN_ERR_HWPOISON, writable, False
+        while True:
+            vma = mm.vma_lookup(addr)
+            if vma is None:
+                return KVM_PFN_ERR_FAULT, writable, False
+            if vma.flags & (VM_IO | VM_PFNMAP):
+                r, writable, pfn = hva_to_pfn_remapped(kvm, addr, write_fault)
+                if r == -EAGAIN:
+                    continue
+                return (KVM_PFN_ERR_FAULT if r < 0 else pfn), writable, False
+            return KVM_PFN_ERR_FAULT, writable, nowait and vma_is_valid(vma, write_fault)
+    finally:
+        mm.mmap_lock.up_read()
+
+
+def gfn_to_pfn_memslot(
+    kvm: Kvm, slot: KvmMemorySlot | None, gfn: int, atomic: bool, nowait: bool, write_fault: bool
+) -> tuple[int, bool, int, bool]:
+    """__gfn_to_pfn_memslot(): (pfn or error, host-writable, hva, the page must be waited for)."""
+    addr = gfn_to_hva_many(slot, gfn, write_fault)
+    if addr == KVM_HVA_ERR_RO_BAD:
+        return KVM_PFN_ERR_RO_FAULT, False, addr, False
+    if addr < 0:
+        return KVM_PFN_NOSLOT, False, addr, False
+    assert slot is not None
+    if slot.flags & KVM_MEM_READONLY:
+        pfn, _, wait = hva_to_pfn(kvm, addr, atomic, nowait, write_fault, False)
+        return pfn, False, addr, wait
+    pfn, writable, wait = hva_to_pfn(kvm, addr, atomic, nowait, write_fault, True)
+    return pfn, writable, addr, wait
+
+
+def gfn_to_page_many_atomic(
+    kvm: Kvm, slot: KvmMemorySlot, gfn: int, nr_pages: int
+) -> list[int]:
+    """The pfns of `nr_pages` gfns that are mapped writable on the host, up to the first that is not."""
+    addr = gfn_to_hva_many(slot, gfn, True)
+    if addr < 0:
+        return []
+    if slot.npages - (gfn - slot.base_gfn) < nr_pages:
+        return []
+    pfns: list[int] = []
+    for i in range(nr_pages):
+        pfn = kvm.mm.get_user_page_fast_only(addr + (i << 12), True)
+        if pfn < 0:
+            break
+        pfns.append(pfn)
+    return pfns

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Looking up memslots, and the dirty bitmap: include/linux/kvm_host.h and virt/kvm/kvm_main.c."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from .kvm_host import (
+    KVM_MEM_LOG_DIRTY_PAGES,
+    KVM_MEM_READONLY,
+    KVM_MEMSLOT_INVALID,
+    Kvm,
+    KvmMemorySlot,
+    KvmMemslots,
+    KvmMmuPageRole,
+    KvmVcpu,
+)
+
+KVM_HVA_ERR_BAD = -1
+KVM_HVA_ERR_RO_BAD = -2
+
+
+def kvm_memslots_for_spte_role(kvm: Kvm, role: KvmMmuPageRole) -> KvmMemslots:
+    """The active memslots of the address space that pages of `role` map."""
+    return kvm.memslots[role.smm]
+
+
+def kvm_vcpu_memslots(vcpu: KvmVcpu) -> KvmMemslots:
+    """The active memslots of the address space that the vCPU is in."""
+    return vcpu.kvm.memslots[vcpu.smm]
+
+
+def try_get_memslot(slot: KvmMemorySlot | None, gfn: int) -> KvmMemorySlot | None:
+    """`slot` if it holds `gfn`."""
+    if slot is not None and slot.base_gfn <= gfn < slot.base_gfn + slot.npages:
+        return slot
+    return None
+
+
+def search_memslots(slots: KvmMemslots, gfn: int) -> KvmMemorySlot | None:
+    """The slot of `slots` that holds `gfn`."""
+    i = slots.gfn_tree.bisect_right(gfn)
+    if not i:
+        return None
+    return try_get_memslot(slots.gfn_tree.peekitem(i - 1)[1], gfn)
+
+
+def kvm_vcpu_gfn_to_memslot(vcpu: KvmVcpu, gfn: int) -> KvmMemorySlot | None:
+    """The slot that holds `gfn`; the last one used is tried first, unless slots changed since."""
+    slots = vcpu.kvm.memslots[vcpu.smm]
+    gen = slots.generation
+    if gen != vcpu.last_used_slot_gen:
+        vcpu.last_used_slot = None
+        vcpu.last_used_slot_gen = gen
+    slot = vcpu.last_used_slot
+    if slot is not None and slot.base_gfn <= gfn < slot.base_gfn + slot.npages:
+        return slot
+    slot = search_memslots(slots, gfn)
+    if slot is not None:
+        vcpu.last_used_slot = slot
+    return slot
+
+
+def kvm_for_each_memslot_in_gfn_range(
+    slots: KvmMemslots, start: int, end: int
+) -> Iterator[KvmMemorySlot]:
+    """The slots that overlap the gfns [start, end), by gfn."""
+    for slot in list(slots.gfn_tree.values()):
+        if slot.base_gfn < end and slot.base_gfn + slot.npages > start:
+            yield slot
+
+
+def kvm_for_each_memslot_in_hva_range(
+    slots: KvmMemslots, start: int, end: int
+) -> Iterator[KvmMemorySlot]:
+    """The slots that overlap the hvas [start, end), by hva."""
+    for slot in list(slots.hva_tree.values()):
+        if slot.userspace_addr < end and slot.userspace_addr + (slot.npages << 12) > start:
+            yield slot
+
+
+def gfn_to_index(gfn: int, base_gfn: int, level: int) -> int:
+    """Index of `gfn` in a slot's arrays of `level`."""
+    shift = 9 * (level - 1)
+    return (gfn >> shift) - (base_gfn >> shift)
+
+
+def kvm_slot_dirty_track_enabled(slot: KvmMemorySlot) -> bool:
+    """True if the slot logs dirty pages."""
+    return slot.flags & KVM_MEM_LOG_DIRTY_PAGES != 0
+
+
+def memslot_is_readonly(slot: KvmMemorySlot) -> bool:
+    """True if a guest write to the slot is an MMIO exit."""
+    return slot.flags & KVM_MEM_READONLY != 0
+
+
+def kvm_is_visible_memslot(slot: KvmMemorySlot | None) -> bool:
+    """True if the guest sees memory there."""
+    return slot is not None and not slot.flags & KVM_MEMSLOT_INVALID
+
+
+def gfn_to_hva_memslot(slot: KvmMemorySlot, gfn: int) -> int:
+    """The hva of `gfn`, whatever the slot's state."""
+    return slot.userspace_addr + ((gfn - slot.base_gfn) << 12)
+
+
+def gfn_to_hva_many(slot: KvmMemorySlot | None, gfn: int, write: bool) -> int:
+    """The hva of `gfn`, or KVM_HVA_ERR_*."""
+    if slot is None or slot.flags & KVM_MEMSLOT_INVALID:
+        return KVM_HVA_ERR_BAD
+    if slot.flags & KVM_MEM_READONLY and write:
+        return KVM_HVA_ERR_RO_BAD
+    return slot.userspace_addr + ((gfn - slot.base_gfn) << 12)
+
+
+def mark_page_dirty_in_slot(kvm: Kvm, memslot: KvmMemorySlot | None, gfn: int) -> None:
+    """Sets the bit of `gfn` in the slot's dirty bitmap, if it has one."""
+    if memslot is not None and kvm_slot_dirty_track_enabled(memslot):
+        rel_gfn = gfn - memslot.base_gfn
+        bitmap = memslot.dirty_bitmap
+        if bitmap is None:
+            kvm.warn("mark_page_dirty_in_slot", "slot logs dirty pages without a bitmap")
+            return
+        word = rel_gfn >> 6
+        bitmap[word] = bitmap.get(word, 0) | 1 << (rel_gfn & 63)
+
+
+def kvm_vcpu_mark_page_dirty(vcpu: KvmVcpu, gfn: int) -> None:
+    """mark_page_dirty() in the address space of the vCPU."""
+    mark_page_dirty_in_slot(vcpu.kvm, kvm_vcpu_gfn_to_memslot(vcpu, gfn), gfn)

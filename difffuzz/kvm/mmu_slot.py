@@ -1,0 +1,416 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""mmu.c: what mmu notifiers, dirty logging and memslot changes do to ranges of gfns, in both MMUs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from difffuzz.machine.host import pte_pfn, pte_write
+
+from .kvm_host import (
+    KVM_MAX_HUGEPAGE_LEVEL,
+    PG_LEVEL_2M,
+    PG_LEVEL_4K,
+    PG_LEVEL_NUM,
+    Kvm,
+    KvmMemorySlot,
+    pages_per_hpage,
+)
+from .kvm_main import (
+    kvm_available_flush_tlb_with_range,
+    kvm_flush_remote_tlbs_with_address,
+)
+from .mmu_internal import kvm_update_page_stats, spte_index, sptep_to_sp
+from .mmu_lpage import kvm_mmu_max_mapping_level
+from .mmu_notifier import KvmGfnRange
+from .mmu_spte import (
+    for_each_rmap_spte,
+    gfn_to_rmap,
+    kvm_mmu_page_get_gfn,
+    kvm_zap_all_rmap_sptes,
+    kvm_zap_one_rmap_spte,
+    mmu_spte_age,
+    mmu_spte_clear_track_bits,
+    mmu_spte_set,
+    rmap_clear_dirty,
+    rmap_write_protect,
+)
+from .spte import is_accessed_spte, kvm_mmu_changed_pte_notifier_make_spte
+from .tdp_mmu_slot import (
+    kvm_tdp_mmu_age_gfn_range,
+    kvm_tdp_mmu_clear_dirty_pt_masked,
+    kvm_tdp_mmu_clear_dirty_slot,
+    kvm_tdp_mmu_set_spte_gfn,
+    kvm_tdp_mmu_test_age_gfn,
+    kvm_tdp_mmu_try_split_huge_pages,
+    kvm_tdp_mmu_unmap_gfn_range,
+    kvm_tdp_mmu_wrprot_slot,
+    kvm_tdp_mmu_write_protect_gfn,
+    kvm_tdp_mmu_zap_collapsible_sptes,
+)
+Rmap = dict[int, list[int]]
+SlotLevelHandler = Callable[[Kvm, KvmMemorySlot, Rmap, int], bool]
+RmapHandler = Callable[[Kvm, Rmap, int, KvmGfnRange, int, int], bool]
+
+
+def kvm_memslots_have_rmaps(kvm: Kvm) -> bool:
+    """True if the legacy MMU may map memory; the model has no nested guests that would need both."""
+    return not kvm.tdp_mmu_enabled
+
+
+def for_each_slot_rmap_range(
+    kvm: Kvm, slot: KvmMemorySlot, start_level: int, end_level: int, start_gfn: int, end_gfn: int
+) -> Iterator[tuple[Rmap, int, int, int]]:
+    """The rmaps in use for the gfns [start_gfn, end_gfn], level by level: (rmaps, index, gfn, level)."""
+    for level in range(start_level, end_level + 1):
+        rmap, first = gfn_to_rmap(kvm, slot, start_gfn, level)
+        last = gfn_to_rmap(kvm, slot, end_gfn, level)[1]
+        shift = 9 * (level - 1)
+        if last - first < len(rmap):
+            indices = [i for i in range(first, last + 1) if i in rmap]
+        else:
+            indices = sorted(i for i in rmap if first <= i <= last)
+        for index in indices:
+            if index in rmap:
+                yield rmap, index, start_gfn + ((index - first) << shift), level
+
+
+def slot_handle_level_range(
+    kvm: Kvm,
+    slot: KvmMemorySlot,
+    handler: SlotLevelHandler,
+    start_level: int,
+    end_level: int,
+    start_gfn: int,
+    end_gfn: int,
+    flush_on_yield: bool,
+    flush: bool,
+) -> bool:
+    """Calls the handler for each rmap in use, letting others have mmu_lock; True if a flush is due."""
+    for rmap, index, gfn, _ in for_each_slot_rmap_range(
+        kvm, slot, start_level, end_level, start_gfn, end_gfn
+    ):
+        flush |= handler(kvm, slot, rmap, index)
+        if kvm.sched.need_resched() or kvm.mmu_lock.is_contended():
+            if flush and flush_on_yield:
+                kvm_flush_remote_tlbs_with_address(kvm, start_gfn, gfn - start_gfn + 1)
+                flush = False
+            kvm.mmu_lock.cond_resched_write()
+    return flush
+
+
+def slot_handle_level(
+    kvm: Kvm,
+    slot: KvmMemorySlot,
+    handler: SlotLevelHandler,
+    start_level: int,
+    end_level: int,
+    flush_on_yield: bool,
+) -> bool:
+    """slot_handle_level_range() for a whole slot."""
+    return slot_handle_level_range(
+        kvm,
+        slot,
+        handler,
+        start_level,
+        end_level,
+        slot.base_gfn,
+        slot.base_gfn + slot.npages - 1,
+        flush_on_yield,
+        False,
+    )
+
+
+def kvm_handle_gfn_range(
+    kvm: Kvm, gfn_range: KvmGfnRange, handler: RmapHandler
+) -> bool:
+    """Calls the handler for each rmap in use of a range; True if one of the calls was True."""
+    ret = False
+    for rmap, index, gfn, level in for_each_slot_rmap_range(
+        kvm,
+        gfn_range.slot,
+        PG_LEVEL_4K,
+        KVM_MAX_HUGEPAGE_LEVEL,
+        gfn_range.start,
+        gfn_range.end - 1,
+    ):
+        ret |= handler(kvm, rmap, index, gfn_range, gfn, level)
+    return ret
+
+
+def kvm_zap_rmap(
+    kvm: Kvm, rmap: Rmap, index: int, gfn_range: KvmGfnRange, gfn: int, level: int
+) -> bool:
+    """Unmaps the pages of an rmap."""
+    return kvm_zap_all_rmap_sptes(kvm, rmap, index)
+
+
+def kvm_set_pte_rmap(
+    kvm: Kvm, rmap: Rmap, index: int, gfn_range: KvmGfnRange, gfn: int, level: int
+) -> bool:
+    """The host put another page there: maps it if it is read-only, else only unmaps."""
+    need_flush = False
+    pte = gfn_range.pte
+    restart = True
+    while restart:
+        restart = False
+        for sptep in for_each_rmap_spte(kvm, rmap.get(index, [])):
+            need_flush = True
+            if pte_write(pte):
+                kvm_zap_one_rmap_spte(kvm, rmap, index, sptep)
+                restart = True
+                break
+            new_spte = kvm_mmu_changed_pte_notifier_make_spte(
+                kvm, kvm.mem.load(sptep), pte_pfn(pte)
+            )
+            mmu_spte_clear_track_bits(kvm, sptep)
+            mmu_spte_set(kvm, sptep, new_spte)
+            # Clearing counted the page off.
+            kvm_update_page_stats(kvm, level, 1)
+    if need_flush and kvm_available_flush_tlb_with_range(kvm):
+        npages = pages_per_hpage(level)
+        kvm_flush_remote_tlbs_with_address(kvm, gfn & -npages, npages)
+        return False
+    return need_flush
+
+
+def kvm_age_rmap(
+    kvm: Kvm, rmap: Rmap, index: int, gfn_range: KvmGfnRange, gfn: int, level: int
+) -> bool:
+    """Clears the accessed state of the pages of an rmap."""
+    young = False
+    for sptep in for_each_rmap_spte(kvm, rmap[index]):
+        young |= mmu_spte_age(kvm, sptep)
+    return young
+
+
+def kvm_test_age_rmap(
+    kvm: Kvm, rmap: Rmap, index: int, gfn_range: KvmGfnRange, gfn: int, level: int
+) -> bool:
+    """True if a page of the rmap was accessed."""
+    return any(
+        is_accessed_spte(kvm.masks, kvm.mem.load(sptep))
+        for sptep in for_each_rmap_spte(kvm, rmap[index])
+    )
+
+
+def kvm_unmap_gfn_range(kvm: Kvm, gfn_range: KvmGfnRange) -> bool:
+    """Unmaps a range; True if a flush is due."""
+    flush = False
+    if kvm_memslots_have_rmaps(kvm):
+        flush = kvm_handle_gfn_range(kvm, gfn_range, kvm_zap_rmap)
+    if kvm.tdp_mmu_enabled:
+        flush = kvm_tdp_mmu_unmap_gfn_range(kvm, gfn_range, flush)
+    return flush
+
+
+def kvm_set_spte_gfn(kvm: Kvm, gfn_range: KvmGfnRange) -> bool:
+    """Maps the page that the host now has there; True if a flush is due."""
+    flush = False
+    if kvm_memslots_have_rmaps(kvm):
+        flush = kvm_handle_gfn_range(kvm, gfn_range, kvm_set_pte_rmap)
+    if kvm.tdp_mmu_enabled:
+        flush |= kvm_tdp_mmu_set_spte_gfn(kvm, gfn_range)
+    return flush
+
+
+def kvm_age_gfn(kvm: Kvm, gfn_range: KvmGfnRange) -> bool:
+    """Clears the accessed state of a range; True if any of it was accessed."""
+    young = False
+    if kvm_memslots_have_rmaps(kvm):
+        young = kvm_handle_gfn_range(kvm, gfn_range, kvm_age_rmap)
+    if kvm.tdp_mmu_enabled:
+        young |= kvm_tdp_mmu_age_gfn_range(kvm, gfn_range)
+    return young
+
+
+def kvm_test_age_gfn(kvm: Kvm, gfn_range: KvmGfnRange) -> bool:
+    """True if any of a range was accessed."""
+    young = False
+    if kvm_memslots_have_rmaps(kvm):
+        young = kvm_handle_gfn_range(kvm, gfn_range, kvm_test_age_rmap)
+    if kvm.tdp_mmu_enabled:
+        young |= kvm_tdp_mmu_test_age_gfn(kvm, gfn_range)
+    return young
+
+
+def kvm_mmu_slot_gfn_write_protect(
+    kvm: Kvm, slot: KvmMemorySlot, gfn: int, min_level: int
+) -> bool:
+    """Makes the leaves of a gfn read-only for good; True if a flush is due."""
+    write_protected = False
+    if kvm_memslots_have_rmaps(kvm):
+        for level in range(min_level, KVM_MAX_HUGEPAGE_LEVEL + 1):
+            rmap, index = gfn_to_rmap(kvm, slot, gfn, level)
+            write_protected |= rmap_write_protect(kvm, rmap.get(index, []), True)
+    if kvm.tdp_mmu_enabled:
+        write_protected |= kvm_tdp_mmu_write_protect_gfn(kvm, slot, gfn, min_level)
+    return write_protected
+
+
+def slot_rmap_write_protect(kvm: Kvm, slot: KvmMemorySlot, rmap: Rmap, index: int) -> bool:
+    """Makes the pages of an rmap read-only."""
+    return rmap_write_protect(kvm, rmap[index], False)
+
+
+def kvm_mmu_slot_remove_write_access(kvm: Kvm, slot: KvmMemorySlot, start_level: int) -> None:
+    """Makes the leaves of a slot read-only, down to `start_level`; the caller flushes."""
+    if kvm_memslots_have_rmaps(kvm):
+        kvm.mmu_lock.write_lock()
+        slot_handle_level(
+            kvm, slot, slot_rmap_write_protect, start_level, KVM_MAX_HUGEPAGE_LEVEL, False
+        )
+        kvm.mmu_lock.write_unlock()
+    if kvm.tdp_mmu_enabled:
+        kvm.mmu_lock.read_lock()
+        kvm_tdp_mmu_wrprot_slot(kvm, slot, start_level)
+        kvm.mmu_lock.read_unlock()
+
+
+def slot_rmap_clear_dirty(kvm: Kvm, slot: KvmMemorySlot, rmap: Rmap, index: int) -> bool:
+    """Makes the next write to the pages of an rmap seen."""
+    return rmap_clear_dirty(kvm, rmap[index])
+
+
+def kvm_mmu_slot_leaf_clear_dirty(kvm: Kvm, slot: KvmMemorySlot) -> None:
+    """Makes the next write to each 4K page of a slot seen; the caller flushes."""
+    if kvm_memslots_have_rmaps(kvm):
+        kvm.mmu_lock.write_lock()
+        slot_handle_level(
+            kvm, slot, slot_rmap_clear_dirty, PG_LEVEL_4K, PG_LEVEL_4K, False
+        )
+        kvm.mmu_lock.write_unlock()
+    if kvm.tdp_mmu_enabled:
+        kvm.mmu_lock.read_lock()
+        kvm_tdp_mmu_clear_dirty_slot(kvm, slot)
+        kvm.mmu_lock.read_unlock()
+
+
+def mask_bits(mask: int) -> Iterator[int]:
+    """The numbers of the bits that are set, upwards."""
+    while mask:
+        low = mask & -mask
+        yield low.bit_length() - 1
+        mask ^= low
+
+
+def kvm_mmu_write_protect_pt_masked(
+    kvm: Kvm, slot: KvmMemorySlot, gfn_offset: int, mask: int
+) -> None:
+    """Write-protects the 4K pages of a word of the dirty bitmap."""
+    if kvm.tdp_mmu_enabled:
+        kvm_tdp_mmu_clear_dirty_pt_masked(kvm, slot, slot.base_gfn + gfn_offset, mask, True)
+    if not kvm_memslots_have_rmaps(kvm):
+        return
+    for bit in mask_bits(mask):
+        rmap, index = gfn_to_rmap(kvm, slot, slot.base_gfn + gfn_offset + bit, PG_LEVEL_4K)
+        rmap_write_protect(kvm, rmap.get(index, []), False)
+
+
+def kvm_mmu_clear_dirty_pt_masked(
+    kvm: Kvm, slot: KvmMemorySlot, gfn_offset: int, mask: int
+) -> None:
+    """Clears the dirty bits of the 4K pages of a word of the dirty bitmap."""
+    if kvm.tdp_mmu_enabled:
+        kvm_tdp_mmu_clear_dirty_pt_masked(kvm, slot, slot.base_gfn + gfn_offset, mask, False)
+    if not kvm_memslots_have_rmaps(kvm):
+        return
+    for bit in mask_bits(mask):
+        rmap, index = gfn_to_rmap(kvm, slot, slot.base_gfn + gfn_offset + bit, PG_LEVEL_4K)
+        rmap_clear_dirty(kvm, rmap.get(index, []))
+
+
+def kvm_arch_mmu_enable_log_dirty_pt_masked(
+    kvm: Kvm, slot: KvmMemorySlot, gfn_offset: int, mask: int
+) -> None:
+    """The pages of a word of the dirty bitmap are clean: makes the next write to each seen."""
+    # With init-set, huge pages are still mapped writable: the whole of them loses that.
+    if kvm.manual_dirty_log_protect and kvm.dirty_log_init_set:
+        start = slot.base_gfn + gfn_offset + (mask & -mask).bit_length() - 1
+        end = slot.base_gfn + gfn_offset + mask.bit_length() - 1
+        if kvm.eager_page_split:
+            kvm_mmu_try_split_huge_pages(kvm, slot, start, end + 1, PG_LEVEL_4K)
+        kvm_mmu_slot_gfn_write_protect(kvm, slot, start, PG_LEVEL_2M)
+        hpage = pages_per_hpage(PG_LEVEL_2M)
+        if -start // hpage != -end // hpage:
+            kvm_mmu_slot_gfn_write_protect(kvm, slot, end, PG_LEVEL_2M)
+    if kvm.cpu_dirty_log_size:
+        kvm_mmu_clear_dirty_pt_masked(kvm, slot, gfn_offset, mask)
+    else:
+        kvm_mmu_write_protect_pt_masked(kvm, slot, gfn_offset, mask)
+
+
+def kvm_mmu_try_split_huge_pages(
+    kvm: Kvm, slot: KvmMemorySlot, start: int, end: int, target_level: int
+) -> None:
+    """Splits the huge pages of a range; the legacy MMU does so for nested guests only."""
+    if kvm.tdp_mmu_enabled:
+        kvm_tdp_mmu_try_split_huge_pages(kvm, slot, start, end, target_level, False)
+
+
+def kvm_mmu_slot_try_split_huge_pages(kvm: Kvm, slot: KvmMemorySlot, target_level: int) -> None:
+    """Splits the huge pages of a slot."""
+    if not kvm.tdp_mmu_enabled:
+        return
+    kvm.mmu_lock.read_lock()
+    kvm_tdp_mmu_try_split_huge_pages(
+        kvm, slot, slot.base_gfn, slot.base_gfn + slot.npages, target_level, True
+    )
+    kvm.mmu_lock.read_unlock()
+
+
+def kvm_mmu_zap_collapsible_spte(kvm: Kvm, slot: KvmMemorySlot, rmap: Rmap, index: int) -> bool:
+    """Clears the pages of an rmap that a huge page could replace; True if a flush is due."""
+    need_tlb_flush = False
+    restart = True
+    while restart:
+        restart = False
+        for sptep in for_each_rmap_spte(kvm, rmap.get(index, [])):
+            sp = sptep_to_sp(kvm, sptep)
+            # A table that begins outside the slot cannot become a huge page.
+            if not slot.base_gfn <= sp.gfn < slot.base_gfn + slot.npages:
+                continue
+            if sp.role.direct and sp.role.level < kvm_mmu_max_mapping_level(
+                kvm, slot, sp.gfn, PG_LEVEL_NUM
+            ):
+                kvm_zap_one_rmap_spte(kvm, rmap, index, sptep)
+                if kvm_available_flush_tlb_with_range(kvm):
+                    gfn = kvm_mmu_page_get_gfn(sp, spte_index(sptep))
+                    kvm_flush_remote_tlbs_with_address(kvm, gfn, pages_per_hpage(sp.role.level))
+                else:
+                    need_tlb_flush = True
+                restart = True
+                break
+    return need_tlb_flush
+
+
+def kvm_arch_flush_remote_tlbs_memslot(kvm: Kvm, slot: KvmMemorySlot) -> None:
+    """Flushes what is cached of a slot."""
+    kvm.slots_lock.assert_held("kvm_arch_flush_remote_tlbs_memslot")
+    kvm_flush_remote_tlbs_with_address(kvm, slot.base_gfn, slot.npages)
+
+
+def kvm_mmu_zap_collapsible_sptes(kvm: Kvm, slot: KvmMemorySlot) -> None:
+    """Lets huge pages come back after dirty logging."""
+    if kvm_memslots_have_rmaps(kvm):
+        kvm.mmu_lock.write_lock()
+        # 1G pages are as large as can be.
+        if slot_handle_level(
+            kvm,
+            slot,
+            kvm_mmu_zap_collapsible_spte,
+            PG_LEVEL_4K,
+            KVM_MAX_HUGEPAGE_LEVEL - 1,
+            True,
+        ):
+            kvm_arch_flush_remote_tlbs_memslot(kvm, slot)
+        kvm.mmu_lock.write_unlock()
+    if kvm.tdp_mmu_enabled:
+        kvm.mmu_lock.read_lock()
+        kvm_tdp_mmu_zap_collapsible_sptes(kvm, slot)
+        kvm.mmu_lock.read_unlock()
+
+
+def slot_zap_rmap(kvm: Kvm, slot: KvmMemorySlot, rmap: Rmap, index: int) -> bool:
+    """__kvm_zap_rmap(): unmaps the pages of an rmap."""
+    return kvm_zap_all_rmap_sptes(kvm, rmap, index)

@@ -1,0 +1,413 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""arch/x86/kvm/mmu/spte.h and spte.c: the bits of an SPTE, and how an SPTE is made.
+
+The kernel's shadow_*_mask globals are the fields of `SpteMasks`; a function that reads one takes
+the masks (or a kvm that has them) as its first argument.  An SPTE is an int.
+"""
+
+from __future__ import annotations
+
+from .kvm_host import (
+    PG_LEVEL_4K,
+    Kvm,
+    KvmMemorySlot,
+    KvmMmuPage,
+    KvmMmuPageRole,
+    KvmVcpu,
+    pages_per_hpage,
+)
+from .memslots import kvm_slot_dirty_track_enabled, mark_page_dirty_in_slot
+from .page_track import mmu_try_to_unsync_pages
+
+PT_PRESENT_MASK = 1 << 0
+PT_WRITABLE_MASK = 1 << 1
+PT_USER_MASK = 1 << 2
+PT_ACCESSED_MASK = 1 << 5
+PT_DIRTY_MASK = 1 << 6
+PT_PAGE_SIZE_MASK = 1 << 7
+PT64_NX_MASK = 1 << 63
+
+VMX_EPT_READABLE_MASK = 1 << 0
+VMX_EPT_EXECUTABLE_MASK = 1 << 2
+VMX_EPT_RWX_MASK = 7
+VMX_EPT_ACCESS_BIT = 1 << 8
+VMX_EPT_DIRTY_BIT = 1 << 9
+VMX_EPT_IPAT_BIT = 1 << 6
+VMX_EPT_MT_WB = 6 << 3
+VMX_EPT_MISCONFIG_WX_VALUE = 6
+
+ACC_EXEC_MASK = 1
+ACC_WRITE_MASK = PT_WRITABLE_MASK
+ACC_USER_MASK = PT_USER_MASK
+ACC_ALL = ACC_EXEC_MASK | ACC_WRITE_MASK | ACC_USER_MASK
+
+SPTE_MMU_PRESENT_MASK = 1 << 11
+SPTE_TDP_AD_SHIFT = 52
+SPTE_TDP_AD_MASK = 3 << SPTE_TDP_AD_SHIFT
+SPTE_TDP_AD_ENABLED_MASK = 0
+SPTE_TDP_AD_DISABLED_MASK = 1 << SPTE_TDP_AD_SHIFT
+SPTE_TDP_AD_WRPROT_ONLY_MASK = 2 << SPTE_TDP_AD_SHIFT
+SPTE_BASE_ADDR_MASK = ((1 << 52) - 1) & ~4095
+SHADOW_ACC_TRACK_SAVED_BITS_MASK = VMX_EPT_READABLE_MASK | VMX_EPT_EXECUTABLE_MASK
+SHADOW_ACC_TRACK_SAVED_BITS_SHIFT = 54
+DEFAULT_SPTE_HOST_WRITABLE = 1 << 9
+DEFAULT_SPTE_MMU_WRITABLE = 1 << 10
+EPT_SPTE_HOST_WRITABLE = 1 << 57
+EPT_SPTE_MMU_WRITABLE = 1 << 58
+
+MMIO_SPTE_GEN_LOW_MASK = 0xFF << 3
+MMIO_SPTE_GEN_HIGH_MASK = 0x7FF << 52
+MMIO_SPTE_GEN_LOW_SHIFT = 3
+MMIO_SPTE_GEN_HIGH_SHIFT = 52 - 8
+MMIO_SPTE_GEN_MASK = (1 << 19) - 1
+
+REMOVED_SPTE = 0x5A0
+"""The frozen SPTE: not present, and no thread but its owner may change it."""
+
+
+class SpteMasks:
+    """The shadow_*_mask globals of one KVM: kvm_mmu_reset_all_pte_masks(), kvm_mmu_set_ept_masks().
+
+    `ept`: EPT layout, else the x86 layout that NPT and nonpaging shadow pages use.  `ad`: the CPU
+    has accessed and dirty bits (EPT only; x86 page tables always have).
+    """
+
+    __slots__ = (
+        "enable_mmio_caching",
+        "shadow_acc_track_mask",
+        "shadow_accessed_mask",
+        "shadow_dirty_mask",
+        "shadow_host_writable_mask",
+        "shadow_memtype_mask",
+        "shadow_mmio_access_mask",
+        "shadow_mmio_mask",
+        "shadow_mmio_value",
+        "shadow_mmu_writable_mask",
+        "shadow_nx_mask",
+        "shadow_present_mask",
+        "shadow_user_mask",
+        "shadow_x_mask",
+    )
+
+    def __init__(self, ept: bool, ad: bool, mmio_caching: bool) -> None:
+        if ept:
+            self.shadow_user_mask = VMX_EPT_READABLE_MASK
+            self.shadow_accessed_mask = VMX_EPT_ACCESS_BIT if ad else 0
+            self.shadow_dirty_mask = VMX_EPT_DIRTY_BIT if ad else 0
+            self.shadow_nx_mask = 0
+            self.shadow_x_mask = VMX_EPT_EXECUTABLE_MASK
+            self.shadow_present_mask = 0
+            self.shadow_memtype_mask = VMX_EPT_MT_WB | VMX_EPT_IPAT_BIT
+            self.shadow_acc_track_mask = VMX_EPT_RWX_MASK
+            self.shadow_host_writable_mask = EPT_SPTE_HOST_WRITABLE
+            self.shadow_mmu_writable_mask = EPT_SPTE_MMU_WRITABLE
+            self.shadow_mmio_value = VMX_EPT_MISCONFIG_WX_VALUE
+            self.shadow_mmio_mask = VMX_EPT_RWX_MASK
+            self.shadow_mmio_access_mask = 0
+        else:
+            self.shadow_user_mask = PT_USER_MASK
+            self.shadow_accessed_mask = PT_ACCESSED_MASK
+            self.shadow_dirty_mask = PT_DIRTY_MASK
+            self.shadow_nx_mask = PT64_NX_MASK
+            self.shadow_x_mask = 0
+            self.shadow_present_mask = PT_PRESENT_MASK
+            self.shadow_memtype_mask = 0
+            self.shadow_acc_track_mask = 0
+            self.shadow_host_writable_mask = DEFAULT_SPTE_HOST_WRITABLE
+            self.shadow_mmu_writable_mask = DEFAULT_SPTE_MMU_WRITABLE
+            self.shadow_mmio_value = 1 << 51 | PT_PRESENT_MASK
+            self.shadow_mmio_mask = 1 << 51 | PT_PRESENT_MASK
+            self.shadow_mmio_access_mask = ACC_WRITE_MASK | ACC_USER_MASK
+        self.enable_mmio_caching = mmio_caching
+        if not mmio_caching:
+            self.shadow_mmio_value = 0
+
+
+def is_removed_spte(spte: int) -> bool:
+    """True for the frozen SPTE."""
+    return spte == REMOVED_SPTE
+
+
+def is_mmio_spte(m: SpteMasks, spte: int) -> bool:
+    """True for an SPTE that makes the CPU report MMIO."""
+    return m.enable_mmio_caching and (spte & m.shadow_mmio_mask) == m.shadow_mmio_value
+
+
+def is_shadow_present_pte(spte: int) -> bool:
+    """True if KVM's MMU counts the SPTE as present; the hardware may not."""
+    return spte & SPTE_MMU_PRESENT_MASK != 0
+
+
+def kvm_ad_enabled(m: SpteMasks) -> bool:
+    """True if the CPU sets accessed and dirty bits in SPTEs."""
+    return m.shadow_accessed_mask != 0
+
+
+def sp_ad_disabled(sp: KvmMmuPage) -> bool:
+    """True if SPTEs of this page have no accessed and dirty bits."""
+    return sp.role.ad_disabled
+
+
+def spte_ad_enabled(spte: int) -> bool:
+    """True if this SPTE has accessed and dirty bits."""
+    return (spte & SPTE_TDP_AD_MASK) != SPTE_TDP_AD_DISABLED_MASK
+
+
+def spte_ad_need_write_protect(spte: int) -> bool:
+    """True if dirty logging has to write-protect this SPTE rather than clear its dirty bit."""
+    return (spte & SPTE_TDP_AD_MASK) != SPTE_TDP_AD_ENABLED_MASK
+
+
+def spte_shadow_accessed_mask(m: SpteMasks, spte: int) -> int:
+    """The accessed bit of this SPTE, 0 if it has none."""
+    return m.shadow_accessed_mask if spte_ad_enabled(spte) else 0
+
+
+def spte_shadow_dirty_mask(m: SpteMasks, spte: int) -> int:
+    """The dirty bit of this SPTE, 0 if it has none."""
+    return m.shadow_dirty_mask if spte_ad_enabled(spte) else 0
+
+
+def is_access_track_spte(m: SpteMasks, spte: int) -> bool:
+    """True if the SPTE had its permissions saved away to catch the next access."""
+    return not spte_ad_enabled(spte) and (spte & m.shadow_acc_track_mask) == 0
+
+
+def is_large_pte(spte: int) -> bool:
+    """True for a huge leaf."""
+    return spte & PT_PAGE_SIZE_MASK != 0
+
+
+def is_last_spte(spte: int, level: int) -> bool:
+    """True for a leaf."""
+    return level == PG_LEVEL_4K or spte & PT_PAGE_SIZE_MASK != 0
+
+
+def is_executable_pte(m: SpteMasks, spte: int) -> bool:
+    """True if the guest may fetch through the SPTE."""
+    return (spte & (m.shadow_x_mask | m.shadow_nx_mask)) == m.shadow_x_mask
+
+
+def spte_to_pfn(spte: int) -> int:
+    """The pfn in the SPTE."""
+    return (spte & SPTE_BASE_ADDR_MASK) >> 12
+
+
+def is_accessed_spte(m: SpteMasks, spte: int) -> bool:
+    """True if the SPTE was accessed, or may have been."""
+    accessed_mask = spte_shadow_accessed_mask(m, spte)
+    if accessed_mask:
+        return spte & accessed_mask != 0
+    return not is_access_track_spte(m, spte)
+
+
+def is_dirty_spte(m: SpteMasks, spte: int) -> bool:
+    """True if the page was written through the SPTE, or may have been."""
+    dirty_mask = spte_shadow_dirty_mask(m, spte)
+    return spte & (dirty_mask or PT_WRITABLE_MASK) != 0
+
+
+def is_writable_pte(spte: int) -> bool:
+    """True if the guest may write through the SPTE."""
+    return spte & PT_WRITABLE_MASK != 0
+
+
+def is_mmu_writable_spte(m: SpteMasks, spte: int) -> bool:
+    """True if the write-protected SPTE may be made writable without mmu_lock."""
+    return spte & m.shadow_mmu_writable_mask != 0
+
+
+def check_spte_writable_invariants(kvm: Kvm, spte: int) -> None:
+    """MMU-writable needs host-writable, writable needs MMU-writable."""
+    m = kvm.masks
+    if spte & m.shadow_mmu_writable_mask:
+        if not spte & m.shadow_host_writable_mask:
+            kvm.warn("check_spte_writable_invariants", "MMU-writable SPTE is not host-writable")
+    elif spte & PT_WRITABLE_MASK:
+        kvm.warn("check_spte_writable_invariants", "writable SPTE is not MMU-writable")
+
+
+def get_mmio_spte_generation(spte: int) -> int:
+    """The memslot generation in an MMIO SPTE."""
+    return (spte & MMIO_SPTE_GEN_LOW_MASK) >> MMIO_SPTE_GEN_LOW_SHIFT | (
+        spte & MMIO_SPTE_GEN_HIGH_MASK
+    ) >> MMIO_SPTE_GEN_HIGH_SHIFT
+
+
+def generation_mmio_spte_mask(gen: int) -> int:
+    """The generation as it is spread over an MMIO SPTE."""
+    return (gen << MMIO_SPTE_GEN_LOW_SHIFT) & MMIO_SPTE_GEN_LOW_MASK | (
+        gen << MMIO_SPTE_GEN_HIGH_SHIFT
+    ) & MMIO_SPTE_GEN_HIGH_MASK
+
+
+def make_mmio_spte(vcpu: KvmVcpu, gfn: int, access: int) -> int:
+    """An SPTE that makes the next access to `gfn` an MMIO exit."""
+    kvm = vcpu.kvm
+    m = kvm.masks
+    gen = kvm.memslots[vcpu.smm].generation & MMIO_SPTE_GEN_MASK
+    if not m.shadow_mmio_value:
+        kvm.warn("make_mmio_spte", "MMIO caching is disabled")
+    return (
+        generation_mmio_spte_mask(gen)
+        | m.shadow_mmio_value
+        | access & m.shadow_mmio_access_mask
+        | gfn << 12
+    )
+
+
+def kvm_mmu_page_ad_need_write_protect(kvm: Kvm, sp: KvmMmuPage) -> bool:
+    """With PML, pages that back L2 cannot use dirty bits: the CPU would log L2's gpas."""
+    return bool(kvm.cpu_dirty_log_size) and sp.role.guest_mode
+
+
+def spte_has_volatile_bits(m: SpteMasks, spte: int) -> bool:
+    """True if the SPTE can change outside mmu_lock, so that it must be replaced atomically."""
+    if not spte & PT_WRITABLE_MASK and spte & m.shadow_mmu_writable_mask:
+        return True
+    if is_access_track_spte(m, spte):
+        return True
+    if spte_ad_enabled(spte):
+        if not spte & m.shadow_accessed_mask:
+            return True
+        if spte & PT_WRITABLE_MASK and not spte & m.shadow_dirty_mask:
+            return True
+    return False
+
+
+def is_nx_huge_page_enabled(kvm: Kvm) -> bool:
+    """True if huge pages must not be executable (ITLB multihit mitigation)."""
+    return kvm.nx_huge_pages
+
+
+def make_spte(
+    vcpu: KvmVcpu,
+    sp: KvmMmuPage,
+    slot: KvmMemorySlot,
+    pte_access: int,
+    gfn: int,
+    pfn: int,
+    old_spte: int,
+    prefetch: bool,
+    can_unsync: bool,
+    host_writable: bool,
+) -> tuple[bool, int]:
+    """A leaf SPTE for `gfn`.  Returns (write-protected although writing was wanted, the SPTE)."""
+    kvm = vcpu.kvm
+    m = kvm.masks
+    level = sp.role.level
+    spte = SPTE_MMU_PRESENT_MASK
+    wrprot = False
+    if sp.role.ad_disabled:
+        spte |= SPTE_TDP_AD_DISABLED_MASK
+    elif kvm_mmu_page_ad_need_write_protect(kvm, sp):
+        spte |= SPTE_TDP_AD_WRPROT_ONLY_MASK
+    spte |= m.shadow_present_mask
+    if not prefetch:
+        spte |= spte_shadow_accessed_mask(m, spte)
+    if level > PG_LEVEL_4K and pte_access & ACC_EXEC_MASK and is_nx_huge_page_enabled(kvm):
+        pte_access &= ~ACC_EXEC_MASK
+    spte |= m.shadow_x_mask if pte_access & ACC_EXEC_MASK else m.shadow_nx_mask
+    if pte_access & ACC_USER_MASK:
+        spte |= m.shadow_user_mask
+    if level > PG_LEVEL_4K:
+        spte |= PT_PAGE_SIZE_MASK
+    spte |= m.shadow_memtype_mask
+    if host_writable:
+        spte |= m.shadow_host_writable_mask
+    else:
+        pte_access &= ~ACC_WRITE_MASK
+    spte |= pfn << 12
+    if pte_access & ACC_WRITE_MASK:
+        spte |= PT_WRITABLE_MASK | m.shadow_mmu_writable_mask
+        # A leaf that is writable already cannot be write-tracked: skip the look-up, and the dirty
+        # bit with it.  The fault was a lost race, or the CPU's dirty bit was cleared meanwhile.
+        if not (is_last_spte(old_spte, level) and is_writable_pte(old_spte)):
+            if mmu_try_to_unsync_pages(kvm, slot, gfn, can_unsync, prefetch):
+                wrprot = True
+                pte_access &= ~ACC_WRITE_MASK
+                spte &= ~(PT_WRITABLE_MASK | m.shadow_mmu_writable_mask)
+            if pte_access & ACC_WRITE_MASK:
+                spte |= spte_shadow_dirty_mask(m, spte)
+    if prefetch:
+        spte = mark_spte_for_access_track(kvm, spte)
+    if spte & PT_WRITABLE_MASK and kvm_slot_dirty_track_enabled(slot):
+        if level > PG_LEVEL_4K:
+            kvm.warn("make_spte", "huge page in a slot that logs dirty pages")
+        mark_page_dirty_in_slot(kvm, slot, gfn)
+    return wrprot, spte
+
+
+def make_spte_executable(kvm: Kvm, spte: int) -> int:
+    """The same SPTE, executable."""
+    m = kvm.masks
+    is_access_track = is_access_track_spte(m, spte)
+    if is_access_track:
+        spte = restore_acc_track_spte(m, spte)
+    spte &= ~m.shadow_nx_mask
+    spte |= m.shadow_x_mask
+    if is_access_track:
+        spte = mark_spte_for_access_track(kvm, spte)
+    return spte
+
+
+def make_huge_page_split_spte(kvm: Kvm, huge_spte: int, role: KvmMmuPageRole, index: int) -> int:
+    """Entry `index` of the page table (with `role`) that replaces a huge leaf."""
+    if not is_shadow_present_pte(huge_spte):
+        kvm.warn("make_huge_page_split_spte", "huge SPTE is not present")
+        return 0
+    if not is_large_pte(huge_spte):
+        kvm.warn("make_huge_page_split_spte", "SPTE is not huge")
+        return 0
+    child_spte = huge_spte
+    child_spte |= (index * pages_per_hpage(role.level)) << 12
+    if role.level == PG_LEVEL_4K:
+        child_spte &= ~PT_PAGE_SIZE_MASK
+        # Only 4K pages may be executable under the NX mitigation.
+        if role.access & ACC_EXEC_MASK and is_nx_huge_page_enabled(kvm):
+            child_spte = make_spte_executable(kvm, child_spte)
+    return child_spte
+
+
+def make_nonleaf_spte(m: SpteMasks, child_pt: int, ad_disabled: bool) -> int:
+    """An SPTE that points to the page table at `child_pt` (a physical address)."""
+    spte = SPTE_MMU_PRESENT_MASK
+    spte |= child_pt | m.shadow_present_mask | PT_WRITABLE_MASK
+    spte |= m.shadow_user_mask | m.shadow_x_mask
+    if ad_disabled:
+        return spte | SPTE_TDP_AD_DISABLED_MASK
+    return spte | m.shadow_accessed_mask
+
+
+def kvm_mmu_changed_pte_notifier_make_spte(kvm: Kvm, old_spte: int, new_pfn: int) -> int:
+    """The SPTE after the host made the page read-only at another pfn."""
+    m = kvm.masks
+    new_spte = old_spte & ~SPTE_BASE_ADDR_MASK
+    new_spte |= new_pfn << 12
+    new_spte &= ~PT_WRITABLE_MASK
+    new_spte &= ~m.shadow_host_writable_mask
+    new_spte &= ~m.shadow_mmu_writable_mask
+    return mark_spte_for_access_track(kvm, new_spte)
+
+
+def mark_spte_for_access_track(kvm: Kvm, spte: int) -> int:
+    """The SPTE made to report its next access: accessed bit off, or permissions saved away."""
+    m = kvm.masks
+    if spte_ad_enabled(spte):
+        return spte & ~m.shadow_accessed_mask
+    if is_access_track_spte(m, spte):
+        return spte
+    check_spte_writable_invariants(kvm, spte)
+    saved = SHADOW_ACC_TRACK_SAVED_BITS_MASK << SHADOW_ACC_TRACK_SAVED_BITS_SHIFT
+    if spte & saved:
+        kvm.warn("mark_spte_for_access_track", "saved bits are not zero")
+    spte |= (spte & SHADOW_ACC_TRACK_SAVED_BITS_MASK) << SHADOW_ACC_TRACK_SAVED_BITS_SHIFT
+    return spte & ~m.shadow_acc_track_mask
+
+
+def restore_acc_track_spte(m: SpteMasks, spte: int) -> int:
+    """The SPTE with its saved permissions back; write permission is not among them."""
+    saved_bits = (spte >> SHADOW_ACC_TRACK_SAVED_BITS_SHIFT) & SHADOW_ACC_TRACK_SAVED_BITS_MASK
+    spte &= ~m.shadow_acc_track_mask
+    spte &= ~(SHADOW_ACC_TRACK_SAVED_BITS_MASK << SHADOW_ACC_TRACK_SAVED_BITS_SHIFT)
+    return spte | saved_bits

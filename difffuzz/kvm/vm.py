@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The face of the modelled KVM: what user space does through its file descriptors.
+
+Creating and destroying the VM, its vCPUs, and the ioctls and module parameters that concern the MMU.
+"""
+
+from __future__ import annotations
+
+from difffuzz.machine.host import HostMM
+from difffuzz.machine.hw import Cpu, PageFormat, Tlb
+from difffuzz.sched import Scheduler
+
+from . import mmu_slot, mmu_zap
+from .kvm_host import (
+    EINVAL,
+    KVM_ADDRESS_SPACE_NUM,
+    KVM_MIN_ALLOC_MMU_PAGES,
+    Kvm,
+    KvmMemslots,
+    KvmVcpu,
+)
+from .memslots import search_memslots
+from .mmu_notifier import KvmGfnRange, KvmMmuNotifier
+from .mmu_page import kvm_mmu_change_mmu_pages
+from .mmu_roots import kvm_init_mmu, kvm_mmu_create, kvm_mmu_destroy
+from .page_track import slot_track_count
+from .page_track_write import kvm_slot_page_track_add_page, kvm_slot_page_track_remove_page
+from .spte import SpteMasks
+from .tdp_mmu import kvm_mmu_uninit_tdp_mmu
+from .vmx import PML_ENTITY_NUM, vmx_log_dirty_gpa, vmx_update_cpu_dirty_logging
+
+
+class MmuHandlersOf:
+    """The MMU's part of the notifiers (MmuHandlers), bound late so that patches take effect."""
+
+    @staticmethod
+    def kvm_unmap_gfn_range(kvm: Kvm, gfn_range: KvmGfnRange) -> bool:
+        """Unmaps a range; True if a flush is due."""
+        return mmu_slot.kvm_unmap_gfn_range(kvm, gfn_range)
+
+    @staticmethod
+    def kvm_set_spte_gfn(kvm: Kvm, gfn_range: KvmGfnRange) -> bool:
+        """Maps another page; True if a flush is due."""
+        return mmu_slot.kvm_set_spte_gfn(kvm, gfn_range)
+
+    @staticmethod
+    def kvm_age_gfn(kvm: Kvm, gfn_range: KvmGfnRange) -> bool:
+        """Clears the accessed state; True if it was set."""
+        return mmu_slot.kvm_age_gfn(kvm, gfn_range)
+
+    @staticmethod
+    def kvm_test_age_gfn(kvm: Kvm, gfn_range: KvmGfnRange) -> bool:
+        """True if the range was accessed."""
+        return mmu_slot.kvm_test_age_gfn(kvm, gfn_range)
+
+    @staticmethod
+    def kvm_mmu_zap_all(kvm: Kvm) -> None:
+        """Drops every mapping of the VM."""
+        mmu_zap.kvm_mmu_zap_all(kvm)
+
+
+class VmParams:
+    """How the VM, its module and its CPU are set up; see program.Config for the meaning."""
+
+    __slots__ = (
+        "ad",
+        "async_pf",
+        "dirty_log_init_set",
+        "eager_page_split",
+        "ept",
+        "generation",
+        "manual_dirty_log_protect",
+        "max_level",
+        "mmio_caching",
+        "mmu_invalidate_seq",
+        "mmu_pages",
+        "nx_huge_pages",
+        "pml",
+        "range_flush",
+        "root_level",
+        "tdp",
+        "tdp_mmu",
+        "vcpus",
+    )
+
+    def __init__(self) -> None:
+        self.tdp = True
+        self.tdp_mmu = False
+        self.ept = True
+        self.ad = True
+        self.root_level = 4
+        self.max_level = 3
+        self.vcpus = 1
+        self.nx_huge_pages = False
+        self.mmio_caching = True
+        self.eager_page_split = True
+        self.pml = False
+        self.manual_dirty_log_protect = False
+        self.dirty_log_init_set = False
+        self.mmu_pages = 0
+        self.async_pf = False
+        self.range_flush = False
+        self.mmu_invalidate_seq = 0
+        self.generation = 0
+
+
+def kvm_create_vm(sched: Scheduler, mm: HostMM, params: VmParams) -> Kvm:
+    """KVM_CREATE_VM, with its vCPUs; registers the mmu notifier with `mm`."""
+    kvm = Kvm(sched, mm, SpteMasks(params.tdp and params.ept, params.ad, params.mmio_caching))
+    kvm.tdp_enabled = params.tdp
+    kvm.tdp_mmu_enabled = params.tdp and params.tdp_mmu
+    kvm.tdp_root_level = params.root_level
+    kvm.max_huge_page_level = params.max_level
+    kvm.nx_huge_pages = params.nx_huge_pages
+    kvm.eager_page_split = params.eager_page_split
+    kvm.cpu_dirty_log_size = PML_ENTITY_NUM if params.pml else 0
+    kvm.manual_dirty_log_protect = params.manual_dirty_log_protect
+    kvm.dirty_log_init_set = params.dirty_log_init_set
+    kvm.enable_async_pf = params.async_pf
+    kvm.range_flush = params.range_flush
+    kvm.mmu_invalidate_seq = params.mmu_invalidate_seq
+    kvm.n_max_mmu_pages = KVM_MIN_ALLOC_MMU_PAGES
+    for as_id in range(KVM_ADDRESS_SPACE_NUM):
+        # The low bit of the generation is the address space.
+        sets = [KvmMemslots(node_idx, params.generation + as_id) for node_idx in range(2)]
+        kvm.memslots_sets.append(sets)
+        kvm.memslots.append(sets[0])
+    mm.register(KvmMmuNotifier(kvm, MmuHandlersOf()))
+    if params.mmu_pages:
+        kvm_vm_ioctl_set_nr_mmu_pages(kvm, params.mmu_pages)
+    for _ in range(params.vcpus):
+        kvm_create_vcpu(kvm)
+    return kvm
+
+
+def page_format(kvm: Kvm) -> PageFormat:
+    """The page table format that the CPU walks."""
+    if not kvm.tdp_enabled:
+        return PageFormat.PAE
+    m = kvm.masks
+    if m.shadow_acc_track_mask:
+        return PageFormat.EPT if m.shadow_accessed_mask else PageFormat.EPT_NO_AD
+    return PageFormat.NPT
+
+
+def kvm_create_vcpu(kvm: Kvm) -> KvmVcpu:
+    """KVM_CREATE_VCPU."""
+    cpu = Cpu(kvm.mem, page_format(kvm), Tlb())
+    vcpu = KvmVcpu(kvm, len(kvm.vcpus), cpu)
+    if kvm.cpu_dirty_log_size:
+        cpu.on_dirty = lambda gpa: vmx_log_dirty_gpa(vcpu, gpa)
+    kvm_mmu_create(vcpu)
+    kvm_init_mmu(vcpu)
+    if kvm.cpu_dirty_log_size:
+        vmx_update_cpu_dirty_logging(vcpu)
+    kvm.vcpus.append(vcpu)
+    return vcpu
+
+
+def kvm_destroy_vm(kvm: Kvm) -> None:
+    """The last reference to the VM goes; the host address space was released before."""
+    kvm.users_count = 0
+    for vcpu in kvm.vcpus:
+        kvm_mmu_destroy(vcpu)
+    if kvm.tdp_mmu_enabled:
+        kvm_mmu_uninit_tdp_mmu(kvm)
+    kvm.rcu.barrier()
+
+
+def kvm_vm_ioctl_set_nr_mmu_pages(kvm: Kvm, nr_pages: int) -> int:
+    """KVM_SET_NR_MMU_PAGES: limits the legacy MMU's shadow pages; 0 or -EINVAL."""
+    if nr_pages < KVM_MIN_ALLOC_MMU_PAGES:
+        return -EINVAL
+    kvm.slots_lock.lock()
+    kvm_mmu_change_mmu_pages(kvm, nr_pages)
+    kvm.n_requested_mmu_pages = kvm.n_max_mmu_pages
+    kvm.slots_lock.unlock()
+    return 0
+
+
+def set_nx_huge_pages(kvm: Kvm, enabled: bool) -> None:
+    """The module parameter nx_huge_pages: a change zaps everything."""
+    if kvm.nx_huge_pages == enabled:
+        return
+    kvm.nx_huge_pages = enabled
+    kvm.slots_lock.lock()
+    mmu_zap.kvm_mmu_zap_all_fast(kvm)
+    kvm.slots_lock.unlock()
+
+
+def zap_gfn_range(kvm: Kvm, start: int, end: int) -> None:
+    """What a change of MTRRs or of APIC virtualisation does to [start, end)."""
+    idx = kvm.srcu.read_lock()
+    mmu_zap.kvm_zap_gfn_range(kvm, start, end)
+    kvm.srcu.read_unlock(idx)
+
+
+def page_track(kvm: Kvm, as_id: int, gfn: int, add: bool) -> bool:
+    """An external user (a vGPU driver) begins or ends tracking writes; False if it cannot."""
+    idx = kvm.srcu.read_lock()
+    slot = search_memslots(kvm.memslots[as_id], gfn)
+    done = slot is not None and (add or slot_track_count(slot, gfn) > 0)
+    if done:
+        assert slot is not None
+        kvm.mmu_lock.write_lock()
+        if add:
+            kvm_slot_page_track_add_page(kvm, slot, gfn)
+        else:
+            kvm_slot_page_track_remove_page(kvm, slot, gfn)
+        kvm.mmu_lock.write_unlock()
+    kvm.srcu.read_unlock(idx)
+    return done

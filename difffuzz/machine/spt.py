@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The memory of KVM's page tables: sparse pages of 512 entries, reached by physical address.
+
+A pointer to an entry is its physical address, as `u64 *sptep` is in the kernel: the page is
+`ptr >> 12`, the index `(ptr >> 3) & 511`.  An absent entry is 0.  Any access to a page that was
+freed is a use after free.  Every change is logged for the oracles.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from difffuzz.sched import KernelSplat, Scheduler
+
+PT_PFN_BASE = 1 << 32
+"""First pfn of page-table pages: far above every frame the host maps."""
+
+FROZEN = 0x5A0
+"""The value of a frozen entry (REMOVED_SPTE)."""
+
+
+class PtPage:
+    """One page of page-table entries; `bits` has a bit for every entry that is not absent.
+
+    An absent entry reads as `absent`: 0, or the frozen value once the table was cut off.
+    """
+
+    __slots__ = ("absent", "bits", "ent", "sp")
+
+    def __init__(self, sp: Any) -> None:
+        self.ent: dict[int, int] = {}
+        self.absent = 0
+        self.bits = 0
+        self.sp = sp
+
+
+class PhysMem:
+    """All page-table pages of one VM.  Methods that the kernel marks atomic are preemption points."""
+
+    __slots__ = ("_next_pfn", "log", "pages", "sched")
+
+    def __init__(self, sched: Scheduler) -> None:
+        self.sched = sched
+        self.pages: dict[int, PtPage] = {}
+        self.log: list[tuple[int, int, int]] = []
+        self._next_pfn = PT_PFN_BASE
+
+    def alloc(self, sp: Any) -> int:
+        """A zeroed page whose page_private is `sp`; returns its physical address."""
+        pfn = self._next_pfn
+        self._next_pfn = pfn + 1
+        self.pages[pfn] = PtPage(sp)
+        return pfn << 12
+
+    def free(self, pa: int) -> None:
+        """Frees a page: from now on every access to it is a use after free."""
+        if self.pages.pop(pa >> 12, None) is None:
+            raise KernelSplat("uaf", "free_page", "double free of a page table")
+
+    def page(self, pa: int) -> PtPage:
+        """The page at `pa`."""
+        page = self.pages.get(pa >> 12)
+        if page is None:
+            raise KernelSplat("uaf", "page_table", "access to a freed page table")
+        return page
+
+    def load(self, ptr: int) -> int:
+        """A plain load."""
+        page = self.pages.get(ptr >> 12)
+        if page is None:
+            raise KernelSplat("uaf", "page_table", "read of a freed page table")
+        return page.ent.get((ptr >> 3) & 511, page.absent)
+
+    def read_once(self, ptr: int) -> int:
+        """READ_ONCE(): a preemption point, then a load."""
+        self.sched.point()
+        page = self.pages.get(ptr >> 12)
+        if page is None:
+            raise KernelSplat("uaf", "page_table", "read of a freed page table")
+        return page.ent.get((ptr >> 3) & 511, page.absent)
+
+    def store(self, ptr: int, value: int) -> None:
+        """A plain store."""
+        page = self.pages.get(ptr >> 12)
+        if page is None:
+            raise KernelSplat("uaf", "page_table", "write to a freed page table")
+        index = (ptr >> 3) & 511
+        old = page.ent.get(index, page.absent)
+        if value:
+            page.ent[index] = value
+            page.bits |= 1 << index
+        elif index in page.ent:
+            del page.ent[index]
+            page.bits &= ~(1 << index)
+        self.log.append((ptr, old, value))
+
+    def write_once(self, ptr: int, value: int) -> None:
+        """WRITE_ONCE()."""
+        self.sched.point()
+        self.store(ptr, value)
+
+    def xchg(self, ptr: int, value: int) -> int:
+        """xchg(): returns the value before."""
+        self.sched.point()
+        old = self.load(ptr)
+        self.store(ptr, value)
+        return old
+
+    def cmpxchg(self, ptr: int, old: int, value: int) -> int:
+        """try_cmpxchg64(): stores if the entry is `old`; returns what the entry was."""
+        self.sched.point()
+        current = self.load(ptr)
+        if current == old:
+            self.store(ptr, value)
+        return current
+
+    def freeze_absent(self, pa: int) -> None:
+        """Freezes every absent entry of a table that was cut off."""
+        self.sched.point()
+        self.page(pa).absent = FROZEN
+
+    def fill(self, pa: int, entries: dict[int, int]) -> None:
+        """Writes a page that is not linked yet, as splitting a huge page does."""
+        page = self.page(pa)
+        page.ent = entries
+        page.bits = 0
+        for index in entries:
+            page.bits |= 1 << index
+
+    def next_index(self, pa: int, index: int) -> int:
+        """The first entry after `index` that is not 0, or 512."""
+        page = self.pages.get(pa >> 12)
+        if page is None:
+            raise KernelSplat("uaf", "page_table", "walk of a freed page table")
+        above = page.bits >> (index + 1)
+        if not above:
+            return 512
+        return index + (above & -above).bit_length()

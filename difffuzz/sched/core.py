@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Tasks and the scheduler that runs them one at a time.
+
+A task is a thread of the kernel: a vCPU, a host thread, a VMM thread, a worker.  Model code is
+written as plain calls; the primitives it calls (locks, SPTE accesses, RCU, requests) call
+`Scheduler.point()`, the only places where another task may run.  In lockstep no point switches:
+the budget is then just the limit on steps that turns an endless loop into a finding.
+
+A task whose code may have to wait for another task runs on a greenlet of its own
+(`Scheduler.spawn`); every other task borrows the greenlet of its caller (`Scheduler.run_as`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from greenlet import getcurrent, greenlet
+
+if TYPE_CHECKING:
+    from difffuzz.sched.locks import Lock
+
+STEP_LIMIT = 2_000_000
+"""Preemption points that one run of a program may pass before it counts as an endless loop."""
+
+
+class KernelSplat(Exception):
+    """What a kernel would report in its log: a failed assertion, a bad lock, a use after free.
+
+    `oracle` is the oracle that owns it (lock, rcu, uaf, warn, crash, deadlock, progress), `where`
+    the kernel function that found it, `text` what was wrong.
+    """
+
+    def __init__(self, oracle: str, where: str, text: str) -> None:
+        super().__init__(f"{oracle}: {where}: {text}")
+        self.oracle = oracle
+        self.where = where
+        self.text = text
+
+
+class Task:
+    """One thread of the kernel, with the state that lock and RCU checking needs."""
+
+    __slots__ = (
+        "atomic",
+        "blocked_on",
+        "glet",
+        "held",
+        "name",
+        "parked",
+        "rcu_depth",
+        "rcu_section",
+        "want_park",
+    )
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.glet: greenlet | None = None
+        self.held: list[Lock] = []
+        self.atomic = 0
+        self.rcu_depth = 0
+        self.rcu_section = 0
+        self.blocked_on: str | None = None
+        self.parked = False
+        self.want_park = False
+
+    @property
+    def alive(self) -> bool:
+        """True while the task has a greenlet with work left."""
+        return self.glet is not None and not self.glet.dead
+
+    def assert_idle(self, where: str) -> None:
+        """A task that returns to user space or to the guest holds no lock and is in no RCU section."""
+        if self.held:
+            raise KernelSplat("lock", where, f"returns with {self.held[-1].name} held")
+        if self.rcu_depth:
+            raise KernelSplat("rcu", where, "returns inside an RCU read section")
+
+
+class Scheduler:
+    """Runs tasks one at a time; `current` is the one that runs now."""
+
+    __slots__ = ("budget", "current", "idle", "parked", "tasks")
+
+    def __init__(self, step_limit: int = STEP_LIMIT) -> None:
+        self.budget = step_limit
+        self.idle = Task("main")
+        self.current = self.idle
+        self.tasks: list[Task] = [self.idle]
+        self.parked: list[Task] = []
+
+    def add_task(self, name: str) -> Task:
+        """A new task; it does nothing until it is spawned or run."""
+        task = Task(name)
+        self.tasks.append(task)
+        return task
+
+    def point(self) -> None:
+        """A place where another task may run.  Raises KernelSplat(progress) at the step limit."""
+        self.budget -= 1
+        if self.budget < 0:
+            raise KernelSplat("progress", "scheduler", "step limit reached")
+
+    def run_as(self, task: Task, body: Callable[..., Any], *args: Any) -> Any:
+        """Runs `body` as `task` on the caller's greenlet; waiting there is a deadlock."""
+        before = self.current
+        self.current = task
+        try:
+            return body(*args)
+        finally:
+            self.current = before
+
+    def spawn(self, task: Task, body: Callable[[], None]) -> None:
+        """Gives `task` a greenlet that will run `body`, and runs it until it ends or waits."""
+        task.glet = greenlet(body)
+        self.resume(task)
+
+    def resume(self, task: Task) -> None:
+        """Continues a spawned task until it ends, waits or parks.  Its exceptions come out here."""
+        assert task.glet is not None
+        before = self.current
+        self.current = task
+        try:
+            task.glet.switch()
+        finally:
+            self.current = before
+
+    def wait(self, what: str, ready: Callable[[], bool]) -> None:
+        """The current task sleeps until `ready()`; with no other task to run it is a deadlock."""
+        task = self.current
+        while not ready():
+            if task.glet is None or task.glet is not getcurrent():
+                raise KernelSplat("deadlock", task.name, f"waits for {what} that nobody will give")
+            task.blocked_on = what
+            self._leave(task)
+        task.blocked_on = None
+
+    def park_point(self) -> None:
+        """Where a parked fault stops: its pfn is faulted in, mmu_lock not yet taken."""
+        task = self.current
+        if not task.want_park:
+            return
+        task.want_park = False
+        task.parked = True
+        self.parked.append(task)
+        self._leave(task)
+        self.parked.remove(task)
+        task.parked = False
+
+    def might_sleep(self, where: str) -> None:
+        """Sleeping with a spinning lock held or inside an RCU read section is a bug."""
+        task = self.current
+        if task.atomic:
+            raise KernelSplat("lock", where, f"sleeps while {task.held[-1].name} is held")
+        if task.rcu_depth:
+            raise KernelSplat("rcu", where, "sleeps inside an RCU read section")
+
+    def need_resched(self) -> bool:
+        """True when the current task should give up the CPU; in lockstep it never should."""
+        return False
+
+    @staticmethod
+    def _leave(task: Task) -> None:
+        assert task.glet is not None
+        parent = task.glet.parent
+        assert parent is not None
+        parent.switch()
