@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Findings on disk: one text program per signature, complete at every moment."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import tempfile
+from pathlib import Path
+
+import msgspec
+
+from ..program import Program, render
+
+SUFFIX = ".difffuzz"
+_SLUG_CHARS = 80
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """A divergence with its program: `program` is the path of the text form."""
+
+    signature: str
+    oracle: str
+    program: str
+    detail: str = ""
+    seconds: float = 0.0
+    """When it was found, from the start of the run."""
+    executions: int = 0
+    """After how many executions of its worker."""
+
+
+def slug(signature: str) -> str:
+    """A file name for a signature: readable, and another one for every other signature."""
+    name = re.sub(r"[^A-Za-z0-9._+-]+", "-", signature).strip("-.")[:_SLUG_CHARS]
+    return f"{name}-{hashlib.sha256(signature.encode()).hexdigest()[:8]}"
+
+
+def write_atomically(path: Path, data: bytes, durable: bool = True) -> None:
+    """Readers see the old file or the whole new one; durable: it is on disk on return."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".tmp")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def text_of(program: Program, notes: dict[str, str]) -> str:
+    """The text form with notes as comments behind its first line."""
+    first, _, rest = render(program).partition("\n")
+    comments = "".join(f"# {key}: {_one_line(value)}\n" for key, value in notes.items())
+    return f"{first}\n{comments}{rest}"
+
+
+def notes_of(text: str) -> dict[str, str]:
+    """The notes that `text_of` wrote."""
+    notes = {}
+    for line in text.split("\n")[1:]:
+        if not line.startswith("# "):
+            break
+        key, colon, value = line[2:].partition(": ")
+        if colon:
+            notes[key] = value
+    return notes
+
+
+class FindingStore:
+    """The findings of one run, shared by its workers: the first to claim a signature writes it."""
+
+    def __init__(self, directory: Path, claims: Path, sides: dict[str, str]) -> None:
+        self.directory = directory
+        self._claims = claims
+        self._sides = sides
+        self._known: set[str] = set()
+
+    def add(self, program: Program, signature: str, oracle: str, detail: str) -> Path | None:
+        """Write the program; None if the run has this signature already."""
+        if signature in self._known:
+            return None
+        self._known.add(signature)
+        name = slug(signature)
+        self._claims.mkdir(parents=True, exist_ok=True)
+        try:
+            (self._claims / name).touch(exist_ok=False)
+        except FileExistsError:
+            return None
+        path = self.directory / f"{name}{SUFFIX}"
+        notes = {"signature": signature, "oracle": oracle, **self._sides, "detail": detail}
+        write_atomically(path, text_of(program, notes).encode())
+        return path
+
+
+def _one_line(value: str) -> str:
+    return " ".join(value.split())

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""libFuzzer's custom mutator and crossover: bytes in, bytes out, programs in between."""
+
+from __future__ import annotations
+
+import random
+from functools import lru_cache
+
+from ..program import Program, decode, encode, mutate
+
+RECENT = 64
+"""Programs kept as partners of mutators that take a second program."""
+DECODED = 1024
+"""Decoded programs kept: libFuzzer comes back to the same corpus entries."""
+CROSSOVER_SHARE = 4
+"""libFuzzer asks for a crossover every second time; one request in so many is granted."""
+
+
+class ProgramMutation:
+    """Mutates programs; what it makes depends on its inputs and their order only."""
+
+    __slots__ = ("_decode", "_made", "_made_program", "_recent", "_rng", "_turn")
+
+    def __init__(self) -> None:
+        self._rng = random.Random(0)
+        self._decode = lru_cache(maxsize=DECODED)(decode)
+        self._recent: list[Program] = []
+        self._turn = 0
+        self._made: bytes | None = None
+        self._made_program: Program | None = None
+
+    def decode(self, data: bytes) -> Program:
+        """The program of `data`; free for what the mutator made last."""
+        program = self._made_program
+        if program is None or data != self._made:
+            program = self._decode(data)
+        return program
+
+    def mutate(self, data: bytes, max_size: int, seed: int) -> bytes:
+        """atheris' custom_mutator: a changed program, in at most max_size bytes."""
+        rng = self._rng
+        rng.seed(seed)
+        program = self.decode(data)
+        other = rng.choice(self._recent) if self._recent else None
+        self._remember(program)
+        return self._encode(mutate.mutate(program, rng, other), max_size)
+
+    def crossover(self, left: bytes, right: bytes, max_size: int, seed: int) -> bytes:
+        """atheris' custom_crossover: a program made of the two, or a mutation of the first."""
+        rng = self._rng
+        rng.seed(seed)
+        first, second = self.decode(left), decode(right)
+        if rng.randrange(CROSSOVER_SHARE):
+            return self._encode(mutate.mutate(first, rng, second), max_size)
+        return self._encode(mutate.crossover(first, second, rng), max_size)
+
+    def _encode(self, program: Program, max_size: int) -> bytes:
+        data = encode(program)
+        if len(data) > max_size:  # any prefix is a program as well
+            data = data[:max_size]
+            program = decode(data)
+        self._made, self._made_program = data, program
+        return data
+
+    def _remember(self, program: Program) -> None:
+        if len(self._recent) < RECENT:
+            self._recent.append(program)
+        else:
+            self._recent[self._turn] = program
+            self._turn = (self._turn + 1) % RECENT

@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A fuzzing run: start the workers, watch them, sum up what they say.
+
+Files below OUT: findings/*.difffuzz (text), corpus/ (bytes, libFuzzer's names; shared by the
+workers and kept between runs), work/ (this run's figures, logs and seeds; made anew each time).
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+from ..errors import MissingTool, UsageError
+from . import corpus
+from .findings import Finding
+from .process import WorkerProcess
+from .shrink_queue import ShrinkQueue
+from .stats import Summary, WorkerStats, total_allowed
+
+MAX_JOBS = 256
+POLL_SECONDS = 0.1
+STOP_SECONDS = 5.0
+SHRINK_GRACE_SECONDS = 12.0
+"""How long the end of a run waits for findings that are still being shrunk."""
+
+
+@dataclass(frozen=True, slots=True)
+class FuzzOptions:
+    """What to fuzz and for how long; time and runs both None: until interrupted."""
+
+    left: str = "legacy"
+    right: str = "tdp"
+    mode: str = "lockstep"
+    time: float | None = None
+    """Seconds."""
+    runs: int | None = None
+    """Executions of all workers together."""
+    seed: int | None = None
+    corpus: Path | None = None
+    out: Path = Path("out")
+    jobs: int = 1
+    stop_on_finding: bool = False
+    libfuzzer: tuple[str, ...] = ()
+    """More flags for libFuzzer."""
+
+
+def fuzz(
+    options: FuzzOptions,
+    progress: Callable[[Summary], None] = lambda summary: None,
+    accept: Callable[[Finding], bool] = lambda finding: True,
+) -> Summary:
+    """Run until time, executions, an accepted finding (stop_on_finding) or SIGINT ends it.
+
+    `progress` is called ten times a second, `accept` once for each finding: one it refuses is left
+    out of the summary and does not stop the run. Raises UsageError for a corpus that cannot be
+    read, MissingTool where no worker can run.
+    """
+    run = FuzzRun(options, accept)
+    try:
+        run.start()
+        while run.poll():
+            progress(run.summary())
+            time.sleep(POLL_SECONDS)
+        run.finish()
+        summary = run.summary()
+        progress(summary)
+        return summary
+    finally:
+        run.close()
+
+
+class FuzzRun:
+    """The processes and figures of one run."""
+
+    def __init__(self, options: FuzzOptions, accept: Callable[[Finding], bool]) -> None:
+        if not 1 <= options.jobs <= MAX_JOBS:
+            raise UsageError(f"--jobs {options.jobs}: expected 1 to {MAX_JOBS}")
+        self.options = options
+        self.seed = random.randrange(1, 1 << 31) if options.seed is None else options.seed
+        self.work = options.out / "work"
+        self.corpus = options.out / "corpus"
+        self._accept = accept
+        self._workers: list[WorkerProcess] = []
+        self._shrinks = ShrinkQueue(options.left, options.right, options.mode)
+        self._verdicts: dict[str, bool] = {}  # signature -> accepted
+        self._interrupted = False
+        self._old_handlers: dict[int, object] = {}
+        self._start = time.monotonic()
+        self._end = 0.0
+
+    def start(self) -> None:
+        """Prepare OUT and start every worker."""
+        options = self.options
+        shutil.rmtree(self.work, ignore_errors=True)
+        try:
+            for directory in (self.work, self.corpus, options.out / "findings"):
+                directory.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(f"{options.out}: {error.strerror}") from error
+        corpus.prepare(options.corpus, self.work / "seeds", self.seed)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._old_handlers[number] = signal.signal(number, self._interrupt)
+        deadline = 0.0 if options.time is None else self._start + options.time
+        for index in range(options.jobs):
+            runs = 0
+            if options.runs is not None:
+                runs = options.runs // options.jobs + (index < options.runs % options.jobs)
+                if not runs:
+                    continue
+            worker = WorkerProcess(options, self.work, index, self.seed + index)
+            self._workers.append(worker)
+            worker.start(runs, self._start, deadline)
+
+    def poll(self) -> bool:
+        """Look after the workers; False when the run is over."""
+        for worker in self._workers:
+            worker.poll()
+        self._judge()
+        self._shrinks.poll()
+        if self._interrupted or not any(worker.alive for worker in self._workers):
+            return False
+        return not (self.options.stop_on_finding and any(self._verdicts.values()))
+
+    def finish(self) -> None:
+        """Stop what still runs, wait a moment for findings that are being shrunk."""
+        deadline = time.monotonic() + STOP_SECONDS
+        for worker in self._workers:
+            worker.stop()
+        for worker in self._workers:
+            worker.wait(max(0.0, deadline - time.monotonic()))
+        self._judge()
+        self._end = time.monotonic()
+        deadline = self._end + SHRINK_GRACE_SECONDS
+        while not self._interrupted and self._shrinks.poll() and time.monotonic() < deadline:
+            time.sleep(POLL_SECONDS)
+        failure = next((worker.failure for worker in self._workers if worker.failure), None)
+        if failure is not None:
+            raise MissingTool(*failure)
+
+    def close(self) -> None:
+        """Leave no process behind, whatever happened."""
+        for worker in self._workers:
+            worker.kill()
+        self._shrinks.kill()
+        for number, handler in self._old_handlers.items():
+            signal.signal(number, handler)  # type: ignore[arg-type] # what signal() returned
+
+    def summary(self) -> Summary:
+        """The figures so far."""
+        options = self.options
+        stats = [one for worker in self._workers for one in worker.stats()]
+        seconds = (self._end or time.monotonic()) - self._start
+        executions = sum(one.executions for one in stats)
+        coverage = [worker.coverage() for worker in self._workers]
+        return Summary(
+            executions=executions,
+            seconds=round(seconds, 3),
+            executions_per_second=round(executions / seconds, 1) if seconds else 0.0,
+            operations=sum(one.operations for one in stats),
+            coverage=max((one.branches for one in coverage), default=0),
+            corpus=sum(1 for _ in self.corpus.iterdir()),
+            findings=self._accepted(stats),
+            features=max((one.features for one in coverage), default=0),
+            states=max((one.states for one in stats), default=0),
+            allowed=total_allowed(stats),
+            left=options.left,
+            right=options.right,
+            mode=options.mode,
+            seed=self.seed,
+            jobs=options.jobs,
+            restarts=sum(worker.restarts for worker in self._workers),
+            out=str(options.out),
+        )
+
+    def _accepted(self, stats: list[WorkerStats]) -> list[Finding]:
+        found = [finding for one in stats for finding in one.findings]
+        return sorted(
+            (finding for finding in found if self._verdicts.get(finding.signature)),
+            key=lambda finding: finding.seconds,
+        )
+
+    def _judge(self) -> None:
+        for worker in self._workers:
+            for one in worker.stats():
+                for finding in one.findings:
+                    if finding.signature not in self._verdicts:
+                        accepted = self._accept(finding)
+                        self._verdicts[finding.signature] = accepted
+                        if accepted:
+                            self._shrinks.add(finding)
+
+    def _interrupt(self, number: int, frame: FrameType | None) -> None:
+        self._interrupted = True

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""One worker as its parent sees it: started, watched, started again when it dies."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..program import decode
+from ..program.limits import MAX_BYTES
+from .findings import Finding, FindingStore
+from .stats import Coverage, WorkerStats, last_status
+
+if TYPE_CHECKING:
+    from .parent import FuzzOptions
+
+MAX_RESTARTS = 20
+RSS_LIMIT_MB = 4096
+
+
+class WorkerProcess:
+    """A worker and the processes that took its place."""
+
+    def __init__(self, options: FuzzOptions, work: Path, index: int, seed: int) -> None:
+        self.failure: tuple[str, str] | None = None
+        self.restarts = 0
+        self._options = options
+        self._work = work
+        self._name = f"worker-{index}"
+        self._seed = seed
+        self._process: subprocess.Popen[bytes] | None = None
+        self._past: list[WorkerStats] = []
+        self._runs = 0
+        self._start = 0.0
+        self._deadline = 0.0
+
+    @property
+    def alive(self) -> bool:
+        return self._process is not None
+
+    def start(self, runs: int, start: float, deadline: float) -> None:
+        """Start it. `runs` 0 and `deadline` 0: no limit; both clocks are the monotonic one."""
+        self._runs, self._start, self._deadline = runs, start, deadline
+        options = self._options
+        own = ["--left", options.left, "--right", options.right, "--mode", options.mode]
+        own += ["--out", str(options.out), "--work", str(self._work)]
+        own += ["--stats", str(self._stats_file), "--runs", str(runs)]
+        own += ["--start", repr(start), "--deadline", repr(deadline)]
+        # libFuzzer takes seed 0 for "choose one".
+        flags = [f"-seed={(self._seed + 7919 * self.restarts) % 0xFFFFFFFE + 1}"]
+        flags += [f"-max_len={MAX_BYTES}", "-len_control=0", f"-rss_limit_mb={RSS_LIMIT_MB}"]
+        flags += [f"-artifact_prefix={self._artifact_prefix}", *options.libfuzzer]
+        directories = [str(options.out / "corpus"), str(self._work / "seeds")]
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "difffuzz.fuzz.worker", *own, "--", *flags, *directories],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,  # Ctrl-C is the parent's to handle
+                env={**os.environ, "PYTHONHASHSEED": "0"},
+            )
+
+    def poll(self) -> None:
+        """Notice the end of the process; start it again if it died before its time."""
+        if self._process is None or self._process.poll() is None:
+            return
+        status = self._process.returncode
+        self._process = None
+        stats = WorkerStats.read(self._stats_file)
+        self._past.append(stats)
+        if stats.failure is not None:
+            self.failure = stats.failure
+        elif not stats.done:
+            self._died(status, stats)
+
+    def stop(self) -> None:
+        """Ask the process to end."""
+        if self._process is not None:
+            self._process.terminate()
+
+    def wait(self, seconds: float) -> None:
+        """Wait for the end; what does not come in time is forced."""
+        if self._process is not None:
+            try:
+                self._process.wait(seconds)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+            self._past.append(WorkerStats.read(self._stats_file))
+            self._process = None
+
+    def kill(self) -> None:
+        """End the process at once."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def stats(self) -> list[WorkerStats]:
+        """The figures of each process so far."""
+        if self._process is None:
+            return self._past
+        return [*self._past, WorkerStats.read(self._stats_file)]
+
+    def coverage(self) -> Coverage:
+        """libFuzzer's figures of the newest process."""
+        return last_status(self._log)
+
+    @property
+    def _stats_file(self) -> Path:
+        return self._work / f"{self._name}.{self.restarts}.json"
+
+    @property
+    def _log(self) -> Path:
+        return self._work / f"{self._name}.log"
+
+    @property
+    def _artifact_prefix(self) -> str:
+        return str(self._work / f"{self._name}.{self.restarts}.")
+
+    def _died(self, status: int, stats: WorkerStats) -> None:
+        """libFuzzer leaves the input it died of, which is a finding; without one it is a riddle."""
+        self._keep_artifacts(stats)
+        left = self._runs - stats.executions if self._runs else 0
+        over = self._deadline and time.monotonic() >= self._deadline
+        if not stats.executions or self.restarts >= MAX_RESTARTS:
+            what = f"{self._name} died with status {status}: {self._last_line()}"
+            self.failure = (what, f"less {self._log}")
+        elif not over and left >= 0 and not (self._runs and not left):
+            self.restarts += 1
+            self.start(left, self._start, self._deadline)
+
+    def _keep_artifacts(self, stats: WorkerStats) -> None:
+        options = self._options
+        sides = {"left": options.left, "right": options.right, "mode": options.mode}
+        store = FindingStore(options.out / "findings", self._work / "claims", sides)
+        for kind in ("crash", "timeout", "oom"):
+            for path in sorted(self._work.glob(f"{self._name}.{self.restarts}.{kind}-*")):
+                signature = f"crash:{options.left}:{options.right}:process-{kind}"
+                detail = f"the fuzzing process died ({kind})"
+                program = store.add(decode(path.read_bytes()), signature, "crash", detail)
+                if program is not None:
+                    seconds = round(time.monotonic() - self._start, 3)
+                    stats.findings.append(
+                        Finding(signature, "crash", str(program), detail, seconds, stats.executions)
+                    )
+
+    def _last_line(self) -> str:
+        lines = self._log.read_text(errors="replace").split("\n")
+        lines = [line.strip() for line in lines if line.strip()]
+        return lines[-1].removeprefix("difffuzz: ") if lines else "no message"

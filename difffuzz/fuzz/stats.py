@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The figures of a run: what a worker hands to its parent, and their sum."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+
+from .findings import Finding, write_atomically
+
+_STATUS = re.compile(rb"^#\d+\s.*? cov: (\d+) ft: (\d+) corp: (\d+)/", re.MULTILINE)
+_TAIL = 1 << 14
+
+
+class WorkerStats(msgspec.Struct):
+    """What one worker process has done so far; it writes this to a small file twice a second."""
+
+    executions: int = 0
+    operations: int = 0
+    states: int = 0
+    """State features met."""
+    allowed: dict[str, int] = {}
+    """Allowed differences by rule."""
+    findings: list[Finding] = []
+    done: bool = False
+    """It ended by itself, with everything written."""
+    failure: tuple[str, str] | None = None
+    """MissingTool's two texts, if that is how it ended."""
+
+    def write(self, path: Path) -> None:
+        write_atomically(path, msgspec.json.encode(self), durable=False)
+
+    @classmethod
+    def read(cls, path: Path) -> WorkerStats:
+        """The figures in the file; zeros if the worker has not written any yet."""
+        try:
+            return msgspec.json.decode(path.read_bytes(), type=cls)
+        except FileNotFoundError:
+            return cls()
+
+
+class Coverage(msgspec.Struct):
+    """What libFuzzer says in its last status line."""
+
+    branches: int = 0
+    features: int = 0
+    corpus: int = 0
+
+
+def last_status(log: Path) -> Coverage:
+    """The figures of the last status line in libFuzzer's log; zeros if there is none."""
+    try:
+        with log.open("rb") as file:
+            file.seek(0, 2)
+            file.seek(max(0, file.tell() - _TAIL))
+            lines = _STATUS.findall(file.read())
+    except FileNotFoundError:
+        return Coverage()
+    return Coverage(*map(int, lines[-1])) if lines else Coverage()
+
+
+class Summary(msgspec.Struct):
+    """The JSON document of `difffuzz fuzz`."""
+
+    executions: int
+    seconds: float
+    executions_per_second: float
+    operations: int
+    coverage: int
+    """Branches of the model and states, as libFuzzer counts them: the best worker's."""
+    corpus: int
+    findings: list[Finding]
+    features: int
+    states: int
+    allowed: dict[str, int]
+    left: str
+    right: str
+    mode: str
+    seed: int
+    jobs: int
+    restarts: int
+    """Workers that died and were started again."""
+    out: str
+
+
+def total_allowed(stats: Iterable[WorkerStats]) -> dict[str, int]:
+    """Allowed differences of all workers, by rule."""
+    total: dict[str, int] = {}
+    for one in stats:
+        for rule, count in one.allowed.items():
+            total[rule] = total.get(rule, 0) + count
+    return dict(sorted(total.items()))

@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""One fuzzing process: `python -m difffuzz.fuzz.worker --left S --right S ... -- LIBFUZZER_ARGS`.
+
+`atheris.Fuzz()` never returns, so a process that fuzzes does nothing else. It goes on after a
+finding, ends cleanly on SIGINT, SIGTERM, its deadline or its number of executions, and leaves
+everything worth knowing in files: findings at once, figures twice a second (stats.py).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from ..errors import MissingTool
+from . import instrument
+from .feedback import CoverageGuard, StateCounters
+from .findings import Finding, FindingStore
+from .mutation import ProgramMutation
+from .stats import WorkerStats
+
+if TYPE_CHECKING:  # loads the model, which main() does after the instrumentation
+    from .run import Runner
+
+STATS_SECONDS = 0.5
+CLOCK_EVERY = 16  # executions between two looks at the clock
+
+
+class Worker:
+    """The state of one fuzzing process; `execute` is libFuzzer's TestOneInput."""
+
+    def __init__(self, run: Runner, atheris: Any, options: argparse.Namespace) -> None:
+        self._run = run
+        self._options = options
+        self._counters = StateCounters(atheris)
+        self._guard: CoverageGuard | None = CoverageGuard(atheris)
+        self._store = FindingStore(
+            options.out / "findings",
+            options.work / "claims",
+            {"left": run.left, "right": run.right, "mode": run.mode},
+        )
+        self._stats = WorkerStats()
+        self._parent = os.getppid()
+        self._next_stats = 0.0
+        self._stop = False
+        self.mutation = ProgramMutation()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._request_stop)
+
+    def execute(self, data: bytes) -> None:
+        """Run one program; every way to end the process goes through here."""
+        stats = self._stats
+        guard = self._guard
+        if guard is not None and not stats.executions:
+            guard.before()
+        program = self.mutation.decode(data)
+        outcome = self._run(program)
+        self._counters.hit(outcome.features)
+        stats.executions += 1
+        stats.operations += outcome.operations
+        for rule, count in outcome.allowed.items():
+            stats.allowed[rule] = stats.allowed.get(rule, 0) + count
+        if outcome.divergences:
+            first = outcome.divergences[0]  # the others may be its consequences
+            path = self._store.add(program, first.signature, first.oracle, first.detail)
+            if path is not None:
+                self._found(first.signature, first.oracle, first.detail, path)
+        if guard is not None:
+            self._check(guard)
+        if self._stop or stats.executions == self._options.runs:
+            self._end()
+        if not stats.executions % CLOCK_EVERY:
+            self._look_at_clock()
+
+    def _found(self, signature: str, oracle: str, detail: str, path: Path) -> None:
+        stats = self._stats
+        seconds = round(time.monotonic() - self._options.start, 3)
+        stats.findings.append(
+            Finding(signature, oracle, str(path), detail, seconds, stats.executions)
+        )
+        self._write_stats()
+
+    def _check(self, guard: CoverageGuard) -> None:
+        try:
+            if guard.after():
+                self._guard = None
+        except MissingTool as error:
+            self._stats.failure = (error.what, error.command)
+            self._write_stats()
+            print(f"difffuzz: {error}", file=sys.stderr, flush=True)
+            os._exit(3)
+
+    def _look_at_clock(self) -> None:
+        now = time.monotonic()
+        if now >= self._next_stats:
+            self._next_stats = now + STATS_SECONDS
+            self._write_stats()
+            if os.getppid() != self._parent:  # the parent died: nobody waits for more
+                self._end()
+        if self._options.deadline and now >= self._options.deadline:
+            self._end()
+
+    def _write_stats(self) -> None:
+        self._stats.states = len(self._counters.seen)
+        self._stats.write(self._options.stats)
+
+    def _request_stop(self, number: int, frame: object) -> None:
+        self._stop = True
+
+    def _end(self) -> NoReturn:
+        self._stats.done = True
+        self._write_stats()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)  # libFuzzer has no other way out that is not a crash report
+
+
+def parse_arguments(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
+    """The worker's own options, and libFuzzer's arguments behind `--`."""
+    own, libfuzzer = arguments, []
+    if "--" in arguments:
+        at = arguments.index("--")
+        own, libfuzzer = arguments[:at], arguments[at + 1 :]
+    parser = argparse.ArgumentParser(prog="difffuzz.fuzz.worker", allow_abbrev=False)
+    parser.add_argument("--left", required=True)
+    parser.add_argument("--right", required=True)
+    parser.add_argument("--mode", default="lockstep")
+    parser.add_argument("--out", type=Path, required=True, help="findings go to OUT/findings")
+    parser.add_argument("--work", type=Path, required=True, help="what the run's workers share")
+    parser.add_argument("--stats", type=Path, required=True, help="file for the figures")
+    parser.add_argument("--runs", type=int, default=0, help="executions; 0: no limit")
+    parser.add_argument("--start", type=float, default=time.monotonic())
+    parser.add_argument("--deadline", type=float, default=0.0, help="monotonic clock; 0: none")
+    return parser.parse_args(own), libfuzzer
+
+
+def main(arguments: list[str]) -> NoReturn:
+    """Fuzz until something ends it."""
+    options, libfuzzer = parse_arguments(arguments)
+    atheris = instrument.atheris_module()
+    instrument.install()
+    from .run import Runner
+
+    worker = Worker(Runner(options.left, options.right, options.mode), atheris, options)
+    atheris.Setup(
+        [sys.argv[0], "-handle_int=0", "-handle_term=0", *libfuzzer],
+        worker.execute,
+        custom_mutator=worker.mutation.mutate,
+        custom_crossover=worker.mutation.crossover,
+    )
+    atheris.Fuzz()
+    raise AssertionError("atheris.Fuzz() returned")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
