@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""mm/rmap.c, mm/page_idle.c: which pages were used.  Notifiers run under the page table lock.
+
+The kernel makes one call a page; neighbouring 4K pages share a call here.
+"""
+
+from __future__ import annotations
+
+from .mm import Mm
+from .pte import LEVEL_SHIFT, PTE_ACCESSED, PTE_MAPPED
+
+
+def mapped_ranges(mm: Mm, start: int, end: int) -> list[tuple[int, int]]:
+    """Mapped ranges of pages, whole huge pages and joined runs of 4K pages inside one table."""
+    ranges: list[tuple[int, int]] = []
+    for addr, level in mm.pt.mapped(start, end):
+        if not mm.pt.leaf(addr)[0] & PTE_MAPPED:
+            continue
+        last = addr + (1 << LEVEL_SHIFT[level])
+        if level == 1 and ranges and ranges[-1][1] == addr and addr & 0x1FFFFF:
+            ranges[-1] = (ranges[-1][0], last)
+        else:
+            ranges.append((addr, last))
+    return ranges
+
+
+def clear_accessed(mm: Mm, start: int, end: int) -> int:
+    """Clears the host's own accessed bits; 1 if any was set."""
+    young = 0
+    for addr, level in mm.pt.mapped(start, end):
+        pte = mm.pt.leaf(addr)[0]
+        if pte & PTE_MAPPED and pte & PTE_ACCESSED:
+            mm.pt.put_leaf(addr, level, pte & ~PTE_ACCESSED)
+            young = 1
+    return young
+
+
+def age(mm: Mm, start: int, end: int, flush: bool) -> int:
+    """folio_referenced() with `flush`, else page_idle or DAMON: 1 if any page was young."""
+    young = 0
+    for first, last in mapped_ranges(mm, start, end):
+        mm.ptl.lock()
+        young |= clear_accessed(mm, first, last)
+        for notifier in mm.notifiers:
+            if flush:
+                young |= notifier.clear_flush_young(first, last) != 0
+            else:
+                young |= notifier.clear_young(first, last) != 0
+        mm.ptl.unlock()
+    return young
+
+
+def test_age(mm: Mm, addr: int) -> int:
+    """1 if the page at `addr` is mapped and young here or for a notifier."""
+    pte = mm.pt.leaf(addr)[0]
+    if not pte & PTE_MAPPED:
+        return 0
+    if pte & PTE_ACCESSED:
+        return 1
+    return int(any(notifier.test_young(addr) for notifier in mm.notifiers))

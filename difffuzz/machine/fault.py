@@ -1,0 +1,240 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""mm/memory.c, mm/huge_memory.c: page faults on host memory (hugetlb is in hugetlb.py).
+
+Differences from Linux 6.1: a read fault where a THP fits maps a fresh zeroed huge page (the huge
+zero page is not modelled), faults on shared memory map one page (no fault-around), allocation never
+fails, and swap-in is instantaneous.
+"""
+
+from __future__ import annotations
+
+from .frames import ZERO_PFN
+from .hugetlb import hugetlb_fault
+from .mm import Mm
+from .pte import (
+    PMD_PAGES,
+    PTE_ACCESSED,
+    PTE_DIRTY,
+    PTE_EXCLUSIVE,
+    PTE_HUGE,
+    PTE_HWPOISON,
+    PTE_MIGRATION,
+    PTE_NONPRESENT,
+    PTE_PRESENT,
+    PTE_SPECIAL,
+    PTE_SWAP,
+    PTE_WRITE,
+)
+from .split import split_huge_pmd
+from .vma import VM_PFNMAP, VM_SHARED, VM_WRITE, Vma
+
+VM_FAULT_HWPOISON = 1
+VM_FAULT_RETRY = 2
+
+YOUNG = PTE_PRESENT | PTE_ACCESSED
+DIRTY = PTE_WRITE | PTE_DIRTY
+
+
+def handle_mm_fault(mm: Mm, vma: Vma, addr: int, write: bool, nowait: bool = False) -> int:
+    """Makes one step towards `addr` being accessible; 0 or VM_FAULT_*.
+
+    The caller holds mmap_lock and has checked that the VMA permits the access.
+    """
+    if vma.level > 1:
+        return hugetlb_fault(mm, vma, addr, write)
+    index = addr >> 21
+    huge = mm.pt.huge.get(index)
+    if huge is not None:
+        if huge & PTE_MIGRATION:
+            return migration_entry_wait(mm)
+        if not write or huge & PTE_WRITE:
+            mm.pt.huge[index] = huge | PTE_ACCESSED | (PTE_DIRTY if write else 0)
+            return 0
+        if do_huge_pmd_wp_page(mm, vma, addr, huge):
+            return 0
+    elif index not in mm.pt.tables and vma.thp_allowed(addr):
+        do_huge_pmd_anonymous_page(mm, vma, addr, write)
+        return 0
+    return handle_pte_fault(mm, vma, addr, write, nowait)
+
+
+def migration_entry_wait(mm: Mm) -> int:
+    """Sleeps until the page that is being migrated is unlocked."""
+    mm.page_lock.lock()
+    mm.page_lock.unlock()
+    return 0
+
+
+def do_huge_pmd_anonymous_page(mm: Mm, vma: Vma, addr: int, write: bool) -> None:
+    """Maps a zeroed THP at an empty pmd."""
+    head = mm.frames.alloc(PMD_PAGES)
+    mm.ptl.lock()
+    index = addr >> 21
+    if index in mm.pt.huge or index in mm.pt.tables:
+        mm.frames.unmap_run(head)
+    else:
+        vma.anon_vma = True
+        flags = YOUNG | PTE_HUGE | PTE_EXCLUSIVE | PTE_DIRTY
+        if vma.flags & VM_WRITE:
+            flags |= PTE_WRITE
+        mm.pt.set_huge(index, head << 12 | flags)
+        mm.note(index << 21, (index + 1) << 21)
+    mm.ptl.unlock()
+
+
+def do_huge_pmd_wp_page(mm: Mm, vma: Vma, addr: int, orig: int) -> bool:
+    """Write to a read-only THP: reuse if nobody else holds it, else split; False after a split."""
+    mm.ptl.lock()
+    index = addr >> 21
+    if mm.pt.huge.get(index) != orig:
+        mm.ptl.unlock()
+        return True
+    if orig & PTE_EXCLUSIVE or mm.frames.folio_count(orig >> 12, 2) == 1:
+        mm.pt.huge[index] = orig | PTE_ACCESSED | DIRTY | PTE_EXCLUSIVE
+        mm.note(index << 21, (index + 1) << 21)
+        mm.ptl.unlock()
+        return True
+    mm.ptl.unlock()
+    split_huge_pmd(mm, addr)
+    return False
+
+
+def handle_pte_fault(mm: Mm, vma: Vma, addr: int, write: bool, nowait: bool) -> int:
+    """A fault at the level of 4K entries."""
+    table = mm.pt.tables.get(addr >> 21)
+    orig = table.get(addr >> 12, 0) if table is not None else 0
+    if not orig:
+        if vma.anonymous:
+            return do_anonymous_page(mm, vma, addr, write)
+        return do_fault(mm, vma, addr, write)
+    if orig & PTE_NONPRESENT:
+        return do_swap_page(mm, vma, addr, orig, write, nowait)
+    if write and not orig & PTE_WRITE:
+        return do_wp_page(mm, vma, addr, orig)
+    if table is not None:
+        table[addr >> 12] = orig | PTE_ACCESSED | (PTE_DIRTY if write else 0)
+    return 0
+
+
+def _install(mm: Mm, addr: int, orig: int, pte: int) -> bool:
+    """Sets a 4K entry if it still is `orig`.  No notifier: nothing was mapped there."""
+    mm.ptl.lock()
+    if addr >> 21 in mm.pt.huge or mm.pt.table(addr >> 21).get(addr >> 12, 0) != orig:
+        mm.ptl.unlock()
+        return False
+    mm.set_pte(addr & -4096, pte)
+    mm.ptl.unlock()
+    return True
+
+
+def do_anonymous_page(mm: Mm, vma: Vma, addr: int, write: bool) -> int:
+    """First access: the zero page for a read, a zeroed page for a write."""
+    if not write:
+        _install(mm, addr, 0, ZERO_PFN << 12 | YOUNG | PTE_SPECIAL)
+        return 0
+    pfn = mm.frames.alloc()
+    vma.anon_vma = True
+    if not _install(mm, addr, 0, pfn << 12 | YOUNG | DIRTY | PTE_EXCLUSIVE):
+        mm.frames.unmap_page(pfn)
+    return 0
+
+
+def do_fault(mm: Mm, vma: Vma, addr: int, write: bool) -> int:
+    """First access to device memory or to a shared file page (entries as writable as the VMA)."""
+    flags = YOUNG | (PTE_WRITE if vma.flags & VM_WRITE else 0) | (PTE_DIRTY if write else 0)
+    vpn = addr >> 12
+    if vma.flags & VM_PFNMAP:
+        _install(mm, addr, 0, (vpn + vma.pfn_delta) << 12 | flags | PTE_SPECIAL)
+        return 0
+    cached = mm.page_cache.get(vpn, 0)
+    if cached & PTE_HWPOISON:
+        return VM_FAULT_HWPOISON
+    if cached & PTE_SWAP:
+        cached = mm.page_cache[vpn] = swap_in(mm, cached >> 12) << 12 | PTE_PRESENT
+    if not cached:
+        cached = mm.page_cache[vpn] = mm.frames.alloc() << 12 | PTE_PRESENT
+    pfn = cached >> 12
+    mm.frames.map_page(pfn)
+    if not _install(mm, addr, 0, pfn << 12 | flags):
+        mm.frames.unmap_page(pfn)
+    return 0
+
+
+def swap_in(mm: Mm, number: int) -> int:
+    """Reads a swap slot for one of its entries; the page comes with a mapping reference."""
+    slot = mm.swap[number]
+    if slot.cached >= 0:
+        pfn = slot.cached
+        slot.cached = -1
+    else:
+        pfn = mm.frames.alloc()
+        mm.frames.set_data(pfn, slot.data)
+    mm.swap_free(number)
+    return pfn
+
+
+def do_swap_page(mm: Mm, vma: Vma, addr: int, orig: int, write: bool, nowait: bool) -> int:
+    """A fault on an entry that is neither none nor present."""
+    if orig & PTE_MIGRATION:
+        return migration_entry_wait(mm)
+    if orig & PTE_HWPOISON:
+        return VM_FAULT_HWPOISON
+    slot = mm.swap[orig >> 12]
+    if nowait and slot.cached < 0:
+        return VM_FAULT_RETRY
+    mm.ptl.lock()
+    table = mm.pt.tables.get(addr >> 21)
+    if table is None or table.get(addr >> 12, 0) != orig:
+        mm.ptl.unlock()
+        return 0
+    pfn = swap_in(mm, orig >> 12)
+    flags = YOUNG
+    if orig & PTE_EXCLUSIVE or (slot.count == 0 and mm.frames.page_count(pfn) == 1):
+        flags |= PTE_EXCLUSIVE | (DIRTY if write else 0)
+    pte = pfn << 12 | flags
+    vma.anon_vma = True
+    mm.set_pte(addr & -4096, pte)
+    mm.ptl.unlock()
+    if write and not flags & PTE_WRITE:
+        return do_wp_page(mm, vma, addr, pte)
+    return 0
+
+
+def do_wp_page(mm: Mm, vma: Vma, addr: int, orig: int) -> int:
+    """Write to a read-only page: reuse it silently where that is right, else copy it."""
+    pfn = orig >> 12
+    reuse = bool(vma.flags & VM_SHARED)
+    if not reuse and not orig & PTE_SPECIAL and pfn not in mm.ksm:
+        reuse = bool(orig & PTE_EXCLUSIVE) or mm.frames.folio_count(pfn) == 1
+    if not reuse:
+        return wp_page_copy(mm, vma, addr, orig)
+    exclusive = 0 if vma.flags & VM_SHARED else PTE_EXCLUSIVE
+    _install(mm, addr, orig, orig | PTE_ACCESSED | DIRTY | exclusive)
+    return 0
+
+
+def wp_page_copy(mm: Mm, vma: Vma, addr: int, orig: int, unshare: bool = False) -> int:
+    """Copies a page that others hold too and maps the copy: a bracket with a change_pte in it."""
+    frames = mm.frames
+    old = orig >> 12
+    if old in frames.poisoned:
+        return VM_FAULT_HWPOISON
+    base = addr & -4096
+    frames.get(old)
+    new = frames.alloc()
+    if old != ZERO_PFN:
+        frames.set_data(new, frames.data(old))
+    vma.anon_vma = True
+    mm.invalidate_range_start(base, base + 4096)
+    mm.ptl.lock()
+    table = mm.pt.tables.get(base >> 21)
+    if table is not None and table.get(base >> 12, 0) == orig:
+        flags = YOUNG | PTE_EXCLUSIVE | (0 if unshare else DIRTY)
+        mm.set_pte_at_notify(base, new << 12 | flags)
+        mm.unmap_entry(base, 1, orig)
+    else:
+        frames.unmap_page(new)
+    mm.ptl.unlock()
+    mm.invalidate_range_end(base, base + 4096)
+    frames.put(old)
+    return 0

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""mm/khugepaged.c: replacing the 4K pages of a 2M range by a THP."""
+
+from __future__ import annotations
+
+from .fault import handle_mm_fault
+from .frames import ZERO_PFN
+from .mm import Mm
+from .pte import (
+    PMD_PAGES,
+    PMD_SIZE,
+    PTE_ACCESSED,
+    PTE_DIRTY,
+    PTE_EXCLUSIVE,
+    PTE_HUGE,
+    PTE_MAPPED,
+    PTE_PRESENT,
+    PTE_SWAP,
+    PTE_WRITE,
+)
+from .vma import VM_READ, VM_WRITE, Vma
+
+
+def thp_collapse(mm: Mm, addr: int) -> bool:
+    """madvise(MADV_COLLAPSE) of the 2M around `addr`; True if a THP is mapped there now.
+
+    The bracket ends when the pmd is clear and before the pages are copied: until the THP is mapped,
+    mmap_lock held for write is what keeps faults out.
+    """
+    base = addr & -PMD_SIZE
+    mm.mmap_lock.down_read()
+    vma = collapsible_vma(mm, base)
+    ready = vma is not None and swap_in_range(mm, vma, base) and isolate(mm, base)
+    mm.mmap_lock.up_read()
+    if not ready:
+        return False
+    mm.mmap_lock.down_write()
+    vma = collapsible_vma(mm, base)
+    done = vma is not None and collapse_huge_page(mm, vma, base)
+    mm.mmap_lock.up_write()
+    return done
+
+
+def collapsible_vma(mm: Mm, base: int) -> Vma | None:
+    """The VMA, if a THP may lie there and a page table does (hugepage_vma_revalidate())."""
+    vma = mm.vmas.find(base)
+    if vma is None or not vma.thp_allowed(base) or not vma.anon_vma or not vma.flags & VM_READ:
+        return None
+    return vma if base >> 21 in mm.pt.tables else None
+
+
+def swap_in_range(mm: Mm, vma: Vma, base: int) -> bool:
+    """Faults swapped pages in; False if an entry is neither none, present nor swapped."""
+    for vpn, pte in sorted(mm.pt.tables.get(base >> 21, {}).items()):
+        if pte & PTE_SWAP:
+            if handle_mm_fault(mm, vma, vpn << 12, False):
+                return False
+        elif not pte & PTE_MAPPED:
+            return False
+    return True
+
+
+def isolate(mm: Mm, base: int) -> bool:
+    """True if every page can move: nothing pinned, and at least one entry is writable."""
+    return isolate_table(mm, mm.pt.tables.get(base >> 21, {}))
+
+
+def isolate_table(mm: Mm, table: dict[int, int]) -> bool:
+    """__collapse_huge_page_isolate()."""
+    writable = False
+    for pte in table.values():
+        if not pte & PTE_MAPPED or mm.frames.folio_pins(pte >> 12):
+            return False
+        writable |= bool(pte & PTE_WRITE)
+    return writable
+
+
+def collapse_huge_page(mm: Mm, vma: Vma, base: int) -> bool:
+    """collapse_huge_page() after the allocation, mmap_lock held for write."""
+    index = base >> 21
+    mm.invalidate_range_start(base, base + PMD_SIZE)
+    mm.ptl.lock()
+    table = mm.pt.tables.pop(index)
+    mm.note(base, base + PMD_SIZE)
+    mm.ptl.unlock()
+    mm.invalidate_range_end(base, base + PMD_SIZE)
+    if not isolate_table(mm, table):
+        mm.pt.tables[index] = table
+        mm.note(base, base + PMD_SIZE)
+        return False
+    head = mm.frames.alloc(PMD_PAGES)
+    for vpn, pte in table.items():
+        if pte >> 12 != ZERO_PFN:
+            value = mm.frames.data(pte >> 12)
+            if value:
+                mm.frames.set_data(head + vpn % PMD_PAGES, value)
+            mm.unmap_entry(vpn << 12, 1, pte)
+    flags = PTE_PRESENT | PTE_ACCESSED | PTE_DIRTY | PTE_HUGE | PTE_EXCLUSIVE
+    if vma.flags & VM_WRITE:
+        flags |= PTE_WRITE
+    mm.point()
+    mm.ptl.lock()
+    mm.pt.set_huge(index, head << 12 | flags)
+    mm.note(base, base + PMD_SIZE)
+    mm.ptl.unlock()
+    return True

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""mm/huge_memory.c: splitting a THP, only in the page table or the page itself."""
+
+from __future__ import annotations
+
+from .mm import Mm
+from .pte import (
+    PMD_PAGES,
+    PMD_SIZE,
+    PTE_HUGE,
+    PTE_MAPPED,
+    PTE_MIGRATION,
+)
+from .vma import Vma
+
+
+def split_huge_pmd(mm: Mm, addr: int, freeze: bool = False) -> None:
+    """__split_huge_pmd(): the 2M entry becomes 512 entries of the same pages.
+
+    The notifiers are called even if there is no huge entry.  With `freeze` the new entries are
+    migration entries.
+    """
+    base = addr & -PMD_SIZE
+    mm.invalidate_range_start(base, base + PMD_SIZE)
+    mm.ptl.lock()
+    pte = mm.pt.huge.pop(base >> 21, 0)
+    if pte:
+        pte &= ~PTE_HUGE
+        if freeze:
+            pte = pte & ~PTE_MAPPED | PTE_MIGRATION
+        vpn = base >> 12
+        mm.pt.tables[base >> 21] = {vpn + i: pte + (i << 12) for i in range(PMD_PAGES)}
+        mm.note(base, base + PMD_SIZE)
+    mm.ptl.unlock()
+    mm.invalidate_range_end(base, base + PMD_SIZE)
+
+
+def split_huge_pmd_if_needed(mm: Mm, vma: Vma, addr: int) -> None:
+    """vma_adjust_trans_huge(): an end of a VMA is about to move to `addr`."""
+    base = addr & -PMD_SIZE
+    if addr != base and vma.contains(base, base + PMD_SIZE) and addr >> 30 in mm.pt.pmd_pages:
+        split_huge_pmd(mm, addr)
+
+
+def remove_migration_pte(mm: Mm, addr: int, old: int, new: int) -> bool:
+    """Maps page `new` where a migration entry of the 4K page `old` still is; under `ptl`."""
+    table = mm.pt.tables.get(addr >> 21)
+    pte = table.get(addr >> 12, 0) if table is not None else 0
+    if not pte & PTE_MIGRATION or pte >> 12 != old:
+        return False
+    mm.set_pte(addr, new << 12 | mm.remap(mm.vmas.find(addr), pte & 0xFFF & ~PTE_MIGRATION))
+    return True
+
+
+def split_huge_page(mm: Mm, addr: int) -> bool:
+    """split_huge_page(): the THP mapped at `addr` becomes 512 independent pages.
+
+    False, with nothing changed, if anybody holds a reference besides the mappings.  The caller
+    holds `page_lock`.
+    """
+    run = mm.frames.run(mm.pt.page(addr) >> 12)
+    assert run is not None
+    if run.split:
+        return True
+    if run.pins:
+        return False
+    mm.child_split(run.head)
+    base = addr & -PMD_SIZE
+    split_huge_pmd(mm, base, freeze=True)
+    mm.invalidate_range_start(base, base + PMD_SIZE)
+    mm.ptl.lock()
+    for vpn, pte in mm.pt.tables.get(base >> 21, {}).items():
+        if pte & PTE_MAPPED and mm.frames.run(pte >> 12) is run:
+            mm.set_pte(vpn << 12, pte & ~PTE_MAPPED | PTE_MIGRATION)
+    mm.ptl.unlock()
+    mm.invalidate_range_end(base, base + PMD_SIZE)
+    if run.pins == 0:
+        run.split = True
+    mm.ptl.lock()
+    for i in range(PMD_PAGES):
+        pfn = run.head + i
+        remove_migration_pte(mm, base + (i << 12), pfn, pfn)
+    mm.ptl.unlock()
+    return run.split

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Mappings of the host process: VMAs, their tree, splitting and merging."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sortedcontainers import SortedDict
+
+from .pte import PMD_SIZE
+
+VM_READ = 0x1
+VM_WRITE = 0x2
+VM_SHARED = 0x8
+VM_PFNMAP = 0x400
+VM_IO = 0x4000
+VM_HUGETLB = 0x400000
+VM_HUGEPAGE = 0x20000000
+VM_NOHUGEPAGE = 0x40000000
+
+AREA_PAGES = 0x80000
+"""Size of an area in 4K pages (2 GiB)."""
+
+AREA_FLAGS = {
+    "thp": VM_READ | VM_WRITE,
+    "4k": VM_READ | VM_WRITE | VM_NOHUGEPAGE,
+    "hugetlb2m": VM_READ | VM_WRITE | VM_HUGETLB,
+    "hugetlb1g": VM_READ | VM_WRITE | VM_HUGETLB,
+    "shared": VM_READ | VM_WRITE | VM_SHARED,
+    "pfnmap": VM_READ | VM_WRITE | VM_SHARED | VM_PFNMAP | VM_IO,
+}
+"""vm_flags of a fresh mapping, by the kind of its area."""
+
+HUGETLB_LEVEL = {"hugetlb2m": 2, "hugetlb1g": 3}
+
+
+def area_base(area: int) -> int:
+    """First hva of an area."""
+    return (area + 1) << 40
+
+
+def area_of(addr: int) -> int:
+    """The area that an hva lies in."""
+    return (addr >> 40) - 1
+
+
+class Vma:
+    """struct vm_area_struct: bytes [start, end), vm_flags, and what a fault puts there."""
+
+    __slots__ = ("anon_vma", "end", "flags", "level", "pfn_delta", "start")
+
+    def __init__(
+        self, start: int, end: int, flags: int, level: int = 1, pfn_delta: int = 0
+    ) -> None:
+        self.start = start
+        self.end = end
+        self.flags = flags
+        self.level = level  # level of its pages if hugetlb, else 1
+        self.anon_vma = False  # it has had an anonymous page: fork must copy its page tables
+        self.pfn_delta = pfn_delta  # VM_PFNMAP: pfn of a page minus (hva >> 12)
+
+    @property
+    def anonymous(self) -> bool:
+        """vma_is_anonymous(): private memory of 4K pages or THPs."""
+        return not self.flags & (VM_SHARED | VM_HUGETLB)
+
+    def contains(self, start: int, end: int) -> bool:
+        """range_in_vma()."""
+        return self.start <= start and end <= self.end
+
+    def thp_allowed(self, addr: int) -> bool:
+        """True if a huge page may lie at the 2M range around `addr` (hugepage_vma_check())."""
+        if self.flags & (VM_SHARED | VM_HUGETLB | VM_NOHUGEPAGE):
+            return False
+        base = addr & -PMD_SIZE
+        return self.start <= base and base + PMD_SIZE <= self.end
+
+
+class VmaTree:
+    """The VMAs of a process by start address."""
+
+    __slots__ = ("_cached", "_tree")
+
+    def __init__(self) -> None:
+        self._tree: Any = SortedDict()
+        self._cached: Vma | None = None
+
+    def find(self, addr: int) -> Vma | None:
+        """vma_lookup(): the VMA that holds `addr`, or None."""
+        vma = self._cached
+        if vma is not None and vma.start <= addr < vma.end:
+            return vma
+        tree = self._tree
+        index = tree.bisect_right(addr) - 1
+        if index < 0:
+            return None
+        found: Vma = tree.peekitem(index)[1]
+        if addr >= found.end:
+            return None
+        self._cached = found
+        return found
+
+    def overlapping(self, start: int, end: int) -> list[Vma]:
+        """VMAs that have a byte in [start, end), ascending."""
+        first = self.find(start)
+        found = [first] if first is not None and first.start < start else []
+        found += [self._tree[key] for key in self._tree.irange(start, end, (True, False))]
+        return found
+
+    def insert(self, vma: Vma) -> None:
+        """Adds a VMA; its range must be free."""
+        assert not self.overlapping(vma.start, vma.end)
+        self._tree[vma.start] = vma
+
+    def remove(self, vma: Vma) -> None:
+        """Takes a VMA out."""
+        del self._tree[vma.start]
+        self._cached = None
+
+    def split(self, vma: Vma, addr: int) -> Vma:
+        """Cuts a VMA at `addr`; returns the upper part."""
+        upper = Vma(addr, vma.end, vma.flags, vma.level, vma.pfn_delta)
+        upper.anon_vma = vma.anon_vma
+        vma.end = addr
+        self._tree[addr] = upper
+        return upper
+
+    def merge(self, start: int, end: int) -> None:
+        """Joins neighbours with equal properties that meet in [start, end]."""
+        found = self.overlapping(start - 1, end + 1)
+        for upper in found[1:]:
+            lower = self.find(upper.start - 1)
+            if (
+                lower is not None
+                and lower.flags == upper.flags
+                and lower.level == upper.level
+                and lower.pfn_delta == upper.pfn_delta
+            ):
+                self.remove(upper)
+                lower.end = upper.end
+                lower.anon_vma |= upper.anon_vma
+
+    def __iter__(self) -> Any:
+        """All VMAs, ascending."""
+        return iter(self._tree.values())
