@@ -61,7 +61,9 @@ class CoverageGuard:
         self._executions = 0
 
     def before(self) -> None:
-        """Call this before the first execution, inside `atheris.Fuzz()`."""
+        """Call this before each execution, inside `atheris.Fuzz()`."""
+        if self._trace is not None:
+            return
         trace = self._trace = self._atheris._trace_branch
         add = self._branches.add
 

@@ -14,17 +14,13 @@ import signal
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import NoReturn
 
 from ..errors import MissingTool
 from . import instrument
-from .feedback import CoverageGuard, StateCounters
 from .findings import Finding, FindingStore
-from .mutation import ProgramMutation
 from .stats import WorkerStats
-
-if TYPE_CHECKING:  # loads the model, which main() does after the instrumentation
-    from .run import Runner
+from .target import Target
 
 STATS_SECONDS = 0.5
 CLOCK_EVERY = 16  # executions between two looks at the clock
@@ -33,11 +29,10 @@ CLOCK_EVERY = 16  # executions between two looks at the clock
 class Worker:
     """The state of one fuzzing process; `execute` is libFuzzer's TestOneInput."""
 
-    def __init__(self, run: Runner, atheris: Any, options: argparse.Namespace) -> None:
-        self._run = run
+    def __init__(self, target: Target, options: argparse.Namespace) -> None:
+        run = target.run
+        self._target = target
         self._options = options
-        self._counters = StateCounters(atheris)
-        self._guard: CoverageGuard | None = CoverageGuard(atheris)
         self._store = FindingStore(
             options.out / "findings",
             options.work / "claims",
@@ -47,19 +42,16 @@ class Worker:
         self._parent = os.getppid()
         self._next_stats = 0.0
         self._stop = False
-        self.mutation = ProgramMutation()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._request_stop)
 
     def execute(self, data: bytes) -> None:
         """Run one program; every way to end the process goes through here."""
         stats = self._stats
-        guard = self._guard
-        if guard is not None and not stats.executions:
-            guard.before()
-        program = self.mutation.decode(data)
-        outcome = self._run(program)
-        self._counters.hit(outcome.features)
+        try:
+            program, outcome = self._target.execute(data)
+        except MissingTool as error:
+            self._give_up(error)
         stats.executions += 1
         stats.operations += outcome.operations
         for rule, count in outcome.allowed.items():
@@ -69,8 +61,6 @@ class Worker:
             path = self._store.add(program, first.signature, first.oracle, first.detail)
             if path is not None:
                 self._found(first.signature, first.oracle, first.detail, path)
-        if guard is not None:
-            self._check(guard)
         if self._stop or stats.executions == self._options.runs:
             self._end()
         if not stats.executions % CLOCK_EVERY:
@@ -84,15 +74,11 @@ class Worker:
         )
         self._write_stats()
 
-    def _check(self, guard: CoverageGuard) -> None:
-        try:
-            if guard.after():
-                self._guard = None
-        except MissingTool as error:
-            self._stats.failure = (error.what, error.command)
-            self._write_stats()
-            print(f"difffuzz: {error}", file=sys.stderr, flush=True)
-            os._exit(3)
+    def _give_up(self, error: MissingTool) -> NoReturn:
+        self._stats.failure = (error.what, error.command)
+        self._write_stats()
+        print(f"difffuzz: {error}", file=sys.stderr, flush=True)
+        os._exit(3)
 
     def _look_at_clock(self) -> None:
         now = time.monotonic()
@@ -105,7 +91,7 @@ class Worker:
             self._end()
 
     def _write_stats(self) -> None:
-        self._stats.states = len(self._counters.seen)
+        self._stats.states = self._target.states
         self._stats.write(self._options.stats)
 
     def _request_stop(self, number: int, frame: object) -> None:
@@ -145,15 +131,10 @@ def main(arguments: list[str]) -> NoReturn:
     instrument.install()
     from .run import Runner
 
-    worker = Worker(Runner(options.left, options.right, options.mode), atheris, options)
-    atheris.Setup(
-        [sys.argv[0], "-handle_int=0", "-handle_term=0", *libfuzzer],
-        worker.execute,
-        custom_mutator=worker.mutation.mutate,
-        custom_crossover=worker.mutation.crossover,
-    )
-    atheris.Fuzz()
-    raise AssertionError("atheris.Fuzz() returned")
+    target = Target(Runner(options.left, options.right, options.mode), atheris)
+    worker = Worker(target, options)
+    flags = [sys.argv[0], "-handle_int=0", "-handle_term=0", *libfuzzer]
+    target.fuzz(atheris, flags, worker.execute)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The command line: which commands there are, and how an error becomes one line and a status.
+
+Status 0: nothing found; 1: findings; 2: wrong use or bad input; 3: the environment is not able;
+130: interrupted (but `fuzz` and `smoke` end an interrupted run with their summary and 0 or 1).
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+from typer.exceptions import TyperException
+
+from . import __version__
+from .commands import bugs, corpus, variant
+from .commands.doctor import doctor
+from .commands.fuzzing import fuzz, smoke
+from .commands.programs import explain, minimize, replay
+from .errors import MissingTool, UsageError
+from .program import ProgramError
+
+app = typer.Typer(
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Differential fuzzing of models of KVM's two x86 MMUs.",
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"difffuzz {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def difffuzz(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Say which.")
+    ] = False,
+) -> None:
+    """Differential fuzzing of models of KVM's two x86 MMUs."""
+
+
+for command in (fuzz, smoke, replay, minimize, explain, doctor):
+    app.command()(command)
+app.add_typer(corpus.app, name="corpus")
+app.add_typer(bugs.app, name="bugs")
+app.add_typer(variant.app, name="variant")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command and return its exit status."""
+    try:
+        status = app(arguments, prog_name="difffuzz", standalone_mode=False)
+        return status if isinstance(status, int) else 0
+    except MissingTool as error:
+        return _fail(str(error), 3)
+    except (UsageError, ProgramError) as error:
+        return _fail(str(error), 2)
+    except TyperException as error:
+        return _fail(f"{error.format_message().rstrip('.')}: see 'difffuzz --help'", 2)
+
+
+def _fail(message: str, status: int) -> int:
+    print(f"difffuzz: {' '.join(message.split())}", file=sys.stderr)
+    return status

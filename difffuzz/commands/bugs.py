@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""`difffuzz bugs`: the catalogue of historical bugs, and how fast the fuzzer finds them again."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from ..errors import UsageError
+from ..fuzz.corpus import read_program
+from ..fuzz.findings import Finding
+from ..fuzz.parent import FuzzOptions
+from ..fuzz.parent import fuzz as run_fuzz
+from ..fuzz.run import Runner
+from ..variants.catalogue import PATHS, Bug, catalogue, find
+from .output import Json, Progress, emit, note
+
+BUDGET = 100_000
+
+app = typer.Typer(help="Historical bugs of the MMU, as patches against the model.")
+
+
+class Hunt(msgspec.Struct):
+    """The outcome of one hunt."""
+
+    id: str
+    found: bool
+    executions: int
+    seconds: float
+    oracle: str | None = None
+    signature: str | None = None
+
+
+@app.callback()
+def bugs() -> None:
+    """Historical bugs of the MMU, as patches against the model."""
+
+
+@app.command("list")
+def list_bugs(json: Json = False) -> None:
+    """List the catalogue."""
+    found = catalogue()
+    documents = [{**msgspec.to_builtins(_facts(bug)), "patch": _patch(bug)} for bug in found]
+    lines = [
+        f"{bug.id}  {bug.path}{'C' if bug.concurrent else ' '}  "
+        f"{'(held) ' if bug.held else ''}{bug.subject}"
+        for bug in found
+    ]
+    emit(documents, "\n".join(lines), json)
+
+
+@app.command()
+def show(
+    name: Annotated[str, typer.Argument(metavar="ID", help="Upstream id, or its beginning.")],
+    json: Json = False,
+) -> None:
+    """Show one bug: its facts, its program, its patch."""
+    bug = find(name)
+    patch = bug.patch.read_text() if bug.patch is not None else ""
+    document = {**msgspec.to_builtins(_facts(bug)), "patch": _patch(bug), "diff": patch}
+    lines = [
+        f"{bug.id} {bug.subject}",
+        f"mended in {bug.version}; {PATHS[bug.path]}; oracle {bug.oracle}"
+        + ("; needs concurrency or a parked fault" if bug.concurrent else ""),
+        bug.why,
+        *([bug.program] if bug.program else []),
+        patch,
+    ]
+    emit(document, "\n".join(line for line in lines if line), json)
+
+
+@app.command()
+def hunt(
+    names: Annotated[list[str] | None, typer.Argument(metavar="ID", help="Upstream ids.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Every bug that is not held.")] = False,
+    budget: Annotated[int, typer.Option(min=1, help="Executions for each bug.")] = BUDGET,
+    seed: Annotated[int | None, typer.Option(min=0, help="Repeats a hunt.")] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 1,
+    json: Json = False,
+) -> None:
+    """Fuzz with each bug in the model until it is found. Exit status 1: one was, as in `fuzz`."""
+    if every == bool(names):
+        raise UsageError("bugs hunt: name bugs, or give --all")
+    chosen = (
+        [bug for bug in catalogue() if not bug.held] if every else [find(n) for n in names or []]
+    )
+    hunts = [_hunt(bug, budget, seed, jobs) for bug in chosen]
+    lines = [
+        f"{one.id}  {'found' if one.found else 'NOT FOUND'}  {one.executions} executions  "
+        f"{one.seconds:.1f} s  {one.signature or ''}"
+        for one in hunts
+    ]
+    emit(hunts, "\n".join(lines), json)
+    raise typer.Exit(1 if any(one.found for one in hunts) else 0)
+
+
+def _hunt(bug: Bug, budget: int, seed: int | None, jobs: int) -> Hunt:
+    if bug.held:
+        raise UsageError(f"{bug.id}: held, the model cannot express it: {bug.why}")
+    left, right = bug.sides()
+    Runner(left, right).close()  # a patch that does not apply is wrong input, said at once
+    plain = Runner(*bug.plain_sides())
+
+    def is_this_bug(finding: Finding) -> bool:
+        """Not what the same program shows without the patch."""
+        if not plain(read_program(Path(finding.program))).divergences:
+            return True
+        note(f"hunt {bug.id}: passed over {finding.signature}: the unpatched model shows it too")
+        return False
+
+    with tempfile.TemporaryDirectory(prefix="difffuzz-hunt-") as out:
+        options = FuzzOptions(
+            left, right, runs=budget, seed=seed, out=Path(out), jobs=jobs, stop_on_finding=True
+        )
+        with Progress(f"hunt {bug.id}") as progress:
+            summary = run_fuzz(options, progress, is_this_bug)
+    plain.close()
+    first = summary.findings[0] if summary.findings else None
+    return Hunt(
+        bug.id,
+        first is not None,
+        first.executions if first is not None and jobs == 1 else summary.executions,
+        first.seconds if first is not None else summary.seconds,
+        first.oracle if first is not None else None,
+        first.signature if first is not None else None,
+    )
+
+
+def _facts(bug: Bug) -> Bug:
+    return msgspec.structs.replace(bug, patch=None)
+
+
+def _patch(bug: Bug) -> str | None:
+    return None if bug.patch is None else str(bug.patch)

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""`difffuzz fuzz` and `difffuzz smoke`: look for divergences that nobody has seen yet."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..fuzz.corpus import program_files, read_program
+from ..fuzz.findings import Finding
+from ..fuzz.parent import FuzzOptions
+from ..fuzz.parent import fuzz as run_fuzz
+from ..fuzz.run import Runner
+from ..fuzz.stats import Summary
+from .output import Json, Left, Progress, Right, emit, figures, note
+
+CORPUS = Path(__file__).resolve().parents[2] / "corpus"
+SMOKE_SECONDS = 60.0
+MIN_FUZZ_SECONDS = 5.0
+
+Time = Annotated[float | None, typer.Option(min=0.1, help="Seconds; none: until Ctrl-C.")]
+Runs = Annotated[int | None, typer.Option(min=1, help="Executions of all jobs together.")]
+Seed = Annotated[int | None, typer.Option(min=0, help="Repeats a run (with --jobs 1 --runs N).")]
+Jobs = Annotated[int, typer.Option(min=1, help="Worker processes.")]
+
+
+def fuzz(
+    left: Left = "legacy",
+    right: Right = "tdp",
+    mode: Annotated[str, typer.Option(help="lockstep: one operation at a time.")] = "lockstep",
+    seconds: Annotated[
+        float | None, typer.Option("--time", min=0.1, help="Seconds; none: until Ctrl-C.")
+    ] = None,
+    runs: Runs = None,
+    seed: Seed = None,
+    corpus: Annotated[
+        Path | None, typer.Option(help="Programs to start from, *.difffuzz or bytes.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Findings and corpus go below it.")] = Path("out"),
+    jobs: Jobs = 1,
+    stop_on_finding: Annotated[bool, typer.Option(help="End at the first finding.")] = False,
+    json: Json = False,
+) -> None:
+    """Fuzz two sides against each other. Exit status 1: something was found."""
+    if corpus is None and CORPUS.is_dir():
+        corpus = CORPUS
+    options = FuzzOptions(
+        left, right, mode, seconds, runs, seed, corpus, out, jobs, stop_on_finding
+    )
+    Runner(left, right, mode).close()  # a side that does not exist is wrong use, said at once
+    with Progress("fuzz") as progress:
+        summary = run_fuzz(options, progress)
+    emit(summary, _report(summary), json)
+    raise typer.Exit(1 if summary.findings else 0)
+
+
+def smoke(
+    left: Left = "legacy",
+    right: Right = "tdp",
+    corpus: Annotated[Path, typer.Option(help="Holds seeds and regressions.")] = CORPUS,
+    out: Annotated[Path, typer.Option(help="Findings and corpus go below it.")] = Path("out/smoke"),
+    seconds: Annotated[float, typer.Option("--time", min=1.0, help="Seconds in all.")] = (
+        SMOKE_SECONDS
+    ),
+    jobs: Jobs = 1,
+    json: Json = False,
+) -> None:
+    """Replay the seeds and regressions, then fuzz for the rest of a minute."""
+    end = time.monotonic() + seconds
+    replayed, diverged = _replay_all(corpus, left, right)
+    rest = max(MIN_FUZZ_SECONDS, end - time.monotonic())
+    seeds = corpus if corpus.is_dir() else None
+    options = FuzzOptions(left, right, time=rest, corpus=seeds, out=out, jobs=jobs)
+    with Progress("smoke") as progress:
+        summary = run_fuzz(options, progress)
+    findings = diverged + summary.findings
+    document = {"replayed": replayed, "findings": findings, "fuzz": summary}
+    lines = [f"replayed {replayed} programs, {len(diverged)} diverge"]
+    lines += [f"{finding.signature}: {finding.program}" for finding in diverged]
+    emit(document, "\n".join([*lines, _report(summary)]), json)
+    raise typer.Exit(1 if findings else 0)
+
+
+def _replay_all(corpus: Path, left: str, right: str) -> tuple[int, list[Finding]]:
+    run = Runner(left, right)
+    replayed = 0
+    diverged: list[Finding] = []
+    for name in ("seeds", "regressions"):
+        if not (corpus / name).is_dir():
+            continue
+        for path in program_files(corpus / name):
+            replayed += 1
+            diverged += [
+                Finding(found.signature, found.oracle, str(path), found.detail)
+                for found in run(read_program(path)).divergences[:1]
+            ]
+    run.close()
+    note(f"smoke: replayed {replayed} programs, {len(diverged)} diverge")
+    return replayed, diverged
+
+
+def _report(summary: Summary) -> str:
+    lines = [f"{summary.left} against {summary.right}: {figures(summary)}"]
+    lines += [f"  {finding.signature}\n    {finding.program}" for finding in summary.findings]
+    lines += [f"  allowed {rule}: {count}" for rule, count in summary.allowed.items()]
+    return "\n".join([*lines, f"seed {summary.seed}, everything is below {summary.out}"])

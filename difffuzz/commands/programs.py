@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""`difffuzz replay`, `minimize` and `explain`: work on programs in files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, NamedTuple
+
+import typer
+
+from ..errors import UsageError
+from ..fuzz.corpus import program_files, read_program
+from ..fuzz.findings import SUFFIX, notes_of, text_of, write_atomically
+from ..fuzz.run import Divergence, Runner
+from ..fuzz.shrink import shrink
+from ..program import Program, render_op
+from .output import Json, emit
+
+MINIMIZE_SECONDS = 60.0
+
+OwnLeft = Annotated[
+    str | None, typer.Option("--left", help="One side; default: what the file says, or legacy.")
+]
+OwnRight = Annotated[
+    str | None, typer.Option("--right", help="The other side; default: what it says, or tdp.")
+]
+
+
+class _Loaded(NamedTuple):
+    path: Path
+    program: Program
+    notes: dict[str, str]
+
+
+def replay(
+    files: Annotated[list[Path], typer.Argument(help="Programs, or directories of them.")],
+    left: OwnLeft = None,
+    right: OwnRight = None,
+    json: Json = False,
+) -> None:
+    """Run programs on two sides and say whether they diverge. Exit status 1: one does."""
+    runners: dict[tuple[str, str], Runner] = {}
+    documents = []
+    lines = []
+    for path in _expand(files):
+        loaded = _load(path)
+        sides = _sides(loaded, left, right)
+        if sides not in runners:
+            runners[sides] = Runner(*sides)
+        found = runners[sides](loaded.program).divergences
+        verdict = "divergence" if found else "same"
+        documents.append(
+            {
+                "program": str(path),
+                "verdict": verdict,
+                "left": sides[0],
+                "right": sides[1],
+                "divergences": [one._asdict() for one in found],
+            }
+        )
+        lines.append(f"{path}: {verdict} ({sides[0]} against {sides[1]})")
+        lines += [f"  {one.signature}: {one.detail}" for one in found]
+    emit(documents, "\n".join(lines), json)
+    raise typer.Exit(1 if any(one["divergences"] for one in documents) else 0)
+
+
+def minimize(
+    file: Annotated[Path, typer.Argument(help="A program that makes the sides diverge.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Where the small one goes.")],
+    left: OwnLeft = None,
+    right: OwnRight = None,
+    seconds: Annotated[float, typer.Option("--time", min=0.1, help="Seconds to spend.")] = (
+        MINIMIZE_SECONDS
+    ),
+    json: Json = False,
+) -> None:
+    """Shrink a program while the signature of what it shows stays the same."""
+    loaded = _load(file)
+    sides = _sides(loaded, left, right)
+    run = Runner(*sides)
+    found = _first(run, loaded)
+    smallest = shrink(run, loaded.program, found.signature, seconds)
+    notes = {"signature": found.signature, "oracle": found.oracle}
+    notes |= {"left": sides[0], "right": sides[1], "detail": _first_detail(run, smallest)}
+    _write(output, text_of(smallest, notes))
+    document = {
+        "program": str(output),
+        "signature": found.signature,
+        "oracle": found.oracle,
+        "operations": len(smallest.ops),
+        "operations_before": len(loaded.program.ops),
+    }
+    text = f"{output}: {len(smallest.ops)} of {len(loaded.program.ops)} operations show "
+    emit(document, text + found.signature, json)
+
+
+def explain(
+    file: Annotated[Path, typer.Argument(help="A program.")],
+    left: OwnLeft = None,
+    right: OwnRight = None,
+    json: Json = False,
+) -> None:
+    """Show a program operation by operation, what each side did, and where they part."""
+    loaded = _load(file)
+    sides = _sides(loaded, left, right)
+    run = Runner(*sides)
+    outcome = run(loaded.program, trace=True)
+    trace = [str(step) for step in outcome.trace]
+    by_op: dict[int | None, list[Divergence]] = {}
+    for found in outcome.divergences:
+        by_op.setdefault(found.op_index, []).append(found)
+    lines = [f"{file}: {sides[0]} against {sides[1]}"]
+    for at, op in enumerate(loaded.program.ops):
+        lines.append(f"{at:4} {render_op(op)}")
+        lines += [f"     ! {one.signature}: {one.detail}" for one in by_op.pop(at, [])]
+    for rest in by_op.values():
+        lines += [f"     ! {one.signature}: {one.detail}" for one in rest]
+    lines += trace
+    verdict = "divergence" if outcome.divergences else "same"
+    document = {
+        "program": str(file),
+        "verdict": verdict,
+        "left": sides[0],
+        "right": sides[1],
+        "operations": [render_op(op) for op in loaded.program.ops],
+        "divergences": [one._asdict() for one in outcome.divergences],
+        "trace": trace,
+    }
+    emit(document, "\n".join([*lines, verdict]), json)
+    raise typer.Exit(1 if outcome.divergences else 0)
+
+
+def _expand(paths: list[Path]) -> Iterator[Path]:
+    for path in paths:
+        if path.is_dir():
+            yield from program_files(path)
+        else:
+            yield path
+
+
+def _load(path: Path) -> _Loaded:
+    program = read_program(path)
+    notes = notes_of(path.read_text()) if path.suffix == SUFFIX else {}
+    return _Loaded(path, program, notes)
+
+
+def _sides(loaded: _Loaded, left: str | None, right: str | None) -> tuple[str, str]:
+    """The sides that the user names, else those of the file's notes, else legacy and tdp."""
+    return (
+        left or loaded.notes.get("left", "legacy"),
+        right or loaded.notes.get("right", "tdp"),
+    )
+
+
+def _first(run: Runner, loaded: _Loaded) -> Divergence:
+    found = run(loaded.program).divergences
+    if not found:
+        raise UsageError(f"{loaded.path}: {run.left} and {run.right} agree: nothing to minimize")
+    return found[0]
+
+
+def _first_detail(run: Runner, program: Program) -> str:
+    found = run(program).divergences
+    return found[0].detail if found else ""
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        write_atomically(path, text.encode())
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from error

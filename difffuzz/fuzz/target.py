@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What libFuzzer calls for each input, whoever decides what a divergence means.
+
+The fuzzing worker (worker.py) goes on after a finding; a target for a fuzzing service
+(`service_main`) lets the process crash, which is how such a service learns of one.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from ..errors import MissingTool
+from ..program import Program, render
+from ..program.limits import MAX_BYTES
+from . import instrument
+from .feedback import CoverageGuard, StateCounters
+from .mutation import ProgramMutation
+
+if TYPE_CHECKING:  # run.py loads the model, which has to wait for the instrumentation
+    from .run import Outcome, Runner
+
+
+class DivergenceFound(Exception):
+    """The two sides differ; the text names the signature."""
+
+
+class Target:
+    """Runs inputs and feeds libFuzzer with what they reach."""
+
+    __slots__ = ("_counters", "_guard", "mutation", "run")
+
+    def __init__(self, run: Runner, atheris: Any) -> None:
+        self.run = run
+        self.mutation = ProgramMutation()
+        self._counters = StateCounters(atheris)
+        self._guard: CoverageGuard | None = CoverageGuard(atheris)
+
+    @property
+    def states(self) -> int:
+        """How many state features were met so far."""
+        return len(self._counters.seen)
+
+    def execute(self, data: bytes) -> tuple[Program, Outcome]:
+        """Run one input. MissingTool if the model turns out not to be instrumented."""
+        guard = self._guard
+        if guard is not None:
+            guard.before()
+        program = self.mutation.decode(data)
+        outcome = self.run(program)
+        self._counters.hit(outcome.features)
+        if guard is not None and guard.after():
+            self._guard = None
+        return program, outcome
+
+    def fuzz(self, atheris: Any, arguments: list[str], test_one_input: Any) -> NoReturn:
+        """Hand over to libFuzzer: `arguments` are its own, the first names the program."""
+        atheris.Setup(
+            arguments,
+            test_one_input,
+            custom_mutator=self.mutation.mutate,
+            custom_crossover=self.mutation.crossover,
+        )
+        atheris.Fuzz()
+        raise AssertionError("atheris.Fuzz() returned")
+
+
+def service_main(left: str, right: str, mode: str = "lockstep") -> NoReturn:
+    """The whole of a fuzz target that takes libFuzzer's flags from the command line."""
+    atheris = instrument.atheris_module()
+    instrument.install()
+    from .run import Runner
+
+    target = Target(Runner(left, right, mode), atheris)
+
+    def test_one_input(data: bytes) -> None:
+        try:
+            program, outcome = target.execute(data)
+        except MissingTool as error:
+            print(f"difffuzz: {error}", file=sys.stderr, flush=True)
+            os._exit(3)
+        for found in outcome.divergences[:1]:
+            print(f"{render(program)}# {found.detail}", file=sys.stderr, flush=True)
+            raise DivergenceFound(found.signature)
+
+    defaults = [f"-max_len={MAX_BYTES}", "-len_control=0"]
+    target.fuzz(atheris, [sys.argv[0], *defaults, *sys.argv[1:]], test_one_input)

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The catalogue of historical bugs: facts (ID.toml) beside the patch that brings each one back.
+
+A fact file has the fields of `Bug` below, apart from `patch`. A bug that the model cannot express
+is `held`, says why, and has no patch.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from ..errors import UsageError
+
+DIRECTORY = Path(__file__).parent / "bugs"
+PATHS = {"T": "TDP MMU", "L": "legacy MMU", "B": "both"}
+
+
+class Bug(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One historical bug."""
+
+    id: str
+    """Upstream commit that mended it."""
+    subject: str
+    path: str
+    """Which MMU has it: T, L or B."""
+    concurrent: bool
+    """It needs concurrency, or a parked fault."""
+    oracle: str
+    """The oracle that reports it."""
+    version: str = ""
+    """The kernel in which it was mended."""
+    why: str = ""
+    """What was wrong; for a held bug also why the model cannot express it."""
+    held: bool = False
+    left: str = ""
+    """Side to hunt it with, if not the default; `{patch}` stands for the patch's path."""
+    right: str = ""
+    program: str = ""
+    """Text form of a program that shows it."""
+    patch: Path | None = None
+
+    def sides(self) -> tuple[str, str]:
+        """The sides to hunt it with: the patched one against the other MMU as it is."""
+        default = ("legacy+{patch}", "tdp") if self.path == "L" else ("legacy", "tdp+{patch}")
+        left, right = self.left or default[0], self.right or default[1]
+        return left.format(patch=self.patch), right.format(patch=self.patch)
+
+    def plain_sides(self) -> tuple[str, str]:
+        """The same sides without the patch: what they show too is not this bug."""
+        left, right = (side.replace(f"+{self.patch}", "") for side in self.sides())
+        return left, right
+
+
+def catalogue(directory: Path = DIRECTORY) -> list[Bug]:
+    """Every bug, by id. UsageError names the file whose facts are wrong."""
+    return [_read(path) for path in sorted(directory.glob("*.toml"))]
+
+
+def find(name: str, directory: Path = DIRECTORY) -> Bug:
+    """The bug whose id starts with `name`; UsageError if none or several do."""
+    found = [bug for bug in catalogue(directory) if bug.id.startswith(name)]
+    if len(found) != 1:
+        problem = "no bug has this id" if not found else "several bugs have ids that start so"
+        raise UsageError(f"{name}: {problem}: see 'difffuzz bugs list'")
+    return found[0]
+
+
+def _read(path: Path) -> Bug:
+    try:
+        bug = msgspec.toml.decode(path.read_bytes(), type=Bug)
+    except msgspec.DecodeError as error:
+        raise UsageError(f"{path}: {error}") from error
+    patch = path.with_suffix(".patch")
+    for wrong, problem in (
+        (bug.id != path.stem, f"id {bug.id!r} is not the file's name"),
+        (bug.path not in PATHS, f"path {bug.path!r} is not one of {', '.join(PATHS)}"),
+        (bug.held == patch.exists(), "is held and has a patch, or is not held and has none"),
+        (bug.held and not bug.why, "is held without a reason in 'why'"),
+    ):
+        if wrong:
+            raise UsageError(f"{path}: {problem}")
+    return msgspec.structs.replace(bug, patch=None if bug.held else patch)
