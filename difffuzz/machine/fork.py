@@ -18,7 +18,7 @@ from .pte import (
     PTE_SWAP,
     PTE_WRITE,
 )
-from .split import split_huge_pmd_if_needed
+from .split import split_huge_pmd
 from .vma import VM_SHARED
 
 WRPROTECT = ~(PTE_WRITE | PTE_EXCLUSIVE)
@@ -48,8 +48,9 @@ def fork(mm: Mm, start: int, end: int) -> None:
         if vma.flags & VM_SHARED or not vma.anon_vma:
             continue  # a page fault in the child fills it
         first, last = max(start, vma.start), min(end, vma.end)
-        split_huge_pmd_if_needed(mm, vma, first)
-        split_huge_pmd_if_needed(mm, vma, last)
+        for edge in (first, last):
+            if edge % PMD_SIZE and vma.level == 1 and edge >> 21 in mm.pt.huge:
+                split_huge_pmd(mm, edge)
         mm.invalidate_range_start(first, last)
         copy_page_range(mm, first, last)
         mm.invalidate_range_end(first, last)
