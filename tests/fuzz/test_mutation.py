@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The custom mutator: deterministic, within its size, and cheap to decode again."""
+
+from __future__ import annotations
+
+import random
+
+from difffuzz.fuzz.mutation import RECENT, ProgramMutation
+from difffuzz.program import decode, encode, generate
+
+INPUTS = [encode(generate(random.Random(seed))) for seed in range(8)]
+LIMIT = 4096
+
+
+def chain(seed: int) -> list[bytes]:
+    mutation = ProgramMutation()
+    made = []
+    for step in range(3 * RECENT):
+        data = INPUTS[step % len(INPUTS)]
+        made.append(mutation.mutate(data, LIMIT, seed + step))
+        made.append(mutation.crossover(data, made[-1], LIMIT, seed + step))
+    return made
+
+
+def test_the_same_seeds_make_the_same_programs() -> None:
+    assert chain(5) == chain(5)
+    assert chain(5) != chain(6)
+
+
+def test_mutations_change_the_program() -> None:
+    mutation = ProgramMutation()
+    changed = sum(
+        decode(mutation.mutate(data, LIMIT, seed)) != decode(data)
+        for data in INPUTS
+        for seed in range(20)
+    )
+    assert changed > 150
+
+
+def test_the_size_limit_is_kept_and_the_result_still_decodes_to_what_runs() -> None:
+    mutation = ProgramMutation()
+    for seed in range(50):
+        data = mutation.mutate(INPUTS[seed % len(INPUTS)], 40, seed)
+        assert len(data) <= 40
+        assert mutation.decode(data) == decode(data)
