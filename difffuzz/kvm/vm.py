@@ -29,6 +29,9 @@ from .spte import SpteMasks
 from .tdp_mmu import kvm_mmu_uninit_tdp_mmu
 from .vmx import PML_ENTITY_NUM, vmx_log_dirty_gpa, vmx_update_cpu_dirty_logging
 
+MIN_REQUESTED_MMU_PAGES = 8
+"""The kernel wants 64; less lets programs of bounded size reach the limit."""
+
 
 class MmuHandlersOf:
     """The MMU's part of the notifiers (MmuHandlers), bound late so that patches take effect."""
@@ -169,7 +172,7 @@ def kvm_destroy_vm(kvm: Kvm) -> None:
 
 def kvm_vm_ioctl_set_nr_mmu_pages(kvm: Kvm, nr_pages: int) -> int:
     """KVM_SET_NR_MMU_PAGES: limits the legacy MMU's shadow pages; 0 or -EINVAL."""
-    if nr_pages < KVM_MIN_ALLOC_MMU_PAGES:
+    if nr_pages < MIN_REQUESTED_MMU_PAGES:
         return -EINVAL
     kvm.slots_lock.lock()
     kvm_mmu_change_mmu_pages(kvm, nr_pages)

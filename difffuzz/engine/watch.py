@@ -1,0 +1,317 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""One side of a lockstep run, with what the oracles need to know about it."""
+
+from __future__ import annotations
+
+import traceback
+from collections import Counter
+
+from difffuzz.engine.features import transition
+from difffuzz.oracle.access import access_violations
+from difffuzz.oracle.books import accounting_violations, leak_violations
+from difffuzz.oracle.dirty_log import WrittenPages, bitmap_violations
+from difffuzz.oracle.pages import leaf_violations, max_level
+from difffuzz.oracle.retry import Flight, Invalidations, causeless_retries, parked_violations
+from difffuzz.oracle.verdict import Violation
+from difffuzz.program import Config, Kind, Op
+from difffuzz.program.model import DIRTY_LOG
+from difffuzz.sched import KernelSplat
+from difffuzz.sides.base import NOTHING, OK, Outcome, Side
+from difffuzz.sides.memory_map import MemoryMap
+from difffuzz.sides.model import ModelSide
+
+ACCESS_KINDS = (Kind.READ, Kind.WRITE, Kind.EXEC)
+WRITE = 1
+
+
+class Watch:
+    """Runs a side and notes what its own oracles say.  `violations` is of the last operation."""
+
+    __slots__ = (
+        "allowed",
+        "config",
+        "features",
+        "flights",
+        "index",
+        "invalidations",
+        "memory",
+        "model",
+        "parked",
+        "side",
+        "violations",
+        "written",
+    )
+
+    def __init__(
+        self,
+        index: int,
+        side: Side,
+        config: Config,
+        memory: MemoryMap,
+        allowed: Counter[str],
+        features: set[int],
+    ) -> None:
+        self.index = index
+        self.side = side
+        self.model = side if isinstance(side, ModelSide) else None
+        self.config = config
+        self.memory = memory
+        self.allowed = allowed
+        self.features = features
+        self.violations: list[Violation] = []
+        self.written = WrittenPages()
+        self.flights: dict[int, Flight] = {}
+        self.parked: set[int] = set()
+        self.invalidations = Invalidations()
+        side.mm.register(self.invalidations)
+
+    def execute(self, op: Op, number: int) -> Outcome | None:
+        """Runs an operation; None if the side's kernel crashed."""
+        try:
+            return self.side.execute(op, number)
+        except KernelSplat as splat:
+            self._splat(splat)
+        except Exception as error:  # a crash of the model is a finding
+            self.violations.append(crash(self.side.name, error))
+        return None
+
+    def _splat(self, splat: KernelSplat) -> None:
+        self.violations.append(Violation(splat.oracle, self.side.name, splat.where, splat.text))
+
+    def before(self, op: Op) -> None:
+        """Notes what is known only before the operation changes the memory map."""
+        if self.model is None or not self.flights:
+            return
+        kind, _, args = op
+        if kind == Kind.NX and bool(args[0]) != self.memory.nx:
+            for flight in self.flights.values():
+                flight.root_obsolete = True
+        elif kind == Kind.ZAP_GFN_RANGE and args[1]:
+            for flight in self.flights.values():
+                flight.all_gfns = True
+
+    def after(self, op: Op, outcome: Outcome, as_id: int) -> None:
+        """Judges an operation.  The memory map is already what the operation made it."""
+        model = self.model
+        kind, thread, args = op
+        if kind == Kind.BEGIN_FAULT and outcome.fault_gfn >= 0:
+            self.parked.add(thread)
+        elif kind == Kind.END_FAULT:
+            self.parked.discard(thread)
+        if model is None:
+            return
+        for where, text in model.kvm.splats:
+            self.violations.append(Violation("warn", model.name, where, text))
+        model.kvm.splats.clear()
+        if kind in ACCESS_KINDS:
+            self._access(as_id, args[0], int(kind), outcome)
+        elif kind == Kind.BEGIN_FAULT and outcome.fault_gfn >= 0:
+            self._begin(thread, as_id, args[0], outcome)
+        elif kind == Kind.END_FAULT and outcome.result != NOTHING:
+            self._end(thread, as_id, outcome)
+        elif kind == Kind.DIRTY_GET:
+            self._dirty_get(args, outcome)
+        elif kind == Kind.DIRTY_CLEAR and not outcome.value:
+            self.written.clear((args[1], args[0]), args[2], args[3])
+        self._changed_sptes(kind)
+        self._changed_host_pages()
+        self._changed_slots(op)
+
+    def _access(self, as_id: int, gfn: int, access: int, outcome: Outcome) -> None:
+        model = self.model
+        assert model is not None
+        self.violations += access_violations(
+            model, self.config, self.memory, as_id, gfn, access, outcome
+        )
+        self.violations += causeless_retries(model.name, self.config, outcome, self.allowed)
+        write = access == WRITE and outcome.result == OK
+        self.written.note(self.memory.slot_at(as_id, gfn), gfn, write)
+
+    def _begin(self, thread: int, as_id: int, gfn: int, outcome: Outcome) -> None:
+        slot = self.memory.slot_at(as_id, gfn)
+        self.written.note(slot, gfn, False)
+        self.flights.pop(thread, None)
+        if outcome.parked and slot is not None:
+            self.flights[thread] = Flight(slot.hva(gfn), len(self.invalidations.ranges))
+
+    def _end(self, thread: int, as_id: int, outcome: Outcome) -> None:
+        model = self.model
+        assert model is not None
+        flight = self.flights.pop(thread, None)
+        if flight is not None:
+            self.violations += parked_violations(
+                model.name,
+                self.config,
+                self.memory,
+                flight,
+                self.invalidations.ranges,
+                outcome,
+                self.allowed,
+            )
+        self._access(as_id, outcome.fault_gfn, outcome.access, outcome)
+
+    def _dirty_get(self, args: tuple[int, ...], outcome: Outcome) -> None:
+        model = self.model
+        assert model is not None
+        slot = self.memory.slots.get((args[1], args[0]))
+        if slot is None or outcome.value or outcome.bitmap is None:
+            return
+        self.violations += bitmap_violations(
+            model.name, self.config, self.written, slot, outcome.bitmap, self.allowed
+        )
+        if not self.config.manual_protect:
+            self.written.forget((slot.as_id, slot.slot))
+
+    # Page tables against the memory map
+
+    def _changed_sptes(self, kind: Kind) -> None:
+        model = self.model
+        assert model is not None
+        mem = model.kvm.mem
+        if not mem.log:
+            return
+        seen = set()
+        for ptr, old, new in mem.log:
+            page = mem.pages.get(ptr >> 12)
+            if page is None or page.sp is None:
+                continue
+            level = page.sp.role.level
+            self.features.add(transition(self.index, kind, level, old, new))
+            if ptr in seen:
+                continue
+            seen.add(ptr)
+            index = (ptr >> 3) & 511
+            found = model.leaf_of(page, index, page.ent.get(index, 0))
+            if found is not None:
+                self.violations += leaf_violations(model, self.config, self.memory, *found)
+        mem.log.clear()
+
+    def _changed_host_pages(self) -> None:
+        model = self.model
+        assert model is not None
+        changed = model.mm.changed
+        if not changed:
+            return
+        for start, end in changed:
+            for slot in self.memory.slots_over(start, end):
+                first = slot.gfn + ((max(start, slot.base_hva) - slot.base_hva) >> 12)
+                last = slot.gfn + (
+                    (min(end, slot.base_hva + (slot.npages << 12)) - slot.base_hva + 4095) >> 12
+                )
+                self._check_gfns(slot.as_id, first, last)
+        changed.clear()
+
+    def _check_gfns(self, as_id: int, start: int, end: int) -> None:
+        model = self.model
+        assert model is not None
+        for gfn, leaf in model.leaves_in(as_id, start, end):
+            # Below a huge leaf only the pages of the range changed.
+            self.violations += leaf_violations(model, self.config, self.memory, as_id, gfn, leaf)
+            if leaf.level > 1:
+                self._check_inside(as_id, gfn, leaf.pfn - gfn, max(gfn, start), end)
+
+    def _check_inside(self, as_id: int, gfn: int, delta: int, start: int, end: int) -> None:
+        model = self.model
+        assert model is not None
+        slot = self.memory.slot_at(as_id, gfn)
+        if slot is None:
+            return
+        for inside in (start, end - 1):
+            if self.memory.slot_at(as_id, inside) is not slot:
+                continue
+            pte = model.mm.lookup(slot.hva(inside))
+            if not pte or pte >> 12 != inside + delta:
+                self.violations.append(
+                    Violation(
+                        "translation",
+                        model.name,
+                        "inside-huge",
+                        f"gfn {inside:#x}: the huge leaf at {gfn:#x} maps another page than the host",
+                    )
+                )
+
+    def _changed_slots(self, op: Op) -> None:
+        """After a change of memslots, tracking or the mitigation: what it concerns, as a whole."""
+        model = self.model
+        assert model is not None
+        kind, _, args = op
+        if kind == Kind.MEMSLOT_FLAGS:
+            slot = self.memory.slots.get((args[1], args[0]))
+            if slot is not None:
+                self.written.forget_if_off(slot)
+                self._check_gfns(slot.as_id, slot.gfn, slot.gfn + slot.npages)
+                if not slot.flags & DIRTY_LOG:
+                    self._check_collapsed(slot.as_id, slot.gfn, slot.gfn + slot.npages)
+        elif kind in (Kind.TRACK_ADD, Kind.TRACK_REMOVE):
+            for as_id in (0, 1):
+                self._check_gfns(as_id, args[1], args[1] + 1)
+        elif kind in (Kind.MEMSLOT_DELETE, Kind.MEMSLOT_MOVE, Kind.NX):
+            for as_id, gfn, leaf in model.all_leaves():
+                self.violations += leaf_violations(
+                    model, self.config, self.memory, as_id, gfn, leaf
+                )
+            if kind != Kind.NX:
+                self.written.forget((args[1], args[0]))
+
+    def _check_collapsed(self, as_id: int, start: int, end: int) -> None:
+        model = self.model
+        assert model is not None
+        slot = self.memory.slot_at(as_id, start)
+        if slot is None:
+            return
+        for gfn, leaf in model.leaves_in(as_id, start, end):
+            if leaf.level == 3:
+                continue
+            if leaf.level < max_level(self.config, self.memory, model.mm, slot, gfn):
+                self.violations.append(
+                    Violation(
+                        "level",
+                        model.name,
+                        "collapse",
+                        f"gfn {gfn:#x}: a small leaf is left where a larger one fits",
+                    )
+                )
+                return
+
+    # The end
+
+    def finish(self, number: int) -> None:
+        """After the last operation: parked faults end, counters are checked, the VM is destroyed."""
+        try:
+            self._finish(number)
+        except KernelSplat as splat:
+            self._splat(splat)
+        except Exception as error:  # a crash of the model is a finding
+            self.violations.append(crash(self.side.name, error))
+
+    def _finish(self, number: int) -> None:
+        model = self.model
+        if model is None:
+            self.side.destroy()
+            return
+        model.finish_faults(number)
+        self.flights.clear()
+        model.kvm.rcu.run_callbacks()
+        for as_id, gfn, leaf in model.all_leaves():
+            self.violations += leaf_violations(model, self.config, self.memory, as_id, gfn, leaf)
+        self.violations += accounting_violations(model)
+        if self.violations:
+            return
+        model.destroy()
+        for where, text in model.kvm.splats:
+            self.violations.append(Violation("warn", model.name, where, text))
+        if not self.violations:
+            self.violations += leak_violations(model)
+
+
+def crash(name: str, error: Exception) -> Violation:
+    """A Python exception in a side, at the place nearest to the model's code."""
+    frames = traceback.extract_tb(error.__traceback__)
+    inner = frames[-1]
+    for frame in reversed(frames):
+        if "kvm" in frame.filename or "machine" in frame.filename:
+            inner = frame
+            break
+    return Violation(
+        "crash", name, f"{type(error).__name__}@{inner.name}", f"{error!r} in {inner.name}"
+    )

@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Named checks of a run, the differences that are allowed, and the verdict."""
+
+from __future__ import annotations
+
+from difffuzz.oracle import access, books, dirty_log, pages, retry
+from difffuzz.oracle.verdict import Divergence, Verdict, Violation, signature
+
+ORACLES: dict[str, str] = {
+    "translation": pages.TRANSLATION,
+    "permission": pages.PERMISSION,
+    "level": pages.LEVEL,
+    "stale-access": access.STALE_ACCESS,
+    "progress": access.PROGRESS,
+    "dirty-log": dirty_log.DIRTY_LOG,
+    "retry": retry.RETRY,
+    "accounting": books.ACCOUNTING,
+    "leak": books.LEAK,
+    "lock": "Locks are taken in order, in the right mode, by one task once; nothing sleeps in them.",
+    "rcu": "TDP page tables are only touched inside an RCU read section, and no section stays open.",
+    "uaf": "No freed page table is read, written or freed again.",
+    "warn": "No assertion of the kernel (WARN, BUG, KVM_BUG_ON) fires.",
+    "deadlock": "No task waits for what nobody will give.",
+    "crash": "No unexpected exception: an access out of bounds, a NULL pointer.",
+}
+"""Every oracle and the property it states."""
+
+__all__ = ["ORACLES", "Divergence", "Verdict", "Violation", "signature"]

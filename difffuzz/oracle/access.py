@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Oracles about guest accesses: stale-access, progress, level of the mapping made, equality."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from difffuzz.machine.host import VM_WRITE
+from difffuzz.oracle.pages import max_level
+from difffuzz.oracle.verdict import Violation
+from difffuzz.program import Config
+from difffuzz.sides.base import ERROR, MMIO, OK, STUCK, Outcome
+from difffuzz.sides.memory_map import MemoryMap
+from difffuzz.sides.model import ModelSide
+
+STALE_ACCESS = """No guest access, TLB hit included, uses a frame the host has taken back."""
+PROGRESS = """With all else at rest, an access completes within a fixed number of attempts."""
+
+RET_PF_FIXED = 4
+ENOSPC = 28
+WRITE = 1
+EXEC = 2
+
+
+def access_violations(
+    side: ModelSide,
+    config: Config,
+    memory: MemoryMap,
+    as_id: int,
+    gfn: int,
+    access: int,
+    outcome: Outcome,
+) -> Iterator[Violation]:
+    """What is wrong with one guest access on one side."""
+    name = side.name
+    if outcome.result == STUCK:
+        rets = ",".join(map(str, outcome.rets[-2:]))
+        yield Violation("progress", name, f"rets-{rets}", f"gfn {gfn:#x}: never completes")
+        return
+    slot = memory.slot_at(as_id, gfn)
+    write = access == WRITE
+    if outcome.result == MMIO:
+        if slot is not None and not (write and slot.flags & 2):
+            hva = slot.hva(gfn)
+            if not (write and not side.mm.prot(hva) & VM_WRITE):
+                yield Violation(
+                    "translation", name, "mmio", f"gfn {gfn:#x}: MMIO exit where memory is"
+                )
+        return
+    if outcome.result != OK or outcome.pfn < 0:
+        return
+    if slot is None:
+        yield Violation(
+            "stale-access", name, "no-slot", f"gfn {gfn:#x}: used pfn {outcome.pfn:#x} without a memslot"
+        )
+        return
+    if write and slot.flags & 2:
+        yield Violation("permission", name, "readonly-slot", f"gfn {gfn:#x}: written in a read-only memslot")
+    if write and memory.tracked(as_id, gfn):
+        yield Violation("permission", name, "tracked", f"gfn {gfn:#x}: written although tracked")
+    pte = side.mm.lookup(slot.hva(gfn))
+    if not pte or pte >> 12 != outcome.pfn:
+        yield Violation(
+            "stale-access",
+            name,
+            "tlb" if not outcome.rets else "mapping",
+            f"gfn {gfn:#x}: used pfn {outcome.pfn:#x}, which the host took back",
+        )
+    elif RET_PF_FIXED in outcome.rets and not outcome.fast:
+        yield from level_violations(side, config, memory, as_id, gfn, access)
+
+
+def level_violations(
+    side: ModelSide, config: Config, memory: MemoryMap, as_id: int, gfn: int, access: int
+) -> Iterator[Violation]:
+    """The level of the leaf that a demand fault made."""
+    slot = memory.slot_at(as_id, gfn)
+    assert slot is not None
+    # Under the NX mitigation small pages may stand where a fetch needed them.
+    if memory.nx:
+        return
+    expected = max_level(config, memory, side.mm, slot, gfn)
+    levels = {leaf.level for _, leaf in side.leaves_in(as_id, gfn, gfn + 1)}
+    if levels and max(levels) != expected and expected not in levels:
+        yield Violation(
+            "level",
+            side.name,
+            f"{max(levels)}-not-{expected}",
+            f"gfn {gfn:#x}: mapped at level {max(levels)}, level {expected} fits",
+        )
+
+
+def compare_outcomes(
+    left_name: str, right_name: str, left: Outcome, right: Outcome, models: bool, allowed: Counter[str]
+) -> Iterator[Violation]:
+    """The same operation has the same effect on both sides, and the same RET_PF_* (R4)."""
+    if -ENOSPC in (left.value, right.value) and ERROR in (left.result, right.result):
+        allowed["no-mmu-pages"] += 1
+        return
+    both = f"{left_name}/{right_name}"
+    if left.result != right.result:
+        yield Violation(
+            "translation", both, f"{left.result}-{right.result}", "the operation ended differently"
+        )
+    elif left.value != right.value and not left.parked and not right.parked:
+        yield Violation(
+            "translation", both, "value", f"returned {left.value} and {right.value}"
+        )
+    if not models or not left.rets or not right.rets:
+        return
+    if left.parked != right.parked:
+        allowed["parked-on-one-side"] += 1
+    elif left.rets != right.rets:
+        yield Violation(
+            "retry", both, "R4", f"RET_PF sequences differ: {left.rets} and {right.rets}"
+        )

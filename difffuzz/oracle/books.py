@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Oracles at the end of a program: accounting (counters match the tables) and leak."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from difffuzz.oracle.verdict import Violation
+from difffuzz.sides.model import ModelSide
+
+ACCOUNTING = """Page statistics, NX splits and the number of MMU pages match the tables."""
+LEAK = """After VM destruction no page table, root reference, rmap, page reference or accounting entry
+is left."""
+
+
+def accounting_violations(side: ModelSide) -> Iterator[Violation]:
+    """Counts what is there, and compares with KVM's counters."""
+    kvm = side.kvm
+    counted = [0, 0, 0]
+    for _, _, leaf in side.all_leaves():
+        counted[leaf.level - 1] += 1
+    if counted != kvm.stat.pages:
+        yield Violation(
+            "accounting", side.name, "pages", f"{counted} leaves, KVM counts {kvm.stat.pages}"
+        )
+    if kvm.stat.nx_lpage_splits != len(kvm.possible_nx_huge_pages):
+        yield Violation(
+            "accounting",
+            side.name,
+            "nx_lpage_splits",
+            f"{len(kvm.possible_nx_huge_pages)} pages, KVM counts {kvm.stat.nx_lpage_splits}",
+        )
+    pages = [page.sp for page in kvm.mem.pages.values() if page.sp is not None]
+    tdp = sum(1 for sp in pages if sp.tdp_mmu_page and sp.ptep)
+    legacy = sum(1 for sp in pages if not sp.tdp_mmu_page)
+    if tdp != kvm.tdp_mmu_pages:
+        yield Violation(
+            "accounting", side.name, "tdp_mmu_pages", f"{tdp} pages, KVM counts {kvm.tdp_mmu_pages}"
+        )
+    if legacy != kvm.n_used_mmu_pages:
+        yield Violation(
+            "accounting",
+            side.name,
+            "n_used_mmu_pages",
+            f"{legacy} pages, KVM counts {kvm.n_used_mmu_pages}",
+        )
+    # One fault may exceed the limit by the tables it needs, and so may a root.
+    if kvm.n_used_mmu_pages > kvm.n_max_mmu_pages + 8:
+        yield Violation(
+            "accounting",
+            side.name,
+            "n_max_mmu_pages",
+            f"{kvm.n_used_mmu_pages} pages, the limit is {kvm.n_max_mmu_pages}",
+        )
+
+
+def leak_violations(side: ModelSide) -> Iterator[Violation]:
+    """What is left of a destroyed VM."""
+    kvm = side.kvm
+    name = side.name
+    left = {
+        "page-tables": len(kvm.mem.pages),
+        "roots": len(kvm.tdp_mmu_roots),
+        "mmu-pages": kvm.n_used_mmu_pages,
+        "tdp-mmu-pages": kvm.tdp_mmu_pages,
+        "nx-splits": kvm.stat.nx_lpage_splits,
+        "invalid-list": len(kvm.zapped_obsolete_pages),
+        "page-stats": sum(abs(count) for count in kvm.stat.pages),
+        "rmaps": sum(
+            len(level)
+            for slots in kvm.memslots
+            for slot in slots.id_hash.values()
+            for level in slot.arch.rmap or ()
+        ),
+        "frames": len(side.mm.frames.leaked()),
+    }
+    for what, count in left.items():
+        if count:
+            yield Violation("leak", name, what, f"{count} left after the VM was destroyed")

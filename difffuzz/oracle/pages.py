@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Oracles about one leaf: translation, permission, level, and its dirty-log bit.
+
+What a leaf may be is computed from memslots and the host's page table only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from difffuzz.machine.host import PTE_WRITE, HostMM
+from difffuzz.oracle.verdict import Violation
+from difffuzz.program import Config
+from difffuzz.sides.base import Leaf
+from difffuzz.sides.memory_map import MemoryMap, Slot
+from difffuzz.sides.model import ModelSide
+
+TRANSLATION = """A present leaf maps the pfn that the host maps at its gfn's hva, and every guest
+access has the same result on both sides."""
+PERMISSION = """No leaf is writable or executable beyond what memslot, host mapping, write tracking,
+dirty logging and the NX mitigation allow."""
+LEVEL = """A demand fault maps at the level that memslot, host mapping and dirty logging permit, the
+same on both sides; when dirty logging ends, no smaller leaf is left where a larger one fits."""
+
+
+def leaf_violations(
+    side: ModelSide, config: Config, memory: MemoryMap, as_id: int, gfn: int, leaf: Leaf
+) -> Iterator[Violation]:
+    """What is wrong with one leaf (first gfn `gfn`); at most one violation for each oracle."""
+    npages = 1 << (9 * (leaf.level - 1))
+    where = f"level{leaf.level}"
+    slot = memory.slot_at(as_id, gfn)
+    if slot is None or gfn + npages > slot.gfn + slot.npages:
+        yield Violation(
+            "translation", side.name, where, f"gfn {gfn:#x}: a leaf where no memslot is"
+        )
+        return
+    mm = side.mm
+    hva = slot.hva(gfn)
+    pte = mm.lookup(hva)
+    if not pte or pte >> 12 != leaf.pfn:
+        host = f"pfn {pte >> 12:#x}" if pte else "nothing"
+        yield Violation(
+            "translation",
+            side.name,
+            where,
+            f"gfn {gfn:#x} maps pfn {leaf.pfn:#x}, the host has {host} there",
+        )
+        return
+    if leaf.level > 1 and leaf.level > mm.mapping_level(hva):
+        yield Violation(
+            "level", side.name, where, f"gfn {gfn:#x}: larger than the host's own mapping"
+        )
+    yield from permission_violations(side, config, memory, slot, gfn, npages, leaf, pte)
+
+
+def permission_violations(
+    side: ModelSide,
+    config: Config,
+    memory: MemoryMap,
+    slot: Slot,
+    gfn: int,
+    npages: int,
+    leaf: Leaf,
+    pte: int,
+) -> Iterator[Violation]:
+    """Why the leaf should not be writable or executable."""
+    name = side.name
+    if leaf.executable and memory.nx and leaf.level > 1:
+        yield Violation("permission", name, "nx", f"gfn {gfn:#x}: huge and executable under NX")
+    if not leaf.writable:
+        return
+    reason = None
+    if slot.flags & 2:
+        reason = "readonly-slot", "writable in a read-only memslot"
+    elif not pte & PTE_WRITE:
+        reason = "host-readonly", "writable, but read-only on the host"
+    elif any_tracked(memory, slot, gfn, npages):
+        reason = "tracked", "writable, but writes to it are tracked"
+    if reason is not None:
+        yield Violation("permission", name, reason[0], f"gfn {gfn:#x}: {reason[1]}")
+    if slot.dirty_log:
+        yield from dirty_violations(side, config, slot, gfn, leaf)
+
+
+def any_tracked(memory: MemoryMap, slot: Slot, gfn: int, npages: int) -> bool:
+    """True if writes to a gfn of the leaf are tracked."""
+    if npages == 1:
+        return memory.tracked(slot.as_id, gfn)
+    other = memory.slots.values()
+    return any(
+        gfn <= tracked < gfn + npages for one in other for tracked in one.tracked
+    )
+
+
+def dirty_violations(
+    side: ModelSide, config: Config, slot: Slot, gfn: int, leaf: Leaf
+) -> Iterator[Violation]:
+    """A writable leaf in a slot that logs dirty pages must be a 4K page that is marked dirty."""
+    if leaf.level > 1:
+        if not config.init_set:
+            yield Violation(
+                "permission", side.name, "dirty-huge", f"gfn {gfn:#x}: huge and writable while logging"
+            )
+        return
+    # With PML the CPU logs the first write, by the SPTE's dirty bit.
+    if config.dirty_mode == "pml":
+        return
+    kvm_slot = side.kvm.memslots[slot.as_id].id_hash.get(slot.slot)
+    if kvm_slot is None or kvm_slot.dirty_bitmap is None:
+        return
+    rel = gfn - kvm_slot.base_gfn
+    if not kvm_slot.dirty_bitmap.get(rel >> 6, 0) >> (rel & 63) & 1:
+        yield Violation(
+            "dirty-log", side.name, "writable-clean", f"gfn {gfn:#x}: writable, not marked dirty"
+        )
+
+
+def max_level(config: Config, memory: MemoryMap, mm: HostMM, slot: Slot, gfn: int) -> int:
+    """The level at which `gfn` should be mapped."""
+    if slot.dirty_log:
+        return 1
+    limit = config.max_level if config.paging == "tdp" else min(config.max_level, 2)
+    level = min(limit, mm.mapping_level(slot.hva(gfn)))
+    while level > 1:
+        npages = 1 << (9 * (level - 1))
+        first = gfn & -npages
+        congruent = (slot.gfn ^ (slot.base_hva >> 12)) & (npages - 1) == 0
+        inside = slot.gfn <= first and first + npages <= slot.gfn + slot.npages
+        if congruent and inside and not any(
+            first <= tracked < first + npages for tracked in slot.tracked
+        ):
+            break
+        level -= 1
+    return level

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The retry oracle: R1 stale means retry, R2 retry means cause (R3 and R4 are in access.py).
+
+Ground truth is what the harness saw: the invalidations that ran while a fault was parked, and the
+operations that made roots obsolete meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from difffuzz.oracle.verdict import Violation
+from difffuzz.program import Config
+from difffuzz.sides.base import SIGBUS, Outcome
+from difffuzz.sides.memory_map import MemoryMap
+
+RETRY = """R1: a fault during which its page was invalidated, or its root became obsolete, answers
+RETRY.  R2: a RETRY has a cause.  R4: both sides answer the same RET_PF_* for the same access."""
+
+RET_PF_RETRY = 1
+
+
+class Invalidations:
+    """An mmu notifier that only notes the ranges it is told of."""
+
+    __slots__ = ("ranges",)
+
+    def __init__(self) -> None:
+        self.ranges: list[tuple[int, int]] = []
+
+    def invalidate_range_start(self, start: int, end: int, blockable: bool) -> None:
+        """The host changes the hvas [start, end)."""
+        self.ranges.append((start, end))
+
+    def invalidate_range_end(self, start: int, end: int) -> None:
+        """The change is made."""
+
+    def change_pte(self, addr: int, pte: int) -> None:
+        """Part of an invalidation."""
+
+    def clear_flush_young(self, start: int, end: int) -> int:
+        """Aging invalidates nothing."""
+        return 0
+
+    def clear_young(self, start: int, end: int) -> int:
+        """Aging invalidates nothing."""
+        return 0
+
+    def test_young(self, addr: int) -> int:
+        """Aging invalidates nothing."""
+        return 0
+
+    def release(self) -> None:
+        """The address space ends."""
+
+
+class Flight:
+    """What happened while a fault was parked."""
+
+    __slots__ = ("all_gfns", "first_range", "hva", "root_obsolete")
+
+    def __init__(self, hva: int, first_range: int) -> None:
+        self.hva = hva
+        self.first_range = first_range
+        self.root_obsolete = False
+        self.all_gfns = False
+
+
+def parked_violations(
+    name: str,
+    config: Config,
+    memory: MemoryMap,
+    flight: Flight,
+    ranges: list[tuple[int, int]],
+    outcome: Outcome,
+    allowed: Counter[str],
+) -> Iterator[Violation]:
+    """Judges the answer of a fault that was parked."""
+    since = ranges[flight.first_range :]
+    covered = any(start <= flight.hva < end for start, end in since)
+    relevant = any(memory.slots_over(start, end) for start, end in since)
+    must = flight.root_obsolete or flight.all_gfns or (covered and relevant)
+    if must and outcome.parked_ret != RET_PF_RETRY:
+        why = "root" if flight.root_obsolete else "page"
+        yield Violation(
+            "retry", name, f"R1-{why}", f"stale {why}, but the fault answered {outcome.parked_ret}"
+        )
+    elif outcome.parked_ret == RET_PF_RETRY and not must:
+        if relevant:
+            # mmu_invalidate_seq counts every invalidation of guest memory, whatever its range.
+            allowed["any-invalidation"] += 1
+        elif config.paging == "nonpaging":
+            # PAE roots: KVM_REQ_MMU_FREE_OBSOLETE_ROOTS is a hint only.
+            allowed["pae-root-request"] += 1
+        else:
+            yield Violation("retry", name, "R2", "the fault answered RETRY without a cause")
+
+
+def causeless_retries(
+    name: str, config: Config, outcome: Outcome, allowed: Counter[str]
+) -> Iterator[Violation]:
+    """With all else at rest, only an absent page that is waited for makes an attempt retry."""
+    rets = outcome.rets[1:] if outcome.parked else outcome.rets
+    if RET_PF_RETRY not in rets:
+        return
+    if outcome.result == SIGBUS:
+        return
+    if config.async_pf:
+        allowed["async-page-fault"] += 1
+    else:
+        yield Violation("retry", name, "R2", f"RETRY without a cause: {outcome.rets}")

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Sides by name: legacy, tdp, spec, and legacy or tdp with patches (tdp+FILE.patch)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import difffuzz.kvm
+import difffuzz.kvm.dirty_log
+import difffuzz.kvm.vm
+import difffuzz.kvm.x86
+from difffuzz.errors import UsageError
+from difffuzz.program import Config
+from difffuzz.sides.base import Side, SideFactory
+from difffuzz.sides.model import ModelSide
+from difffuzz.sides.spec import SpecSide
+from difffuzz.variants import load
+
+__all__ = ["Side", "SideFactory", "open_side"]
+
+
+class ModelFactory:
+    """Starts the modelled KVM with one of its MMUs."""
+
+    def __init__(self, name: str, package: Any, tdp_mmu: bool) -> None:
+        self.name = name
+        self.package = package
+        self.tdp_mmu = tdp_mmu
+
+    def start(self, config: Config) -> ModelSide:
+        """A VM with the program's configuration.  UsageError if the side cannot run it."""
+        if self.tdp_mmu and config.paging != "tdp":
+            raise UsageError(
+                f"side {self.name!r} cannot run a nonpaging guest: the TDP MMU needs paging"
+            )
+        return ModelSide(self.name, self.package, config, self.tdp_mmu)
+
+
+class SpecFactory:
+    """Starts the specification."""
+
+    name = "spec"
+
+    def start(self, config: Config) -> SpecSide:
+        """The specification of the program's configuration."""
+        return SpecSide(self.name, config)
+
+
+def open_side(name: str) -> SideFactory:
+    """The side of that name.  UsageError for an unknown one; PatchError for a patch that fails."""
+    base, *patches = name.split("+")
+    if base == "spec" and not patches:
+        return SpecFactory()
+    if base not in ("legacy", "tdp"):
+        raise UsageError(f"unknown side {name!r}: legacy, tdp, spec, legacy+FILE.patch, tdp+FILE.patch")
+    package = load([Path(patch) for patch in patches]) if patches else difffuzz.kvm
+    for module in ("vm", "x86", "dirty_log", "memslot_update", "mmu_roots", "mmu_zap"):
+        if not hasattr(package, module):
+            __import__(f"{package.__name__}.{module}")
+    return ModelFactory(name, package, base == "tdp")

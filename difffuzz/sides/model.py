@@ -1,0 +1,459 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The sides legacy and tdp: a program run on the modelled KVM, base or patched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from difffuzz.machine.host import HostMM
+from difffuzz.machine.spt import PtPage
+from difffuzz.program import Config, Kind, Op
+from difffuzz.program.limits import area_base
+from difffuzz.sched import KernelSplat, Scheduler, Task
+from difffuzz.sides.base import (
+    DONE,
+    ERROR,
+    MAX_ATTEMPTS,
+    MMIO,
+    NOTHING,
+    OK,
+    SIGBUS,
+    STUCK,
+    Leaf,
+    Outcome,
+)
+from difffuzz.sides.host_ops import HOST_OPS
+from difffuzz.sides.params import vm_params
+
+RET_PF_EMULATE = 2
+MMU_PRESENT = 1 << 11
+LARGE = 1 << 7
+ADDR = ((1 << 52) - 1) & ~0xFFF
+PENDING_ENDS_FAULTS = frozenset(
+    {Kind.MEMSLOT_CREATE, Kind.MEMSLOT_DELETE, Kind.MEMSLOT_MOVE, Kind.MEMSLOT_FLAGS}
+)
+"""Memslot updates wait for every fault in flight (synchronize_srcu())."""
+
+
+class ParkedFault:
+    """A fault that waits in its handler, or an access that needed none."""
+
+    __slots__ = ("access", "gfn", "outcome", "task")
+
+    def __init__(self, gfn: int, access: int) -> None:
+        self.gfn = gfn
+        self.access = access
+        self.task: Task | None = None
+        self.outcome: Outcome | None = None
+
+
+class ModelSide:
+    """A program on the modelled KVM.  `package` is difffuzz.kvm or a patched copy of it."""
+
+    def __init__(self, name: str, package: Any, config: Config, tdp_mmu: bool) -> None:
+        self.name = name
+        self._x86 = package.x86
+        self._vm = package.vm
+        self._package = package
+        self.sched = Scheduler()
+        self.mm = HostMM(self.sched, config.areas)
+        self.kvm: Any = self._vm.kvm_create_vm(self.sched, self.mm, vm_params(config, tdp_mmu))
+        self.tasks: dict[int, Task] = {}
+        self.faults: dict[int, ParkedFault] = {}
+        for slot in config.slots:
+            package.memslot_update.kvm_set_memory_region(
+                self.kvm,
+                slot.as_id,
+                slot.slot,
+                slot.gfn,
+                slot.npages,
+                area_base(slot.area) + (slot.page << 12),
+                slot.flags,
+            )
+        self._ops: dict[Kind, Callable[..., Outcome]] = {
+            Kind.SMM: self._smm,
+            Kind.GUEST_MODE: self._guest_mode,
+            Kind.RELOAD: self._reload,
+            Kind.MEMSLOT_CREATE: self._memslot_create,
+            Kind.MEMSLOT_DELETE: self._memslot_delete,
+            Kind.MEMSLOT_MOVE: self._memslot_move,
+            Kind.MEMSLOT_FLAGS: self._memslot_flags,
+            Kind.DIRTY_GET: self._dirty_get,
+            Kind.DIRTY_CLEAR: self._dirty_clear,
+            Kind.MMU_PAGES: self._mmu_pages,
+            Kind.TRACK_ADD: self._track_add,
+            Kind.TRACK_REMOVE: self._track_remove,
+            Kind.NX: self._nx,
+            Kind.ZAP_GFN_RANGE: self._zap_gfn_range,
+            Kind.VCPU_CREATE: self._vcpu_create,
+            Kind.NX_RECOVER: self._nx_recover,
+        }
+
+    # Running operations
+
+    def task(self, thread: int) -> Task:
+        """The task of a program's thread."""
+        task = self.tasks.get(thread)
+        if task is None:
+            task = self.tasks[thread] = self.sched.add_task(f"thread{thread}")
+        return task
+
+    def execute(self, op: Op, number: int) -> Outcome:
+        """Runs one operation; raises KernelSplat when the model's kernel would crash."""
+        kind, thread, args = op
+        if kind in PENDING_ENDS_FAULTS and self.faults:
+            for vcpu_id in sorted(self.faults):
+                self._finish_fault(vcpu_id, number)
+        outcome = self._execute(kind, thread, args, number)
+        self.task(thread).assert_idle("operation end")
+        self.kvm.rcu.run_callbacks()
+        return outcome
+
+    def _execute(self, kind: Kind, thread: int, args: tuple[int, ...], number: int) -> Outcome:
+        task = self.task(thread)
+        if kind <= Kind.RELOAD:
+            if thread >= len(self.kvm.vcpus):
+                return Outcome(NOTHING)
+            if kind == Kind.END_FAULT:
+                return self._finish_fault(thread, number)
+            if thread in self.faults:
+                if kind == Kind.BEGIN_FAULT:
+                    return Outcome(NOTHING)
+                self._finish_fault(thread, number)
+            if kind <= Kind.EXEC:
+                return self._as(task, self._access, thread, args[0], int(kind), number)
+            if kind == Kind.BEGIN_FAULT:
+                return self._begin_fault(task, thread, args[0], args[1])
+            return self._as(task, self._ops[kind], self.kvm.vcpus[thread], *args)
+        host_op = HOST_OPS.get(kind)
+        if host_op is not None:
+            return self._as(task, host_op, self.mm, args, number)
+        return self._as(task, self._ops[kind], *args)
+
+    def _as(self, task: Task, body: Callable[..., Outcome], *args: Any) -> Outcome:
+        outcome: Outcome = self.sched.run_as(task, body, *args)
+        return outcome
+
+    # Guest accesses
+
+    def _access(self, vcpu_id: int, gfn: int, access: int, number: int) -> Outcome:
+        vcpu = self.kvm.vcpus[vcpu_id]
+        return self._run(vcpu, gfn, access, number, Outcome(), MAX_ATTEMPTS)
+
+    def _run(
+        self, vcpu: Any, gfn: int, access: int, number: int, outcome: Outcome, attempts: int
+    ) -> Outcome:
+        """KVM_RUN until the access is done; `attempts` is how often it may fault."""
+        vcpu.results = rets = list(outcome.rets)
+        fast = vcpu.stat.pf_fast
+        srcu = self.kvm.srcu
+        gpa = gfn << 12
+        idx = srcu.read_lock()
+        try:
+            while True:
+                r = self._x86.vcpu_enter_guest(vcpu)
+                if r:
+                    outcome.result = ERROR
+                    outcome.value = r
+                    break
+                pfn = self._translate(vcpu, gpa, access)
+                if pfn >= 0:
+                    self._touch(vcpu, pfn, access, number, outcome)
+                    self._x86.vcpu_exit_guest(vcpu)
+                    break
+                self._x86.vcpu_exit_guest(vcpu)
+                if len(rets) >= attempts:
+                    outcome.result = STUCK
+                    break
+                r = self._x86.kvm_mmu_page_fault(vcpu, gpa, vcpu.cpu.error_code)
+                if r < 0:
+                    outcome.result = ERROR
+                    outcome.value = r
+                    break
+                if vcpu.sigbus:
+                    vcpu.sigbus = False
+                    outcome.result = SIGBUS
+                    break
+                if r == RET_PF_EMULATE:
+                    self._emulate(vcpu, gpa, access, number, outcome)
+                    break
+        finally:
+            srcu.read_unlock(idx)
+        outcome.rets = tuple(rets)
+        outcome.fast += vcpu.stat.pf_fast - fast
+        return outcome
+
+    @staticmethod
+    def _translate(vcpu: Any, gpa: int, access: int) -> int:
+        mmu = vcpu.mmu
+        pfn: int = vcpu.cpu.translate(mmu.root.hpa, mmu.root_role.level, gpa, access)
+        return pfn
+
+    def _touch(self, vcpu: Any, pfn: int, access: int, number: int, outcome: Outcome) -> None:
+        """The guest's instruction reads or writes the frame."""
+        frames = self.mm.frames
+        outcome.result = OK
+        outcome.pfn = pfn
+        if frames.is_free(pfn):
+            outcome.value = -1
+            return
+        if access == 1:
+            frames.set_data(pfn, number)
+            outcome.value = number
+        else:
+            outcome.value = frames.data(pfn)
+
+    def _emulate(self, vcpu: Any, gpa: int, access: int, number: int, outcome: Outcome) -> None:
+        value = self._x86.x86_emulate_access(vcpu, gpa, access == 1, number)
+        outcome.result = MMIO if value is None else OK
+        outcome.value = 0 if value is None else value
+
+    # Parked faults
+
+    def _begin_fault(self, task: Task, vcpu_id: int, gfn: int, access: int) -> Outcome:
+        """Runs the access up to where its fault has the pfn; the rest waits for the end."""
+        vcpu = self.kvm.vcpus[vcpu_id]
+        fault = self.faults[vcpu_id] = ParkedFault(gfn, access)
+        outcome = fault.outcome = Outcome(NOTHING)
+        outcome.fault_gfn = gfn
+        task.want_park = True
+        self.sched.spawn(task, lambda: self._one_fault(vcpu, gfn, access, outcome))
+        task.want_park = False
+        if task.parked:
+            outcome.parked = True
+            fault.task = task
+        return outcome
+
+    def _one_fault(self, vcpu: Any, gfn: int, access: int, outcome: Outcome) -> None:
+        """Enters the guest and handles the fault that follows, if one does."""
+        vcpu.results = []
+        srcu = self.kvm.srcu
+        idx = srcu.read_lock()
+        try:
+            r = self._x86.vcpu_enter_guest(vcpu)
+            if r or self._translate(vcpu, gfn << 12, access) >= 0:
+                self._x86.vcpu_exit_guest(vcpu)
+                return
+            self._x86.vcpu_exit_guest(vcpu)
+            fast = vcpu.stat.pf_fast
+            r = self._x86.kvm_mmu_page_fault(vcpu, gfn << 12, vcpu.cpu.error_code)
+            outcome.fast = vcpu.stat.pf_fast - fast
+            outcome.value = r
+            if vcpu.sigbus:
+                vcpu.sigbus = False
+                outcome.result = SIGBUS
+        finally:
+            srcu.read_unlock(idx)
+            outcome.rets = tuple(vcpu.results)
+
+    def _finish_fault(self, vcpu_id: int, number: int) -> Outcome:
+        """Lets a parked fault go on, then the access itself; NOTHING if there is none."""
+        fault = self.faults.pop(vcpu_id, None)
+        if fault is None:
+            return Outcome(NOTHING)
+        outcome = fault.outcome
+        assert outcome is not None
+        done = Outcome()
+        done.fault_gfn = fault.gfn
+        done.access = fault.access
+        done.parked = outcome.parked
+        if fault.task is not None:
+            self.sched.resume(fault.task)
+            done.parked_ret = outcome.rets[-1]
+        if outcome.result == SIGBUS or (outcome.rets and outcome.value < 0):
+            done.result = SIGBUS if outcome.result == SIGBUS else ERROR
+            done.value = min(outcome.value, 0)
+            done.rets = outcome.rets
+            return done
+        vcpu = self.kvm.vcpus[vcpu_id]
+        done.fast = outcome.fast
+        if outcome.parked:
+            done.rets = outcome.rets
+            if outcome.value == RET_PF_EMULATE:
+                task = self.task(vcpu_id)
+                self._as_emulate(task, vcpu, fault, number, done)
+                return done
+        return self._as(
+            self.task(vcpu_id),
+            self._run,
+            vcpu,
+            fault.gfn,
+            fault.access,
+            number,
+            done,
+            MAX_ATTEMPTS + len(done.rets),
+        )
+
+    def _as_emulate(
+        self, task: Task, vcpu: Any, fault: ParkedFault, number: int, done: Outcome
+    ) -> None:
+        idx = self.kvm.srcu.read_lock()
+        self.sched.run_as(
+            task, self._emulate, vcpu, fault.gfn << 12, fault.access, number, done
+        )
+        self.kvm.srcu.read_unlock(idx)
+
+    # vCPU events
+
+    def _smm(self, vcpu: Any, on: int) -> Outcome:
+        self._x86.kvm_smm_changed(vcpu, bool(on))
+        return Outcome()
+
+    def _guest_mode(self, vcpu: Any, on: int) -> Outcome:
+        self._x86.nested_guest_mode(vcpu, bool(on))
+        return Outcome()
+
+    def _reload(self, vcpu: Any) -> Outcome:
+        self._package.mmu_roots.kvm_mmu_reset_context(vcpu)
+        return Outcome()
+
+    # ioctls and module parameters
+
+    def _memslot_create(
+        self, slot: int, as_id: int, gfn: int, n: int, area: int, page: int, flags: int
+    ) -> Outcome:
+        hva = area_base(area) + (page << 12)
+        r = self._package.memslot_update.kvm_set_memory_region(
+            self.kvm, as_id, slot, gfn, n, hva, flags
+        )
+        return Outcome(DONE, r)
+
+    def _slot(self, as_id: int, slot: int) -> Any:
+        return self.kvm.memslots[as_id].id_hash.get(slot)
+
+    def _memslot_delete(self, slot: int, as_id: int) -> Outcome:
+        r = self._package.memslot_update.kvm_set_memory_region(self.kvm, as_id, slot, 0, 0, 0, 0)
+        return Outcome(DONE, r)
+
+    def _memslot_move(self, slot: int, as_id: int, gfn: int) -> Outcome:
+        old = self._slot(as_id, slot)
+        if old is None:
+            return Outcome(NOTHING)
+        r = self._package.memslot_update.kvm_set_memory_region(
+            self.kvm, as_id, slot, gfn, old.npages, old.userspace_addr, old.flags
+        )
+        return Outcome(DONE, r)
+
+    def _memslot_flags(self, slot: int, as_id: int, flags: int) -> Outcome:
+        old = self._slot(as_id, slot)
+        if old is None:
+            return Outcome(NOTHING)
+        r = self._package.memslot_update.kvm_set_memory_region(
+            self.kvm, as_id, slot, old.base_gfn, old.npages, old.userspace_addr, flags
+        )
+        return Outcome(DONE, r)
+
+    def _dirty_get(self, slot: int, as_id: int) -> Outcome:
+        r, bitmap = self._package.dirty_log.kvm_vm_ioctl_get_dirty_log(self.kvm, as_id, slot)
+        outcome = Outcome(DONE, r)
+        outcome.bitmap = bitmap
+        return outcome
+
+    def _dirty_clear(self, slot: int, as_id: int, first: int, n: int) -> Outcome:
+        r = self._package.dirty_log.kvm_vm_ioctl_clear_dirty_log(self.kvm, as_id, slot, first, n)
+        return Outcome(DONE, r)
+
+    def _mmu_pages(self, n: int) -> Outcome:
+        return Outcome(DONE, self._vm.kvm_vm_ioctl_set_nr_mmu_pages(self.kvm, n))
+
+    def _track_add(self, as_id: int, gfn: int) -> Outcome:
+        return Outcome(DONE, int(self._vm.page_track(self.kvm, as_id, gfn, True)))
+
+    def _track_remove(self, as_id: int, gfn: int) -> Outcome:
+        return Outcome(DONE, int(self._vm.page_track(self.kvm, as_id, gfn, False)))
+
+    def _nx(self, on: int) -> Outcome:
+        self._vm.set_nx_huge_pages(self.kvm, bool(on))
+        return Outcome()
+
+    def _zap_gfn_range(self, gfn: int, n: int) -> Outcome:
+        self._vm.zap_gfn_range(self.kvm, gfn, gfn + n)
+        return Outcome()
+
+    def _vcpu_create(self) -> Outcome:
+        if len(self.kvm.vcpus) >= 4:
+            return Outcome(NOTHING)
+        self._vm.kvm_create_vcpu(self.kvm)
+        return Outcome()
+
+    def _nx_recover(self) -> Outcome:
+        self._package.mmu_zap.kvm_recover_nx_huge_pages(self.kvm)
+        return Outcome()
+
+    # The end
+
+    def finish_faults(self, number: int) -> None:
+        """Ends every parked fault."""
+        for vcpu_id in sorted(self.faults):
+            self._finish_fault(vcpu_id, number)
+
+    def destroy(self) -> None:
+        """The process exits: its address space goes, then the VM."""
+        self.mm.destroy()
+        self._vm.kvm_destroy_vm(self.kvm)
+
+    # What oracles look at
+
+    def leaf_of(self, page: PtPage, index: int, spte: int) -> tuple[int, int, Leaf] | None:
+        """Address space, first gfn and leaf of an entry; None if it is no present leaf."""
+        sp = page.sp
+        if sp is None or not spte & MMU_PRESENT:
+            return None
+        level = sp.role.level
+        if level > 1 and not spte & LARGE:
+            return None
+        masks = self.kvm.masks
+        leaf = Leaf(
+            (spte & ADDR) >> 12,
+            level,
+            bool(spte & 2),
+            (spte & (masks.shadow_x_mask | masks.shadow_nx_mask)) == masks.shadow_x_mask,
+        )
+        return int(sp.role.smm), sp.gfn + (index << (9 * (level - 1))), leaf
+
+    def all_leaves(self) -> Iterator[tuple[int, int, Leaf]]:
+        """(address space, first gfn, leaf) of every present leaf of every page table."""
+        for page in list(self.kvm.mem.pages.values()):
+            for index, spte in list(page.ent.items()):
+                found = self.leaf_of(page, index, spte)
+                if found is not None:
+                    yield found
+
+    def roots(self) -> list[Any]:
+        """The shadow pages of every root."""
+        if self.kvm.tdp_mmu_enabled:
+            return list(self.kvm.tdp_mmu_roots)
+        return [
+            page.sp
+            for page in self.kvm.mem.pages.values()
+            if page.sp is not None and page.sp.root_count
+        ]
+
+    def leaves_in(self, as_id: int, start: int, end: int) -> Iterator[tuple[int, Leaf]]:
+        """(first gfn, leaf) of every leaf, reachable from a root, that maps a gfn of [start, end)."""
+        for root in self.roots():
+            if int(root.role.smm) == as_id:
+                yield from self._walk(root.spt, start, end)
+
+    def _walk(self, pa: int, start: int, end: int) -> Iterator[tuple[int, Leaf]]:
+        page = self.kvm.mem.pages.get(pa >> 12)
+        if page is None:
+            raise KernelSplat("uaf", "page_table", "a table that is linked was freed")
+        sp = page.sp
+        shift = 9 * (sp.role.level - 1)
+        first = max((start - sp.gfn) >> shift, 0)
+        last = min((end - 1 - sp.gfn) >> shift, 511)
+        if last - first < len(page.ent):
+            indices = [i for i in range(first, last + 1) if i in page.ent]
+        else:
+            indices = [i for i in list(page.ent) if first <= i <= last]
+        for index in indices:
+            spte = page.ent[index]
+            if not spte & MMU_PRESENT:
+                continue
+            found = self.leaf_of(page, index, spte)
+            if found is None:
+                yield from self._walk(spte & ADDR, start, end)
+            else:
+                yield found[1], found[2]

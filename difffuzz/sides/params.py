@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""From a program's configuration to the VM's parameters."""
+
+from __future__ import annotations
+
+from difffuzz.kvm.vm import VmParams
+from difffuzz.program import Config
+
+MMIO_GENERATIONS = 1 << 19
+"""Generations that an MMIO SPTE can tell apart."""
+
+
+def vm_params(config: Config, tdp_mmu: bool) -> VmParams:
+    """The parameters of the VM that runs a program."""
+    params = VmParams()
+    params.tdp = config.paging == "tdp"
+    params.tdp_mmu = tdp_mmu
+    params.ept = config.layout == "ept"
+    params.ad = config.ad
+    params.root_level = config.root_level
+    params.max_level = config.max_level
+    params.vcpus = config.vcpus
+    params.nx_huge_pages = config.nx
+    params.mmio_caching = config.mmio_caching
+    params.eager_page_split = config.eager_split
+    params.pml = config.dirty_mode == "pml"
+    params.manual_dirty_log_protect = config.manual_protect
+    params.dirty_log_init_set = config.init_set
+    params.mmu_pages = config.mmu_pages
+    params.async_pf = config.async_pf
+    params.range_flush = config.range_flush
+    if config.seq_bias:
+        params.mmu_invalidate_seq = (1 << 31) - config.seq_bias
+    if config.gen_bias:
+        # The initial memslots of address space 0 use up two of its generations each.
+        initial = sum(1 for slot in config.slots if slot.as_id == 0)
+        params.generation = MMIO_GENERATIONS - 2 * (initial + config.gen_bias)
+    return params

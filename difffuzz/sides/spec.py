@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The side spec: what a guest sees, from memslots and the host's page table alone.
+
+It has no page tables, no TLB and no retries, and shares no code with the modelled KVM: an access
+finds its memslot, then its host page, which is faulted in as any user of the address space would.
+"""
+
+from __future__ import annotations
+
+from difffuzz.machine.host import VM_WRITE, HostMM
+from difffuzz.program import Config, Kind, Op
+from difffuzz.program.limits import area_base
+from difffuzz.program.model import READONLY
+from difffuzz.sched import Scheduler
+from difffuzz.sides.base import DONE, ERROR, MMIO, NOTHING, OK, SIGBUS, Outcome
+from difffuzz.sides.host_ops import HOST_OPS
+from difffuzz.sides.memory_map import MemoryMap
+
+EHWPOISON = 133
+
+
+class SpecSide:
+    """A program on the specification."""
+
+    def __init__(self, name: str, config: Config) -> None:
+        self.name = name
+        self.sched = Scheduler()
+        self.mm = HostMM(self.sched, config.areas)
+        self.map = MemoryMap(config)
+        self.parked: dict[int, tuple[int, int]] = {}
+
+    def execute(self, op: Op, number: int) -> Outcome:
+        """Runs one operation."""
+        kind, thread, args = op
+        if kind <= Kind.RELOAD:
+            if thread >= self.map.vcpus:
+                return Outcome(NOTHING)
+            if kind == Kind.END_FAULT:
+                return self._finish(thread, number)
+            if thread in self.parked:
+                if kind == Kind.BEGIN_FAULT:
+                    return Outcome(NOTHING)
+                self._finish(thread, number)
+            if kind <= Kind.EXEC:
+                return self._access(self.map.smm[thread], args[0], int(kind), number)
+            if kind == Kind.BEGIN_FAULT:
+                self.parked[thread] = (args[0], args[1])
+                return self._begin(self.map.smm[thread], args[0], args[1])
+        host_op = HOST_OPS.get(kind)
+        if host_op is not None:
+            return host_op(self.mm, args, number)
+        if kind in (
+            Kind.MEMSLOT_CREATE,
+            Kind.MEMSLOT_DELETE,
+            Kind.MEMSLOT_MOVE,
+            Kind.MEMSLOT_FLAGS,
+        ):
+            for vcpu_id in sorted(self.parked):
+                self._finish(vcpu_id, number)
+        return Outcome(DONE, self.map.apply(op, None))
+
+    def _begin(self, as_id: int, gfn: int, access: int) -> Outcome:
+        """The host page is faulted in now, the access comes with end_fault."""
+        outcome = Outcome(NOTHING)
+        outcome.fault_gfn = gfn
+        slot = self.map.slot_at(as_id, gfn)
+        if slot is not None and not (access == 1 and slot.flags & READONLY):
+            npages, pfn = self.mm.get_user_pages_unlocked(slot.hva(gfn), access == 1, False)
+            if npages == 1:
+                self.mm.put_page(pfn)
+        return outcome
+
+    def _finish(self, vcpu_id: int, number: int) -> Outcome:
+        parked = self.parked.pop(vcpu_id, None)
+        if parked is None:
+            return Outcome(NOTHING)
+        outcome = self._access(self.map.smm[vcpu_id], parked[0], parked[1], number)
+        outcome.fault_gfn, outcome.access = parked
+        return outcome
+
+    def _access(self, as_id: int, gfn: int, access: int, number: int) -> Outcome:
+        slot = self.map.slot_at(as_id, gfn)
+        write = access == 1
+        if slot is None or (write and slot.flags & READONLY):
+            return Outcome(MMIO)
+        hva = slot.hva(gfn)
+        npages, pfn = self.mm.get_user_pages_unlocked(hva, write, False)
+        if npages == 1:
+            self.mm.put_page(pfn)
+        elif npages == -EHWPOISON:
+            return Outcome(SIGBUS)
+        else:
+            pfn = self._device_pfn(hva, write)
+            if pfn < 0:
+                return Outcome(ERROR, -14)
+            if write and not self.mm.prot(hva) & VM_WRITE:
+                return Outcome(MMIO)
+        outcome = Outcome(OK)
+        outcome.pfn = pfn
+        if write:
+            self.mm.frames.set_data(pfn, number)
+            outcome.value = number
+        else:
+            outcome.value = self.mm.frames.data(pfn)
+        return outcome
+
+    def _device_pfn(self, hva: int, write: bool) -> int:
+        """A page of device memory, which has no struct page to take a reference on."""
+        mm = self.mm
+        mm.mmap_lock.down_read()
+        try:
+            pte = mm.follow_pte(hva)
+            if not pte and not mm.fixup_user_fault(hva, write):
+                pte = mm.follow_pte(hva)
+            return pte >> 12 if pte else -1
+        finally:
+            mm.mmap_lock.up_read()
+
+    def finish_faults(self, number: int) -> None:
+        """Ends every parked fault."""
+        for vcpu_id in sorted(self.parked):
+            self._finish(vcpu_id, number)
+
+    def destroy(self) -> None:
+        """The process exits."""
+        self.mm.destroy()
