@@ -102,7 +102,7 @@ def _hunt(bug: Bug, budget: int, seed: int | None, jobs: int) -> Hunt:
     if bug.held:
         raise UsageError(f"{bug.id}: held, the model cannot express it: {bug.why}")
     left, right = bug.sides()
-    Runner(left, right).close()  # a patch that does not apply is wrong input, said at once
+    Runner(left, right)  # a patch that does not apply is wrong input, said at once
     plain = Runner(*bug.plain_sides())
 
     def is_this_bug(finding: Finding) -> bool:
@@ -118,7 +118,6 @@ def _hunt(bug: Bug, budget: int, seed: int | None, jobs: int) -> Hunt:
         )
         with Progress(f"hunt {bug.id}") as progress:
             summary = run_fuzz(options, progress, is_this_bug)
-    plain.close()
     first = summary.findings[0] if summary.findings else None
     return Hunt(
         bug.id,

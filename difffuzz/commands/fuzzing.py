@@ -9,13 +9,14 @@ from typing import Annotated
 
 import typer
 
-from ..fuzz.corpus import program_files, read_program
+from ..fuzz.corpus import program_files
 from ..fuzz.findings import Finding
 from ..fuzz.parent import FuzzOptions
 from ..fuzz.parent import fuzz as run_fuzz
 from ..fuzz.run import Runner
 from ..fuzz.stats import Summary
 from .output import Json, Left, Progress, Right, emit, figures, note
+from .programs import OwnLeft, OwnRight, replay_each
 
 CORPUS = Path(__file__).resolve().parents[2] / "corpus"
 SMOKE_SECONDS = 60.0
@@ -50,7 +51,7 @@ def fuzz(
     options = FuzzOptions(
         left, right, mode, seconds, runs, seed, corpus, out, jobs, stop_on_finding
     )
-    Runner(left, right, mode).close()  # a side that does not exist is wrong use, said at once
+    Runner(left, right, mode)  # a side that does not exist is wrong use, said at once
     with Progress("fuzz") as progress:
         summary = run_fuzz(options, progress)
     emit(summary, _report(summary), json)
@@ -58,8 +59,8 @@ def fuzz(
 
 
 def smoke(
-    left: Left = "legacy",
-    right: Right = "tdp",
+    left: OwnLeft = None,
+    right: OwnRight = None,
     corpus: Annotated[Path, typer.Option(help="Holds seeds and regressions.")] = CORPUS,
     out: Annotated[Path, typer.Option(help="Findings and corpus go below it.")] = Path("out/smoke"),
     seconds: Annotated[float, typer.Option("--time", min=1.0, help="Seconds in all.")] = (
@@ -73,7 +74,9 @@ def smoke(
     replayed, diverged = _replay_all(corpus, left, right)
     rest = max(MIN_FUZZ_SECONDS, end - time.monotonic())
     seeds = corpus if corpus.is_dir() else None
-    options = FuzzOptions(left, right, time=rest, corpus=seeds, out=out, jobs=jobs)
+    options = FuzzOptions(
+        left or "legacy", right or "tdp", time=rest, corpus=seeds, out=out, jobs=jobs
+    )
     with Progress("smoke") as progress:
         summary = run_fuzz(options, progress)
     findings = diverged + summary.findings
@@ -84,22 +87,16 @@ def smoke(
     raise typer.Exit(1 if findings else 0)
 
 
-def _replay_all(corpus: Path, left: str, right: str) -> tuple[int, list[Finding]]:
-    run = Runner(left, right)
-    replayed = 0
-    diverged: list[Finding] = []
-    for name in ("seeds", "regressions"):
-        if not (corpus / name).is_dir():
-            continue
-        for path in program_files(corpus / name):
-            replayed += 1
-            diverged += [
-                Finding(found.signature, found.oracle, str(path), found.detail)
-                for found in run(read_program(path)).divergences[:1]
-            ]
-    run.close()
-    note(f"smoke: replayed {replayed} programs, {len(diverged)} diverge")
-    return replayed, diverged
+def _replay_all(corpus: Path, left: str | None, right: str | None) -> tuple[int, list[Finding]]:
+    parts = [corpus / name for name in ("seeds", "regressions")]
+    paths = [path for part in parts if part.is_dir() for path in program_files(part)]
+    diverged = [
+        Finding(one.signature, one.oracle, str(path), one.detail)
+        for path, _, found in replay_each(paths, left, right)
+        for one in found[:1]
+    ]
+    note(f"smoke: replayed {len(paths)} programs, {len(diverged)} diverge")
+    return len(paths), diverged
 
 
 def _report(summary: Summary) -> str:

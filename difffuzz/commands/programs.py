@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -12,8 +12,9 @@ import typer
 from ..errors import UsageError
 from ..fuzz.corpus import program_files, read_program
 from ..fuzz.findings import SUFFIX, notes_of, text_of, write_atomically
-from ..fuzz.run import Divergence, Runner
+from ..fuzz.run import Runner
 from ..fuzz.shrink import shrink
+from ..oracle.verdict import Divergence
 from ..program import Program, render_op
 from .output import Json, emit
 
@@ -27,10 +28,18 @@ OwnRight = Annotated[
 ]
 
 
-class _Loaded(NamedTuple):
+class Loaded(NamedTuple):
+    """A program from a file, with the notes in its comments."""
+
     path: Path
     program: Program
     notes: dict[str, str]
+
+    def sides(self, left: str | None = None, right: str | None = None) -> tuple[str, str]:
+        """The sides that the user names, else those of the notes, else the usual two."""
+        paging = self.program.config.paging
+        usual = "tdp" if paging == "tdp" else "spec"  # the TDP MMU has no nonpaging guests
+        return left or self.notes.get("left", "legacy"), right or self.notes.get("right", usual)
 
 
 def replay(
@@ -40,26 +49,20 @@ def replay(
     json: Json = False,
 ) -> None:
     """Run programs on two sides and say whether they diverge. Exit status 1: one does."""
-    runners: dict[tuple[str, str], Runner] = {}
     documents = []
     lines = []
-    for path in _expand(files):
-        loaded = _load(path)
-        sides = _sides(loaded, left, right)
-        if sides not in runners:
-            runners[sides] = Runner(*sides)
-        found = runners[sides](loaded.program).divergences
+    for path, run, found in replay_each(_expand(files), left, right):
         verdict = "divergence" if found else "same"
         documents.append(
             {
                 "program": str(path),
                 "verdict": verdict,
-                "left": sides[0],
-                "right": sides[1],
+                "left": run.left,
+                "right": run.right,
                 "divergences": [one._asdict() for one in found],
             }
         )
-        lines.append(f"{path}: {verdict} ({sides[0]} against {sides[1]})")
+        lines.append(f"{path}: {verdict} ({run.left} against {run.right})")
         lines += [f"  {one.signature}: {one.detail}" for one in found]
     emit(documents, "\n".join(lines), json)
     raise typer.Exit(1 if any(one["divergences"] for one in documents) else 0)
@@ -76,8 +79,8 @@ def minimize(
     json: Json = False,
 ) -> None:
     """Shrink a program while the signature of what it shows stays the same."""
-    loaded = _load(file)
-    sides = _sides(loaded, left, right)
+    loaded = load_program(file)
+    sides = loaded.sides(left, right)
     run = Runner(*sides)
     found = _first(run, loaded)
     smallest = shrink(run, loaded.program, found.signature, seconds)
@@ -102,13 +105,13 @@ def explain(
     json: Json = False,
 ) -> None:
     """Show a program operation by operation, what each side did, and where they part."""
-    loaded = _load(file)
-    sides = _sides(loaded, left, right)
+    loaded = load_program(file)
+    sides = loaded.sides(left, right)
     run = Runner(*sides)
-    outcome = run(loaded.program, trace=True)
-    trace = [str(step) for step in outcome.trace]
+    verdict = run(loaded.program, trace=True)
+    trace = [str(step) for step in verdict.trace]
     by_op: dict[int | None, list[Divergence]] = {}
-    for found in outcome.divergences:
+    for found in verdict.divergences:
         by_op.setdefault(found.op_index, []).append(found)
     lines = [f"{file}: {sides[0]} against {sides[1]}"]
     for at, op in enumerate(loaded.program.ops):
@@ -117,18 +120,32 @@ def explain(
     for rest in by_op.values():
         lines += [f"     ! {one.signature}: {one.detail}" for one in rest]
     lines += trace
-    verdict = "divergence" if outcome.divergences else "same"
+    word = "divergence" if verdict.divergences else "same"
     document = {
         "program": str(file),
-        "verdict": verdict,
+        "verdict": word,
         "left": sides[0],
         "right": sides[1],
         "operations": [render_op(op) for op in loaded.program.ops],
-        "divergences": [one._asdict() for one in outcome.divergences],
+        "divergences": [one._asdict() for one in verdict.divergences],
         "trace": trace,
     }
-    emit(document, "\n".join([*lines, verdict]), json)
-    raise typer.Exit(1 if outcome.divergences else 0)
+    emit(document, "\n".join([*lines, word]), json)
+    raise typer.Exit(1 if verdict.divergences else 0)
+
+
+def replay_each(
+    paths: Iterable[Path], left: str | None, right: str | None
+) -> Iterator[tuple[Path, Runner, list[Divergence]]]:
+    """Run each program on the sides given, or its own, and say what diverges."""
+    runners: dict[tuple[str, str], Runner] = {}
+    for path in paths:
+        loaded = load_program(path)
+        sides = loaded.sides(left, right)
+        if sides not in runners:
+            runners[sides] = Runner(*sides)
+        run = runners[sides]
+        yield path, run, run(loaded.program).divergences
 
 
 def _expand(paths: list[Path]) -> Iterator[Path]:
@@ -139,21 +156,14 @@ def _expand(paths: list[Path]) -> Iterator[Path]:
             yield path
 
 
-def _load(path: Path) -> _Loaded:
+def load_program(path: Path) -> Loaded:
+    """Read a program and its notes. UsageError or ProgramError with the place."""
     program = read_program(path)
     notes = notes_of(path.read_text()) if path.suffix == SUFFIX else {}
-    return _Loaded(path, program, notes)
+    return Loaded(path, program, notes)
 
 
-def _sides(loaded: _Loaded, left: str | None, right: str | None) -> tuple[str, str]:
-    """The sides that the user names, else those of the file's notes, else legacy and tdp."""
-    return (
-        left or loaded.notes.get("left", "legacy"),
-        right or loaded.notes.get("right", "tdp"),
-    )
-
-
-def _first(run: Runner, loaded: _Loaded) -> Divergence:
+def _first(run: Runner, loaded: Loaded) -> Divergence:
     found = run(loaded.program).divergences
     if not found:
         raise UsageError(f"{loaded.path}: {run.left} and {run.right} agree: nothing to minimize")

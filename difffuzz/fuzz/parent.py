@@ -168,6 +168,7 @@ class FuzzRun:
             findings=self._accepted(stats),
             features=max((one.features for one in coverage), default=0),
             states=max((one.states for one in stats), default=0),
+            skipped=sum(one.skipped for one in stats),
             allowed=total_allowed(stats),
             left=options.left,
             right=options.right,

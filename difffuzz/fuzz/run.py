@@ -7,37 +7,17 @@ before (see instrument.py).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from types import TracebackType
-from typing import NamedTuple
 
 from ..engine import lockstep
 from ..errors import UsageError
+from ..oracle.verdict import Divergence, Verdict, Violation, signature
 from ..program import Program
 from ..sides import open_side
 from ..variants.engine import canonical_name
 from .watchdog import Hang, Watchdog
 
 MODES = ("lockstep",)
-
-
-class Divergence(NamedTuple):
-    """What an oracle reports."""
-
-    oracle: str
-    signature: str
-    detail: str
-    op_index: int | None = None
-
-
-class Outcome(NamedTuple):
-    """One execution: its divergences (none: the sides agree) and what it adds to the figures."""
-
-    divergences: tuple[Divergence, ...]
-    operations: int = 0
-    features: Iterable[int] = ()
-    allowed: Mapping[str, int] = {}
-    trace: Iterable[object] = ()
 
 
 class Runner:
@@ -53,8 +33,11 @@ class Runner:
         self._right = open_side(right)
         self._watchdog = Watchdog()
 
-    def __call__(self, program: Program, trace: bool = False) -> Outcome:
-        """Run the program. A crash or hang of difffuzz itself is a divergence like any other."""
+    def __call__(self, program: Program, trace: bool = False) -> Verdict:
+        """Run the program. A crash or hang of difffuzz itself is a divergence like any other.
+
+        UsageError if a side cannot run a program of this configuration.
+        """
         watchdog = self._watchdog
         watchdog.start()
         try:
@@ -62,28 +45,22 @@ class Runner:
             watchdog.stop()
         except Hang:
             return self._failed("progress", "hang", "the execution does not end")
+        except UsageError:
+            watchdog.stop()
+            raise
         except Exception as error:
             watchdog.stop()
-            place = _place(error.__traceback__)
-            return self._failed("crash", f"{type(error).__name__}@{place}", f"{error!r} in {place}")
-        return Outcome(
-            tuple(
-                Divergence(found.oracle, found.signature, found.detail, found.op_index)
-                for found in verdict.divergences
-            ),
-            verdict.operations,
-            verdict.features,
-            verdict.allowed,
-            verdict.trace or () if trace else (),
+            place = f"{type(error).__name__}@{_place(error.__traceback__)}"
+            return self._failed("crash", place, f"{error!r} in {_place(error.__traceback__)}")
+        return verdict
+
+    def _failed(self, oracle: str, location: str, detail: str) -> Verdict:
+        violation = Violation(oracle, f"{self.left}/{self.right}", location, detail)
+        verdict = Verdict()
+        verdict.divergences.append(
+            Divergence(oracle, signature(violation, "program"), detail, None)
         )
-
-    def close(self) -> None:
-        """Stop the timer that finds hangs."""
-        self._watchdog.close()
-
-    def _failed(self, oracle: str, what: str, detail: str) -> Outcome:
-        signature = f"{oracle}:{self.left}:{self.right}:{what}"
-        return Outcome((Divergence(oracle, signature, detail),))
+        return verdict
 
 
 def _place(traceback: TracebackType | None) -> str:

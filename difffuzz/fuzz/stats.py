@@ -20,6 +20,8 @@ class WorkerStats(msgspec.Struct):
 
     executions: int = 0
     operations: int = 0
+    skipped: int = 0
+    """Executions of programs whose configuration one of the sides cannot have."""
     states: int = 0
     """State features met."""
     allowed: dict[str, int] = {}
@@ -75,6 +77,7 @@ class Summary(msgspec.Struct):
     findings: list[Finding]
     features: int
     states: int
+    skipped: int
     allowed: dict[str, int]
     left: str
     right: str

@@ -11,7 +11,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from ..errors import MissingTool
+from ..errors import MissingTool, UsageError
 from ..program import Program, render
 from ..program.limits import MAX_BYTES
 from . import instrument
@@ -19,7 +19,8 @@ from .feedback import CoverageGuard, StateCounters
 from .mutation import ProgramMutation
 
 if TYPE_CHECKING:  # run.py loads the model, which has to wait for the instrumentation
-    from .run import Outcome, Runner
+    from ..oracle.verdict import Verdict
+    from .run import Runner
 
 
 class DivergenceFound(Exception):
@@ -42,17 +43,23 @@ class Target:
         """How many state features were met so far."""
         return len(self._counters.seen)
 
-    def execute(self, data: bytes) -> tuple[Program, Outcome]:
-        """Run one input. MissingTool if the model turns out not to be instrumented."""
+    def execute(self, data: bytes) -> tuple[Program, Verdict | None]:
+        """Run one input; None if a side cannot run a program of its configuration.
+
+        MissingTool if the model turns out not to be instrumented.
+        """
         guard = self._guard
         if guard is not None:
             guard.before()
         program = self.mutation.decode(data)
-        outcome = self.run(program)
-        self._counters.hit(outcome.features)
+        try:
+            verdict = self.run(program)
+        except UsageError:
+            return program, None
+        self._counters.hit(verdict.features)
         if guard is not None and guard.after():
             self._guard = None
-        return program, outcome
+        return program, verdict
 
     def fuzz(self, atheris: Any, arguments: list[str], test_one_input: Any) -> NoReturn:
         """Hand over to libFuzzer: `arguments` are its own, the first names the program."""
@@ -76,11 +83,11 @@ def service_main(left: str, right: str, mode: str = "lockstep") -> NoReturn:
 
     def test_one_input(data: bytes) -> None:
         try:
-            program, outcome = target.execute(data)
+            program, verdict = target.execute(data)
         except MissingTool as error:
             print(f"difffuzz: {error}", file=sys.stderr, flush=True)
             os._exit(3)
-        for found in outcome.divergences[:1]:
+        for found in verdict.divergences[:1] if verdict is not None else ():
             print(f"{render(program)}# {found.detail}", file=sys.stderr, flush=True)
             raise DivergenceFound(found.signature)
 

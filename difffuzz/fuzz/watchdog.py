@@ -18,28 +18,24 @@ class Hang(BaseException):
 
 
 class Watchdog:
-    """Raises Hang between one and two `seconds` after `start()`, unless `stop()` came before."""
+    """Raises Hang `seconds` of CPU time after `start()`, unless `stop()` came before."""
 
-    __slots__ = ("_left",)
+    __slots__ = ("_armed", "_seconds")
 
     def __init__(self, seconds: float = HANG_SECONDS) -> None:
-        self._left = 0
-        signal.signal(signal.SIGVTALRM, self._tick)
-        signal.setitimer(signal.ITIMER_VIRTUAL, seconds, seconds)
+        self._armed = False
+        self._seconds = seconds
 
     def start(self) -> None:
-        self._left = 2
+        signal.signal(signal.SIGVTALRM, self._ring)
+        self._armed = True
+        signal.setitimer(signal.ITIMER_VIRTUAL, self._seconds)
 
     def stop(self) -> None:
-        self._left = 0
-
-    def close(self) -> None:
-        """Stop the timer."""
+        self._armed = False  # a signal may wait for its handler already
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-        signal.signal(signal.SIGVTALRM, signal.SIG_DFL)
 
-    def _tick(self, signum: int, frame: FrameType | None) -> None:
-        if self._left:
-            self._left -= 1
-            if not self._left:
-                raise Hang
+    def _ring(self, number: int, frame: FrameType | None) -> None:
+        if self._armed:
+            self._armed = False
+            raise Hang

@@ -14,13 +14,17 @@ import signal
 import sys
 import time
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from ..errors import MissingTool
+from ..program import Program
 from . import instrument
 from .findings import Finding, FindingStore
 from .stats import WorkerStats
 from .target import Target
+
+if TYPE_CHECKING:  # an oracle may load the model, which waits for the instrumentation
+    from ..oracle.verdict import Verdict
 
 STATS_SECONDS = 0.5
 CLOCK_EVERY = 16  # executions between two looks at the clock
@@ -49,22 +53,29 @@ class Worker:
         """Run one program; every way to end the process goes through here."""
         stats = self._stats
         try:
-            program, outcome = self._target.execute(data)
+            program, verdict = self._target.execute(data)
         except MissingTool as error:
             self._give_up(error)
         stats.executions += 1
-        stats.operations += outcome.operations
-        for rule, count in outcome.allowed.items():
-            stats.allowed[rule] = stats.allowed.get(rule, 0) + count
-        if outcome.divergences:
-            first = outcome.divergences[0]  # the others may be its consequences
-            path = self._store.add(program, first.signature, first.oracle, first.detail)
-            if path is not None:
-                self._found(first.signature, first.oracle, first.detail, path)
+        if verdict is None:
+            stats.skipped += 1
+        else:
+            self._take(program, verdict)
         if self._stop or stats.executions == self._options.runs:
             self._end()
         if not stats.executions % CLOCK_EVERY:
             self._look_at_clock()
+
+    def _take(self, program: Program, verdict: Verdict) -> None:
+        stats = self._stats
+        stats.operations += verdict.operations
+        for rule, count in verdict.allowed.items():
+            stats.allowed[rule] = stats.allowed.get(rule, 0) + count
+        if verdict.divergences:
+            first = verdict.divergences[0]  # the others may be its consequences
+            path = self._store.add(program, first.signature, first.oracle, first.detail)
+            if path is not None:
+                self._found(first.signature, first.oracle, first.detail, path)
 
     def _found(self, signature: str, oracle: str, detail: str, path: Path) -> None:
         stats = self._stats

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from greenlet import greenlet
 
@@ -12,10 +10,8 @@ from difffuzz.fuzz.watchdog import Hang, Watchdog
 
 
 @pytest.fixture
-def watchdog() -> Iterator[Watchdog]:
-    made = Watchdog(0.05)
-    yield made
-    made.close()
+def watchdog() -> Watchdog:
+    return Watchdog(0.05)
 
 
 def spin() -> None:

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Wrong use and bad input: one line that says what and where, exit status 2."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from difffuzz.cli import main
+
+PROGRAM = "difffuzz program v1\nvcpu0: write gfn=0x200\n"
+
+
+def error_of(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """The one line on stderr."""
+    assert main(list(arguments)) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("difffuzz: ")
+    assert captured.err.count("\n") == 1
+    return captured.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "Missing command"),
+        (["nosuch"], "No such command 'nosuch'"),
+        (["fuzz", "--nosuch"], "No such option: --nosuch"),
+        (["fuzz", "--time", "soon"], "Invalid value for '--time'"),
+        (["fuzz", "--jobs", "0"], "Invalid value for '--jobs'"),
+        (["fuzz", "--mode", "nosuch"], "mode 'nosuch' is not one of"),
+        (["fuzz", "--right", "nosuch"], "nosuch"),
+        (["fuzz", "--right", "tdp+none.patch"], "none.patch"),
+        (["replay"], "Missing argument"),
+        (["replay", "none.difffuzz"], "none.difffuzz: No such file"),
+        (["bugs", "show", "nosuch"], "no bug has this id"),
+        (["bugs", "hunt"], "name bugs, or give --all"),
+        (["variant", "check", "none.patch"], "none.patch: cannot be read"),
+        (["corpus", "show", "none"], "none: No such file"),
+    ],
+)
+def test_wrong_use(capsys: pytest.CaptureFixture[str], arguments: list[str], message: str) -> None:
+    assert message in error_of(capsys, *arguments)
+
+
+def test_a_bad_program_names_its_place(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "bad.difffuzz"
+    path.write_text(PROGRAM + "vcpu0: fly\n")
+    assert f"{path}:3:8: expected" in error_of(capsys, "replay", str(path))
+
+
+def test_a_corpus_that_is_none_is_refused(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    out, corpus = str(tmp_path / "out"), str(tmp_path / "none")
+    assert "expected a directory" in error_of(capsys, "fuzz", "--corpus", corpus, "--out", out)
+
+
+def test_an_output_that_cannot_be_written_is_refused(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    out = str(tmp_path / "file" / "out")
+    assert "Not a directory" in error_of(capsys, "fuzz", "--runs", "1", "--out", out)
