@@ -258,10 +258,13 @@ class Frames:
             self.accessed.add(pfn)
 
     def leaked(self) -> list[int]:
-        """Pfns that still have references, ascending; a huge page counts once."""
-        heads = [head for head, run in self._runs.items() if run.maps]
-        found = set(self._maps) | set(self._pins) | set(heads)
+        """Pfns that still have references, ascending; an unbroken huge page counts once."""
+        found = set(self._maps) | set(self._pins)
         for head, run in self._runs.items():
-            if not run.maps:
-                found.update(head + offset for offset, n in run.extra.items() if n > 0)
+            gone = {offset for offset, n in run.extra.items() if n + run.maps == 0}
+            if run.maps and not gone:
+                found.add(head)
+            else:
+                offsets = range(run.size) if run.maps else run.extra
+                found.update(head + offset for offset in offsets if offset not in gone)
         return sorted(found)

@@ -8,6 +8,7 @@ from .mm import Mm
 from .pte import (
     PTE_DIRTY,
     PTE_EXCLUSIVE,
+    PTE_FLAGS,
     PTE_MAPPED,
     PTE_PROTNONE,
     PTE_SPECIAL,
@@ -66,8 +67,9 @@ def merge_one_page(mm: Mm, addr: int, kpfn: int) -> bool:
     if pfn and (run is None or run.split or split_huge_page(mm, addr)):
         orig = write_protect_page(mm, addr, pfn)
         if orig and not kpfn:
-            mm.ksm[pfn] = {addr >> 12}
-            done = True
+            if mm.pt.leaf(addr) == (orig, 1):
+                mm.ksm[pfn] = {addr >> 12}
+                done = True
         elif orig and mm.frames.data(pfn) == mm.frames.data(kpfn):
             done = replace_page(mm, addr, kpfn, orig)
     mm.page_lock.unlock()
@@ -101,7 +103,7 @@ def replace_page(mm: Mm, addr: int, kpfn: int, orig: int) -> bool:
     if level == 1 and pte == orig and kpfn in mm.ksm:
         mm.frames.map_page(kpfn)
         mm.ksm[kpfn].add(addr >> 12)
-        mm.set_pte_at_notify(addr, kpfn << 12 | pte & 0xFFF)
+        mm.set_pte_at_notify(addr, kpfn << 12 | pte & PTE_FLAGS)
         mm.unmap_entry(addr, 1, orig)
         done = True
     mm.ptl.unlock()

@@ -12,6 +12,7 @@ from .mmap import round_out
 from .pte import (
     LEVEL_SHIFT,
     PMD_PAGES,
+    PTE_FLAGS,
     PTE_HUGE,
     PTE_MAPPED,
     PTE_MIGRATION,
@@ -72,7 +73,9 @@ def move_to_new_folio(mm: Mm, addrs: list[int], level: int, old: int) -> None:
     run = frames.run(old) if level > 1 else None
     if run.pins if run is not None else frames.pins(old):
         for addr in addrs:
+            mm.ptl.lock()
             remove_migration_entry(mm, addr, level, old, old)
+            mm.ptl.unlock()
         return
     new = frames.alloc(PAGES[level])
     if level > 1:
@@ -81,6 +84,7 @@ def move_to_new_folio(mm: Mm, addrs: list[int], level: int, old: int) -> None:
         frames.set_data(new, frames.data(old))
     move_other_owners(mm, addrs[0], level, old, new)
     for addr in addrs:
+        mm.ptl.lock()
         if remove_migration_entry(mm, addr, level, old, new):
             if level > 1:
                 frames.map_run(new)
@@ -89,6 +93,7 @@ def move_to_new_folio(mm: Mm, addrs: list[int], level: int, old: int) -> None:
             if old in mm.ksm:
                 mm.ksm.setdefault(new, set()).add(addr >> 12)
             mm.unmap_entry(addr, level, old << 12)
+        mm.ptl.unlock()
     if level > 1:
         frames.unmap_run(new)
     else:
@@ -108,22 +113,19 @@ def move_other_owners(mm: Mm, addr: int, level: int, old: int, new: int) -> None
                 mm.frames.map_page(new)
     cached = mm.page_cache.get(addr >> 12, 0)
     if level == 1 and cached & PTE_MAPPED and cached >> 12 == old:
-        mm.page_cache[addr >> 12] = new << 12 | cached & 0xFFF
+        mm.page_cache[addr >> 12] = new << 12 | cached & PTE_FLAGS
         mm.frames.map_page(new)
         mm.frames.unmap_page(old)
 
 
 def remove_migration_entry(mm: Mm, addr: int, level: int, old: int, new: int) -> bool:
-    """Maps `new` where the migration entry of `old` still is; True if it was there."""
-    mm.ptl.lock()
+    """Maps `new` where the migration entry of `old` still is; True if it was; under `ptl`."""
     if level == 1:
-        done = remove_migration_pte(mm, addr, old, new)
-    else:
-        pte, found = mm.pt.leaf(addr)
-        done = found == level and bool(pte & PTE_MIGRATION) and pte >> 12 == old
-        if done:
-            flags = mm.remap(mm.vmas.find(addr), pte & 0xFFF & ~PTE_MIGRATION)
-            mm.pt.put_leaf(addr, level, new << 12 | flags | PTE_HUGE)
-            mm.note(addr, addr + (1 << LEVEL_SHIFT[level]))
-    mm.ptl.unlock()
-    return done
+        return remove_migration_pte(mm, addr, old, new)
+    pte, found = mm.pt.leaf(addr)
+    if found != level or not pte & PTE_MIGRATION or pte >> 12 != old:
+        return False
+    flags = mm.remap(mm.vmas.find(addr), pte & PTE_FLAGS & ~PTE_MIGRATION)
+    mm.pt.put_leaf(addr, level, new << 12 | flags | PTE_HUGE)
+    mm.note(addr, addr + (1 << LEVEL_SHIFT[level]))
+    return True

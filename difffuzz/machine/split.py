@@ -7,6 +7,7 @@ from .mm import Mm
 from .pte import (
     PMD_PAGES,
     PMD_SIZE,
+    PTE_FLAGS,
     PTE_HUGE,
     PTE_MAPPED,
     PTE_MIGRATION,
@@ -48,7 +49,7 @@ def remove_migration_pte(mm: Mm, addr: int, old: int, new: int) -> bool:
     pte = table.get(addr >> 12, 0) if table is not None else 0
     if not pte & PTE_MIGRATION or pte >> 12 != old:
         return False
-    mm.set_pte(addr, new << 12 | mm.remap(mm.vmas.find(addr), pte & 0xFFF & ~PTE_MIGRATION))
+    mm.set_pte(addr, new << 12 | mm.remap(mm.vmas.find(addr), pte & PTE_FLAGS & ~PTE_MIGRATION))
     return True
 
 

@@ -35,10 +35,10 @@ def test_collapse_copies_into_a_huge_page(make_host: Make) -> None:
 def test_collapse_maps_the_huge_page_after_the_bracket(make_host: Make) -> None:
     host = small_pages(make_host)
     seen: list[tuple[int, int]] = []
-    end = host.notifier.invalidate_range_end
+    original = host.notifier.invalidate_range_end
 
-    def watch(start: int, last: int) -> None:
-        end(start, last)
+    def watch(start: int, end: int) -> None:
+        original(start, end)
         seen.append((host.pfn(1), host.mm.get_user_page_fast_only(host.at(1), True)))
 
     host.notifier.invalidate_range_end = watch  # type: ignore[method-assign]

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Frames: references, huge pages without 512 objects, reuse that never happens."""
+
+from __future__ import annotations
+
+import pytest
+
+from difffuzz.machine.frames import FREED_DATA, ZERO_PFN, Frames
+from difffuzz.sched import KernelSplat
+
+SIZES = (1, 512, 262144)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_pages_are_aligned_and_never_come_back(size: int) -> None:
+    frames = Frames()
+    seen = set()
+    for _ in range(4):
+        pfn = frames.alloc(size)
+        assert pfn % size == 0
+        seen.add(pfn)
+        if size == 1:
+            frames.unmap_page(pfn)
+        else:
+            frames.unmap_run(pfn)
+        assert frames.is_free(pfn + size - 1)
+    assert len(seen) == 4
+    assert frames.leaked() == []
+
+
+def test_a_huge_page_may_go_piece_by_piece() -> None:
+    frames = Frames()
+    head = frames.alloc(512)
+    frames.set_data(head + 3, 9)
+    frames.get(head + 3)
+    for i in range(512):
+        frames.unmap_page(head + i)
+    assert [frames.is_free(head + i) for i in (2, 3, 4)] == [True, False, True]
+    assert frames.data(head + 3) == 9
+    assert frames.leaked() == [head + 3]
+    frames.put(head + 3)
+    assert frames.leaked() == []
+    assert frames.data(head + 3) == FREED_DATA
+
+
+def test_folio_counts_add_up() -> None:
+    frames = Frames()
+    head = frames.alloc(512)
+    frames.get(head + 3)
+    assert (frames.folio_count(head, 2), frames.folio_pins(head)) == (2, 1)
+    assert (frames.page_count(head), frames.page_count(head + 3)) == (1, 2)
+    assert frames.folio_count(head + 3, 1) == 513
+    frames.put(head + 3)
+
+
+def test_misuse_is_a_use_after_free() -> None:
+    frames = Frames()
+    pfn = frames.alloc()
+    with pytest.raises(KernelSplat, match="put_page"):
+        frames.put(pfn)
+    frames.unmap_page(pfn)
+    with pytest.raises(KernelSplat, match="get_page"):
+        frames.get(pfn)
+
+
+def test_reserved_pages_have_no_references() -> None:
+    frames = Frames()
+    device = frames.alloc_device(8)
+    for pfn in (ZERO_PFN, device):
+        frames.get(pfn)
+        frames.put(pfn)
+        frames.put(pfn)
+        frames.mark_dirty(pfn)
+        assert frames.reserved(pfn)
+        assert not frames.is_free(pfn)
+    assert not frames.dirty
+    frames.set_data(ZERO_PFN, 7)
+    assert frames.data(ZERO_PFN) == 0
+    frames.retire_device(device, 4)
+    assert [frames.is_free(device + i) for i in (0, 3, 4)] == [True, True, False]
+
+
+def test_a_1g_page_is_cheap() -> None:
+    frames = Frames()
+    head, copy = frames.alloc(262144), frames.alloc(262144)
+    frames.set_data(head + 200000, 5)
+    frames.copy_run(head, copy)
+    assert frames.data(copy + 200000) == 5
+    assert len(frames._data) + len(frames._maps) == 0
