@@ -14,7 +14,7 @@ from difffuzz.oracle.pages import leaf_violations, max_level
 from difffuzz.oracle.retry import Flight, Invalidations, causeless_retries, parked_violations
 from difffuzz.oracle.verdict import Violation
 from difffuzz.program import Config, Kind, Op
-from difffuzz.program.model import DIRTY_LOG
+from difffuzz.program.model import DIRTY_LOG, READONLY
 from difffuzz.sched import KernelSplat
 from difffuzz.sides.base import NOTHING, OK, Outcome, Side
 from difffuzz.sides.memory_map import MemoryMap
@@ -22,6 +22,7 @@ from difffuzz.sides.model import ModelSide
 
 ACCESS_KINDS = (Kind.READ, Kind.WRITE, Kind.EXEC)
 WRITE = 1
+WRITABLE = 2
 
 
 class Watch:
@@ -37,8 +38,10 @@ class Watch:
         "memory",
         "model",
         "parked",
+        "ranges_before",
         "side",
         "violations",
+        "was_logging",
         "written",
     )
 
@@ -62,6 +65,8 @@ class Watch:
         self.written = WrittenPages()
         self.flights: dict[int, Flight] = {}
         self.parked: set[int] = set()
+        self.ranges_before = 0
+        self.was_logging = False
         self.invalidations = Invalidations()
         side.mm.register(self.invalidations)
 
@@ -80,10 +85,14 @@ class Watch:
 
     def before(self, op: Op) -> None:
         """Notes what is known only before the operation changes the memory map."""
-        if self.model is None or not self.flights:
+        self.ranges_before = len(self.invalidations.ranges)
+        if self.model is None:
             return
         kind, _, args = op
-        if kind == Kind.NX and bool(args[0]) != self.memory.nx:
+        if kind == Kind.MEMSLOT_FLAGS:
+            slot = self.memory.slots.get((args[1], args[0]))
+            self.was_logging = slot is not None and slot.dirty_log
+        elif kind == Kind.NX and bool(args[0]) != self.memory.nx:
             for flight in self.flights.values():
                 flight.root_obsolete = True
         elif kind == Kind.ZAP_GFN_RANGE and args[1]:
@@ -123,7 +132,8 @@ class Watch:
         self.violations += access_violations(
             model, self.config, self.memory, as_id, gfn, access, outcome
         )
-        self.violations += causeless_retries(model.name, self.config, outcome, self.allowed)
+        own = len(self.invalidations.ranges) - self.ranges_before
+        self.violations += causeless_retries(model.name, self.config, outcome, own, self.allowed)
         write = access == WRITE and outcome.result == OK
         self.written.note(self.memory.slot_at(as_id, gfn), gfn, write)
 
@@ -132,7 +142,8 @@ class Watch:
         self.written.note(slot, gfn, False)
         self.flights.pop(thread, None)
         if outcome.parked and slot is not None:
-            self.flights[thread] = Flight(slot.hva(gfn), len(self.invalidations.ranges))
+            parked = len(self.invalidations.ranges)
+            self.flights[thread] = Flight(slot.hva(gfn), self.ranges_before, parked)
 
     def _end(self, thread: int, as_id: int, outcome: Outcome) -> None:
         model = self.model
@@ -144,7 +155,7 @@ class Watch:
                 self.config,
                 self.memory,
                 flight,
-                self.invalidations.ranges,
+                self.invalidations.ranges[: self.ranges_before],
                 outcome,
                 self.allowed,
             )
@@ -183,7 +194,9 @@ class Watch:
             index = (ptr >> 3) & 511
             found = model.leaf_of(page, index, page.ent.get(index, 0))
             if found is not None:
-                self.violations += leaf_violations(model, self.config, self.memory, *found)
+                self.violations += leaf_violations(
+                    model, self.config, self.memory, *found, new=bool(new & ~old & WRITABLE)
+                )
         mem.log.clear()
 
     def _changed_host_pages(self) -> None:
@@ -208,7 +221,8 @@ class Watch:
             # Below a huge leaf only the pages of the range changed.
             self.violations += leaf_violations(model, self.config, self.memory, as_id, gfn, leaf)
             if leaf.level > 1:
-                self._check_inside(as_id, gfn, leaf.pfn - gfn, max(gfn, start), end)
+                last = gfn + (1 << (9 * (leaf.level - 1)))
+                self._check_inside(as_id, gfn, leaf.pfn - gfn, max(gfn, start), min(end, last))
 
     def _check_inside(self, as_id: int, gfn: int, delta: int, start: int, end: int) -> None:
         model = self.model
@@ -240,7 +254,7 @@ class Watch:
             if slot is not None:
                 self.written.forget_if_off(slot)
                 self._check_gfns(slot.as_id, slot.gfn, slot.gfn + slot.npages)
-                if not slot.flags & DIRTY_LOG:
+                if self.was_logging and not slot.flags & (DIRTY_LOG | READONLY):
                     self._check_collapsed(slot.as_id, slot.gfn, slot.gfn + slot.npages)
         elif kind in (Kind.TRACK_ADD, Kind.TRACK_REMOVE):
             for as_id in (0, 1):
@@ -250,7 +264,7 @@ class Watch:
                 self.violations += leaf_violations(
                     model, self.config, self.memory, as_id, gfn, leaf
                 )
-            if kind != Kind.NX:
+            if kind == Kind.MEMSLOT_DELETE:
                 self.written.forget((args[1], args[0]))
 
     def _check_collapsed(self, as_id: int, start: int, end: int) -> None:

@@ -322,7 +322,12 @@ def make_spte(
         spte |= PT_WRITABLE_MASK | m.shadow_mmu_writable_mask
         # A leaf that is writable already cannot be write-tracked: skip the look-up, and the dirty
         # bit with it.  The fault was a lost race, or the CPU's dirty bit was cleared meanwhile.
-        if not (is_last_spte(old_spte, level) and is_writable_pte(old_spte)):
+        # It must be present: bit 1 of an MMIO SPTE is no permission.
+        if not (
+            is_shadow_present_pte(old_spte)
+            and is_last_spte(old_spte, level)
+            and is_writable_pte(old_spte)
+        ):
             if mmu_try_to_unsync_pages(kvm, slot, gfn, can_unsync, prefetch):
                 wrprot = True
                 pte_access &= ~ACC_WRITE_MASK

@@ -17,7 +17,10 @@ from difffuzz.sides.model import ModelSide
 STALE_ACCESS = """No guest access, TLB hit included, uses a frame the host has taken back."""
 PROGRESS = """With all else at rest, an access completes within a fixed number of attempts."""
 
+RET_PF_INVALID = 3
 RET_PF_FIXED = 4
+RET_PF_SPURIOUS = 5
+NX_SPLIT = ((RET_PF_FIXED, RET_PF_SPURIOUS), (RET_PF_SPURIOUS, RET_PF_FIXED))
 ENOSPC = 28
 WRITE = 1
 EXEC = 2
@@ -57,7 +60,7 @@ def access_violations(
         return
     if write and slot.flags & 2:
         yield Violation("permission", name, "readonly-slot", f"gfn {gfn:#x}: written in a read-only memslot")
-    if write and memory.tracked(as_id, gfn):
+    if write and gfn in slot.tracked:
         yield Violation("permission", name, "tracked", f"gfn {gfn:#x}: written although tracked")
     pte = side.mm.lookup(slot.hva(gfn))
     if not pte or pte >> 12 != outcome.pfn:
@@ -92,14 +95,27 @@ def level_violations(
 
 
 def compare_outcomes(
-    left_name: str, right_name: str, left: Outcome, right: Outcome, models: bool, allowed: Counter[str]
+    left_name: str,
+    right_name: str,
+    left: Outcome,
+    right: Outcome,
+    models: bool,
+    nx: bool,
+    allowed: Counter[str],
 ) -> Iterator[Violation]:
-    """The same operation has the same effect on both sides, and the same RET_PF_* (R4)."""
+    """The same operation has the same effect on both sides, and the same RET_PF_* (R4).
+
+    `models`: both sides have an MMU; `nx`: a fetch under the NX mitigation.
+    """
     if -ENOSPC in (left.value, right.value) and ERROR in (left.result, right.result):
         allowed["no-mmu-pages"] += 1
         return
     both = f"{left_name}/{right_name}"
-    if left.result != right.result:
+    if not models and {left.result, right.result} == {MMIO, ERROR}:
+        allowed["emulated-or-not"] += 1
+    elif not models and RET_PF_INVALID in (*left.rets[:1], *right.rets[:1]):
+        allowed["misconfig-is-a-read"] += 1
+    elif left.result != right.result:
         yield Violation(
             "translation", both, f"{left.result}-{right.result}", "the operation ended differently"
         )
@@ -107,11 +123,25 @@ def compare_outcomes(
         yield Violation(
             "translation", both, "value", f"returned {left.value} and {right.value}"
         )
-    if not models or not left.rets or not right.rets:
+    if models and left.parked == right.parked:
+        cut = left.parked_rets, right.parked_rets
+        for ours, theirs in (
+            (left.rets[: cut[0]], right.rets[: cut[1]]),
+            (left.rets[cut[0] :], right.rets[cut[1] :]),
+        ):
+            yield from compare_attempts(both, ours, theirs, nx, allowed)
+
+
+def compare_attempts(
+    both: str, left: tuple[int, ...], right: tuple[int, ...], nx: bool, allowed: Counter[str]
+) -> Iterator[Violation]:
+    """R4 for an access that faulted on both sides."""
+    if left == right or not left or not right:
         return
-    if left.parked != right.parked:
-        allowed["parked-on-one-side"] += 1
-    elif left.rets != right.rets:
-        yield Violation(
-            "retry", both, "R4", f"RET_PF sequences differ: {left.rets} and {right.rets}"
-        )
+    kept = tuple(ret for ret in left if ret != RET_PF_INVALID)
+    if kept == tuple(ret for ret in right if ret != RET_PF_INVALID):
+        allowed["stale-mmio-kept"] += 1
+    elif nx and left[:-1] == right[:-1] and (left[-1], right[-1]) in NX_SPLIT:
+        allowed["nx-split"] += 1
+    else:
+        yield Violation("retry", both, "R4", f"RET_PF sequences differ: {left} and {right}")

@@ -29,6 +29,13 @@ ALLOWED: dict[str, Rule] = {
             "make_mmu_pages_available() is called by direct_page_fault() only",
         ),
         Rule(
+            "nx-split",
+            "retry",
+            "under the NX mitigation a fetch from a huge page: the TDP MMU's split already makes the "
+            "4K page executable, so that mapping it is SPURIOUS; the legacy MMU maps it: FIXED",
+            "make_huge_page_split_spte() under kvm_tdp_mmu_map()",
+        ),
+        Rule(
             "parked-on-one-side",
             "retry",
             "a page that one MMU has mapped already does not fault there: the legacy MMU prefetches, "
@@ -48,10 +55,38 @@ ALLOWED: dict[str, Rule] = {
             "is_page_fault_stale() tests KVM_REQ_MMU_FREE_OBSOLETE_ROOTS",
         ),
         Rule(
+            "own-copy-on-write",
+            "retry",
+            "a write fault that breaks copy-on-write invalidates the page that it is about to map, "
+            "so it is found stale once",
+            "wp_page_copy() notifies between kvm_faultin_pfn() reading the sequence and mmu_lock",
+        ),
+        Rule(
             "async-page-fault",
             "retry",
             "the page is being swapped in; the guest was told to run something else",
             "__kvm_faultin_pfn(), kvm_arch_setup_async_pf()",
+        ),
+        Rule(
+            "emulated-or-not",
+            "translation",
+            "against spec: a write to a write-tracked page that is read-only on the host is emulated "
+            "and fails as MMIO if the page is mapped, and fails as a fault if it is not",
+            "page_fault_handle_page_track() comes before kvm_faultin_pfn(), for present pages only",
+        ),
+        Rule(
+            "misconfig-is-a-read",
+            "translation",
+            "against spec: a write that meets an MMIO SPTE that is out of date is handled as a read "
+            "first, because an EPT misconfiguration does not tell the access",
+            "handle_ept_misconfig() passes PFERR_RSVD_MASK only",
+        ),
+        Rule(
+            "stale-mmio-kept",
+            "retry",
+            "the legacy MMU keeps an unlinked page table in its hash and links it again, with MMIO "
+            "SPTEs that are out of date; the TDP MMU frees it",
+            "drop_parent_pte() in mmu_set_spte(); kvm_mmu_find_shadow_page()",
         ),
         Rule(
             "dirty-when-mapped",

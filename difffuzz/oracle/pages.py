@@ -24,9 +24,19 @@ same on both sides; when dirty logging ends, no smaller leaf is left where a lar
 
 
 def leaf_violations(
-    side: ModelSide, config: Config, memory: MemoryMap, as_id: int, gfn: int, leaf: Leaf
+    side: ModelSide,
+    config: Config,
+    memory: MemoryMap,
+    as_id: int,
+    gfn: int,
+    leaf: Leaf,
+    new: bool = False,
 ) -> Iterator[Violation]:
-    """What is wrong with one leaf (first gfn `gfn`); at most one violation for each oracle."""
+    """What is wrong with one leaf (first gfn `gfn`); at most one violation for each oracle.
+
+    `new`: the leaf was made writable just now, so that tracking in the other address space counts
+    too; adding a tracked page protects the leaves of its own address space only.
+    """
     npages = 1 << (9 * (leaf.level - 1))
     where = f"level{leaf.level}"
     slot = memory.slot_at(as_id, gfn)
@@ -51,7 +61,7 @@ def leaf_violations(
         yield Violation(
             "level", side.name, where, f"gfn {gfn:#x}: larger than the host's own mapping"
         )
-    yield from permission_violations(side, config, memory, slot, gfn, npages, leaf, pte)
+    yield from permission_violations(side, config, memory, slot, gfn, npages, leaf, pte, new)
 
 
 def permission_violations(
@@ -63,6 +73,7 @@ def permission_violations(
     npages: int,
     leaf: Leaf,
     pte: int,
+    new: bool,
 ) -> Iterator[Violation]:
     """Why the leaf should not be writable or executable."""
     name = side.name
@@ -75,7 +86,7 @@ def permission_violations(
         reason = "readonly-slot", "writable in a read-only memslot"
     elif not pte & PTE_WRITE:
         reason = "host-readonly", "writable, but read-only on the host"
-    elif any_tracked(memory, slot, gfn, npages):
+    elif any_tracked(memory, slot, gfn, npages, new):
         reason = "tracked", "writable, but writes to it are tracked"
     if reason is not None:
         yield Violation("permission", name, reason[0], f"gfn {gfn:#x}: {reason[1]}")
@@ -83,14 +94,11 @@ def permission_violations(
         yield from dirty_violations(side, config, slot, gfn, leaf)
 
 
-def any_tracked(memory: MemoryMap, slot: Slot, gfn: int, npages: int) -> bool:
+def any_tracked(memory: MemoryMap, slot: Slot, gfn: int, npages: int, new: bool) -> bool:
     """True if writes to a gfn of the leaf are tracked."""
     if npages == 1:
-        return memory.tracked(slot.as_id, gfn)
-    other = memory.slots.values()
-    return any(
-        gfn <= tracked < gfn + npages for one in other for tracked in one.tracked
-    )
+        return memory.tracked(slot.as_id, gfn) if new else gfn in slot.tracked
+    return any(gfn <= tracked < gfn + npages for tracked in slot.tracked)
 
 
 def dirty_violations(

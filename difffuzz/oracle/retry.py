@@ -56,13 +56,18 @@ class Invalidations:
 
 
 class Flight:
-    """What happened while a fault was parked."""
+    """What happened while a fault was parked.
 
-    __slots__ = ("all_gfns", "first_range", "hva", "root_obsolete")
+    Of the invalidations, those from `begun` on may have come after the fault read the sequence;
+    those from `parked` on surely did.
+    """
 
-    def __init__(self, hva: int, first_range: int) -> None:
+    __slots__ = ("all_gfns", "begun", "hva", "parked", "root_obsolete")
+
+    def __init__(self, hva: int, begun: int, parked: int) -> None:
         self.hva = hva
-        self.first_range = first_range
+        self.begun = begun
+        self.parked = parked
         self.root_obsolete = False
         self.all_gfns = False
 
@@ -76,10 +81,9 @@ def parked_violations(
     outcome: Outcome,
     allowed: Counter[str],
 ) -> Iterator[Violation]:
-    """Judges the answer of a fault that was parked."""
-    since = ranges[flight.first_range :]
-    covered = any(start <= flight.hva < end for start, end in since)
-    relevant = any(memory.slots_over(start, end) for start, end in since)
+    """Judges the answer of a fault that was parked; `ranges` were invalidated before it went on."""
+    covered = any(start <= flight.hva < end for start, end in ranges[flight.parked :])
+    relevant = any(memory.slots_over(start, end) for start, end in ranges[flight.begun :])
     must = flight.root_obsolete or flight.all_gfns or (covered and relevant)
     if must and outcome.parked_ret != RET_PF_RETRY:
         why = "root" if flight.root_obsolete else "page"
@@ -98,15 +102,18 @@ def parked_violations(
 
 
 def causeless_retries(
-    name: str, config: Config, outcome: Outcome, allowed: Counter[str]
+    name: str, config: Config, outcome: Outcome, own: int, allowed: Counter[str]
 ) -> Iterator[Violation]:
-    """With all else at rest, only an absent page that is waited for makes an attempt retry."""
-    rets = outcome.rets[1:] if outcome.parked else outcome.rets
-    if RET_PF_RETRY not in rets:
+    """With all else at rest, an attempt retries only for a page that is waited for or was replaced.
+
+    `own` counts the invalidations that the access itself made, by breaking copy-on-write.
+    """
+    retries = outcome.rets[outcome.parked_rets :].count(RET_PF_RETRY)
+    if not retries or outcome.result == SIGBUS:
         return
-    if outcome.result == SIGBUS:
-        return
-    if config.async_pf:
+    if retries <= own:
+        allowed["own-copy-on-write"] += 1
+    elif config.async_pf:
         allowed["async-page-fault"] += 1
     else:
         yield Violation("retry", name, "R2", f"RETRY without a cause: {outcome.rets}")

@@ -27,7 +27,8 @@ class Outcome:
     done or nothing for the rest.  `value`: what a read returned, or an ioctl's return value.
     `pfn`: the 4K frame that the access used, -1 if none.  `rets`: RET_PF_* (or -errno) of each
     attempt to handle a fault.  `fast`: of those, how many were fixed without mmu_lock.  `parked`:
-    a fault waits, or waited, in its handler; `parked_ret`: what it returned then.  `fault_gfn`,
+    a fault waits, or waited, in its handler; `parked_ret`: what it returned
+    then, the last of the first `parked_rets` of `rets`.  `fault_gfn`,
     `access`: of that fault.  `bitmap`: the words of a dirty log.
     """
 
@@ -38,6 +39,7 @@ class Outcome:
         "fault_gfn",
         "parked",
         "parked_ret",
+        "parked_rets",
         "pfn",
         "result",
         "rets",
@@ -52,6 +54,7 @@ class Outcome:
         self.fast = 0
         self.parked = False
         self.parked_ret = -1
+        self.parked_rets = 0
         self.access = 0
         self.fault_gfn = -1
         self.bitmap: dict[int, int] | None = None

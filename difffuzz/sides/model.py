@@ -240,9 +240,7 @@ class ModelSide:
             r = self._x86.kvm_mmu_page_fault(vcpu, gfn << 12, vcpu.cpu.error_code)
             outcome.fast = vcpu.stat.pf_fast - fast
             outcome.value = r
-            if vcpu.sigbus:
-                vcpu.sigbus = False
-                outcome.result = SIGBUS
+            vcpu.sigbus = False
         finally:
             srcu.read_unlock(idx)
             outcome.rets = tuple(vcpu.results)
@@ -257,22 +255,22 @@ class ModelSide:
         done = Outcome()
         done.fault_gfn = fault.gfn
         done.access = fault.access
-        done.parked = outcome.parked
-        if fault.task is not None:
-            self.sched.resume(fault.task)
-            done.parked_ret = outcome.rets[-1]
-        if outcome.result == SIGBUS or (outcome.rets and outcome.value < 0):
-            done.result = SIGBUS if outcome.result == SIGBUS else ERROR
-            done.value = min(outcome.value, 0)
-            done.rets = outcome.rets
-            return done
         vcpu = self.kvm.vcpus[vcpu_id]
-        done.fast = outcome.fast
-        if outcome.parked:
+        if fault.task is not None:
+            outcome = fault.outcome
+            assert outcome is not None
+            self.sched.resume(fault.task)
+            done.parked = True
             done.rets = outcome.rets
+            done.parked_rets = len(outcome.rets)
+            done.parked_ret = outcome.rets[-1]
+            done.fast = outcome.fast
+            if outcome.value < 0:
+                done.result = ERROR
+                done.value = outcome.value
+                return done
             if outcome.value == RET_PF_EMULATE:
-                task = self.task(vcpu_id)
-                self._as_emulate(task, vcpu, fault, number, done)
+                self._as_emulate(self.task(vcpu_id), vcpu, fault, number, done)
                 return done
         return self._as(
             self.task(vcpu_id),
@@ -329,7 +327,7 @@ class ModelSide:
     def _memslot_move(self, slot: int, as_id: int, gfn: int) -> Outcome:
         old = self._slot(as_id, slot)
         if old is None:
-            return Outcome(NOTHING)
+            return Outcome()
         r = self._package.memslot_update.kvm_set_memory_region(
             self.kvm, as_id, slot, gfn, old.npages, old.userspace_addr, old.flags
         )
@@ -338,7 +336,7 @@ class ModelSide:
     def _memslot_flags(self, slot: int, as_id: int, flags: int) -> Outcome:
         old = self._slot(as_id, slot)
         if old is None:
-            return Outcome(NOTHING)
+            return Outcome()
         r = self._package.memslot_update.kvm_set_memory_region(
             self.kvm, as_id, slot, old.base_gfn, old.npages, old.userspace_addr, flags
         )

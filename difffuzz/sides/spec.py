@@ -7,7 +7,7 @@ finds its memslot, then its host page, which is faulted in as any user of the ad
 
 from __future__ import annotations
 
-from difffuzz.machine.host import VM_WRITE, HostMM
+from difffuzz.machine.host import VM_PFNMAP, VM_WRITE, HostMM
 from difffuzz.program import Config, Kind, Op
 from difffuzz.program.limits import area_base
 from difffuzz.program.model import READONLY
@@ -27,6 +27,7 @@ class SpecSide:
         self.sched = Scheduler()
         self.mm = HostMM(self.sched, config.areas)
         self.map = MemoryMap(config)
+        self.async_pf = config.async_pf
         self.parked: dict[int, tuple[int, int]] = {}
 
     def execute(self, op: Op, number: int) -> Outcome:
@@ -42,10 +43,10 @@ class SpecSide:
                     return Outcome(NOTHING)
                 self._finish(thread, number)
             if kind <= Kind.EXEC:
-                return self._access(self.map.smm[thread], args[0], int(kind), number)
+                return self._access(thread, args[0], int(kind), number)
             if kind == Kind.BEGIN_FAULT:
                 self.parked[thread] = (args[0], args[1])
-                return self._begin(self.map.smm[thread], args[0], args[1])
+                return self._begin(thread, args[0], args[1])
         host_op = HOST_OPS.get(kind)
         if host_op is not None:
             return host_op(self.mm, args, number)
@@ -59,42 +60,56 @@ class SpecSide:
                 self._finish(vcpu_id, number)
         return Outcome(DONE, self.map.apply(op, None))
 
-    def _begin(self, as_id: int, gfn: int, access: int) -> Outcome:
+    def _begin(self, vcpu_id: int, gfn: int, access: int) -> Outcome:
         """The host page is faulted in now, the access comes with end_fault."""
         outcome = Outcome(NOTHING)
         outcome.fault_gfn = gfn
-        slot = self.map.slot_at(as_id, gfn)
+        slot = self.map.slot_at(self.map.smm[vcpu_id], gfn)
         if slot is not None and not (access == 1 and slot.flags & READONLY):
-            npages, pfn = self.mm.get_user_pages_unlocked(slot.hva(gfn), access == 1, False)
+            npages, pfn = self._fault_in(vcpu_id, slot.hva(gfn), access == 1)
             if npages == 1:
                 self.mm.put_page(pfn)
         return outcome
+
+    def _fault_in(self, vcpu_id: int, hva: int, write: bool) -> tuple[int, int]:
+        """(1, pfn) or (-errno, 0).  A worker waits for a swapped-out page, and faults it for write."""
+        if self.async_pf and not self.map.smm[vcpu_id] and not self.map.guest_mode[vcpu_id]:
+            npages, pfn = self.mm.get_user_pages_unlocked(hva, write, True)
+            if npages:
+                return npages, pfn
+            npages, pfn = self.mm.get_user_pages_unlocked(hva, True, False)
+            if npages == 1:
+                self.mm.put_page(pfn)
+        return self.mm.get_user_pages_unlocked(hva, write, False)
 
     def _finish(self, vcpu_id: int, number: int) -> Outcome:
         parked = self.parked.pop(vcpu_id, None)
         if parked is None:
             return Outcome(NOTHING)
-        outcome = self._access(self.map.smm[vcpu_id], parked[0], parked[1], number)
+        outcome = self._access(vcpu_id, parked[0], parked[1], number)
         outcome.fault_gfn, outcome.access = parked
         return outcome
 
-    def _access(self, as_id: int, gfn: int, access: int, number: int) -> Outcome:
-        slot = self.map.slot_at(as_id, gfn)
+    def _access(self, vcpu_id: int, gfn: int, access: int, number: int) -> Outcome:
+        slot = self.map.slot_at(self.map.smm[vcpu_id], gfn)
         write = access == 1
         if slot is None or (write and slot.flags & READONLY):
             return Outcome(MMIO)
         hva = slot.hva(gfn)
-        npages, pfn = self.mm.get_user_pages_unlocked(hva, write, False)
-        if npages == 1:
-            self.mm.put_page(pfn)
-        elif npages == -EHWPOISON:
-            return Outcome(SIGBUS)
-        else:
+        vma = self.mm.vmas.find(hva)
+        if vma is not None and vma.flags & VM_PFNMAP:
             pfn = self._device_pfn(hva, write)
             if pfn < 0:
                 return Outcome(ERROR, -14)
-            if write and not self.mm.prot(hva) & VM_WRITE:
+            if write and not vma.flags & VM_WRITE:
                 return Outcome(MMIO)
+        else:
+            npages, pfn = self._fault_in(vcpu_id, hva, write)
+            if npages == -EHWPOISON:
+                return Outcome(SIGBUS)
+            if npages != 1:
+                return Outcome(ERROR, -14)
+            self.mm.put_page(pfn)
         outcome = Outcome(OK)
         outcome.pfn = pfn
         if write:
@@ -105,7 +120,7 @@ class SpecSide:
         return outcome
 
     def _device_pfn(self, hva: int, write: bool) -> int:
-        """A page of device memory, which has no struct page to take a reference on."""
+        """The pfn of device memory, which has no struct page to take a reference on; -1 for none."""
         mm = self.mm
         mm.mmap_lock.down_read()
         try:
