@@ -52,7 +52,6 @@ def run(
             _report(verdict, [violation], "start", None)
             return verdict
         watches.append(Watch(index, side, config, memory, verdict.allowed, verdict.features))
-    models = all(watch.model is not None for watch in watches)
     for index, op in enumerate(program.ops):
         steps = expand(op, watches)
         while steps:
@@ -62,7 +61,7 @@ def run(
                 verdict.trace.append(Step(index, step, *outcomes, tuple(verdict.divergences)))
             if verdict.divergences:
                 return verdict
-            if models and step.kind == Kind.BEGIN_FAULT and parked_on_one_side(outcomes):
+            if step.kind == Kind.BEGIN_FAULT and parked_on_one_side(outcomes):
                 verdict.allowed["parked-on-one-side"] += 1
                 steps.append(Op(Kind.END_FAULT, step.thread, ()))
         verdict.operations += 1

@@ -28,7 +28,7 @@ class SpecSide:
         self.mm = HostMM(self.sched, config.areas)
         self.map = MemoryMap(config)
         self.async_pf = config.async_pf
-        self.parked: dict[int, tuple[int, int]] = {}
+        self.parked: dict[int, tuple[int, int, int]] = {}
 
     def execute(self, op: Op, number: int) -> Outcome:
         """Runs one operation."""
@@ -45,7 +45,6 @@ class SpecSide:
             if kind <= Kind.EXEC:
                 return self._access(thread, args[0], int(kind), number)
             if kind == Kind.BEGIN_FAULT:
-                self.parked[thread] = (args[0], args[1])
                 return self._begin(thread, args[0], args[1])
         host_op = HOST_OPS.get(kind)
         if host_op is not None:
@@ -61,14 +60,15 @@ class SpecSide:
         return Outcome(DONE, self.map.apply(op, None))
 
     def _begin(self, vcpu_id: int, gfn: int, access: int) -> Outcome:
-        """The host page is faulted in now, the access comes with end_fault."""
+        """The host page is faulted in and held now, the access comes with end_fault."""
+        pfn = -1
         outcome = Outcome(NOTHING)
         outcome.fault_gfn = gfn
         slot = self.map.slot_at(self.map.smm[vcpu_id], gfn)
         if slot is not None and not (access == 1 and slot.flags & READONLY):
             npages, pfn = self._fault_in(vcpu_id, slot.hva(gfn), access == 1)
-            if npages == 1:
-                self.mm.put_page(pfn)
+            outcome.parked = npages == 1
+        self.parked[vcpu_id] = gfn, access, pfn if outcome.parked else -1
         return outcome
 
     def _fault_in(self, vcpu_id: int, hva: int, write: bool) -> tuple[int, int]:
@@ -86,8 +86,12 @@ class SpecSide:
         parked = self.parked.pop(vcpu_id, None)
         if parked is None:
             return Outcome(NOTHING)
-        outcome = self._access(vcpu_id, parked[0], parked[1], number)
-        outcome.fault_gfn, outcome.access = parked
+        gfn, access, pfn = parked
+        if pfn >= 0:
+            self.mm.put_page(pfn)
+        outcome = self._access(vcpu_id, gfn, access, number)
+        outcome.fault_gfn = gfn
+        outcome.access = access
         return outcome
 
     def _access(self, vcpu_id: int, gfn: int, access: int, number: int) -> Outcome:
