@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""State coverage as extra counters beside branch coverage, and a guard that coverage moves.
+"""What guides libFuzzer: branches of the model taken, and states reached.
 
 A verdict's features (which RET_PF_* for which cause, which SPTE transition, which lock hand-over)
-each own one 8-bit counter of those that atheris hands to libFuzzer, so a program that reaches a new
-state is kept although it runs no new branch. atheris has no public call for that;
-`_reserve_counter` and `_trace_branch` are what its own instrumented code uses.
+and the branches of the instrumented modules each own one 8-bit counter of those that atheris hands
+to libFuzzer, so a program that reaches a new state is kept although it takes no new branch. atheris
+has no public call for that; `_reserve_counter` and `_trace_branch` are what its own instrumented
+code uses. A counter is hit at most once an execution.
 """
 
 from __future__ import annotations
@@ -13,78 +14,77 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from ..errors import MissingTool
+from .branches import MAX_BRANCHES, Branches
 
 N_FEATURES = 1 << 16
 GUARD_EXECUTIONS = 500
 
 
-class StateCounters:
-    """The counters of features 0..N_FEATURES-1. Make it before `atheris.Fuzz()`."""
+class Feedback:
+    """The counters of states 0..N_FEATURES-1 and of branches. Make it before `atheris.Fuzz()`."""
 
-    __slots__ = ("_atheris", "_first", "_hit", "seen")
+    __slots__ = ("_atheris", "_branches", "_first", "_trace", "branches", "states")
 
-    def __init__(self, atheris: Any) -> None:
-        counters = [atheris._reserve_counter() for _ in range(N_FEATURES)]
+    def __init__(self, atheris: Any, branches: Branches) -> None:
+        counters = [atheris._reserve_counter() for _ in range(N_FEATURES + MAX_BRANCHES)]
         atheris._reserve_counter()  # of a batch, atheris leaves the last one unregistered
-        assert counters[-1] - counters[0] == N_FEATURES - 1
+        assert counters[-1] - counters[0] == len(counters) - 1
         self._atheris = atheris
+        self._branches = branches
         self._first: int = counters[0]
-        self._hit: Callable[[int], None] | None = None
-        self.seen: set[int] = set()
+        self._trace: Callable[[int], None] | None = None
+        self.states: set[int] = set()
+        """State features reached so far."""
+        self.branches: set[int] = set()
+        """Branches taken so far."""
 
-    def hit(self, features: Iterable[int]) -> None:
-        """Count each feature once for the execution that is running."""
-        trace = self._hit
+    def start(self) -> None:
+        """Call this before an execution."""
+        self._branches.taken.clear()
+
+    def finish(self, features: Iterable[int]) -> None:
+        """Tell libFuzzer what the execution since `start()` took and reached."""
+        trace = self._trace
         if trace is None:  # Fuzz() has replaced the function that does nothing
-            trace = self._hit = self._atheris._trace_branch
-        distinct = set(features)
+            trace = self._trace = self._atheris._trace_branch
+        reached = set(features)
+        taken = self._branches.taken
         first = self._first
-        for feature in distinct:
+        for feature in reached:
             trace(first + feature)
-        self.seen |= distinct
+        first += N_FEATURES
+        for branch in taken:
+            trace(first + branch)
+        self.states |= reached
+        self.branches |= taken
 
 
 class CoverageGuard:
     """Ends a fuzzer that is blind, which libFuzzer itself never mentions.
 
-    It listens to the branch counters until the second execution that adds one. A model that was
-    imported before the instrumentation, or that does not run at all, adds none.
+    A model that was imported before the instrumentation, or that does not run at all, takes no
+    branch; one that is not driven by the input takes the same ones again and again.
     """
 
-    __slots__ = ("_atheris", "_branches", "_executions", "_first", "_trace")
+    __slots__ = ("_executions", "_first")
 
-    def __init__(self, atheris: Any) -> None:
-        self._atheris = atheris
-        self._trace: Callable[[int], None] | None = None
-        self._branches: set[int] = set()
-        self._first = 0
+    def __init__(self) -> None:
         self._executions = 0
+        self._first = 0
 
-    def before(self) -> None:
-        """Call this before each execution, inside `atheris.Fuzz()`."""
-        if self._trace is not None:
-            return
-        trace = self._trace = self._atheris._trace_branch
-        add = self._branches.add
+    def after(self, branches: int) -> bool:
+        """Call this after each execution with the number of branches taken so far.
 
-        def listen(counter: int) -> None:
-            add(counter)
-            trace(counter)
-
-        self._atheris._trace_branch = listen
-
-    def after(self) -> bool:
-        """Call this after each execution: True when the guard is content and gone."""
+        True when coverage has moved and the guard may go.
+        """
         self._executions += 1
-        known = len(self._branches)
         if self._executions == 1:
-            self._first = known
-        elif known > self._first:
-            self._atheris._trace_branch = self._trace
+            self._first = branches
+        elif branches > self._first:
             return True
         if self._executions >= GUARD_EXECUTIONS:
             raise MissingTool(
-                f"coverage does not move: {known} branches of the model after "
+                f"coverage does not move: {branches} branches of the model after "
                 f"{self._executions} executions, so the fuzzer is blind",
                 "rm -rf .venv && scripts/bootstrap",
             )

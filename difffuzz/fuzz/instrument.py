@@ -1,13 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Let atheris see the branches of the model, and of nothing else.
+"""Instrument the model as it is imported, and nothing else.
 
 `atheris.instrument_imports()` chooses by top-level package and would slow down the codec, the
-scheduler and the oracles as well, so the choice is made here, by an import hook that passes the
-code of chosen modules through `atheris.patch_code()`. Variants of the model come from a loader of
-their own (difffuzz.variants.engine); the hook wraps whatever loader finds the module.
-
-Comparisons are not traced: libFuzzer uses them for its own byte mutations, which programs never go
-through, and for value profiles, which are off.
+scheduler and the oracles as well, so an import hook of our own chooses, and marks branches in the
+cheaper way of branches.py. Variants of the model come from a loader of their own
+(difffuzz.variants.engine); the hook wraps whatever loader finds the module.
 """
 
 from __future__ import annotations
@@ -15,19 +12,20 @@ from __future__ import annotations
 import importlib.abc
 import sys
 from importlib.machinery import ModuleSpec
-from types import CodeType, ModuleType
+from types import ModuleType
 from typing import Any, Protocol, cast
 
 from ..errors import MissingTool
+from .branches import MARK, Branches
 
 MODELS = ("difffuzz.kvm", "difffuzz.machine")
 VARIANTS = "difffuzz_variant_"
 
 
-class _CodeLoader(Protocol):
+class _SourceLoader(Protocol):
     """What an instrumented module's own loader must offer (importlib.abc.InspectLoader)."""
 
-    def get_code(self, fullname: str) -> CodeType | None: ...
+    def get_source(self, fullname: str) -> str | None: ...
 
 
 def atheris_module() -> Any:
@@ -46,18 +44,20 @@ def is_model(module: str) -> bool:
     )
 
 
-def install() -> None:
-    """Instrument every model module that is imported from now on, to the end of the process."""
+def install() -> Branches:
+    """Instrument every model module that is imported from now on; the branches fill up with it."""
     early = sorted(name for name in sys.modules if is_model(name))
     assert not early, f"imported before the instrumentation: {early}"
-    sys.meta_path.insert(0, InstrumentingFinder(atheris_module()))
+    branches = Branches()
+    sys.meta_path.insert(0, InstrumentingFinder(branches))
+    return branches
 
 
 class InstrumentingFinder(importlib.abc.MetaPathFinder):
     """Finds model modules with the finders behind it and wraps their loaders."""
 
-    def __init__(self, atheris: Any) -> None:
-        self.atheris = atheris
+    def __init__(self, branches: Branches) -> None:
+        self.branches = branches
 
     def find_spec(
         self, fullname: str, path: Any, target: ModuleType | None = None
@@ -67,27 +67,30 @@ class InstrumentingFinder(importlib.abc.MetaPathFinder):
         for finder in sys.meta_path:
             spec = None if finder is self else finder.find_spec(fullname, path, target)
             if spec is not None:
-                if hasattr(spec.loader, "get_code"):
-                    inner = cast(importlib.abc.InspectLoader, spec.loader)
-                    spec.loader = _InstrumentingLoader(inner, self.atheris)
+                if hasattr(spec.loader, "get_source"):
+                    inner = cast(_SourceLoader, spec.loader)
+                    spec.loader = _InstrumentingLoader(inner, self.branches)
                 return spec
         return None
 
 
 class _InstrumentingLoader(importlib.abc.Loader):
-    """Runs a module's code with branch counters in it; all else is its own loader's answer."""
+    """Runs a module with its branches marked; all else is its own loader's answer."""
 
-    def __init__(self, inner: _CodeLoader, atheris: Any) -> None:
+    def __init__(self, inner: _SourceLoader, branches: Branches) -> None:
         self._inner = inner
-        self._atheris = atheris
+        self._branches = branches
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
         return None
 
     def exec_module(self, module: ModuleType) -> None:
-        code = self._inner.get_code(module.__name__)
-        if code is not None:  # a namespace package has none
-            exec(self._atheris.patch_code(code, trace_dataflow=False), module.__dict__)
+        name = module.__name__
+        source = self._inner.get_source(name)
+        filename = (module.__spec__ and module.__spec__.origin) or name
+        if source is not None:
+            module.__dict__[MARK] = self._branches.taken.add
+            exec(self._branches.compile(source, filename, name), module.__dict__)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)

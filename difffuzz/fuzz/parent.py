@@ -93,6 +93,7 @@ class FuzzRun:
         self._old_handlers: dict[int, object] = {}
         self._start = time.monotonic()
         self._end = 0.0
+        self._deadline = 0.0 if options.time is None else self._start + options.time
 
     def start(self) -> None:
         """Prepare OUT and start every worker."""
@@ -106,7 +107,7 @@ class FuzzRun:
         corpus.prepare(options.corpus, self.work / "seeds", self.seed)
         for number in (signal.SIGINT, signal.SIGTERM):
             self._old_handlers[number] = signal.signal(number, self._interrupt)
-        deadline = 0.0 if options.time is None else self._start + options.time
+        deadline = self._deadline
         for index in range(options.jobs):
             runs = 0
             if options.runs is not None:
@@ -125,6 +126,8 @@ class FuzzRun:
         self._shrinks.poll()
         if self._interrupted or not any(worker.alive for worker in self._workers):
             return False
+        if self._deadline and time.monotonic() > self._deadline + STOP_SECONDS:
+            return False  # a worker is busy with one long execution
         return not (self.options.stop_on_finding and any(self._verdicts.values()))
 
     def finish(self) -> None:
@@ -163,10 +166,11 @@ class FuzzRun:
             seconds=round(seconds, 3),
             executions_per_second=round(executions / seconds, 1) if seconds else 0.0,
             operations=sum(one.operations for one in stats),
-            coverage=max((one.branches for one in coverage), default=0),
+            coverage=max((one.counters for one in coverage), default=0),
             corpus=sum(1 for _ in self.corpus.iterdir()),
             findings=self._accepted(stats),
             features=max((one.features for one in coverage), default=0),
+            branches=max((one.branches for one in stats), default=0),
             states=max((one.states for one in stats), default=0),
             skipped=sum(one.skipped for one in stats),
             allowed=total_allowed(stats),

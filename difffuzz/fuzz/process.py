@@ -53,6 +53,7 @@ class WorkerProcess:
         # libFuzzer takes seed 0 for "choose one".
         flags = [f"-seed={(self._seed + 7919 * self.restarts) % 0xFFFFFFFE + 1}"]
         flags += [f"-max_len={MAX_BYTES}", "-len_control=0", f"-rss_limit_mb={RSS_LIMIT_MB}"]
+        flags += ["-entropic_scale_per_exec_time=1"]  # a slow program is mutated less often
         flags += [f"-artifact_prefix={self._artifact_prefix}", *options.libfuzzer]
         directories = [str(options.out / "corpus"), str(self._work / "seeds")]
         with self._log.open("ab") as log:

@@ -15,7 +15,7 @@ from ..oracle.verdict import Divergence, Verdict, Violation, signature
 from ..program import Program
 from ..sides import open_side
 from ..variants.engine import canonical_name
-from .watchdog import Hang, Watchdog
+from .watchdog import HANG, Hang, Watchdog
 
 MODES = ("lockstep",)
 
@@ -31,20 +31,20 @@ class Runner:
         self.mode = mode
         self._left = open_side(left)
         self._right = open_side(right)
-        self._watchdog = Watchdog()
+        self.watchdog = Watchdog()
 
     def __call__(self, program: Program, trace: bool = False) -> Verdict:
         """Run the program. A crash or hang of difffuzz itself is a divergence like any other.
 
         UsageError if a side cannot run a program of this configuration.
         """
-        watchdog = self._watchdog
+        watchdog = self.watchdog
         watchdog.start()
         try:
             verdict = lockstep.run(program, self._left, self._right, trace=trace)
             watchdog.stop()
         except Hang:
-            return self._failed("progress", "hang", "the execution does not end")
+            return self._failed("progress", HANG, "the execution does not end")
         except UsageError:
             watchdog.stop()
             raise

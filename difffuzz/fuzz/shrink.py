@@ -15,16 +15,23 @@ from .corpus import read_program
 from .findings import notes_of, text_of, write_atomically
 from .minimise import Minimiser
 from .run import Runner
+from .watchdog import HANG, HANG_SECONDS, HURRY_SECONDS
 
 
 def shrink(run: Runner, program: Program, signature: str, seconds: float) -> Program:
     """The smallest program found in that time whose first divergence has this signature."""
 
+    hang = signature.endswith(HANG)
+    if hang:  # each try that still hangs costs this much
+        run.watchdog.seconds = HURRY_SECONDS
+
     def shows_it(candidate: Program) -> bool:
         found = run(candidate).divergences
         return bool(found) and found[0].signature == signature
 
-    return Minimiser(shows_it, seconds).shrink(program)
+    smallest = Minimiser(shows_it, seconds).shrink(program)
+    run.watchdog.seconds = HANG_SECONDS
+    return smallest if not hang or shows_it(smallest) else program
 
 
 def main(arguments: list[str]) -> None:

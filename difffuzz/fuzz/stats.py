@@ -22,8 +22,10 @@ class WorkerStats(msgspec.Struct):
     operations: int = 0
     skipped: int = 0
     """Executions of programs whose configuration one of the sides cannot have."""
+    branches: int = 0
+    """Branches of the model taken."""
     states: int = 0
-    """State features met."""
+    """State features reached."""
     allowed: dict[str, int] = {}
     """Allowed differences by rule."""
     findings: list[Finding] = []
@@ -47,7 +49,7 @@ class WorkerStats(msgspec.Struct):
 class Coverage(msgspec.Struct):
     """What libFuzzer says in its last status line."""
 
-    branches: int = 0
+    counters: int = 0
     features: int = 0
     corpus: int = 0
 
@@ -72,10 +74,11 @@ class Summary(msgspec.Struct):
     executions_per_second: float
     operations: int
     coverage: int
-    """Branches of the model and states, as libFuzzer counts them: the best worker's."""
+    """Branches and states, as libFuzzer counts them: the best worker's."""
     corpus: int
     findings: list[Finding]
     features: int
+    branches: int
     states: int
     skipped: int
     allowed: dict[str, int]

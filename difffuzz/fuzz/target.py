@@ -15,7 +15,8 @@ from ..errors import MissingTool, UsageError
 from ..program import Program, render
 from ..program.limits import MAX_BYTES
 from . import instrument
-from .feedback import CoverageGuard, StateCounters
+from .branches import Branches
+from .feedback import CoverageGuard, Feedback
 from .mutation import ProgramMutation
 
 if TYPE_CHECKING:  # run.py loads the model, which has to wait for the instrumentation
@@ -30,34 +31,27 @@ class DivergenceFound(Exception):
 class Target:
     """Runs inputs and feeds libFuzzer with what they reach."""
 
-    __slots__ = ("_counters", "_guard", "mutation", "run")
+    __slots__ = ("_guard", "feedback", "mutation", "run")
 
-    def __init__(self, run: Runner, atheris: Any) -> None:
+    def __init__(self, run: Runner, atheris: Any, branches: Branches) -> None:
         self.run = run
         self.mutation = ProgramMutation()
-        self._counters = StateCounters(atheris)
-        self._guard: CoverageGuard | None = CoverageGuard(atheris)
-
-    @property
-    def states(self) -> int:
-        """How many state features were met so far."""
-        return len(self._counters.seen)
+        self.feedback = Feedback(atheris, branches)
+        self._guard: CoverageGuard | None = CoverageGuard()
 
     def execute(self, data: bytes) -> tuple[Program, Verdict | None]:
         """Run one input; None if a side cannot run a program of its configuration.
 
         MissingTool if the model turns out not to be instrumented.
         """
-        guard = self._guard
-        if guard is not None:
-            guard.before()
         program = self.mutation.decode(data)
+        self.feedback.start()
         try:
             verdict = self.run(program)
         except UsageError:
             return program, None
-        self._counters.hit(verdict.features)
-        if guard is not None and guard.after():
+        self.feedback.finish(verdict.features)
+        if self._guard is not None and self._guard.after(len(self.feedback.branches)):
             self._guard = None
         return program, verdict
 
@@ -76,10 +70,10 @@ class Target:
 def service_main(left: str, right: str, mode: str = "lockstep") -> NoReturn:
     """The whole of a fuzz target that takes libFuzzer's flags from the command line."""
     atheris = instrument.atheris_module()
-    instrument.install()
+    branches = instrument.install()
     from .run import Runner
 
-    target = Target(Runner(left, right, mode), atheris)
+    target = Target(Runner(left, right, mode), atheris, branches)
 
     def test_one_input(data: bytes) -> None:
         try:

@@ -10,7 +10,13 @@ from __future__ import annotations
 import signal
 from types import FrameType
 
-HANG_SECONDS = 10.0
+HANG_SECONDS = 20.0
+HURRY_SECONDS = 2.0
+"""The same once one hang is known and the next ones only cost time."""
+
+
+HANG = "hang"
+"""The location in the signature of an execution that does not end."""
 
 
 class Hang(BaseException):
@@ -20,16 +26,16 @@ class Hang(BaseException):
 class Watchdog:
     """Raises Hang `seconds` of CPU time after `start()`, unless `stop()` came before."""
 
-    __slots__ = ("_armed", "_seconds")
+    __slots__ = ("_armed", "seconds")
 
     def __init__(self, seconds: float = HANG_SECONDS) -> None:
         self._armed = False
-        self._seconds = seconds
+        self.seconds = seconds
 
     def start(self) -> None:
         signal.signal(signal.SIGVTALRM, self._ring)
         self._armed = True
-        signal.setitimer(signal.ITIMER_VIRTUAL, self._seconds)
+        signal.setitimer(signal.ITIMER_VIRTUAL, self.seconds)
 
     def stop(self) -> None:
         self._armed = False  # a signal may wait for its handler already

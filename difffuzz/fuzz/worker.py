@@ -22,12 +22,12 @@ from . import instrument
 from .findings import Finding, FindingStore
 from .stats import WorkerStats
 from .target import Target
+from .watchdog import HANG, HURRY_SECONDS
 
 if TYPE_CHECKING:  # an oracle may load the model, which waits for the instrumentation
     from ..oracle.verdict import Verdict
 
 STATS_SECONDS = 0.5
-CLOCK_EVERY = 16  # executions between two looks at the clock
 
 
 class Worker:
@@ -63,8 +63,7 @@ class Worker:
             self._take(program, verdict)
         if self._stop or stats.executions == self._options.runs:
             self._end()
-        if not stats.executions % CLOCK_EVERY:
-            self._look_at_clock()
+        self._look_at_clock()
 
     def _take(self, program: Program, verdict: Verdict) -> None:
         stats = self._stats
@@ -79,6 +78,8 @@ class Worker:
 
     def _found(self, signature: str, oracle: str, detail: str, path: Path) -> None:
         stats = self._stats
+        if signature.endswith(HANG):
+            self._target.run.watchdog.seconds = HURRY_SECONDS
         seconds = round(time.monotonic() - self._options.start, 3)
         stats.findings.append(
             Finding(signature, oracle, str(path), detail, seconds, stats.executions)
@@ -102,7 +103,8 @@ class Worker:
             self._end()
 
     def _write_stats(self) -> None:
-        self._stats.states = self._target.states
+        self._stats.states = len(self._target.feedback.states)
+        self._stats.branches = len(self._target.feedback.branches)
         self._stats.write(self._options.stats)
 
     def _request_stop(self, number: int, frame: object) -> None:
@@ -139,10 +141,10 @@ def main(arguments: list[str]) -> NoReturn:
     """Fuzz until something ends it."""
     options, libfuzzer = parse_arguments(arguments)
     atheris = instrument.atheris_module()
-    instrument.install()
+    branches = instrument.install()
     from .run import Runner
 
-    target = Target(Runner(options.left, options.right, options.mode), atheris)
+    target = Target(Runner(options.left, options.right, options.mode), atheris, branches)
     worker = Worker(target, options)
     flags = [sys.argv[0], "-handle_int=0", "-handle_term=0", *libfuzzer]
     target.fuzz(atheris, flags, worker.execute)

@@ -12,16 +12,15 @@ from difffuzz.fuzz.instrument import is_model
 
 PROBE = """
 from difffuzz.fuzz import instrument
-instrument.install()
+branches = instrument.install()
 from difffuzz import program
 from difffuzz.kvm import spte
 from difffuzz.machine import pte
 from difffuzz.variants import load
 variant = load([])
-def instrumented(module):
-    codes = [f.__code__ for f in vars(module).values() if hasattr(f, "__code__")]
-    return any("__ATHERIS_INSTRUMENTED__" in code.co_consts for code in codes)
-print(*map(instrumented, (spte, pte, variant.spte, program.bytes_form)))
+marked = {branch.module for branch in branches.known}
+modules = (spte, pte, variant.spte, program.bytes_form)
+print(*(module.__name__ in marked for module in modules))
 """
 EARLY = """
 from difffuzz.kvm import spte

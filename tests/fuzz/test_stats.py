@@ -19,7 +19,7 @@ a line that was not fin"""
 def test_the_last_status_line_counts(tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_text("x" * 100_000 + "\n" + LOG)
-    assert last_status(log) == Coverage(branches=34, features=127, corpus=50)
+    assert last_status(log) == Coverage(counters=34, features=127, corpus=50)
 
 
 def test_no_status_line_is_no_coverage(tmp_path: Path) -> None:
