@@ -26,16 +26,14 @@ MEMSLOT_UPDATES = frozenset(
 class Step(NamedTuple):
     """One operation in a trace: its index, and what it did on each side."""
 
-    index: int
+    op_index: int
     op: Op
     left: Outcome | None
     right: Outcome | None
     divergences: tuple[Divergence, ...]
 
 
-def run(
-    program: Program, left: SideFactory, right: SideFactory, *, trace: bool = False
-) -> Verdict:
+def run(program: Program, left: SideFactory, right: SideFactory, *, trace: bool = False) -> Verdict:
     """Runs a program on two sides, up to the first operation after which an oracle objects.
 
     UsageError if a side cannot run the program's configuration.
@@ -58,7 +56,9 @@ def run(
             step = steps.pop(0)
             outcomes = _step(verdict, watches, memory, step, index)
             if trace or verdict.divergences:
-                verdict.trace.append(Step(index, step, *outcomes, tuple(verdict.divergences)))
+                verdict.trace.append(
+                    Step(index, step, outcomes[0], outcomes[1], tuple(verdict.divergences))
+                )
             if verdict.divergences:
                 return verdict
             if step.kind == Kind.BEGIN_FAULT and parked_on_one_side(outcomes):
@@ -117,9 +117,7 @@ def _step(
             names = watches[0].side.name, watches[1].side.name
             fetch = op.kind == Kind.EXEC or left.access == int(Kind.EXEC)
             violations = list(
-                compare_outcomes(
-                    *names, left, right, models, fetch and memory.nx, verdict.allowed
-                )
+                compare_outcomes(*names, left, right, models, fetch and memory.nx, verdict.allowed)
             )
             _report(verdict, violations, op.kind.name.lower(), index)
     return outcomes

@@ -240,7 +240,7 @@ class Watch:
                         "translation",
                         model.name,
                         "inside-huge",
-                        f"gfn {inside:#x}: the huge leaf at {gfn:#x} maps another page than the host",
+                        f"gfn {inside:#x}: the huge leaf at {gfn:#x} maps another page",
                     )
                 )
 
@@ -290,7 +290,7 @@ class Watch:
     # The end
 
     def finish(self, number: int) -> None:
-        """After the last operation: parked faults end, counters are checked, the VM is destroyed."""
+        """After the last operation: faults end, counters are checked, the VM is destroyed."""
         try:
             self._finish(number)
         except KernelSplat as splat:

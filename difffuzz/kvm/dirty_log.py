@@ -14,9 +14,7 @@ def kvm_arch_sync_dirty_log(kvm: Kvm) -> None:
         vmx_flush_pml_buffer(vcpu)
 
 
-def kvm_vm_ioctl_get_dirty_log(
-    kvm: Kvm, as_id: int, slot_id: int
-) -> tuple[int, dict[int, int]]:
+def kvm_vm_ioctl_get_dirty_log(kvm: Kvm, as_id: int, slot_id: int) -> tuple[int, dict[int, int]]:
     """KVM_GET_DIRTY_LOG: (0 or -errno, the 64-bit words that are not 0 by number)."""
     kvm.slots_lock.lock()
     r = kvm_get_dirty_log_protect(kvm, as_id, slot_id)

@@ -338,7 +338,7 @@ class KvmVcpu:
 
 
 class Kvm:
-    """struct kvm with its arch part, and what the model hangs on it: masks, memory, host, scheduler."""
+    """struct kvm with its arch part, and the model's own: masks, memory, host, scheduler."""
 
     __slots__ = (
         "active_mmu_pages",
@@ -448,6 +448,6 @@ class Kvm:
         self.tdp_mmu_pages = 0
 
     def warn(self, where: str, text: str) -> bool:
-        """WARN_ON(): noted as a finding, and the kernel goes on.  Always True, to be used in an if."""
+        """WARN_ON(): noted as a finding, and the kernel goes on.  Always True."""
         self.splats.append((where, text))
         return True

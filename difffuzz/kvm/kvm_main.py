@@ -225,10 +225,8 @@ def gfn_to_pfn_memslot(
     return pfn, writable, addr, wait
 
 
-def gfn_to_page_many_atomic(
-    kvm: Kvm, slot: KvmMemorySlot, gfn: int, nr_pages: int
-) -> list[int]:
-    """The pfns of `nr_pages` gfns that are mapped writable on the host, up to the first that is not."""
+def gfn_to_page_many_atomic(kvm: Kvm, slot: KvmMemorySlot, gfn: int, nr_pages: int) -> list[int]:
+    """The pfns of `nr_pages` gfns, up to the first that the host does not map writable."""
     addr = gfn_to_hva_many(slot, gfn, True)
     if addr < 0:
         return []

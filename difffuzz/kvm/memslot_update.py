@@ -226,9 +226,7 @@ def kvm_commit_memory_region(
     kvm_mmu_slot_apply_flags(kvm, old, new, change)
 
 
-def kvm_activate_memslot(
-    kvm: Kvm, old: KvmMemorySlot | None, new: KvmMemorySlot | None
-) -> None:
+def kvm_activate_memslot(kvm: Kvm, old: KvmMemorySlot | None, new: KvmMemorySlot | None) -> None:
     """Makes the change visible, then makes it in the other set too."""
     slot = old if old is not None else new
     assert slot is not None

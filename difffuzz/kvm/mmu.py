@@ -5,13 +5,13 @@ from __future__ import annotations
 
 from .async_pf import kvm_arch_setup_async_pf, kvm_can_do_async_pf
 from .kvm_host import (
+    EFAULT,
     KVM_MEMSLOT_GEN_UPDATE_IN_PROGRESS,
     KVM_REQ_APF_HALT,
     KVM_REQ_MMU_FREE_OBSOLETE_ROOTS,
     PG_LEVEL_2M,
     PG_LEVEL_4K,
     PT32E_ROOT_LEVEL,
-    EFAULT,
     KvmMemorySlot,
     KvmVcpu,
     pages_per_hpage,
@@ -53,7 +53,12 @@ from .mmu_internal import (
 )
 from .mmu_lpage import disallowed_hugepage_adjust, kvm_mmu_hugepage_adjust
 from .mmu_notifier import mmu_invalidate_retry_hva
-from .mmu_page import drop_parent_pte, kvm_mmu_get_child_sp, link_shadow_page, make_mmu_pages_available
+from .mmu_page import (
+    drop_parent_pte,
+    kvm_mmu_get_child_sp,
+    link_shadow_page,
+    make_mmu_pages_available,
+)
 from .mmu_roots import PTE_PREFETCH_NUM, mmu_topup_memory_caches
 from .mmu_spte import drop_spte, kvm_mmu_page_get_gfn, mmu_spte_set, mmu_spte_update, rmap_add
 from .page_track import kvm_slot_page_track_is_active
@@ -428,14 +433,14 @@ def fast_page_fault(vcpu: KvmVcpu, fault: KvmPageFault) -> int:
 
 
 def get_walk(vcpu: KvmVcpu, addr: int) -> int:
-    """get_walk(), kvm_tdp_mmu_get_walk(): the last entry of the walk for `addr`, 0 without a walk."""
+    """get_walk(), kvm_tdp_mmu_get_walk(): the last entry of the walk for `addr`, 0 for none."""
     if is_tdp_mmu(vcpu.kvm, vcpu.mmu):
         return kvm_tdp_mmu_fast_pf_get_last_sptep(vcpu, addr)[1]
     return fast_pf_get_last_sptep(vcpu, addr)[1]
 
 
 def handle_mmio_page_fault(vcpu: KvmVcpu, addr: int, direct: bool) -> int:
-    """A fault by reserved bits: RET_PF_EMULATE for MMIO, RET_PF_INVALID if its SPTE is out of date."""
+    """A fault by reserved bits: RET_PF_EMULATE for MMIO, RET_PF_INVALID if that is out of date."""
     kvm = vcpu.kvm
     if mmio_info_in_cache(vcpu, addr, direct):
         return RET_PF_EMULATE

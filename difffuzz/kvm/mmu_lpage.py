@@ -35,9 +35,7 @@ def disallow_lpage(slot: KvmMemorySlot, gfn: int, level: int) -> int:
     return count + slot.arch.misaligned[level - 2]
 
 
-def update_gfn_disallow_lpage_count(
-    kvm: Kvm, slot: KvmMemorySlot, gfn: int, count: int
-) -> None:
+def update_gfn_disallow_lpage_count(kvm: Kvm, slot: KvmMemorySlot, gfn: int, count: int) -> None:
     """Adds `count` reasons against huge pages at `gfn`, of every level."""
     for level in range(PG_LEVEL_2M, KVM_MAX_HUGEPAGE_LEVEL + 1):
         index = lpage_info_index(slot, gfn, level)
@@ -101,9 +99,7 @@ def kvm_mmu_hugepage_adjust(vcpu: KvmVcpu, fault: KvmPageFault) -> None:
     fault.pfn &= ~mask
 
 
-def disallowed_hugepage_adjust(
-    kvm: Kvm, fault: KvmPageFault, spte: int, cur_level: int
-) -> None:
+def disallowed_hugepage_adjust(kvm: Kvm, fault: KvmPageFault, spte: int, cur_level: int) -> None:
     """Goes one level down where the NX mitigation already put a page table."""
     if (
         cur_level > PG_LEVEL_4K

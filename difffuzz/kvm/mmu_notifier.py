@@ -114,7 +114,7 @@ def kvm_mmu_invalidate_begin(kvm: Kvm, start: int, end: int) -> None:
         kvm.mmu_invalidate_range_start = start
         kvm.mmu_invalidate_range_end = end
     else:
-        # With several at once only their hull is known: a fault may retry in vain, never wrongly map.
+        # Of several at once only the hull is known: a fault may retry in vain, but never map.
         kvm.mmu_invalidate_range_start = min(kvm.mmu_invalidate_range_start, start)
         kvm.mmu_invalidate_range_end = max(kvm.mmu_invalidate_range_end, end)
 
@@ -182,9 +182,7 @@ class KvmMmuNotifier:
         # start found no slot there: there is nothing to do.
         if not kvm.mmu_invalidate_in_progress:
             return
-        kvm_handle_hva_range(
-            kvm, addr, addr + 1, pte, self._change_spte_gfn, None, True, False
-        )
+        kvm_handle_hva_range(kvm, addr, addr + 1, pte, self._change_spte_gfn, None, True, False)
 
     def _change_spte_gfn(self, kvm: Kvm, gfn_range: KvmGfnRange) -> bool:
         """kvm_change_spte_gfn()."""
@@ -195,17 +193,13 @@ class KvmMmuNotifier:
     def clear_flush_young(self, start: int, end: int) -> int:
         """Clears the accessed state of the hvas and flushes; 1 if any was accessed."""
         return int(
-            kvm_handle_hva_range(
-                self.kvm, start, end, 0, self.mmu.kvm_age_gfn, None, True, False
-            )
+            kvm_handle_hva_range(self.kvm, start, end, 0, self.mmu.kvm_age_gfn, None, True, False)
         )
 
     def clear_young(self, start: int, end: int) -> int:
         """Clears the accessed state of the hvas without a flush; 1 if any was accessed."""
         return int(
-            kvm_handle_hva_range(
-                self.kvm, start, end, 0, self.mmu.kvm_age_gfn, None, False, False
-            )
+            kvm_handle_hva_range(self.kvm, start, end, 0, self.mmu.kvm_age_gfn, None, False, False)
         )
 
     def test_young(self, addr: int) -> int:

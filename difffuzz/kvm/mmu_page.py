@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 from .kvm_host import (
+    ENOSPC,
     KVM_MIN_FREE_MMU_PAGES,
     KVM_REFILL_PAGES,
     KVM_REQ_MMU_FREE_OBSOLETE_ROOTS,
     PG_LEVEL_4K,
-    ENOSPC,
     Kvm,
     KvmMmuMemoryCache,
     KvmMmuPage,
@@ -18,12 +18,17 @@ from .kvm_host import (
 from .kvm_main import kvm_flush_remote_tlbs, kvm_make_all_cpus_request, kvm_mmu_memory_cache_alloc
 from .mmu_internal import (
     is_obsolete_sp,
-    spte_index,
     spte_to_child_sp,
     sptep_to_sp,
     unaccount_nx_huge_page,
 )
-from .mmu_spte import drop_spte, mmu_spte_clear_no_track, mmu_spte_set, pte_list_add, pte_list_remove
+from .mmu_spte import (
+    drop_spte,
+    mmu_spte_clear_no_track,
+    mmu_spte_set,
+    pte_list_add,
+    pte_list_remove,
+)
 from .spte import (
     is_large_pte,
     is_last_spte,
@@ -83,9 +88,7 @@ def kvm_mmu_child_role(kvm: Kvm, sptep: int, access: int) -> KvmMmuPageRole:
     return role
 
 
-def kvm_mmu_get_child_sp(
-    vcpu: KvmVcpu, sptep: int, gfn: int, access: int
-) -> KvmMmuPage | None:
+def kvm_mmu_get_child_sp(vcpu: KvmVcpu, sptep: int, gfn: int, access: int) -> KvmMmuPage | None:
     """The page to link at `sptep`; None (the kernel's -EEXIST) if it is linked there already."""
     kvm = vcpu.kvm
     role = kvm_mmu_child_role(kvm, sptep, access)
@@ -135,9 +138,7 @@ def mmu_page_zap_pte(
     return 0
 
 
-def kvm_mmu_page_unlink_children(
-    kvm: Kvm, sp: KvmMmuPage, invalid_list: list[KvmMmuPage]
-) -> int:
+def kvm_mmu_page_unlink_children(kvm: Kvm, sp: KvmMmuPage, invalid_list: list[KvmMmuPage]) -> int:
     """Clears every entry of a page."""
     zapped = 0
     for index in sorted(kvm.mem.page(sp.spt).ent):
@@ -272,5 +273,3 @@ def kvm_mmu_change_mmu_pages(kvm: Kvm, goal_nr_mmu_pages: int) -> None:
         goal_nr_mmu_pages = kvm.n_used_mmu_pages
     kvm.n_max_mmu_pages = goal_nr_mmu_pages
     kvm.mmu_lock.write_unlock()
-
-

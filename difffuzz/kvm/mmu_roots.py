@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from .kvm_host import (
+    EIO,
     INVALID_PAE_ROOT,
     INVALID_PAGE,
     KVM_MMU_NUM_PREV_ROOTS,
@@ -15,7 +16,6 @@ from .kvm_host import (
     PT32E_ROOT_LEVEL,
     PT64_ROOT_4LEVEL,
     PT64_ROOT_MAX_LEVEL,
-    EIO,
     Kvm,
     KvmMmu,
     KvmMmuPage,
@@ -52,7 +52,7 @@ def mmu_topup_memory_caches(vcpu: KvmVcpu) -> int:
 
 
 def kvm_init_mmu(vcpu: KvmVcpu) -> None:
-    """Computes the role of the vCPU's root from its mode: two-dimensional paging or nonpaging guest."""
+    """Computes the role of the vCPU's root from its mode."""
     kvm = vcpu.kvm
     role = KvmMmuPageRole()
     role.access = ACC_ALL
@@ -107,8 +107,7 @@ def kvm_mmu_free_roots(kvm: Kvm, mmu: KvmMmu, roots_to_free: int) -> None:
     invalid_list: list[KvmMmuPage] = []
     free_active_root = bool(roots_to_free & KVM_MMU_ROOT_CURRENT) and mmu.root.hpa >= 0
     if not free_active_root and not any(
-        roots_to_free & 2 << i and mmu.prev_roots[i].hpa >= 0
-        for i in range(KVM_MMU_NUM_PREV_ROOTS)
+        roots_to_free & 2 << i and mmu.prev_roots[i].hpa >= 0 for i in range(KVM_MMU_NUM_PREV_ROOTS)
     ):
         return
     kvm.mmu_lock.write_lock()
@@ -217,7 +216,7 @@ def kvm_mmu_reset_context(vcpu: KvmVcpu) -> None:
 
 
 def is_obsolete_root(kvm: Kvm, root_hpa: int) -> bool:
-    """True if the root must be dropped: obsolete, or not backed by a shadow page that could tell."""
+    """True if the root must be dropped: obsolete, or without a shadow page that could tell."""
     if root_hpa < 0:
         return False
     sp = to_shadow_page(kvm, root_hpa)
@@ -247,7 +246,7 @@ def is_root_usable(kvm: Kvm, root: KvmMmuRootInfo, role: KvmMmuPageRole) -> bool
 
 
 def cached_root_find_and_keep_current(kvm: Kvm, mmu: KvmMmu, new_role: KvmMmuPageRole) -> bool:
-    """Looks for a usable root, rotating the others through the cache; the last of them is dropped."""
+    """Looks for a usable root, rotating the others through the cache; the last is dropped."""
     if is_root_usable(kvm, mmu.root, new_role):
         return True
     for i in range(KVM_MMU_NUM_PREV_ROOTS):

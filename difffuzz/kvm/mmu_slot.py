@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""mmu.c: what mmu notifiers, dirty logging and memslot changes do to ranges of gfns, in both MMUs."""
+"""mmu.c: what mmu notifiers, dirty logging and memslot changes do to ranges of gfns."""
 
 from __future__ import annotations
 
@@ -44,24 +44,25 @@ from .tdp_mmu_slot import (
     kvm_tdp_mmu_test_age_gfn,
     kvm_tdp_mmu_try_split_huge_pages,
     kvm_tdp_mmu_unmap_gfn_range,
-    kvm_tdp_mmu_wrprot_slot,
     kvm_tdp_mmu_write_protect_gfn,
+    kvm_tdp_mmu_wrprot_slot,
     kvm_tdp_mmu_zap_collapsible_sptes,
 )
+
 Rmap = dict[int, list[int]]
 SlotLevelHandler = Callable[[Kvm, KvmMemorySlot, Rmap, int], bool]
 RmapHandler = Callable[[Kvm, Rmap, int, KvmGfnRange, int, int], bool]
 
 
 def kvm_memslots_have_rmaps(kvm: Kvm) -> bool:
-    """True if the legacy MMU may map memory; the model has no nested guests that would need both."""
+    """True if the legacy MMU may map memory: no nested guest of the model needs both."""
     return not kvm.tdp_mmu_enabled
 
 
 def for_each_slot_rmap_range(
     kvm: Kvm, slot: KvmMemorySlot, start_level: int, end_level: int, start_gfn: int, end_gfn: int
 ) -> Iterator[tuple[Rmap, int, int, int]]:
-    """The rmaps in use for the gfns [start_gfn, end_gfn], level by level: (rmaps, index, gfn, level)."""
+    """The rmaps in use for [start_gfn, end_gfn], by level: (rmaps, index, gfn, level)."""
     for level in range(start_level, end_level + 1):
         rmap, first = gfn_to_rmap(kvm, slot, start_gfn, level)
         last = gfn_to_rmap(kvm, slot, end_gfn, level)[1]
@@ -86,7 +87,7 @@ def slot_handle_level_range(
     flush_on_yield: bool,
     flush: bool,
 ) -> bool:
-    """Calls the handler for each rmap in use, letting others have mmu_lock; True if a flush is due."""
+    """Calls the handler for each rmap in use, with breaks; True if a flush is due."""
     for rmap, index, gfn, _ in for_each_slot_rmap_range(
         kvm, slot, start_level, end_level, start_gfn, end_gfn
     ):
@@ -121,9 +122,7 @@ def slot_handle_level(
     )
 
 
-def kvm_handle_gfn_range(
-    kvm: Kvm, gfn_range: KvmGfnRange, handler: RmapHandler
-) -> bool:
+def kvm_handle_gfn_range(kvm: Kvm, gfn_range: KvmGfnRange, handler: RmapHandler) -> bool:
     """Calls the handler for each rmap in use of a range; True if one of the calls was True."""
     ret = False
     for rmap, index, gfn, level in for_each_slot_rmap_range(
@@ -234,9 +233,7 @@ def kvm_test_age_gfn(kvm: Kvm, gfn_range: KvmGfnRange) -> bool:
     return young
 
 
-def kvm_mmu_slot_gfn_write_protect(
-    kvm: Kvm, slot: KvmMemorySlot, gfn: int, min_level: int
-) -> bool:
+def kvm_mmu_slot_gfn_write_protect(kvm: Kvm, slot: KvmMemorySlot, gfn: int, min_level: int) -> bool:
     """Makes the leaves of a gfn read-only for good; True if a flush is due."""
     write_protected = False
     if kvm_memslots_have_rmaps(kvm):
@@ -276,9 +273,7 @@ def kvm_mmu_slot_leaf_clear_dirty(kvm: Kvm, slot: KvmMemorySlot) -> None:
     """Makes the next write to each 4K page of a slot seen; the caller flushes."""
     if kvm_memslots_have_rmaps(kvm):
         kvm.mmu_lock.write_lock()
-        slot_handle_level(
-            kvm, slot, slot_rmap_clear_dirty, PG_LEVEL_4K, PG_LEVEL_4K, False
-        )
+        slot_handle_level(kvm, slot, slot_rmap_clear_dirty, PG_LEVEL_4K, PG_LEVEL_4K, False)
         kvm.mmu_lock.write_unlock()
     if kvm.tdp_mmu_enabled:
         kvm.mmu_lock.read_lock()

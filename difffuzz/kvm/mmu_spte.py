@@ -129,9 +129,7 @@ def kvm_mmu_page_get_gfn(sp: KvmMmuPage, index: int) -> int:
     return sp.gfn + (index << ((sp.role.level - 1) * 9))
 
 
-def pte_list_add(
-    kvm: Kvm, cache: KvmMmuMemoryCache, sptep: int, ptes: list[int]
-) -> int:
+def pte_list_add(kvm: Kvm, cache: KvmMmuMemoryCache, sptep: int, ptes: list[int]) -> int:
     """Adds an entry to an rmap or to a page's parents; returns how many there were."""
     count = len(ptes)
     if count == 1 or (count > 1 and count % PTE_LIST_EXT == 0):
@@ -150,7 +148,9 @@ def pte_list_remove(sptep: int, ptes: list[int]) -> None:
         ptes[i] = last
 
 
-def gfn_to_rmap(kvm: Kvm, slot: KvmMemorySlot, gfn: int, level: int) -> tuple[dict[int, list[int]], int]:
+def gfn_to_rmap(
+    kvm: Kvm, slot: KvmMemorySlot, gfn: int, level: int
+) -> tuple[dict[int, list[int]], int]:
     """The slot's rmaps of `level` and the index of `gfn` in them; outside is a crash."""
     rmap = slot.arch.rmap
     if rmap is None:
@@ -185,9 +185,7 @@ def drop_spte(kvm: Kvm, sptep: int) -> None:
         rmap_remove(kvm, sptep)
 
 
-def rmap_add(
-    kvm: Kvm, cache: KvmMmuMemoryCache, slot: KvmMemorySlot, sptep: int, gfn: int
-) -> None:
+def rmap_add(kvm: Kvm, cache: KvmMmuMemoryCache, slot: KvmMemorySlot, sptep: int, gfn: int) -> None:
     """__rmap_add(): counts a new leaf and enters it in its rmap."""
     sp = sptep_to_sp(kvm, sptep)
     level = sp.role.level

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""mmu.c: zapping everything: memslot deletion, gfn ranges, MMIO generations, the VM's end, NX recovery."""
+"""mmu.c: zapping: memslot deletion, gfn ranges, MMIO generations, the VM's end, NX recovery."""
 
 from __future__ import annotations
 
@@ -59,9 +59,7 @@ def kvm_zap_obsolete_pages(kvm: Kvm) -> None:
                 batch = 0
                 restart = True
                 break
-            unstable, nr_zapped = kvm_mmu_prepare_zap_page_nr(
-                kvm, sp, kvm.zapped_obsolete_pages
-            )
+            unstable, nr_zapped = kvm_mmu_prepare_zap_page_nr(kvm, sp, kvm.zapped_obsolete_pages)
             batch += nr_zapped
             if unstable:
                 restart = True

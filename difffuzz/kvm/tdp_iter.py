@@ -94,6 +94,13 @@ class TdpIter:
         self.pt_path = [0] * root_level
         self.pt_path[root_level - 1] = root.spt
         self.as_id = kvm_mmu_page_as_id(root)
+        self.level = root_level
+        self.gfn = 0
+        self.sptep = 0
+        self.old_spte = 0
+        self.yielded_gfn = 0
+        self.yielded = False
+        self.valid = True
         tdp_iter_restart(self)
 
 
@@ -178,7 +185,7 @@ def tdp_iter_next(it: TdpIter) -> None:
 def for_each_tdp_pte_min_level(
     kvm: Kvm, root: KvmMmuPage, min_level: int, start: int, end: int
 ) -> Iterator[TdpIter]:
-    """The entries that map the gfns [start, end), down to `min_level`; the same object each time."""
+    """The entries that map [start, end), down to `min_level`; the same object each time."""
     it = TdpIter(kvm, root, min_level, start)
     while it.valid and it.gfn < end:
         yield it

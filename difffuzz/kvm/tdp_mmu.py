@@ -135,7 +135,7 @@ def kvm_tdp_mmu_put_root(kvm: Kvm, root: KvmMmuPage, shared: bool) -> None:
 def tdp_mmu_next_root(
     kvm: Kvm, prev_root: KvmMmuPage | None, shared: bool, only_valid: bool
 ) -> KvmMmuPage | None:
-    """The root after `prev_root` (or the first), with a reference; that of `prev_root` is dropped."""
+    """The root after `prev_root` (or the first), with a reference; that of `prev_root` goes."""
     kvm.rcu.read_lock()
     roots = kvm.tdp_mmu_roots
     i = roots.index(prev_root) + 1 if prev_root is not None else 0
@@ -418,7 +418,7 @@ def tdp_mmu_set_spte(kvm: Kvm, it: TdpIter, new_spte: int) -> None:
 
 
 def tdp_mmu_iter_cond_resched(kvm: Kvm, it: TdpIter, flush: bool, shared: bool) -> bool:
-    """Lets others run, if they want mmu_lock; after that the caller must go on to the next entry."""
+    """Lets others have mmu_lock; if it did, the caller must go on to the next entry."""
     if it.yielded:
         kvm.warn("tdp_mmu_iter_cond_resched", "the iterator yielded already")
     # Some progress must be made between two yields.
@@ -500,7 +500,7 @@ def kvm_tdp_mmu_zap_sp(kvm: Kvm, sp: KvmMmuPage) -> bool:
 def tdp_mmu_zap_leafs(
     kvm: Kvm, root: KvmMmuPage, start: int, end: int, can_yield: bool, flush: bool
 ) -> bool:
-    """Clears the leaves that map [start, end); True if a flush is due before mmu_lock is dropped."""
+    """Clears the leaves that map [start, end); True if a flush is due."""
     end = min(end, tdp_mmu_max_gfn_exclusive())
     kvm.mmu_lock.assert_held_write("tdp_mmu_zap_leafs")
     kvm.rcu.read_lock()

@@ -113,9 +113,7 @@ def set_spte_gfn(kvm: Kvm, it: TdpIter, gfn_range: KvmGfnRange) -> bool:
     # Through zero, so that the pfn of a present leaf never changes.
     tdp_mmu_set_spte(kvm, it, 0)
     if not pte_write(gfn_range.pte):
-        new_spte = kvm_mmu_changed_pte_notifier_make_spte(
-            kvm, it.old_spte, pte_pfn(gfn_range.pte)
-        )
+        new_spte = kvm_mmu_changed_pte_notifier_make_spte(kvm, it.old_spte, pte_pfn(gfn_range.pte))
         tdp_mmu_set_spte(kvm, it, new_spte)
     return True
 
@@ -200,7 +198,7 @@ def kvm_tdp_mmu_try_split_huge_pages(
 
 
 def dirty_cleared(kvm: Kvm, spte: int, wrprot: bool) -> int:
-    """The SPTE made to catch the next write: W off, or the dirty bit off; as it was if neither is on."""
+    """The SPTE made to catch the next write: W off, or the dirty bit off."""
     if wrprot or spte_ad_need_write_protect(spte):
         return spte & ~PT_WRITABLE_MASK
     return spte & ~kvm.masks.shadow_dirty_mask
@@ -236,9 +234,7 @@ def kvm_tdp_mmu_clear_dirty_slot(kvm: Kvm, slot: KvmMemorySlot) -> bool:
     return spte_set
 
 
-def clear_dirty_pt_masked(
-    kvm: Kvm, root: KvmMmuPage, gfn: int, mask: int, wrprot: bool
-) -> None:
+def clear_dirty_pt_masked(kvm: Kvm, root: KvmMmuPage, gfn: int, mask: int, wrprot: bool) -> None:
     """clear_dirty_gfn_range() for the 4K pages whose bit is set in `mask`, from `gfn` on."""
     kvm.rcu.read_lock()
     first = gfn + (mask & -mask).bit_length() - 1
@@ -312,9 +308,7 @@ def write_protect_gfn(kvm: Kvm, root: KvmMmuPage, gfn: int, min_level: int) -> b
     return spte_set
 
 
-def kvm_tdp_mmu_write_protect_gfn(
-    kvm: Kvm, slot: KvmMemorySlot, gfn: int, min_level: int
-) -> bool:
+def kvm_tdp_mmu_write_protect_gfn(kvm: Kvm, slot: KvmMemorySlot, gfn: int, min_level: int) -> bool:
     """write_protect_gfn() in every root of the slot's address space."""
     spte_set = False
     kvm.mmu_lock.assert_held_write("kvm_tdp_mmu_write_protect_gfn")

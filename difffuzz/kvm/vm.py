@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The face of the modelled KVM: what user space does through its file descriptors.
 
-Creating and destroying the VM, its vCPUs, and the ioctls and module parameters that concern the MMU.
+The VM's life, its vCPUs, and the ioctls and module parameters that concern the MMU.
 """
 
 from __future__ import annotations

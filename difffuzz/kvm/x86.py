@@ -19,8 +19,13 @@ from .kvm_main import kvm_check_request
 from .memslots import gfn_to_hva_many, kvm_vcpu_gfn_to_memslot, kvm_vcpu_mark_page_dirty
 from .mmu import handle_mmio_page_fault, kvm_mmu_do_page_fault
 from .mmu_internal import PFERR_RSVD_MASK, RET_PF_EMULATE, RET_PF_INVALID, RET_PF_RETRY
-from .mmu_roots import kvm_init_mmu, kvm_mmu_free_obsolete_roots, kvm_mmu_new_pgd, kvm_mmu_reload
-from .mmu_roots import kvm_mmu_reset_context
+from .mmu_roots import (
+    kvm_init_mmu,
+    kvm_mmu_free_obsolete_roots,
+    kvm_mmu_new_pgd,
+    kvm_mmu_reload,
+    kvm_mmu_reset_context,
+)
 from .vmx import vmx_flush_pml_buffer, vmx_update_cpu_dirty_logging
 
 

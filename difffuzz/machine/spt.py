@@ -35,7 +35,7 @@ class PtPage:
 
 
 class PhysMem:
-    """All page-table pages of one VM.  Methods that the kernel marks atomic are preemption points."""
+    """All page-table pages of one VM.  What is atomic in the kernel is a preemption point."""
 
     __slots__ = ("_next_pfn", "log", "pages", "sched")
 

@@ -55,11 +55,16 @@ def access_violations(
         return
     if slot is None:
         yield Violation(
-            "stale-access", name, "no-slot", f"gfn {gfn:#x}: used pfn {outcome.pfn:#x} without a memslot"
+            "stale-access",
+            name,
+            "no-slot",
+            f"gfn {gfn:#x}: used pfn {outcome.pfn:#x} without a memslot",
         )
         return
     if write and slot.flags & 2:
-        yield Violation("permission", name, "readonly-slot", f"gfn {gfn:#x}: written in a read-only memslot")
+        yield Violation(
+            "permission", name, "readonly-slot", f"gfn {gfn:#x}: written in a read-only memslot"
+        )
     if write and gfn in slot.tracked:
         yield Violation("permission", name, "tracked", f"gfn {gfn:#x}: written although tracked")
     pte = side.mm.lookup(slot.hva(gfn))
@@ -124,9 +129,7 @@ def compare_outcomes(
                 "the operation ended differently",
             )
     elif left.value != right.value:
-        yield Violation(
-            "translation", both, "value", f"returned {left.value} and {right.value}"
-        )
+        yield Violation("translation", both, "value", f"returned {left.value} and {right.value}")
     if models and left.parked == right.parked:
         cut = left.parked_rets, right.parked_rets
         for ours, theirs in (

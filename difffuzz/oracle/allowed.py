@@ -31,27 +31,27 @@ ALLOWED: dict[str, Rule] = {
         Rule(
             "nx-split",
             "retry",
-            "under the NX mitigation a fetch from a huge page: the TDP MMU's split already makes the "
+            "under the NX mitigation a fetch from a huge page: the TDP MMU's split makes the "
             "4K page executable, so that mapping it is SPURIOUS; the legacy MMU maps it: FIXED",
             "make_huge_page_split_spte() under kvm_tdp_mmu_map()",
         ),
         Rule(
             "parked-on-one-side",
             "retry",
-            "a page that one MMU has mapped already does not fault there: the legacy MMU prefetches, "
+            "a page that one MMU has mapped does not fault there: the legacy MMU prefetches, "
             "the TDP MMU keeps the neighbours of a huge page that it splits",
             "direct_pte_prefetch(); tdp_mmu_split_huge_page()",
         ),
         Rule(
             "any-invalidation",
             "retry",
-            "mmu_invalidate_seq counts every invalidation that touched a memslot, whatever its range",
+            "mmu_invalidate_seq counts every invalidation of guest memory, whatever its range",
             "mmu_invalidate_retry_hva() compares the sequence without the hva",
         ),
         Rule(
             "pae-root-request",
             "retry",
-            "a root without shadow page is taken for obsolete while the request to free roots pends",
+            "a root without shadow page counts as obsolete while a request to free roots pends",
             "is_page_fault_stale() tests KVM_REQ_MMU_FREE_OBSOLETE_ROOTS",
         ),
         Rule(
@@ -70,14 +70,14 @@ ALLOWED: dict[str, Rule] = {
         Rule(
             "emulated-or-not",
             "translation",
-            "against spec: a write to a write-tracked page that is read-only on the host is emulated "
+            "against spec: a write to a tracked page that is read-only on the host is emulated "
             "and fails as MMIO if the page is mapped, and fails as a fault if it is not",
-            "page_fault_handle_page_track() comes before kvm_faultin_pfn(), for present pages only",
+            "page_fault_handle_page_track() comes before kvm_faultin_pfn(), for present pages",
         ),
         Rule(
             "misconfig-is-a-read",
             "translation",
-            "against spec: a write that meets an MMIO SPTE that is out of date is handled as a read "
+            "against spec: a write that meets an out-of-date MMIO SPTE is handled as a read "
             "first, because an EPT misconfiguration does not tell the access",
             "handle_ept_misconfig() passes PFERR_RSVD_MASK only",
         ),

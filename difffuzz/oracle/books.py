@@ -9,8 +9,8 @@ from difffuzz.oracle.verdict import Violation
 from difffuzz.sides.model import ModelSide
 
 ACCOUNTING = """Page statistics, NX splits and the number of MMU pages match the tables."""
-LEAK = """After VM destruction no page table, root reference, rmap, page reference or accounting entry
-is left."""
+LEAK = """After VM destruction no page table, root reference, rmap, page reference or accounting
+entry is left."""
 
 
 def accounting_violations(side: ModelSide) -> Iterator[Violation]:

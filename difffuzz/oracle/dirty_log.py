@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The dirty-log oracle: every write since the last get or clear is in the bitmap, and nothing else."""
+"""The dirty-log oracle: every write since the last get or clear is in the bitmap."""
 
 from __future__ import annotations
 
@@ -63,7 +63,10 @@ def bitmap_violations(
     for page in sorted(written):
         if not bitmap.get(page >> 6, 0) >> (page & 63) & 1:
             yield Violation(
-                "dirty-log", name, "lost", f"slot {slot.slot} page {page:#x}: written, not in the log"
+                "dirty-log",
+                name,
+                "lost",
+                f"slot {slot.slot} page {page:#x}: written, not in the log",
             )
             return
     if config.init_set:
@@ -81,6 +84,9 @@ def bitmap_violations(
                 allowed["dirty-when-mapped"] += 1
             else:
                 yield Violation(
-                    "dirty-log", name, "untouched", f"slot {slot.slot} page {page:#x}: in the log, never touched"
+                    "dirty-log",
+                    name,
+                    "untouched",
+                    f"slot {slot.slot} page {page:#x}: in the log, never touched",
                 )
                 return

@@ -108,7 +108,10 @@ def dirty_violations(
     if leaf.level > 1:
         if not config.init_set:
             yield Violation(
-                "permission", side.name, "dirty-huge", f"gfn {gfn:#x}: huge and writable while logging"
+                "permission",
+                side.name,
+                "dirty-huge",
+                f"gfn {gfn:#x}: huge and writable while logging",
             )
         return
     # With PML the CPU logs the first write, by the SPTE's dirty bit.
@@ -135,8 +138,10 @@ def max_level(config: Config, memory: MemoryMap, mm: HostMM, slot: Slot, gfn: in
         first = gfn & -npages
         congruent = (slot.gfn ^ (slot.base_hva >> 12)) & (npages - 1) == 0
         inside = slot.gfn <= first and first + npages <= slot.gfn + slot.npages
-        if congruent and inside and not any(
-            first <= tracked < first + npages for tracked in slot.tracked
+        if (
+            congruent
+            and inside
+            and not any(first <= tracked < first + npages for tracked in slot.tracked)
         ):
             break
         level -= 1

@@ -70,7 +70,7 @@ class Task:
         return self.glet is not None and not self.glet.dead
 
     def assert_idle(self, where: str) -> None:
-        """A task that returns to user space or to the guest holds no lock and is in no RCU section."""
+        """A task that returns to user space holds no lock and is in no RCU section."""
         if self.held:
             raise KernelSplat("lock", where, f"returns with {self.held[-1].name} held")
         if self.rcu_depth:

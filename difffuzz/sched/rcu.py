@@ -11,7 +11,7 @@ from difffuzz.sched.core import KernelSplat, Scheduler, Task
 
 
 class Rcu:
-    """Read sections and call_rcu(): a callback runs once every section open at its queueing ended."""
+    """Read sections and call_rcu(): a callback waits for the sections open at its queueing."""
 
     __slots__ = ("_queue", "sched")
 

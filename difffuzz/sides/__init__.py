@@ -53,7 +53,9 @@ def open_side(name: str) -> SideFactory:
     if base == "spec" and not patches:
         return SpecFactory()
     if base not in ("legacy", "tdp"):
-        raise UsageError(f"unknown side {name!r}: legacy, tdp, spec, legacy+FILE.patch, tdp+FILE.patch")
+        raise UsageError(
+            f"unknown side {name!r}: legacy, tdp, spec, legacy+FILE.patch, tdp+FILE.patch"
+        )
     package = load([Path(patch) for patch in patches]) if patches else difffuzz.kvm
     for module in ("vm", "x86", "dirty_log", "memslot_update", "mmu_roots", "mmu_zap"):
         if not hasattr(package, module):

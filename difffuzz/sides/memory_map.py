@@ -104,15 +104,11 @@ class MemoryMap:
         elif kind == Kind.MEMSLOT_MOVE:
             old = self.slots.get((args[1], args[0]))
             if old is not None:
-                return self._set(
-                    old.slot, old.as_id, args[2], old.npages, old.base_hva, old.flags
-                )
+                return self._set(old.slot, old.as_id, args[2], old.npages, old.base_hva, old.flags)
         elif kind == Kind.MEMSLOT_FLAGS:
             old = self.slots.get((args[1], args[0]))
             if old is not None:
-                return self._set(
-                    old.slot, old.as_id, old.gfn, old.npages, old.base_hva, args[2]
-                )
+                return self._set(old.slot, old.as_id, old.gfn, old.npages, old.base_hva, args[2])
         elif kind == Kind.TRACK_ADD:
             return self._track(args[0], args[1], 1)
         elif kind == Kind.TRACK_REMOVE:
@@ -137,11 +133,7 @@ class MemoryMap:
     def _set(self, slot: int, as_id: int, gfn: int, npages: int, hva: int, flags: int) -> int:
         old = self.slots.get((as_id, slot))
         if old is not None:
-            if (
-                hva != old.base_hva
-                or npages != old.npages
-                or (flags ^ old.flags) & READONLY
-            ):
+            if hva != old.base_hva or npages != old.npages or (flags ^ old.flags) & READONLY:
                 return -EINVAL
             if gfn == old.gfn:
                 old.flags = flags
@@ -154,9 +146,7 @@ class MemoryMap:
         self._create(slot, as_id, gfn, npages, hva, flags)
         return 0
 
-    def _create(
-        self, slot: int, as_id: int, gfn: int, npages: int, hva: int, flags: int
-    ) -> None:
+    def _create(self, slot: int, as_id: int, gfn: int, npages: int, hva: int, flags: int) -> None:
         new = Slot(slot, as_id, gfn, npages, hva, flags)
         self.slots[as_id, slot] = new
         self.sorted[as_id][gfn] = new

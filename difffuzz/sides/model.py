@@ -287,9 +287,7 @@ class ModelSide:
         self, task: Task, vcpu: Any, fault: ParkedFault, number: int, done: Outcome
     ) -> None:
         idx = self.kvm.srcu.read_lock()
-        self.sched.run_as(
-            task, self._emulate, vcpu, fault.gfn << 12, fault.access, number, done
-        )
+        self.sched.run_as(task, self._emulate, vcpu, fault.gfn << 12, fault.access, number, done)
         self.kvm.srcu.read_unlock(idx)
 
     # vCPU events
@@ -429,7 +427,7 @@ class ModelSide:
         ]
 
     def leaves_in(self, as_id: int, start: int, end: int) -> Iterator[tuple[int, Leaf]]:
-        """(first gfn, leaf) of every leaf, reachable from a root, that maps a gfn of [start, end)."""
+        """(first gfn, leaf) of every leaf below a root that maps a gfn of [start, end)."""
         for root in self.roots():
             if int(root.role.smm) == as_id:
                 yield from self._walk(root.spt, start, end)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from difffuzz.machine.host import VM_PFNMAP, VM_WRITE, HostMM
 from difffuzz.program import Config, Kind, Op
-from difffuzz.program.limits import area_base
 from difffuzz.program.model import READONLY
 from difffuzz.sched import Scheduler
 from difffuzz.sides.base import DONE, ERROR, MMIO, NOTHING, OK, SIGBUS, Outcome
@@ -72,7 +71,7 @@ class SpecSide:
         return outcome
 
     def _fault_in(self, vcpu_id: int, hva: int, write: bool) -> tuple[int, int]:
-        """(1, pfn) or (-errno, 0).  A worker waits for a swapped-out page, and faults it for write."""
+        """(1, pfn) or (-errno, 0).  A worker faults a swapped-out page in, for write."""
         if self.async_pf and not self.map.smm[vcpu_id] and not self.map.guest_mode[vcpu_id]:
             npages, pfn = self.mm.get_user_pages_unlocked(hva, write, True)
             if npages:
@@ -124,7 +123,7 @@ class SpecSide:
         return outcome
 
     def _device_pfn(self, hva: int, write: bool) -> int:
-        """The pfn of device memory, which has no struct page to take a reference on; -1 for none."""
+        """The pfn of device memory, which has no struct page to hold; -1 for none."""
         mm = self.mm
         mm.mmap_lock.down_read()
         try:
