@@ -9,18 +9,23 @@ from difffuzz.engine.features import answer
 from difffuzz.engine.watch import ACCESS_KINDS, Watch
 from difffuzz.oracle import Divergence, Verdict, Violation, signature
 from difffuzz.oracle.access import compare_outcomes
-from difffuzz.program import Kind, Op, Program
+from difffuzz.program import Config, Kind, Op, Program
 from difffuzz.sched import KernelSplat
+from difffuzz.sched.core import STEP_LIMIT
 from difffuzz.sides import SideFactory
 from difffuzz.sides.base import Outcome
 from difffuzz.sides.memory_map import MemoryMap
 
-COMPARED_KINDS = frozenset(
-    (*ACCESS_KINDS, Kind.END_FAULT, Kind.DIRTY_GET, Kind.DIRTY_CLEAR, Kind.HOST_READ)
-) | frozenset(range(Kind.MEMSLOT_CREATE, Kind.MEMSLOT_FLAGS + 1))
 MEMSLOT_UPDATES = frozenset(
     {Kind.MEMSLOT_CREATE, Kind.MEMSLOT_DELETE, Kind.MEMSLOT_MOVE, Kind.MEMSLOT_FLAGS}
 )
+COMPARED_KINDS = MEMSLOT_UPDATES | {
+    *ACCESS_KINDS,
+    Kind.END_FAULT,
+    Kind.DIRTY_GET,
+    Kind.DIRTY_CLEAR,
+    Kind.HOST_READ,
+}
 
 
 class Step(NamedTuple):
@@ -38,100 +43,136 @@ def run(program: Program, left: SideFactory, right: SideFactory, *, trace: bool 
 
     UsageError if a side cannot run the program's configuration.
     """
-    verdict = Verdict()
-    config = program.config
-    memory = MemoryMap(config)
-    watches: list[Watch] = []
-    for index, factory in enumerate((left, right)):
-        try:
-            side = factory.start(config)
-        except KernelSplat as splat:
-            violation = Violation(splat.oracle, factory.name, splat.where, splat.text)
-            _report(verdict, [violation], "start", None)
-            return verdict
-        watches.append(Watch(index, side, config, memory, verdict.allowed, verdict.features))
-    for index, op in enumerate(program.ops):
-        steps = expand(op, watches)
-        while steps:
-            step = steps.pop(0)
-            outcomes = _step(verdict, watches, memory, step, index)
-            if trace or verdict.divergences:
-                verdict.trace.append(
-                    Step(index, step, outcomes[0], outcomes[1], tuple(verdict.divergences))
-                )
-            if verdict.divergences:
-                return verdict
-            if step.kind == Kind.BEGIN_FAULT and parked_on_one_side(outcomes):
-                verdict.allowed["parked-on-one-side"] += 1
-                steps.append(Op(Kind.END_FAULT, step.thread, ()))
-        verdict.operations += 1
-    for watch in watches:
-        watch.finish(len(program.ops) + 1)
-        _report(verdict, watch.violations, "end", None)
-    return verdict
+    lockstep = Lockstep(program.config, left, right, trace=trace)
+    for op in program.ops:
+        if not lockstep.step(op):
+            break
+    return lockstep.finish()
 
 
-def expand(op: Op, watches: list[Watch]) -> list[Op]:
-    """An operation, after the ends of those parked faults that it has to wait for.
+class Lockstep:
+    """A run that is fed operation by operation."""
 
-    A memslot update waits for all (SRCU), any other operation of a vCPU for its own.
-    """
-    parked = sorted({thread for watch in watches for thread in watch.parked})
-    if not parked:
-        return [op]
-    if op.kind in MEMSLOT_UPDATES:
-        ends = parked
-    elif op.thread in parked and op.kind not in (Kind.BEGIN_FAULT, Kind.END_FAULT):
-        ends = [op.thread]
-    else:
-        return [op]
-    return [*(Op(Kind.END_FAULT, thread, ()) for thread in ends), op]
+    __slots__ = ("_index", "_memory", "_trace", "_watches", "verdict")
+
+    def __init__(
+        self, config: Config, left: SideFactory, right: SideFactory, *, trace: bool = False
+    ) -> None:
+        self.verdict = Verdict()
+        self._memory = MemoryMap(config)
+        self._watches: list[Watch] = []
+        self._trace = trace
+        self._index = -1
+        for number, factory in enumerate((left, right)):
+            try:
+                side = factory.start(config)
+            except KernelSplat as splat:
+                violation = Violation(splat.oracle, factory.name, splat.where, splat.text)
+                self._report([violation], "start", None)
+                return
+            verdict = self.verdict
+            self._watches.append(
+                Watch(number, side, config, self._memory, verdict.allowed, verdict.features)
+            )
+
+    def step(self, op: Op) -> bool:
+        """Runs one operation on both sides; False if an oracle objected, which ends the run."""
+        self._index += 1
+        todo = self._with_ends(op)
+        while todo and not self.verdict.divergences:
+            now = todo.pop(0)
+            outcomes = self._run_op(now)
+            if now.kind == Kind.BEGIN_FAULT and parked_on_one_side(outcomes):
+                self.verdict.allowed["parked-on-one-side"] += 1
+                todo.append(Op(Kind.END_FAULT, now.thread, ()))
+        if self.verdict.divergences:
+            return False
+        self.verdict.operations += 1
+        return True
+
+    def finish(self) -> Verdict:
+        """After the last operation: the VMs are destroyed, unless a divergence ended the run."""
+        verdict = self.verdict
+        if not verdict.divergences:
+            for watch in self._watches:
+                watch.finish(self._index + 2)
+                self._report(watch.violations, "end", None)
+        verdict.steps = sum(STEP_LIMIT - watch.side.sched.budget for watch in self._watches)
+        return verdict
+
+    def _with_ends(self, op: Op) -> list[Op]:
+        """The operation, after the ends of those parked faults that it has to wait for.
+
+        A memslot update waits for all (SRCU), any other operation of a vCPU for its own.
+        """
+        parked: set[int] = set()
+        for watch in self._watches:
+            parked |= watch.parked
+        if not parked:
+            return [op]
+        if op.kind in MEMSLOT_UPDATES:
+            ends = sorted(parked)
+        elif op.thread in parked and op.kind not in (Kind.BEGIN_FAULT, Kind.END_FAULT):
+            ends = [op.thread]
+        else:
+            ends = []
+        return [*(Op(Kind.END_FAULT, thread, ()) for thread in ends), op]
+
+    def _run_op(self, op: Op) -> list[Outcome | None]:
+        """One operation on both sides, and everything the oracles say to it."""
+        verdict, memory = self.verdict, self._memory
+        for watch in self._watches:
+            watch.before(op)
+        # Numbers start at 1: fresh memory reads as 0.
+        outcomes = [watch.execute(op, self._index + 1) for watch in self._watches]
+        as_id = memory.smm[op.thread] if op.thread < 4 else 0
+        left, right = outcomes
+        if left is not None and right is not None:
+            memory.apply(op, left.value)
+        for watch, outcome in zip(self._watches, outcomes, strict=True):
+            if outcome is not None:
+                watch.after(op, outcome, as_id)
+                verdict.features.add(answer(watch.index, op.kind, outcome))
+            self._report(watch.violations, op.kind.name.lower(), self._index)
+        if not verdict.divergences and left is not None and right is not None:
+            if op.kind in COMPARED_KINDS:
+                self._compare(op, left, right)
+        if self._trace or verdict.divergences:
+            step = Step(self._index, op, left, right, tuple(verdict.divergences))
+            verdict.trace.append(step)
+        return outcomes
+
+    def _compare(self, op: Op, left: Outcome, right: Outcome) -> None:
+        one, other = self._watches
+        models = one.model is not None and other.model is not None
+        fetch = op.kind == Kind.EXEC or left.access == int(Kind.EXEC)
+        violations = compare_outcomes(
+            one.side.name,
+            other.side.name,
+            left,
+            right,
+            models,
+            fetch and self._memory.nx,
+            self.verdict.allowed,
+        )
+        self._report(list(violations), op.kind.name.lower(), self._index)
+
+    def _report(self, violations: list[Violation], operation: str, index: int | None) -> None:
+        """Adds violations to the verdict, one for each signature."""
+        if not violations:
+            return
+        divergences = self.verdict.divergences
+        known = {divergence.signature for divergence in divergences}
+        for violation in violations:
+            name = signature(violation, operation)
+            if name not in known:
+                known.add(name)
+                detail = f"{violation.side}: {violation.detail}"
+                divergences.append(Divergence(violation.oracle, name, detail, index))
+        violations.clear()
 
 
 def parked_on_one_side(outcomes: list[Outcome | None]) -> bool:
     """True if only one side's access faulted: its page is held there, which the host could see."""
     left, right = outcomes
     return left is not None and right is not None and left.parked != right.parked
-
-
-def _step(
-    verdict: Verdict, watches: list[Watch], memory: MemoryMap, op: Op, index: int
-) -> list[Outcome | None]:
-    """One operation on both sides, and everything the oracles say to it."""
-    for watch in watches:
-        watch.before(op)
-    # Numbers start at 1: fresh memory reads as 0.
-    outcomes = [watch.execute(op, index + 1) for watch in watches]
-    as_id = memory.smm[op.thread] if op.thread < 4 else 0
-    left, right = outcomes
-    if left is not None and right is not None:
-        memory.apply(op, left.value)
-    for watch, outcome in zip(watches, outcomes, strict=True):
-        if outcome is not None:
-            watch.after(op, outcome, as_id)
-            verdict.features.add(answer(watch.index, op.kind, outcome))
-        _report(verdict, watch.violations, op.kind.name.lower(), index)
-    if not verdict.divergences and left is not None and right is not None:
-        if op.kind in COMPARED_KINDS:
-            models = watches[0].model is not None and watches[1].model is not None
-            names = watches[0].side.name, watches[1].side.name
-            fetch = op.kind == Kind.EXEC or left.access == int(Kind.EXEC)
-            violations = list(
-                compare_outcomes(*names, left, right, models, fetch and memory.nx, verdict.allowed)
-            )
-            _report(verdict, violations, op.kind.name.lower(), index)
-    return outcomes
-
-
-def _report(
-    verdict: Verdict, violations: list[Violation], operation: str, index: int | None
-) -> None:
-    """Adds violations to the verdict, one for each signature."""
-    known = {divergence.signature for divergence in verdict.divergences}
-    for violation in violations:
-        name = signature(violation, operation)
-        if name not in known:
-            known.add(name)
-            detail = f"{violation.side}: {violation.detail}"
-            verdict.divergences.append(Divergence(violation.oracle, name, detail, index))
-    violations.clear()

@@ -23,6 +23,9 @@ if TYPE_CHECKING:  # run.py loads the model, which has to wait for the instrumen
     from ..oracle.verdict import Verdict
     from .run import Runner
 
+KEEP_STEPS = 20_000
+"""Preemption points, some thirty times those of a usual program."""
+
 
 class DivergenceFound(Exception):
     """The two sides differ; the text names the signature."""
@@ -50,7 +53,9 @@ class Target:
             verdict = self.run(program)
         except UsageError:
             return program, None
-        self.feedback.finish(verdict.features)
+        # A program that is slow (it splits a whole 1G page, say) is run, but not kept to breed from.
+        if verdict.steps <= KEEP_STEPS:
+            self.feedback.finish(verdict.features)
         if self._guard is not None and self._guard.after(len(self.feedback.branches)):
             self._guard = None
         return program, verdict

@@ -35,13 +35,18 @@ def signature(violation: Violation, operation: str) -> str:
 
 
 class Verdict:
-    """What one run showed.  `allowed` counts how often each rule excused a difference."""
+    """What one run showed.
 
-    __slots__ = ("allowed", "divergences", "features", "operations", "trace")
+    `allowed` counts how often each rule excused a difference; `steps` the preemption points that
+    both sides passed, which tells what the run cost without a clock.
+    """
+
+    __slots__ = ("allowed", "divergences", "features", "operations", "steps", "trace")
 
     def __init__(self) -> None:
         self.divergences: list[Divergence] = []
         self.operations = 0
+        self.steps = 0
         self.features: set[int] = set()
         self.allowed: Counter[str] = Counter()
         self.trace: list[object] = []

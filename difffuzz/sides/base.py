@@ -7,6 +7,7 @@ from typing import Protocol
 
 from difffuzz.machine.host import HostMM
 from difffuzz.program import Config, Op
+from difffuzz.sched import Scheduler
 
 OK = "ok"
 MMIO = "mmio"
@@ -77,6 +78,7 @@ class Side(Protocol):
 
     name: str
     mm: HostMM
+    sched: Scheduler
 
     def execute(self, op: Op, number: int) -> Outcome:
         """Runs one operation; `number` is unique to it, and what a write writes."""
