@@ -38,12 +38,21 @@ class Step(NamedTuple):
     divergences: tuple[Divergence, ...]
 
 
-def run(program: Program, left: SideFactory, right: SideFactory, *, trace: bool = False) -> Verdict:
+def run(
+    program: Program,
+    left: SideFactory,
+    right: SideFactory,
+    *,
+    trace: bool = False,
+    max_steps: int = STEP_LIMIT,
+) -> Verdict:
     """Runs a program on two sides, up to the first operation after which an oracle objects.
 
+    A run of more than `max_steps` preemption points on one side is abandoned (and counted among
+    the allowed differences as `abandoned`), unless it goes in circles, which is a divergence.
     UsageError if a side cannot run the program's configuration.
     """
-    lockstep = Lockstep(program.config, left, right, trace=trace)
+    lockstep = Lockstep(program.config, left, right, trace=trace, max_steps=max_steps)
     for op in program.ops:
         if not lockstep.step(op):
             break
@@ -53,16 +62,23 @@ def run(program: Program, left: SideFactory, right: SideFactory, *, trace: bool 
 class Lockstep:
     """A run that is fed operation by operation."""
 
-    __slots__ = ("_index", "_memory", "_trace", "_watches", "verdict")
+    __slots__ = ("_index", "_max_steps", "_memory", "_trace", "_watches", "verdict")
 
     def __init__(
-        self, config: Config, left: SideFactory, right: SideFactory, *, trace: bool = False
+        self,
+        config: Config,
+        left: SideFactory,
+        right: SideFactory,
+        *,
+        trace: bool = False,
+        max_steps: int = STEP_LIMIT,
     ) -> None:
         self.verdict = Verdict()
         self._memory = MemoryMap(config)
         self._watches: list[Watch] = []
         self._trace = trace
         self._index = -1
+        self._max_steps = max_steps
         for number, factory in enumerate((left, right)):
             try:
                 side = factory.start(config)
@@ -70,13 +86,14 @@ class Lockstep:
                 violation = Violation(splat.oracle, factory.name, splat.where, splat.text)
                 self._report([violation], "start", None)
                 return
+            side.sched.budget -= STEP_LIMIT - max_steps
             verdict = self.verdict
             self._watches.append(
                 Watch(number, side, config, self._memory, verdict.allowed, verdict.features)
             )
 
     def step(self, op: Op) -> bool:
-        """Runs one operation on both sides; False if an oracle objected, which ends the run."""
+        """Runs one operation on both sides; False if that ended the run."""
         self._index += 1
         todo = self._with_ends(op)
         while todo and not self.verdict.divergences:
@@ -85,6 +102,9 @@ class Lockstep:
             if now.kind == Kind.BEGIN_FAULT and parked_on_one_side(outcomes):
                 self.verdict.allowed["parked-on-one-side"] += 1
                 todo.append(Op(Kind.END_FAULT, now.thread, ()))
+            if any(watch.abandoned for watch in self._watches):
+                self.verdict.allowed["abandoned"] += 1
+                return False
         if self.verdict.divergences:
             return False
         self.verdict.operations += 1
@@ -93,11 +113,11 @@ class Lockstep:
     def finish(self) -> Verdict:
         """After the last operation: the VMs are destroyed, unless a divergence ended the run."""
         verdict = self.verdict
-        if not verdict.divergences:
+        verdict.steps = sum(self._max_steps - watch.side.sched.budget for watch in self._watches)
+        if not verdict.divergences and not verdict.allowed["abandoned"]:
             for watch in self._watches:
                 watch.finish(self._index + 2)
                 self._report(watch.violations, "end", None)
-        verdict.steps = sum(STEP_LIMIT - watch.side.sched.budget for watch in self._watches)
         return verdict
 
     def _with_ends(self, op: Op) -> list[Op]:

@@ -16,6 +16,7 @@ from difffuzz.oracle.verdict import Violation
 from difffuzz.program import Config, Kind, Op
 from difffuzz.program.model import DIRTY_LOG, READONLY
 from difffuzz.sched import KernelSplat
+from difffuzz.sched.core import OUT_OF_STEPS, STEP_LIMIT
 from difffuzz.sides.base import NOTHING, OK, Outcome, Side
 from difffuzz.sides.memory_map import MemoryMap
 from difffuzz.sides.model import ModelSide
@@ -23,12 +24,15 @@ from difffuzz.sides.model import ModelSide
 ACCESS_KINDS = (Kind.READ, Kind.WRITE, Kind.EXEC)
 WRITE = 1
 WRITABLE = 2
+CIRCLE_STEPS = 20_000
+"""Steps of one operation after which one that wrote next to nothing counts as going in circles."""
 
 
 class Watch:
     """Runs a side and notes what its own oracles say.  `violations` is of the last operation."""
 
     __slots__ = (
+        "abandoned",
         "allowed",
         "config",
         "features",
@@ -40,6 +44,7 @@ class Watch:
         "parked",
         "ranges_before",
         "side",
+        "steps_before",
         "violations",
         "was_logging",
         "written",
@@ -62,6 +67,8 @@ class Watch:
         self.allowed = allowed
         self.features = features
         self.violations: list[Violation] = []
+        self.abandoned = False
+        self.steps_before = 0
         self.written = WrittenPages()
         self.flights: dict[int, Flight] = {}
         self.parked: set[int] = set()
@@ -72,13 +79,24 @@ class Watch:
 
     def execute(self, op: Op, number: int) -> Outcome | None:
         """Runs an operation; None if the side's kernel crashed."""
+        self.steps_before = self.side.sched.budget
         try:
             return self.side.execute(op, number)
         except KernelSplat as splat:
-            self._splat(splat)
+            if splat.where == OUT_OF_STEPS and self._at_work():
+                self.abandoned = True
+            else:
+                self._splat(splat)
         except Exception as error:  # a crash of the model is a finding
             self.violations.append(crash(self.side.name, error))
         return None
+
+    def _at_work(self) -> bool:
+        """The run is out of steps: True if its work is too much, False if it goes in circles."""
+        assert self.model is not None
+        if self.steps_before < CIRCLE_STEPS:
+            return True
+        return len(self.model.kvm.mem.log) >= CIRCLE_STEPS // 1000
 
     def _splat(self, splat: KernelSplat) -> None:
         self.violations.append(Violation(splat.oracle, self.side.name, splat.where, splat.text))
@@ -291,6 +309,8 @@ class Watch:
 
     def finish(self, number: int) -> None:
         """After the last operation: faults end, counters are checked, the VM is destroyed."""
+        # The end is always seen through, however much is to be torn down.
+        self.side.sched.budget += STEP_LIMIT
         try:
             self._finish(number)
         except KernelSplat as splat:

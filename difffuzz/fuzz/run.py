@@ -13,22 +13,28 @@ from ..engine import lockstep
 from ..errors import UsageError
 from ..oracle.verdict import Divergence, Verdict, Violation, signature
 from ..program import Program
+from ..sched.core import STEP_LIMIT
 from ..sides import open_side
 from ..variants.engine import canonical_name
 from .watchdog import HANG, Hang, Watchdog
 
 MODES = ("lockstep",)
+FUZZ_STEPS = 60_000
+"""Steps after which a fuzzer gives up a program: a usual one takes six hundred."""
 
 
 class Runner:
     """Runs programs on two sides. Names are resolved once; UsageError for an unknown one."""
 
-    def __init__(self, left: str, right: str, mode: str = "lockstep") -> None:
+    def __init__(
+        self, left: str, right: str, mode: str = "lockstep", max_steps: int = STEP_LIMIT
+    ) -> None:
         if mode not in MODES:
             raise UsageError(f"mode {mode!r} is not one of {', '.join(MODES)}")
         self.left = left
         self.right = right
         self.mode = mode
+        self.max_steps = max_steps
         self._left = open_side(left)
         self._right = open_side(right)
         self.watchdog = Watchdog()
@@ -41,7 +47,9 @@ class Runner:
         watchdog = self.watchdog
         watchdog.start()
         try:
-            verdict = lockstep.run(program, self._left, self._right, trace=trace)
+            verdict = lockstep.run(
+                program, self._left, self._right, trace=trace, max_steps=self.max_steps
+            )
             watchdog.stop()
         except Hang:
             return self._failed("progress", HANG, "the execution does not end")

@@ -53,7 +53,7 @@ class Target:
             verdict = self.run(program)
         except UsageError:
             return program, None
-        # A program that is slow (it splits a whole 1G page, say) is run, but not kept to breed from.
+        # A slow program (it splits a whole 1G page, say) is run, but not kept to breed from.
         if verdict.steps <= KEEP_STEPS:
             self.feedback.finish(verdict.features)
         if self._guard is not None and self._guard.after(len(self.feedback.branches)):
@@ -76,9 +76,9 @@ def service_main(left: str, right: str, mode: str = "lockstep") -> NoReturn:
     """The whole of a fuzz target that takes libFuzzer's flags from the command line."""
     atheris = instrument.atheris_module()
     branches = instrument.install()
-    from .run import Runner
+    from .run import FUZZ_STEPS, Runner
 
-    target = Target(Runner(left, right, mode), atheris, branches)
+    target = Target(Runner(left, right, mode, FUZZ_STEPS), atheris, branches)
 
     def test_one_input(data: bytes) -> None:
         try:

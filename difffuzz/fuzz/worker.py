@@ -142,9 +142,10 @@ def main(arguments: list[str]) -> NoReturn:
     options, libfuzzer = parse_arguments(arguments)
     atheris = instrument.atheris_module()
     branches = instrument.install()
-    from .run import Runner
+    from .run import FUZZ_STEPS, Runner
 
-    target = Target(Runner(options.left, options.right, options.mode), atheris, branches)
+    runner = Runner(options.left, options.right, options.mode, FUZZ_STEPS)
+    target = Target(runner, atheris, branches)
     worker = Worker(target, options)
     flags = [sys.argv[0], "-handle_int=0", "-handle_term=0", *libfuzzer]
     target.fuzz(atheris, flags, worker.execute)

@@ -23,6 +23,12 @@ ALLOWED: dict[str, Rule] = {
     rule.name: rule
     for rule in (
         Rule(
+            "abandoned",
+            "progress",
+            "a program whose work is too much (it splits whole 1G pages, say) is not seen through",
+            "none needed: nothing is excused, the rest of the program is not looked at",
+        ),
+        Rule(
             "no-mmu-pages",
             "retry",
             "the legacy MMU may run out of shadow pages and fail with -ENOSPC, the TDP MMU never",
@@ -34,6 +40,13 @@ ALLOWED: dict[str, Rule] = {
             "under the NX mitigation a fetch from a huge page: the TDP MMU's split makes the "
             "4K page executable, so that mapping it is SPURIOUS; the legacy MMU maps it: FIXED",
             "make_huge_page_split_spte() under kvm_tdp_mmu_map()",
+        ),
+        Rule(
+            "late-fault",
+            "retry",
+            "a parked fault that finds its page mapped meanwhile is FIXED if it changes the SPTE's "
+            "accessed or dirty bit, else SPURIOUS; a page that the legacy MMU prefetched has neither",
+            "make_spte() leaves the dirty bit out over a writable SPTE; direct_pte_prefetch()",
         ),
         Rule(
             "parked-on-one-side",

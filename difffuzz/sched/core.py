@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 STEP_LIMIT = 2_000_000
 """Preemption points that one run of a program may pass before it counts as an endless loop."""
 
+OUT_OF_STEPS = "scheduler"
+"""Where a KernelSplat of the step limit says it was found."""
+
 
 class KernelSplat(Exception):
     """What a kernel would report in its log: a failed assertion, a bad lock, a use after free.
@@ -99,7 +102,7 @@ class Scheduler:
         """A place where another task may run.  Raises KernelSplat(progress) at the step limit."""
         self.budget -= 1
         if self.budget < 0:
-            raise KernelSplat("progress", "scheduler", "step limit reached")
+            raise KernelSplat("progress", OUT_OF_STEPS, "step limit reached")
 
     def run_as(self, task: Task, body: Callable[..., Any], *args: Any) -> Any:
         """Runs `body` as `task` on the caller's greenlet; waiting there is a deadlock."""
