@@ -48,13 +48,6 @@ class Progress:
         self._shown: set[str] = set()
 
     def __enter__(self) -> Progress:
-        if self._console.is_terminal:
-            self._live = Live(
-                Text(f"{self._what}: starting"), console=self._console, transient=True
-            )
-            self._live.start()
-        else:
-            note(f"{self._what}: starting")
         return self
 
     def __exit__(
@@ -68,6 +61,9 @@ class Progress:
 
     def __call__(self, summary: Summary) -> None:
         """Take the newest figures."""
+        if self._live is None and self._console.is_terminal:
+            self._live = Live(console=self._console, transient=True)
+            self._live.start()
         for finding in summary.findings:
             if finding.signature not in self._shown:
                 self._shown.add(finding.signature)

@@ -160,16 +160,14 @@ class FuzzRun:
         stats = [one for worker in self._workers for one in worker.stats()]
         seconds = (self._end or time.monotonic()) - self._start
         executions = sum(one.executions for one in stats)
-        coverage = [worker.coverage() for worker in self._workers]
         return Summary(
             executions=executions,
             seconds=round(seconds, 3),
             executions_per_second=round(executions / seconds, 1) if seconds else 0.0,
             operations=sum(one.operations for one in stats),
-            coverage=max((one.counters for one in coverage), default=0),
+            coverage=max((one.branches + one.states for one in stats), default=0),
             corpus=sum(1 for _ in self.corpus.iterdir()),
             findings=self._accepted(stats),
-            features=max((one.features for one in coverage), default=0),
             branches=max((one.branches for one in stats), default=0),
             states=max((one.states for one in stats), default=0),
             skipped=sum(one.skipped for one in stats),

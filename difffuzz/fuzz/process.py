@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -12,13 +13,18 @@ from typing import TYPE_CHECKING
 
 from ..program import decode
 from ..program.limits import MAX_BYTES
+from .feedback import GUARD_EXECUTIONS
 from .findings import Finding, FindingStore
-from .stats import Coverage, WorkerStats, last_status
+from .stats import WorkerStats, libfuzzer_coverage
 
 if TYPE_CHECKING:
     from .parent import FuzzOptions
 
 MAX_RESTARTS = 20
+MAX_RIDDLES = 3
+"""Deaths that leave no input behind."""
+MIN_COVERAGE = 10
+"""Fewer counters than this after GUARD_EXECUTIONS are none of the model's."""
 RSS_LIMIT_MB = 4096
 
 
@@ -37,6 +43,8 @@ class WorkerProcess:
         self._runs = 0
         self._start = 0.0
         self._deadline = 0.0
+        self._sees = False
+        self._riddles = 0
 
     @property
     def alive(self) -> bool:
@@ -53,7 +61,8 @@ class WorkerProcess:
         # libFuzzer takes seed 0 for "choose one".
         flags = [f"-seed={(self._seed + 7919 * self.restarts) % 0xFFFFFFFE + 1}"]
         flags += [f"-max_len={MAX_BYTES}", "-len_control=0", f"-rss_limit_mb={RSS_LIMIT_MB}"]
-        flags += ["-entropic_scale_per_exec_time=1"]  # a slow program is mutated less often
+        if options.runs is None:  # mutate slow programs less often; a run by number is repeatable
+            flags += ["-entropic_scale_per_exec_time=1"]
         flags += [f"-artifact_prefix={self._artifact_prefix}", *options.libfuzzer]
         directories = [str(options.out / "corpus"), str(self._work / "seeds")]
         with self._log.open("ab") as log:
@@ -68,7 +77,10 @@ class WorkerProcess:
 
     def poll(self) -> None:
         """Notice the end of the process; start it again if it died before its time."""
-        if self._process is None or self._process.poll() is None:
+        if self._process is None:
+            return
+        if self._process.poll() is None:
+            self._look_for_blindness()
             return
         status = self._process.returncode
         self._process = None
@@ -108,10 +120,6 @@ class WorkerProcess:
             return self._past
         return [*self._past, WorkerStats.read(self._stats_file)]
 
-    def coverage(self) -> Coverage:
-        """libFuzzer's figures of the newest process."""
-        return last_status(self._log)
-
     @property
     def _stats_file(self) -> Path:
         return self._work / f"{self._name}.{self.restarts}.json"
@@ -126,30 +134,51 @@ class WorkerProcess:
 
     def _died(self, status: int, stats: WorkerStats) -> None:
         """libFuzzer leaves the input it died of, which is a finding; without one it is a riddle."""
-        self._keep_artifacts(stats)
+        kept = self._keep_artifacts(stats)
         left = self._runs - stats.executions if self._runs else 0
         over = self._deadline and time.monotonic() >= self._deadline
-        if not stats.executions or self.restarts >= MAX_RESTARTS:
+        self._riddles += not kept
+        if self._riddles >= MAX_RIDDLES or self.restarts >= MAX_RESTARTS:
             what = f"{self._name} died with status {status}: {self._last_line()}"
             self.failure = (what, f"less {self._log}")
         elif not over and left >= 0 and not (self._runs and not left):
             self.restarts += 1
             self.start(left, self._start, self._deadline)
 
-    def _keep_artifacts(self, stats: WorkerStats) -> None:
+    def _look_for_blindness(self) -> None:
+        """libFuzzer may not get the counters that the worker hits, for one of a sanitizer's."""
+        if self._sees or WorkerStats.read(self._stats_file).executions < GUARD_EXECUTIONS:
+            return
+        coverage = libfuzzer_coverage(self._log)
+        if coverage is None:
+            return
+        self._sees = coverage > MIN_COVERAGE
+        if not self._sees:
+            what = f"libFuzzer counts {coverage} branches of the model, so the fuzzer is blind"
+            self.failure = (what, "rm -rf .venv && scripts/bootstrap")
+            self.kill()
+
+    def _keep_artifacts(self, stats: WorkerStats) -> bool:
+        kept = False
         options = self._options
         sides = {"left": options.left, "right": options.right, "mode": options.mode}
         store = FindingStore(options.out / "findings", self._work / "claims", sides)
         for kind in ("crash", "timeout", "oom"):
             for path in sorted(self._work.glob(f"{self._name}.{self.restarts}.{kind}-*")):
-                signature = f"crash:{options.left}:{options.right}:process-{kind}"
+                kept = True
+                data = path.read_bytes()
+                seed = self._work / "seeds" / hashlib.sha1(data, usedforsecurity=False).hexdigest()
+                seed.unlink(missing_ok=True)  # the next process would die of it again
+                signature = f"crash:{options.left}/{options.right}:program:process-{kind}"
                 detail = f"the fuzzing process died ({kind})"
-                program = store.add(decode(path.read_bytes()), signature, "crash", detail)
+                program = store.add(decode(data), signature, "crash", detail)
                 if program is not None:
                     seconds = round(time.monotonic() - self._start, 3)
                     stats.findings.append(
                         Finding(signature, "crash", str(program), detail, seconds, stats.executions)
                     )
+
+        return kept
 
     def _last_line(self) -> str:
         lines = self._log.read_text(errors="replace").split("\n")

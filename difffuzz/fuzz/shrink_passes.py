@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 
-from ..program import OPS, Config, Op, Program, SlotSpec, normalise
+from ..program import OPS, Config, Kind, Op, Program, SlotSpec, normalise
+from ..program.fields import GFN, PAGE, Field, FieldType
 from ..program.ops import SLOT_FIELDS
 
 Proposals = Generator[Program, bool, None]
@@ -96,6 +97,22 @@ def fewer_threads(program: Program) -> Proposals:
             program = plainer
 
 
+def move_slots(program: Program) -> Proposals:
+    """Move a slot to smaller gfns, or pages of its area, together with everything inside it."""
+    for at in range(len(_all_slots(program))):
+        for kind, position in ((GFN, 2), (PAGE, 5)):
+            slots = _all_slots(program)
+            if at >= len(slots):
+                return
+            start = slots[at][position]
+            span = range(start, start + slots[at].npages)
+            for plain in plainer_numbers(start):
+                moved = _shift(program, kind, span, plain - start)
+                if (yield moved):
+                    program = moved
+                    break
+
+
 def same_smaller_argument(program: Program) -> Proposals:
     """Make a number smaller in every operation and slot that has it, so that they still meet."""
     values = {value for op in program.ops for value in op.args}
@@ -159,6 +176,7 @@ PASSES: tuple[Pass, ...] = (
     drop_switches,
     drop_slots,
     drop_pairs,
+    move_slots,
     default_config,
     fewer_threads,
     same_smaller_argument,
@@ -171,7 +189,8 @@ PASSES: tuple[Pass, ...] = (
 def plainer_numbers(value: int) -> list[int]:
     """Smaller values worth trying for a count of pages, a gfn, a flag or a step; plainest first."""
     tries = {0, 1, 2, 8, 0x200, value & ~0x3FFFF, value & ~0x1FF, value & 0x1FF, value >> 1}
-    return sorted(plain for plain in tries | {value - 1} if 0 <= plain < value)
+    tries.add(value & value - 1)  # without its lowest bit
+    return sorted(plain for plain in tries if 0 <= plain < value)
 
 
 def _with_ops(program: Program, ops: tuple[Op, ...]) -> Program:
@@ -197,3 +216,31 @@ def _swap(values: tuple[int, ...], old: int, new: int) -> tuple[int, ...]:
 def _swap_in_slot(slot: SlotSpec, old: int, new: int) -> SlotSpec:
     gfn, npages, page = _swap((slot.gfn, slot.npages, slot.page), old, new)
     return slot._replace(gfn=gfn, npages=npages, page=page)
+
+
+def _all_slots(program: Program) -> list[SlotSpec]:
+    """Those that exist at the start, and those that are created."""
+    created = (SlotSpec(*op.args) for op in program.ops if op.kind == Kind.MEMSLOT_CREATE)
+    return [*program.config.slots, *created]
+
+
+def _shift(program: Program, kind: FieldType, span: range, offset: int) -> Program:
+    """The program with every number of that type within the span moved."""
+
+    def shift(value: int, field: Field) -> int:
+        return value + offset if field.type is kind and value in span else value
+
+    slots = tuple(
+        SlotSpec(*(shift(value, field) for value, field in zip(slot, SLOT_FIELDS, strict=True)))
+        for slot in program.config.slots
+    )
+    ops = tuple(
+        op._replace(
+            args=tuple(
+                shift(value, field)
+                for value, field in zip(op.args, OPS[op.kind].fields, strict=True)
+            )
+        )
+        for op in program.ops
+    )
+    return _with_config(program._replace(ops=ops), slots=slots)

@@ -11,7 +11,7 @@ import msgspec
 
 from .findings import Finding, write_atomically
 
-_STATUS = re.compile(rb"^#\d+\s.*? cov: (\d+) ft: (\d+) corp: (\d+)/", re.MULTILINE)
+_STATUS = re.compile(rb"^#\d+\s.*? cov: (\d+) ft: \d+ corp: \d+/", re.MULTILINE)
 _TAIL = 1 << 14
 
 
@@ -46,24 +46,16 @@ class WorkerStats(msgspec.Struct):
             return cls()
 
 
-class Coverage(msgspec.Struct):
-    """What libFuzzer says in its last status line."""
-
-    counters: int = 0
-    features: int = 0
-    corpus: int = 0
-
-
-def last_status(log: Path) -> Coverage:
-    """The figures of the last status line in libFuzzer's log; zeros if there is none."""
+def libfuzzer_coverage(log: Path) -> int | None:
+    """What libFuzzer covers by the last status line of its log; None if there is none."""
     try:
         with log.open("rb") as file:
             file.seek(0, 2)
             file.seek(max(0, file.tell() - _TAIL))
             lines = _STATUS.findall(file.read())
     except FileNotFoundError:
-        return Coverage()
-    return Coverage(*map(int, lines[-1])) if lines else Coverage()
+        return None
+    return int(lines[-1]) if lines else None
 
 
 class Summary(msgspec.Struct):
@@ -74,10 +66,9 @@ class Summary(msgspec.Struct):
     executions_per_second: float
     operations: int
     coverage: int
-    """Branches and states, as libFuzzer counts them: the best worker's."""
+    """Branches and states, each a counter of libFuzzer's: the best worker's."""
     corpus: int
     findings: list[Finding]
-    features: int
     branches: int
     states: int
     skipped: int
