@@ -16,6 +16,7 @@ from ..fuzz.run import Runner
 from ..fuzz.shrink import shrink
 from ..oracle.verdict import Divergence
 from ..program import Program, render_op
+from ..report.explain import explain_lines
 from .output import Json, emit
 
 MINIMIZE_SECONDS = 60.0
@@ -109,17 +110,8 @@ def explain(
     sides = loaded.sides(left, right)
     run = Runner(*sides)
     verdict = run(loaded.program, trace=True)
-    trace = [str(step) for step in verdict.trace]
-    by_op: dict[int | None, list[Divergence]] = {}
-    for found in verdict.divergences:
-        by_op.setdefault(found.op_index, []).append(found)
     lines = [f"{file}: {sides[0]} against {sides[1]}"]
-    for at, op in enumerate(loaded.program.ops):
-        lines.append(f"{at:4} {render_op(op)}")
-        lines += [f"     ! {one.signature}: {one.detail}" for one in by_op.pop(at, [])]
-    for rest in by_op.values():
-        lines += [f"     ! {one.signature}: {one.detail}" for one in rest]
-    lines += trace
+    lines += explain_lines(loaded.program, verdict, *sides)
     word = "divergence" if verdict.divergences else "same"
     document = {
         "program": str(file),
@@ -128,7 +120,7 @@ def explain(
         "right": sides[1],
         "operations": [render_op(op) for op in loaded.program.ops],
         "divergences": [one._asdict() for one in verdict.divergences],
-        "trace": trace,
+        "trace": lines[1:],
     }
     emit(document, "\n".join([*lines, word]), json)
     raise typer.Exit(1 if verdict.divergences else 0)

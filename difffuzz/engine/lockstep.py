@@ -13,7 +13,7 @@ from difffuzz.program import Config, Kind, Op, Program
 from difffuzz.sched import KernelSplat
 from difffuzz.sched.core import STEP_LIMIT
 from difffuzz.sides import SideFactory
-from difffuzz.sides.base import Outcome
+from difffuzz.sides.base import Leaf, Outcome
 from difffuzz.sides.memory_map import MemoryMap
 
 MEMSLOT_UPDATES = frozenset(
@@ -29,12 +29,16 @@ COMPARED_KINDS = MEMSLOT_UPDATES | {
 
 
 class Step(NamedTuple):
-    """One operation in a trace: its index, and what it did on each side."""
+    """One operation in a trace: its index, what it did on each side, and what that side maps now.
+
+    `maps` holds, for each side, the leaves that map the gfn of a guest access.
+    """
 
     op_index: int
     op: Op
     left: Outcome | None
     right: Outcome | None
+    maps: tuple[tuple[Leaf, ...], ...]
     divergences: tuple[Divergence, ...]
 
 
@@ -158,8 +162,12 @@ class Lockstep:
             if op.kind in COMPARED_KINDS:
                 self._compare(op, left, right)
         if self._trace or verdict.divergences:
-            step = Step(self._index, op, left, right, tuple(verdict.divergences))
-            verdict.trace.append(step)
+            maps = tuple(
+                watch.maps(as_id, op, outcome)
+                for watch, outcome in zip(self._watches, outcomes, strict=True)
+            )
+            divergences = tuple(verdict.divergences)
+            verdict.trace.append(Step(self._index, op, left, right, maps, divergences))
         return outcomes
 
     def _compare(self, op: Op, left: Outcome, right: Outcome) -> None:

@@ -17,7 +17,7 @@ from difffuzz.program import Config, Kind, Op
 from difffuzz.program.model import DIRTY_LOG, READONLY
 from difffuzz.sched import KernelSplat
 from difffuzz.sched.core import OUT_OF_STEPS, STEP_LIMIT
-from difffuzz.sides.base import NOTHING, OK, Outcome, Side
+from difffuzz.sides.base import NOTHING, OK, Leaf, Outcome, Side
 from difffuzz.sides.memory_map import MemoryMap
 from difffuzz.sides.model import ModelSide
 
@@ -190,6 +190,18 @@ class Watch:
         )
         if not self.config.manual_protect:
             self.written.forget((slot.as_id, slot.slot))
+
+    def maps(self, as_id: int, op: Op, outcome: Outcome | None) -> tuple[Leaf, ...]:
+        """The leaves that map the gfn of a guest access, for a trace."""
+        if self.model is None or outcome is None:
+            return ()
+        if op.kind in ACCESS_KINDS:
+            gfn = op.args[0]
+        elif outcome.fault_gfn >= 0:
+            gfn = outcome.fault_gfn
+        else:
+            return ()
+        return tuple(leaf for _, leaf in self.model.leaves_in(as_id, gfn, gfn + 1))
 
     # Page tables against the memory map
 

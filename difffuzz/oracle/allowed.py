@@ -45,7 +45,7 @@ ALLOWED: dict[str, Rule] = {
             "late-fault",
             "retry",
             "a parked fault that finds its page mapped meanwhile is FIXED if it changes the SPTE's "
-            "accessed or dirty bit, else SPURIOUS; a page that the legacy MMU prefetched has neither",
+            "accessed or dirty bit, else SPURIOUS; a page that was prefetched has neither",
             "make_spte() leaves the dirty bit out over a writable SPTE; direct_pte_prefetch()",
         ),
         Rule(

@@ -45,7 +45,7 @@ class ParkedFault:
         self.gfn = gfn
         self.access = access
         self.task: Task | None = None
-        self.outcome: Outcome | None = None
+        self.outcome = Outcome(NOTHING)
 
 
 class ModelSide:
@@ -215,15 +215,18 @@ class ModelSide:
         """Runs the access up to where its fault has the pfn; the rest waits for the end."""
         vcpu = self.kvm.vcpus[vcpu_id]
         fault = self.faults[vcpu_id] = ParkedFault(gfn, access)
-        outcome = fault.outcome = Outcome(NOTHING)
-        outcome.fault_gfn = gfn
+        outcome = fault.outcome
         task.want_park = True
         self.sched.spawn(task, lambda: self._one_fault(vcpu, gfn, access, outcome))
         task.want_park = False
+        begun = Outcome(NOTHING)
+        begun.fault_gfn = gfn
         if task.parked:
-            outcome.parked = True
+            begun.parked = True
             fault.task = task
-        return outcome
+        else:
+            begun.rets = outcome.rets
+        return begun
 
     def _one_fault(self, vcpu: Any, gfn: int, access: int, outcome: Outcome) -> None:
         """Enters the guest and handles the fault that follows, if one does."""
@@ -258,7 +261,6 @@ class ModelSide:
         vcpu = self.kvm.vcpus[vcpu_id]
         if fault.task is not None:
             outcome = fault.outcome
-            assert outcome is not None
             self.sched.resume(fault.task)
             done.parked = True
             done.rets = outcome.rets

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A run in text: operation by operation, what each side did and mapped, and where they part."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from difffuzz.engine.lockstep import Step
+from difffuzz.oracle import ORACLES, Divergence, Verdict
+from difffuzz.program import Program, render_op
+from difffuzz.sides.base import Leaf, Outcome
+
+RET_PF = ("CONTINUE", "RETRY", "EMULATE", "INVALID", "FIXED", "SPURIOUS")
+LEVEL = ("", "4K", "2M", "1G")
+
+
+def explain_lines(program: Program, verdict: Verdict, left: str, right: str) -> Iterator[str]:
+    """The lines of the explanation; the verdict must have its trace."""
+    width = max([len(left), len(right)])
+    steps: list[Step] = [step for step in verdict.trace if isinstance(step, Step)]
+    marked = False
+    for step in steps:
+        implied = step.op != program.ops[step.op_index]
+        note = "    (comes first: the next operation waits for it)" if implied else ""
+        yield f"{step.op_index:4}  {render_op(step.op)}{note}"
+        for number, (name, outcome) in enumerate(((left, step.left), (right, step.right))):
+            leaves = step.maps[number] if number < len(step.maps) else ()
+            yield f"        {name:{width}}  {outcome_text(outcome, leaves)}"
+        if step.divergences and not marked:
+            marked = True
+            yield "    >>> the first difference"
+            yield from divergence_lines(step.divergences)
+    at_end = [found for found in verdict.divergences if found.op_index is None]
+    if at_end:
+        yield " end  parked faults end, counters are checked, the VMs are destroyed"
+        yield "    >>> the first difference"
+        yield from divergence_lines(at_end)
+    for rule, count in sorted(verdict.allowed.items()):
+        if count:
+            yield f"      allowed: {rule} ({count})"
+
+
+def divergence_lines(divergences: Iterable[Divergence]) -> Iterator[str]:
+    """What the oracles said, and the property that each of them states."""
+    for found in divergences:
+        yield f"        {found.oracle}: {found.detail}"
+        yield f"            property: {' '.join(ORACLES.get(found.oracle, '').split())}"
+        yield f"            signature: {found.signature}"
+
+
+def outcome_text(outcome: Outcome | None, leaves: Iterable[Leaf]) -> str:
+    """One side's outcome in a line."""
+    if outcome is None:
+        return "crashed"
+    parts = [outcome.result]
+    if outcome.rets:
+        parts.append(" ".join(ret_text(ret) for ret in outcome.rets))
+    if outcome.parked and outcome.parked_ret < 0:
+        parts.append("parked with its pfn faulted in")
+    if outcome.pfn >= 0:
+        parts.append(f"used pfn {outcome.pfn:#x}")
+    if outcome.value:
+        parts.append(f"value {outcome.value}")
+    if outcome.bitmap is not None:
+        pages = sum(mask.bit_count() for mask in outcome.bitmap.values())
+        parts.append(f"{pages} dirty pages")
+    parts += [f"maps {leaf_text(leaf)}" for leaf in leaves]
+    return ", ".join(parts)
+
+
+def ret_text(ret: int) -> str:
+    """RET_PF_* by name; a negative errno as it is."""
+    return RET_PF[ret] if 0 <= ret < len(RET_PF) else str(ret)
+
+
+def leaf_text(leaf: Leaf) -> str:
+    """Level, pfn and permissions of a leaf."""
+    permissions = f"r{'w' if leaf.writable else '-'}{'x' if leaf.executable else '-'}"
+    return f"{LEVEL[leaf.level]} pfn {leaf.pfn:#x} {permissions}"
