@@ -52,14 +52,18 @@ def program_files(directory: Path) -> Iterator[Path]:
             yield path
 
 
-def prepare(directory: Path | None, destination: Path, seed: int) -> int:
+def prepare(
+    directory: Path | None, destination: Path, seed: int, pagings: tuple[str, ...] = ("tdp",)
+) -> int:
     """Write every program of `directory` as bytes into `destination`, and some generated ones.
 
-    Returns how many programs `destination` has.
+    The generated ones have the `pagings` in turn. Returns how many programs were written.
     """
     destination.mkdir(parents=True, exist_ok=True)
     rng = random.Random(seed)
-    programs = [generate(rng) for _ in range(GENERATED_SEEDS)]
+    programs = [
+        generate(rng, paging=pagings[number % len(pagings)]) for number in range(GENERATED_SEEDS)
+    ]
     if directory is not None:
         programs += [read_program(path) for path in program_files(directory)]
     for program in programs:

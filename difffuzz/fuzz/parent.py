@@ -104,7 +104,10 @@ class FuzzRun:
                 directory.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UsageError(f"{options.out}: {error.strerror}") from error
-        corpus.prepare(options.corpus, self.work / "seeds", self.seed)
+        # With the TDP MMU enabled there are no nonpaging guests.
+        tdp = any(side.partition("+")[0] == "tdp" for side in (options.left, options.right))
+        pagings = ("tdp",) if tdp else ("tdp", "nonpaging")
+        corpus.prepare(options.corpus, self.work / "seeds", self.seed, pagings)
         for number in (signal.SIGINT, signal.SIGTERM):
             self._old_handlers[number] = signal.signal(number, self._interrupt)
         deadline = self._deadline

@@ -37,6 +37,16 @@ def test_the_same_seed_generates_the_same_programs(tmp_path: Path) -> None:
     assert one == two != three
 
 
+def test_generated_programs_have_the_pagings_asked_for(tmp_path: Path) -> None:
+    prepare(None, tmp_path / "one", 1)
+    prepare(None, tmp_path / "both", 1, ("tdp", "nonpaging"))
+    pagings = {
+        name: {decode(path.read_bytes()).config.paging for path in (tmp_path / name).iterdir()}
+        for name in ("one", "both")
+    }
+    assert pagings == {"one": {"tdp"}, "both": {"tdp", "nonpaging"}}
+
+
 def test_a_bad_text_names_file_line_and_column(tmp_path: Path) -> None:
     path = tmp_path / "bad.difffuzz"
     path.write_text(TEXT + "vcpu0: fly gfn=0x1\n")
