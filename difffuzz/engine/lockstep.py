@@ -53,13 +53,17 @@ def run(
     """Runs a program on two sides, up to the first operation after which an oracle objects.
 
     A run of more than `max_steps` preemption points on one side is abandoned (and counted among
-    the allowed differences as `abandoned`), unless it goes in circles, which is a divergence.
+    the allowed differences as `abandoned`), unless it may be going in circles: then it is run
+    again without a limit, and circles are a divergence.
     UsageError if a side cannot run the program's configuration.
     """
     lockstep = Lockstep(program.config, left, right, trace=trace, max_steps=max_steps)
     for op in program.ops:
         if not lockstep.step(op):
             break
+    if lockstep.in_circles:
+        # Only without a limit can it be told from a long way.
+        return run(program, left, right, trace=trace)
     return lockstep.finish()
 
 
@@ -93,8 +97,21 @@ class Lockstep:
             side.sched.budget -= STEP_LIMIT - max_steps
             verdict = self.verdict
             self._watches.append(
-                Watch(number, side, config, self._memory, verdict.allowed, verdict.features)
+                Watch(
+                    number,
+                    side,
+                    config,
+                    self._memory,
+                    verdict.allowed,
+                    verdict.features,
+                    max_steps < STEP_LIMIT,
+                )
             )
+
+    @property
+    def in_circles(self) -> bool:
+        """True if a side ran out of steps in an operation that wrote next to nothing."""
+        return any(watch.in_circles for watch in self._watches)
 
     def step(self, op: Op) -> bool:
         """Runs one operation on both sides; False if that ended the run."""

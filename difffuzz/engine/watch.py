@@ -25,7 +25,7 @@ ACCESS_KINDS = (Kind.READ, Kind.WRITE, Kind.EXEC)
 WRITE = 1
 WRITABLE = 2
 CIRCLE_STEPS = 20_000
-"""Steps of one operation after which one that wrote next to nothing counts as going in circles."""
+"""Steps of one operation after which one that wrote next to nothing may be going in circles."""
 
 
 class Watch:
@@ -39,6 +39,7 @@ class Watch:
         "flights",
         "index",
         "invalidations",
+        "limited",
         "memory",
         "model",
         "parked",
@@ -58,6 +59,7 @@ class Watch:
         memory: MemoryMap,
         allowed: Counter[str],
         features: set[int],
+        limited: bool,
     ) -> None:
         self.index = index
         self.side = side
@@ -67,6 +69,7 @@ class Watch:
         self.allowed = allowed
         self.features = features
         self.violations: list[Violation] = []
+        self.limited = limited
         self.abandoned = False
         self.steps_before = 0
         self.written = WrittenPages()
@@ -83,7 +86,7 @@ class Watch:
         try:
             return self.side.execute(op, number)
         except KernelSplat as splat:
-            if splat.where == OUT_OF_STEPS and self._at_work():
+            if splat.where == OUT_OF_STEPS and self.limited:
                 self.abandoned = True
             else:
                 self._splat(splat)
@@ -91,12 +94,12 @@ class Watch:
             self.violations.append(crash(self.side.name, error))
         return None
 
-    def _at_work(self) -> bool:
-        """The run is out of steps: True if its work is too much, False if it goes in circles."""
-        assert self.model is not None
-        if self.steps_before < CIRCLE_STEPS:
-            return True
-        return len(self.model.kvm.mem.log) >= CIRCLE_STEPS // 1000
+    @property
+    def in_circles(self) -> bool:
+        """The run was abandoned in an operation of many steps that wrote next to nothing."""
+        if not self.abandoned or self.steps_before < CIRCLE_STEPS:
+            return False
+        return self.model is not None and len(self.model.kvm.mem.log) < CIRCLE_STEPS // 1000
 
     def _splat(self, splat: KernelSplat) -> None:
         self.violations.append(Violation(splat.oracle, self.side.name, splat.where, splat.text))
