@@ -33,6 +33,8 @@ class Hunt(msgspec.Struct):
     seconds: float
     oracle: str | None = None
     signature: str | None = None
+    program: str | None = None
+    """Text form of the program that shows it."""
 
 
 @app.callback()
@@ -118,7 +120,8 @@ def _hunt(bug: Bug, budget: int, seed: int | None, jobs: int) -> Hunt:
         )
         with Progress(f"hunt {bug.id}") as progress:
             summary = run_fuzz(options, progress, is_this_bug)
-    first = summary.findings[0] if summary.findings else None
+        first = summary.findings[0] if summary.findings else None
+        program = None if first is None else Path(first.program).read_text()
     return Hunt(
         bug.id,
         first is not None,
@@ -126,6 +129,7 @@ def _hunt(bug: Bug, budget: int, seed: int | None, jobs: int) -> Hunt:
         first.seconds if first is not None else summary.seconds,
         first.oracle if first is not None else None,
         first.signature if first is not None else None,
+        program,
     )
 
 
