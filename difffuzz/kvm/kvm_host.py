@@ -223,16 +223,15 @@ class KvmMemorySlot:
 class KvmMemslots:
     """struct kvm_memslots: one of the two sets of an address space.
 
-    `gfn_tree` is by first gfn, `hva_tree` by (first hva, slot id), `id_hash` by slot id.
+    `gfn_tree` is by first gfn, `id_hash` by slot id.  The kernel's tree by hva is left out.
     """
 
-    __slots__ = ("generation", "gfn_tree", "hva_tree", "id_hash", "node_idx")
+    __slots__ = ("generation", "gfn_tree", "id_hash", "node_idx")
 
     def __init__(self, node_idx: int, generation: int) -> None:
         self.node_idx = node_idx
         self.generation = generation
         self.gfn_tree: Any = SortedDict()
-        self.hva_tree: Any = SortedDict()
         self.id_hash: dict[int, KvmMemorySlot] = {}
 
 

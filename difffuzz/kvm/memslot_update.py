@@ -59,11 +59,9 @@ def kvm_replace_memslot(kvm: Kvm, old: KvmMemorySlot | None, new: KvmMemorySlot 
     slots = kvm_get_inactive_memslots(kvm, slot.as_id)
     if old is not None:
         del slots.id_hash[old.id]
-        del slots.hva_tree[(old.userspace_addr, old.id)]
         del slots.gfn_tree[old.base_gfn]
     if new is not None:
         slots.id_hash[new.id] = new
-        slots.hva_tree[(new.userspace_addr, new.id)] = new
         slots.gfn_tree[new.base_gfn] = new
 
 

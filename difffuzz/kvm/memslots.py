@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from .kvm_host import (
     KVM_MEM_LOG_DIRTY_PAGES,
     KVM_MEM_READONLY,
@@ -63,20 +61,30 @@ def kvm_vcpu_gfn_to_memslot(vcpu: KvmVcpu, gfn: int) -> KvmMemorySlot | None:
 
 def kvm_for_each_memslot_in_gfn_range(
     slots: KvmMemslots, start: int, end: int
-) -> Iterator[KvmMemorySlot]:
+) -> list[KvmMemorySlot]:
     """The slots that overlap the gfns [start, end), by gfn."""
-    for slot in list(slots.gfn_tree.values()):
-        if slot.base_gfn < end and slot.base_gfn + slot.npages > start:
-            yield slot
+    found = [
+        slot
+        for slot in slots.id_hash.values()
+        if slot.base_gfn < end and slot.base_gfn + slot.npages > start
+    ]
+    if len(found) > 1:
+        found.sort(key=lambda slot: slot.base_gfn)
+    return found
 
 
 def kvm_for_each_memslot_in_hva_range(
     slots: KvmMemslots, start: int, end: int
-) -> Iterator[KvmMemorySlot]:
-    """The slots that overlap the hvas [start, end), by hva."""
-    for slot in list(slots.hva_tree.values()):
-        if slot.userspace_addr < end and slot.userspace_addr + (slot.npages << 12) > start:
-            yield slot
+) -> list[KvmMemorySlot]:
+    """The slots that overlap the hvas [start, end), by hva; slots are few, so all are looked at."""
+    found = [
+        slot
+        for slot in slots.id_hash.values()
+        if slot.userspace_addr < end and slot.userspace_addr + (slot.npages << 12) > start
+    ]
+    if len(found) > 1:
+        found.sort(key=lambda slot: slot.userspace_addr)
+    return found
 
 
 def gfn_to_index(gfn: int, base_gfn: int, level: int) -> int:

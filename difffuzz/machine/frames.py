@@ -177,16 +177,33 @@ class Frames:
     def unmap_page(self, pfn: int) -> None:
         """One mapping of a 4K page less; the last reference frees it."""
         count = self._maps.get(pfn)
-        if count is not None:
-            if count > 1:
-                self._maps[pfn] = count - 1
-                return
-            del self._maps[pfn]
+        if count is None:
+            self._unmap_part(pfn)
+        elif count > 1:
+            self._maps[pfn] = count - 1
         else:
-            run = self.run(pfn)
-            assert run is not None
-            self._add_extra(run, pfn, -1)
-        self._release(pfn)
+            del self._maps[pfn]
+            if pfn not in self._pins:
+                self.dirty.discard(pfn)
+                self.accessed.discard(pfn)
+                self._data.pop(pfn, None)
+
+    def _unmap_part(self, pfn: int) -> None:
+        """One mapping of a 4K page of a huge page less."""
+        run = self.run(pfn)
+        assert run is not None
+        offset = pfn - run.head
+        count = run.extra.get(offset, 0) - 1
+        if count:
+            run.extra[offset] = count
+        else:
+            del run.extra[offset]
+        run.extra_total -= 1
+        if run.maps + count == 0 and pfn not in self._pins:
+            self.dirty.discard(pfn)
+            self.accessed.discard(pfn)
+            run.data.pop(offset, None)
+            self._release_run(run)
 
     def map_run(self, head: int) -> None:
         """One more mapping of a whole huge page."""
@@ -221,7 +238,7 @@ class Frames:
         self._release_run(run)
 
     def _release_run(self, run: Run) -> None:
-        if run.maps * run.size + run.extra_total + run.pins == 0:
+        if not run.pins and run.maps * run.size + run.extra_total == 0:
             del self._runs[run.head]
 
     def data(self, pfn: int) -> int:

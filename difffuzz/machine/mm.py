@@ -186,7 +186,8 @@ class Mm:
             return
         if self.frames.reserved(pfn):
             return
-        self.ksm_remove(pfn, addr)
+        if self.ksm:
+            self.ksm_remove(pfn, addr)
         self.frames.unmap_page(pfn)
 
     def ksm_remove(self, pfn: int, addr: int) -> None:

@@ -77,18 +77,22 @@ class Lock:
         if self.sleeps:
             self.sched.might_sleep(self.name)
 
+    def _wait(self, exclusive: bool) -> None:
+        self.waiters += 1
+        try:
+            self.sched.wait(
+                self.name, lambda: self.writer is None and not (exclusive and self.readers)
+            )
+        finally:
+            self.waiters -= 1
+
     def _acquire(self, exclusive: bool) -> None:
         task = self.sched.current
-        self._check(task)
+        if task.held or task.rcu_depth or self.writer is not None or self.readers:
+            self._check(task)
         self.sched.point()
         if self.writer is not None or (exclusive and self.readers):
-            self.waiters += 1
-            try:
-                self.sched.wait(
-                    self.name, lambda: self.writer is None and not (exclusive and self.readers)
-                )
-            finally:
-                self.waiters -= 1
+            self._wait(exclusive)
         if exclusive:
             self.writer = task
         else:
