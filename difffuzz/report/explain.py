@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from difffuzz.engine.lockstep import Step
 from difffuzz.oracle import ORACLES, Divergence, Verdict
 from difffuzz.program import Program, render_op
+from difffuzz.sides import short_name
 from difffuzz.sides.base import Leaf, Outcome
 
 RET_PF = ("CONTINUE", "RETRY", "EMULATE", "INVALID", "FIXED", "SPURIOUS")
@@ -16,7 +17,8 @@ LEVEL = ("", "4K", "2M", "1G")
 
 def explain_lines(program: Program, verdict: Verdict, left: str, right: str) -> Iterator[str]:
     """The lines of the explanation; the verdict must have its trace."""
-    width = max([len(left), len(right)])
+    left, right = short_name(left), short_name(right)
+    width = max(len(left), len(right))
     steps: list[Step] = [step for step in verdict.trace if isinstance(step, Step)]
     marked = False
     for step in steps:

@@ -17,7 +17,7 @@ from difffuzz.sides.model import ModelSide
 from difffuzz.sides.spec import SpecSide
 from difffuzz.variants import load
 
-__all__ = ["Side", "SideFactory", "open_side"]
+__all__ = ["Side", "SideFactory", "open_side", "short_name"]
 
 
 class ModelFactory:
@@ -47,6 +47,12 @@ class SpecFactory:
         return SpecSide(self.name, config)
 
 
+def short_name(name: str) -> str:
+    """The name of a side with the stem of each patch in place of its path: tdp+my."""
+    base, *patches = name.split("+")
+    return "+".join([base, *(Path(patch).stem for patch in patches)])
+
+
 def open_side(name: str) -> SideFactory:
     """The side of that name.  UsageError for an unknown one; PatchError for a patch that fails."""
     base, *patches = name.split("+")
@@ -60,4 +66,4 @@ def open_side(name: str) -> SideFactory:
     for module in ("vm", "x86", "dirty_log", "memslot_update", "mmu_roots", "mmu_zap"):
         if not hasattr(package, module):
             __import__(f"{package.__name__}.{module}")
-    return ModelFactory(name, package, base == "tdp")
+    return ModelFactory(short_name(name), package, base == "tdp")
