@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from difffuzz.sched import KernelSplat
+
 from .kvm_host import (
     KVM_MEM_LOG_DIRTY_PAGES,
     KVM_MEM_READONLY,
@@ -16,6 +18,13 @@ from .kvm_host import (
 
 KVM_HVA_ERR_BAD = -1
 KVM_HVA_ERR_RO_BAD = -2
+
+
+def kvm_memslots_dereference(kvm: Kvm, as_id: int) -> KvmMemslots:
+    """__kvm_memslots(): the active memslots, with the check of srcu_dereference_check()."""
+    if not kvm.srcu.read_lock_held() and not kvm.slots_lock.held() and kvm.users_count:
+        raise KernelSplat("rcu", "__kvm_memslots", "memslots used without SRCU or slots_lock")
+    return kvm.memslots[as_id]
 
 
 def kvm_memslots_for_spte_role(kvm: Kvm, role: KvmMmuPageRole) -> KvmMemslots:

@@ -15,6 +15,7 @@ from .kvm_host import (
 from .kvm_main import kvm_flush_remote_tlbs_with_address, kvm_make_all_cpus_request
 from .memslots import (
     kvm_for_each_memslot_in_gfn_range,
+    kvm_memslots_dereference,
     kvm_memslots_for_spte_role,
     kvm_slot_dirty_track_enabled,
     search_memslots,
@@ -90,7 +91,7 @@ def kvm_rmap_zap_gfn_range(kvm: Kvm, gfn_start: int, gfn_end: int) -> bool:
     if not kvm_memslots_have_rmaps(kvm):
         return flush
     for as_id in range(KVM_ADDRESS_SPACE_NUM):
-        slots = kvm.memslots[as_id]
+        slots = kvm_memslots_dereference(kvm, as_id)
         for slot in kvm_for_each_memslot_in_gfn_range(slots, gfn_start, gfn_end):
             start = max(gfn_start, slot.base_gfn)
             end = min(gfn_end, slot.base_gfn + slot.npages)

@@ -17,7 +17,7 @@ from .kvm_host import (
 )
 from .kvm_main import kvm_check_request
 from .memslots import gfn_to_hva_many, kvm_vcpu_gfn_to_memslot, kvm_vcpu_mark_page_dirty
-from .mmu import handle_mmio_page_fault, kvm_mmu_do_page_fault
+from .mmu import handle_mmio_page_fault, kvm_mmu_do_page_fault, mmio_info_in_cache
 from .mmu_internal import PFERR_RSVD_MASK, RET_PF_EMULATE, RET_PF_INVALID, RET_PF_RETRY
 from .mmu_roots import (
     kvm_init_mmu,
@@ -103,6 +103,9 @@ def x86_emulate_access(vcpu: KvmVcpu, gpa: int, write: bool, value: int) -> int 
     """The emulator's access to `gpa`: the value read or written, None for an MMIO exit."""
     kvm = vcpu.kvm
     gfn = gpa >> 12
+    # vcpu_is_mmio_gpa()
+    if mmio_info_in_cache(vcpu, gpa, True):
+        return None
     slot = kvm_vcpu_gfn_to_memslot(vcpu, gfn)
     addr = gfn_to_hva_many(slot, gfn, write)
     if addr < 0:
