@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Every allowed difference is used by a program that needs it, and by none that does not."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import NamedTuple
+
+import pytest
+
+from difffuzz.engine import lockstep
+from difffuzz.oracle import ORACLES
+from difffuzz.oracle.allowed import ALLOWED
+from difffuzz.oracle.retry import RET_PF_RETRY, Flight, parked_violations
+from difffuzz.program import Config
+from difffuzz.sides import open_side
+from difffuzz.sides.base import Outcome
+from difffuzz.sides.memory_map import MemoryMap
+
+from .broken import program_of, run_as_it_is
+
+SMALL = "slot 0 gfn=0x0 pages=0x400 area=1\n"
+HUGE = "slot 0 gfn=0x0 pages=0x800 area=2\n"
+LIMITED = f"config mmu_pages=8 vcpus=4\n{SMALL}"
+
+SLOT_LATER = "vmm: memslot_create slot=0 gfn=0x200 n=0x200 area=0 page=0x200\n"
+READONLY_LATER = (
+    "host0: host_write area=1 page=0x3\nhost0: hwpoison area=1 page=0x3\nvcpu0: read gfn=0x3\n"
+    "vmm: memslot_create slot=0 gfn=0x0 n=0x8 area=1 page=0x0 flags=readonly\n"
+)
+
+
+class Use(NamedTuple):
+    """A program that needs the rule, and a neighbour that does not.  Neither meets a divergence."""
+
+    rule: str
+    program: str
+    neighbour: str
+    left: str = "legacy"
+    right: str = "tdp"
+
+
+USES = (
+    Use(
+        "no-mmu-pages",
+        # Three vCPUs keep two obsolete roots each, and two new ones are all that the limit leaves.
+        LIMITED
+        + "".join(
+            f"vcpu{n}: read gfn=0x0\nvcpu{n}: guest_mode on\nvcpu{n}: read gfn=0x0\nvmm: nx {nx}\n"
+            for n, nx in ((1, "on"), (2, "off"), (3, "on"))
+        )
+        + "vcpu0: read gfn=0x0\nvcpu0: guest_mode on\nvcpu0: read gfn=0x0\n",
+        LIMITED
+        + "".join(
+            f"vcpu{n}: read gfn=0x0\nvcpu{n}: guest_mode on\nvcpu{n}: read gfn=0x0\n"
+            for n in range(4)
+        ),
+    ),
+    Use(
+        "nx-split",
+        f"config nx=on\n{HUGE}vcpu0: read gfn=0x200\nvcpu0: exec gfn=0x201\n",
+        f"config nx=on\n{HUGE}vcpu0: read gfn=0x200\nvcpu0: exec gfn=0x401\n",
+    ),
+    Use(
+        "late-fault",
+        # vcpu2 makes the legacy MMU prefetch gfn 3, so that it is one fault ahead there.
+        f"config vcpus=3\n{SMALL}"
+        + "".join(f"host0: host_write area=1 page={page:#x}\n" for page in range(4))
+        + "vcpu0: begin_fault gfn=0x3 access=read\nvcpu1: begin_fault gfn=0x3 access=read\n"
+        "vcpu2: read gfn=0x0\nvcpu0: end_fault\nvcpu1: end_fault\n",
+        f"config vcpus=3\n{SMALL}"
+        + "".join(f"host0: host_write area=1 page={page:#x}\n" for page in range(4))
+        + "vcpu0: begin_fault gfn=0x3 access=read\nvcpu1: begin_fault gfn=0x3 access=read\n"
+        "vcpu2: read gfn=0x8\nvcpu0: end_fault\nvcpu1: end_fault\n",
+    ),
+    Use(
+        "parked-on-one-side",
+        f"{SMALL}host0: host_write area=1 page=0x0\nhost0: host_write area=1 page=0x1\n"
+        "vcpu0: read gfn=0x0\nvcpu0: begin_fault gfn=0x1 access=read\n",
+        f"{SMALL}host0: host_write area=1 page=0x0\nhost0: host_write area=1 page=0x8\n"
+        "vcpu0: read gfn=0x0\nvcpu0: begin_fault gfn=0x8 access=read\n",
+    ),
+    Use(
+        "any-invalidation",
+        f"{SMALL}vcpu0: write gfn=0x100\nvcpu0: begin_fault gfn=0x3 access=write\n"
+        "host0: dontneed area=1 page=0x100 n=0x1\nvcpu0: end_fault\n",
+        f"{SMALL}vcpu0: write gfn=0x100\nvcpu0: begin_fault gfn=0x3 access=write\n"
+        "host0: dontneed area=2 page=0x100 n=0x1\nvcpu0: end_fault\n",
+    ),
+    Use(
+        "own-copy-on-write",
+        f"{SMALL}vcpu0: write gfn=0x3\nhost0: fork area=1 page=0x0 n=0x8\nvcpu0: write gfn=0x3\n",
+        f"{SMALL}vcpu0: write gfn=0x3\nhost0: fork area=1 page=0x8 n=0x8\nvcpu0: write gfn=0x3\n",
+    ),
+    Use(
+        "async-page-fault",
+        f"config async_pf=on\n{SMALL}vcpu0: write gfn=0x3\n"
+        "host0: swap_out area=1 page=0x3 n=0x1\nvcpu0: read gfn=0x3\n",
+        f"{SMALL}vcpu0: write gfn=0x3\n"
+        "host0: swap_out area=1 page=0x3 n=0x1\nvcpu0: read gfn=0x3\n",
+    ),
+    Use(
+        "emulated-or-not",
+        f"{SMALL}vcpu0: write gfn=0x3\nhost0: mprotect area=1 page=0x3 n=0x1 prot=r\n"
+        "vmm: track_add gfn=0x3\nvcpu0: read gfn=0x3\nvcpu0: write gfn=0x3\n",
+        f"{SMALL}vcpu0: write gfn=0x3\nvmm: track_add gfn=0x3\n"
+        "vcpu0: read gfn=0x3\nvcpu0: write gfn=0x3\n",
+        right="spec",
+    ),
+    Use(
+        "misconfig-is-a-read",
+        # The read meets the poison; the write would have been an MMIO exit.
+        f"{READONLY_LATER}vcpu0: write gfn=0x3\n",
+        f"{READONLY_LATER}vcpu0: write gfn=0x4\n",
+        right="spec",
+    ),
+    Use(
+        "stale-mmio-kept",
+        # A huge page takes the place of the table with the MMIO SPTE, and gives it back.
+        f"vcpu0: read gfn=0x203\n{SLOT_LATER}vcpu0: read gfn=0x280\n"
+        "host0: thp_split area=0 page=0x200\nvcpu0: read gfn=0x280\nvcpu0: read gfn=0x203\n",
+        f"vcpu0: read gfn=0x203\n{SLOT_LATER}vcpu0: read gfn=0x203\n"
+        "host0: thp_split area=0 page=0x200\nvcpu0: read gfn=0x203\n",
+    ),
+    Use(
+        "dirty-when-mapped",
+        "slot 0 gfn=0x0 pages=0x400 area=1 flags=dirty\nhost0: host_write area=1 page=0x3\n"
+        "vcpu0: read gfn=0x3\nvmm: dirty_get slot=0\n",
+        "slot 0 gfn=0x0 pages=0x400 area=1 flags=dirty\nhost0: host_write area=1 page=0x3\n"
+        "vcpu0: write gfn=0x3\nvmm: dirty_get slot=0\n",
+    ),
+)
+
+each_use = pytest.mark.parametrize("use", USES, ids=lambda use: use.rule)
+
+
+def test_every_rule_is_used_somewhere() -> None:
+    # `abandoned` excuses nothing, and what `pae-root-request` excuses takes a race that lockstep
+    # does not have: they have tests of their own below.
+    assert {use.rule for use in USES} | {"abandoned", "pae-root-request"} == set(ALLOWED)
+
+
+def test_every_rule_says_why() -> None:
+    for name, rule in ALLOWED.items():
+        assert rule.name == name
+        assert rule.oracle in ORACLES
+        assert rule.reason
+        assert rule.evidence
+
+
+@each_use
+def test_rule_excuses_the_difference(use: Use) -> None:
+    verdict = run_as_it_is(use.program, use.left, use.right)
+    assert verdict.divergences == []
+    assert verdict.allowed[use.rule] > 0
+
+
+@each_use
+def test_rule_is_not_needed_nearby(use: Use) -> None:
+    verdict = run_as_it_is(use.neighbour, use.left, use.right)
+    assert verdict.divergences == []
+    assert verdict.allowed[use.rule] == 0
+
+
+def test_a_program_of_too_much_work_is_abandoned() -> None:
+    program = program_of(f"{SMALL}vcpu0: write gfn=0x3\nvcpu0: write gfn=0x200\n")
+    sides = open_side("legacy"), open_side("tdp")
+    assert lockstep.run(program, *sides).allowed["abandoned"] == 0
+    verdict = lockstep.run(program, *sides, max_steps=40)
+    assert verdict.allowed["abandoned"] == 1
+    assert verdict.divergences == []
+
+
+@pytest.mark.parametrize(
+    ("paging", "used", "locations"), [("nonpaging", 1, []), ("tdp", 0, ["R2"])]
+)
+def test_only_a_pae_root_is_obsolete_on_suspicion(
+    paging: str, used: int, locations: list[str]
+) -> None:
+    config = Config(paging=paging)
+    outcome = Outcome()
+    outcome.parked_ret = RET_PF_RETRY
+    allowed: Counter[str] = Counter()
+    violations = parked_violations(
+        "legacy", config, MemoryMap(config), Flight(0, 0, 0), [], outcome, allowed
+    )
+    assert [violation.location for violation in violations] == locations
+    assert allowed["pae-root-request"] == used
