@@ -74,3 +74,22 @@ def test_no_venv_for_a_user_names_the_command(checkout: Path) -> None:
         "difffuzz: python3-venv is missing: "
         "run 'sudo apt-get install -y python3-venv python3-pip'\n"
     )
+
+
+def test_root_installs_venv_and_says_so_when_that_fails(checkout: Path) -> None:
+    log = checkout / "log"
+    for name, text in (
+        ("python3", 'case "$2" in *ensurepip*) exit 1;; esac'),
+        ("id", "echo 0"),
+        ("apt-get", f'echo "$@" >>{log}; [ "$1" = update ]'),
+    ):
+        fake = checkout / name
+        fake.write_text(f"#!/bin/sh\n{text}\n")
+        fake.chmod(0o755)
+    done = bootstrap(checkout, PATH=f"{checkout}:/usr/bin:/bin")
+    assert done.returncode == 3
+    assert log.read_text() == "update -qq\ninstall -y python3-venv python3-pip -qq\n"
+    assert done.stderr.splitlines()[-1] == (
+        "difffuzz: python3-venv could not be installed: "
+        "run 'apt-get install -y python3-venv python3-pip' and look at its messages"
+    )
