@@ -8,8 +8,9 @@ from collections import Counter
 
 from difffuzz.engine.features import transition
 from difffuzz.oracle.access import access_violations
-from difffuzz.oracle.books import accounting_violations, leak_violations
+from difffuzz.oracle.books import accounting_violations, leak_violations, obsolete_violations
 from difffuzz.oracle.dirty_log import WrittenPages, bitmap_violations
+from difffuzz.oracle.history import History
 from difffuzz.oracle.pages import leaf_violations, max_level
 from difffuzz.oracle.retry import Flight, Invalidations, causeless_retries, parked_violations
 from difffuzz.oracle.verdict import Violation
@@ -37,6 +38,7 @@ class Watch:
         "config",
         "features",
         "flights",
+        "history",
         "index",
         "invalidations",
         "limited",
@@ -66,6 +68,7 @@ class Watch:
         self.model = side if isinstance(side, ModelSide) else None
         self.config = config
         self.memory = memory
+        self.history = None if self.model is None else History(self.model, config, memory)
         self.allowed = allowed
         self.features = features
         self.violations: list[Violation] = []
@@ -109,6 +112,8 @@ class Watch:
         self.ranges_before = len(self.invalidations.ranges)
         if self.model is None:
             return
+        assert self.history is not None
+        self.history.before(op)
         kind, _, args = op
         if kind == Kind.MEMSLOT_FLAGS:
             slot = self.memory.slots.get((args[1], args[0]))
@@ -133,6 +138,9 @@ class Watch:
         for where, text in model.kvm.splats:
             self.violations.append(Violation("warn", model.name, where, text))
         model.kvm.splats.clear()
+        assert self.history is not None
+        disturbed = len(self.invalidations.ranges) != self.ranges_before
+        self.violations += self.history.after(op, outcome, disturbed)
         if kind in ACCESS_KINDS:
             self._access(as_id, args[0], int(kind), outcome)
         elif kind == Kind.BEGIN_FAULT and outcome.fault_gfn >= 0:
@@ -344,6 +352,7 @@ class Watch:
         for as_id, gfn, leaf in model.all_leaves():
             self.violations += leaf_violations(model, self.config, self.memory, as_id, gfn, leaf)
         self.violations += accounting_violations(model)
+        self.violations += obsolete_violations(model)
         if self.violations:
             return
         model.destroy()

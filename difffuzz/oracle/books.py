@@ -8,9 +8,14 @@ from collections.abc import Iterator
 from difffuzz.oracle.verdict import Violation
 from difffuzz.sides.model import ModelSide
 
-ACCOUNTING = """Page statistics, NX splits and the number of MMU pages match the tables."""
+MMU_PRESENT = 1 << 11
+MMIO_GENERATIONS = 1 << 19
+REQ_FREE_OBSOLETE_ROOTS = 1 << 2
+
+ACCOUNTING = """Page statistics, NX splits and the number of MMU pages match the tables; the limit of MMU
+pages is kept, by zapping the oldest."""
 LEAK = """After VM destruction no page table, root reference, rmap, page reference or accounting
-entry is left."""
+entry is left, and before it no vCPU holds an obsolete root that it was told to free."""
 
 
 def accounting_violations(side: ModelSide) -> Iterator[Violation]:
@@ -52,6 +57,40 @@ def accounting_violations(side: ModelSide) -> Iterator[Violation]:
             "n_max_mmu_pages",
             f"{kvm.n_used_mmu_pages} pages, the limit is {kvm.n_max_mmu_pages}",
         )
+
+
+def obsolete_violations(side: ModelSide) -> Iterator[Violation]:
+    """What outlived the change that made it obsolete: roots in use, MMIO SPTEs across a wrap."""
+    kvm = side.kvm
+    for vcpu in kvm.vcpus:
+        if vcpu.requests & REQ_FREE_OBSOLETE_ROOTS:
+            continue
+        for root in (vcpu.mmu.root, *vcpu.mmu.prev_roots):
+            sp = kvm.mem.page(root.hpa).sp if root.hpa >= 0 else None
+            if sp is None:
+                continue
+            if sp.role.invalid or (not sp.tdp_mmu_page and sp.mmu_valid_gen != kvm.mmu_valid_gen):
+                text = f"vCPU {vcpu.vcpu_id} holds an obsolete root that it was told to free"
+                yield Violation("leak", side.name, "obsolete-root", text)
+                return
+    if kvm.masks.enable_mmio_caching:
+        yield from mmio_violations(side)
+
+
+def mmio_violations(side: ModelSide) -> Iterator[Violation]:
+    """No MMIO SPTE is of a generation to come: it would count as current when that has come."""
+    kvm = side.kvm
+    mask, value = kvm.masks.shadow_mmio_mask, kvm.masks.shadow_mmio_value
+    now = [slots.generation % MMIO_GENERATIONS for slots in kvm.memslots]
+    for page in kvm.mem.pages.values():
+        for spte in page.ent.values():
+            if spte & MMU_PRESENT or spte & mask != value:
+                continue
+            generation = spte >> 3 & 0xFF | (spte >> 52 & 0x7FF) << 8
+            if generation > now[page.sp.role.smm]:
+                text = f"an MMIO SPTE of generation {generation:#x} outlived the wrap"
+                yield Violation("translation", side.name, "mmio-generation", text)
+                return
 
 
 def leak_violations(side: ModelSide) -> Iterator[Violation]:

@@ -16,11 +16,12 @@ from difffuzz.sides.memory_map import MemoryMap, Slot
 from difffuzz.sides.model import ModelSide
 
 TRANSLATION = """A present leaf maps the pfn that the host maps at its gfn's hva, and every guest
-access has the same result on both sides."""
+access has the same result on both sides; no MMIO SPTE outlives a wrap of the generation."""
 PERMISSION = """No leaf is writable or executable beyond what memslot, host mapping, write tracking,
 dirty logging and the NX mitigation allow."""
 LEVEL = """A demand fault maps at the level that memslot, host mapping and dirty logging permit, the
-same on both sides; when dirty logging ends, no smaller leaf is left where a larger one fits."""
+same on both sides; when dirty logging ends, no smaller leaf is left where a larger one fits, and
+where it begins, or a log is cleared, eager page splitting leaves no huge leaf."""
 
 
 def leaf_violations(
