@@ -15,8 +15,8 @@ from difffuzz.sides.memory_map import MemoryMap
 from difffuzz.sides.model import ModelSide
 
 STALE_ACCESS = """No guest access, TLB hit included, uses a frame the host has taken back."""
-PROGRESS = """With all else at rest, an access completes within a fixed number of attempts, and so do
-several accesses that are made by turns."""
+PROGRESS = """With all else at rest, an access completes within a fixed number of attempts, and so
+do several accesses that are made by turns."""
 
 RET_PF_INVALID = 3
 RET_PF_FIXED = 4

@@ -12,8 +12,8 @@ MMU_PRESENT = 1 << 11
 MMIO_GENERATIONS = 1 << 19
 REQ_FREE_OBSOLETE_ROOTS = 1 << 2
 
-ACCOUNTING = """Page statistics, NX splits and the number of MMU pages match the tables; the limit of MMU
-pages is kept, by zapping the oldest."""
+ACCOUNTING = """Page statistics, NX splits and the number of MMU pages match the tables; the limit
+of MMU pages is kept, by zapping the oldest."""
 LEAK = """After VM destruction no page table, root reference, rmap, page reference or accounting
 entry is left, and before it no vCPU holds an obsolete root that it was told to free."""
 
