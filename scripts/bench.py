@@ -66,7 +66,7 @@ def fuzz_rate(seconds: float) -> dict[str, float]:
 
 
 def operation_cost(length: int, repeats: int) -> float:
-    """Microseconds for one operation in programs of that many operations, start and end left out."""
+    """Microseconds for one operation in programs of that many; start and end are left out."""
     config = Config(slots=(SlotSpec(0, 0, 0, 0x800, 0, 0),))
     rng = random.Random(7)
     spent = 0.0

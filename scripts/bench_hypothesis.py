@@ -47,7 +47,8 @@ def machine(clock: Clock) -> type[RuleBasedStateMachine]:
         def operation(self, kind: Kind, thread: int, values: list[int]) -> None:
             """Any operation, made legal the way the decoder does."""
             spec = OPS[kind]
-            op = Op(kind, spec.threads[thread % len(spec.threads)], tuple(values[: len(spec.fields)]))
+            threads = spec.threads
+            op = Op(kind, threads[thread % len(threads)], tuple(values[: len(spec.fields)]))
             legal = normalise(Program(self.config, (op,)))
             for step in legal.ops:
                 clock.operations += 1
@@ -84,5 +85,3 @@ def hypothesis_rate(seconds: float) -> dict[str, float]:
         "programs_per_second": clock.examples / spent,
         "operations_per_second": clock.operations / spent,
     }
-
-

@@ -2,7 +2,8 @@
 """A fuzzing run: start the workers, watch them, sum up what they say.
 
 Files below OUT: findings/*.difffuzz (text), corpus/ (bytes, libFuzzer's names; shared by the
-workers and kept between runs), work/ (this run's figures, logs and seeds; made anew each time).
+workers and kept between runs), log.jsonl (starts, findings and ends of all runs), work/ (this run's
+figures, output and seeds; made anew each time).
 """
 
 from __future__ import annotations
@@ -15,10 +16,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import TextIO
 
 from ..errors import MissingTool, UsageError
 from . import corpus
 from .findings import Finding
+from .log import open_log
 from .process import WorkerProcess
 from .shrink_queue import ShrinkQueue
 from .stats import Summary, WorkerStats, total_allowed
@@ -89,6 +92,7 @@ class FuzzRun:
         self._workers: list[WorkerProcess] = []
         self._shrinks = ShrinkQueue(options.left, options.right, options.mode)
         self._verdicts: dict[str, bool] = {}  # signature -> accepted
+        self._log_file: TextIO | None = None
         self._interrupted = False
         self._old_handlers: dict[int, object] = {}
         self._start = time.monotonic()
@@ -104,6 +108,10 @@ class FuzzRun:
                 directory.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UsageError(f"{options.out}: {error.strerror}") from error
+        self._log, self._log_file = open_log(options.out)
+        self._log.info(
+            "start", left=options.left, right=options.right, seed=self.seed, jobs=options.jobs
+        )
         # With the TDP MMU enabled there are no nonpaging guests.
         tdp = any(side.partition("+")[0] == "tdp" for side in (options.left, options.right))
         pagings = ("tdp",) if tdp else ("tdp", "nonpaging")
@@ -151,6 +159,18 @@ class FuzzRun:
 
     def close(self) -> None:
         """Leave no process behind, whatever happened."""
+        if self._log_file is not None:
+            summary = self.summary()
+            self._log.info(
+                "end",
+                seconds=summary.seconds,
+                executions=summary.executions,
+                findings=len(summary.findings),
+                coverage=summary.coverage,
+                corpus=summary.corpus,
+                restarts=summary.restarts,
+            )
+            self._log_file.close()
         for worker in self._workers:
             worker.kill()
         self._shrinks.kill()
@@ -198,6 +218,12 @@ class FuzzRun:
                     if finding.signature not in self._verdicts:
                         accepted = self._accept(finding)
                         self._verdicts[finding.signature] = accepted
+                        self._log.info(
+                            "finding",
+                            signature=finding.signature,
+                            program=finding.program,
+                            accepted=accepted,
+                        )
                         if accepted:
                             self._shrinks.add(finding)
 

@@ -62,12 +62,13 @@ def zap_pte_range(mm: Mm, index: int, start: int, end: int) -> None:
     table = mm.pt.tables.get(index)
     if table:
         lo, hi = max(start >> 12, index << 9), min(end >> 12, (index + 1) << 9)
-        for vpn in keys_in(table, lo, hi):
-            pte = table[vpn]
-            addr = vpn << 12
-            mm.set_pte(addr, 0)
+        vpns = keys_in(table, lo, hi)
+        if vpns:
+            mm.note(vpns[0] << 12, (vpns[-1] + 1) << 12)
+        for vpn in vpns:
+            pte = table.pop(vpn)
             if pte & (PTE_MAPPED | PTE_MIGRATION):
-                mm.unmap_entry(addr, 1, pte)
+                mm.unmap_entry(vpn << 12, 1, pte)
             elif pte & PTE_SWAP:
                 mm.swap_free(pte >> 12)
     mm.ptl.unlock()
