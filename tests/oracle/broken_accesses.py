@@ -7,6 +7,7 @@ from .broken import Broken
 from .broken_pages import LOGGED, ONE_PAGE
 
 TWO_VCPUS = f"config vcpus=2\n{ONE_PAGE}"
+NX = "config nx=on\nslot 0 gfn=0x0 pages=0x800 area=2\n"
 PML = f"config dirty_mode=pml\n{LOGGED}"
 
 STALE_ACCESS = (
@@ -85,6 +86,19 @@ PROGRESS = (
         "vmm: memslot_flags slot=0\nvcpu0: read gfn=0x200\n",
         near="slot 0 gfn=0x0 pages=0x800 area=0 flags=dirty\nvcpu0: write gfn=0x200\n"
         "vmm: memslot_flags slot=0\nvcpu0: read gfn=0x400\n",
+    ),
+    Broken(
+        "huge_page_and_table_by_turns",
+        "legacy",
+        "mmu.py",
+        """\
+-        if fault.nx_huge_page_workaround_enabled:
+-            disallowed_hugepage_adjust(kvm, fault, spte, it.level)
+         base_gfn = fault.gfn & ~(pages_per_hpage(it.level) - 1)
+""",
+        "progress:legacy:exec:by-turns",
+        NX + "vcpu0: exec gfn=0x200\nvcpu0: read gfn=0x280\n" * 4,
+        near=NX + "vcpu0: exec gfn=0x200\nvcpu0: read gfn=0x200\n" * 4,
     ),
 )
 

@@ -8,6 +8,9 @@ from .broken_pages import HUGE_PAGES, ONE_PAGE
 
 LIMITED = "config mmu_pages=8 max_level=4K\nslot 0 gfn=0x0 pages=0x40000 area=1\n"
 FAR_APART = "".join(f"vcpu0: write gfn={gfn:#x}\n" for gfn in range(0, 0x2000, 0x200))
+MANY_TABLES = "slot 0 gfn=0x0 pages=0x80000 area=1\n" + "".join(
+    f"vcpu0: write gfn={gfn:#x}\n" for gfn in range(0, 36 * 0x200, 0x200)
+)
 
 ACCOUNTING = (
     Broken(
@@ -75,6 +78,20 @@ ACCOUNTING = (
         LIMITED + FAR_APART,
         near=f"{LIMITED}vcpu0: write gfn=0x0\nvcpu0: write gfn=0x200\n",
     ),
+    Broken(
+        "youngest_pages_go_first",
+        "legacy",
+        "mmu_page.py",
+        """\
+-        for sp in list(kvm.active_mmu_pages):
++        for sp in reversed(list(kvm.active_mmu_pages)):
+             # A root in use would come back at once.
+""",
+        "accounting:legacy:write:reclaim-order",
+        # Some 20 pages go at a time: with 40 some stay.
+        f"config mmu_pages=40\n{MANY_TABLES}",
+        near=f"config mmu_pages=64\n{MANY_TABLES}",
+    ),
 )
 
 LEAK = (
@@ -114,5 +131,19 @@ LEAK = (
         "leak:legacy:end:frames",
         f"{ONE_PAGE}host0: host_write area=1 page=0x0\nvcpu0: write gfn=0x3\n",
         near=f"{ONE_PAGE}host0: host_write area=1 page=0x8\nvcpu0: write gfn=0x3\n",
+    ),
+    Broken(
+        "cached_roots_stay_obsolete",
+        "tdp",
+        "mmu_roots.py",
+        """\
+         if is_obsolete_root(kvm, mmu.prev_roots[i].hpa):
+-            roots_to_free |= 2 << i
++            pass
+""",
+        "leak:tdp:end:obsolete-root",
+        f"{ONE_PAGE}vcpu0: read gfn=0x3\nvcpu0: guest_mode on\nvcpu0: read gfn=0x3\n"
+        "vmm: nx on\nvcpu0: read gfn=0x3\n",
+        near=f"{ONE_PAGE}vcpu0: read gfn=0x3\nvmm: nx on\nvcpu0: read gfn=0x3\n",
     ),
 )

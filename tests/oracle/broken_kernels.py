@@ -4,12 +4,8 @@
 from __future__ import annotations
 
 from .broken import Broken
-from .broken_books import FAR_APART, LIMITED
+from .broken_books import FAR_APART, LIMITED, MANY_TABLES
 from .broken_pages import ONE_PAGE
-
-MANY_TABLES = "slot 0 gfn=0x0 pages=0x80000 area=1\n" + "".join(
-    f"vcpu0: write gfn={gfn:#x}\n" for gfn in range(0, 36 * 0x200, 0x200)
-)
 
 LOCK = (
     Broken(

@@ -8,6 +8,7 @@ from .broken import Broken
 ONE_PAGE = "slot 0 gfn=0x0 pages=0x400 area=1\n"
 HUGE_PAGES = "slot 0 gfn=0x0 pages=0x800 area=0\n"
 LOGGED = "slot 0 gfn=0x0 pages=0x400 area=1 flags=dirty\n"
+SLOT_LATER = "vmm: memslot_create slot=0 gfn=0x200 n=0x200 area=0 page=0x200\n"
 
 TRANSLATION = (
     Broken(
@@ -125,6 +126,19 @@ TRANSLATION = (
         "vmm: memslot_create slot=0 gfn=0x0 n=0x8 area=1 page=0x0\nvcpu0: read gfn=0x3\n",
         near="vcpu0: read gfn=0x3\n"
         "vmm: memslot_create slot=0 gfn=0x0 n=0x8 area=1 page=0x0\nvcpu0: read gfn=0x4\n",
+    ),
+    Broken(
+        "mmio_sptes_outlive_the_wrap",
+        "tdp",
+        "mmu_zap.py",
+        """\
+     if gen == 0:
+-        kvm_mmu_zap_all_fast(kvm)
++        pass
+""",
+        "translation:tdp:end:mmio-generation",
+        f"config gen_bias=1\nvcpu0: read gfn=0x203\n{SLOT_LATER}",
+        near=f"config gen_bias=2\nvcpu0: read gfn=0x203\n{SLOT_LATER}",
     ),
 )
 
@@ -287,5 +301,18 @@ LEVEL = (
         "level:legacy:write:2-not-1",
         "slot 0 gfn=0x0 pages=0x800 area=0 flags=dirty\nvcpu0: write gfn=0x200\n",
         near=f"{LOGGED}vcpu0: write gfn=0x200\n",
+    ),
+    Broken(
+        "logging_does_not_split_eagerly",
+        "tdp",
+        "memslot_update.py",
+        """\
+-    if kvm.eager_page_split:
+-        kvm_mmu_slot_try_split_huge_pages(kvm, new, PG_LEVEL_4K)
+     if kvm.cpu_dirty_log_size:
+""",
+        "level:tdp:memslot_flags:split",
+        f"{HUGE_PAGES}vcpu0: write gfn=0x200\nvmm: memslot_flags slot=0 flags=dirty\n",
+        near=f"{HUGE_PAGES}vmm: memslot_flags slot=0 flags=dirty\nvcpu0: write gfn=0x200\n",
     ),
 )
