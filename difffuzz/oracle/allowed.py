@@ -97,9 +97,11 @@ ALLOWED: dict[str, Rule] = {
         Rule(
             "stale-mmio-kept",
             "retry",
-            "the legacy MMU keeps an unlinked page table in its hash and links it again, with MMIO "
-            "SPTEs that are out of date; the TDP MMU frees it",
-            "drop_parent_pte() in mmu_set_spte(); kvm_mmu_find_shadow_page()",
+            "one side meets an MMIO SPTE that is out of date, the other none: the legacy MMU keeps "
+            "an unlinked page table in its hash and links it again, or reclaims one; the TDP MMU "
+            "does neither",
+            "drop_parent_pte() in mmu_set_spte(); kvm_mmu_find_shadow_page(); "
+            "kvm_mmu_zap_oldest_mmu_pages()",
         ),
         Rule(
             "dirty-when-mapped",

@@ -73,7 +73,7 @@ GFN: Final = FieldType("gfn", 0, GFN_LIMIT - 1, base=16, hot=HOT_GFNS)
 PAGE: Final = FieldType("page", 0, AREA_PAGES - 1, base=16, hot=HOT_PAGES)
 COUNT: Final = FieldType("count", 1, GFN_LIMIT, base=16, hot=HOT_COUNTS)
 MMU_PAGES: Final = FieldType(
-    "mmu_pages", 0, MAX_MMU_PAGES, hot=(0, 64, 65, 66, 68, 72, 80, 63, 1, 96, 128, 256, 1024)
+    "mmu_pages", 0, MAX_MMU_PAGES, hot=(0, 64, 8, 65, 10, 66, 68, 12, 72, 80, 7, 1, 16, 96, 256)
 )
 AREA: Final = FieldType("area", 0, N_AREAS - 1)
 SLOT: Final = FieldType("slot", 0, MAX_SLOTS - 1)

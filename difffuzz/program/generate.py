@@ -31,7 +31,8 @@ _KINDS: Final = tuple(OPS)
 _PAIRED: Final = frozenset({Kind.BEGIN_FAULT, Kind.END_FAULT})
 """Kinds that only phrases make: alone they hardly ever do anything."""
 _LAYOUTS: Final = (
-    # gfn, pages, page: aligned, off by one page, ending inside a 2M page, of 1G, tiny
+    # gfn, pages, page: aligned, off by one page, ending inside a 2M page, of 1G, tiny; words of
+    # the dirty bitmap that end just inside a 2M page
     (0x0, 0x400, 0x0),
     (0x0, 0x800, 0x200),
     (0x0, 0x600, 0x1),
@@ -42,6 +43,7 @@ _LAYOUTS: Final = (
     (0x3FE00, 0x400, 0x3FE00),
     (0x80000, 0x8, 0x0),
     (0xC0001, 0x201, 0x401),
+    (0x1C1, 0x43F, 0x1C1),
 )
 _FLAGS: Final = (0, 0, 0, 0, 1, 1, 2, 3)
 

@@ -13,13 +13,14 @@ from typing import Final
 
 from . import addresses
 from .addresses import Place
-from .limits import MAX_SLOTS
+from .limits import AREA_PAGES, GFN_LIMIT, HOST_THREADS, MAX_SLOTS, N_AREAS
 from .model import DIRTY_LOG, Op, SlotSpec
 from .ops import OPS, Kind
 from .scene import Scene
 
 _BLOCK: Final = 512
 _ACCESSES: Final = (Kind.READ, Kind.WRITE, Kind.WRITE, Kind.EXEC)
+_LIMITS: Final = (8, 9, 10, 12, 16, 64, 65, 70)
 _ON: Final = (1,)
 _OFF: Final = (0,)
 
@@ -61,19 +62,20 @@ def dirty_log(scene: Scene, kinds: Sequence[Kind]) -> list[Op]:
     if place.slot is None:
         return single(scene, kinds)
     name = (place.slot.slot, place.slot.as_id)
+    thread = scene.thread(OPS[Kind.WRITE])
     ops = []
-    if rng.random() < 0.5:
-        ops.append(_access(scene, place))
+    if rng.random() < 0.6:
+        ops.append(_access(scene, place, thread))
+        if rng.random() < 0.5:
+            ops.append(scene.op(rng.choice(kinds), place))
     ops.append(_vmm(Kind.MEMSLOT_FLAGS, *name, DIRTY_LOG))
-    ops += [scene.op(Kind.WRITE, place), _vmm(Kind.DIRTY_GET, *name)]
+    ops += [scene.op(Kind.WRITE, place, thread), _vmm(Kind.DIRTY_GET, *name)]
     if rng.random() < 0.5:
         ops.append(scene.op(Kind.DIRTY_CLEAR, place))
     ops.append(scene.op(Kind.WRITE, place))
     if rng.random() < 0.4:
-        ops += [_vmm(Kind.MEMSLOT_FLAGS, *name, 0), _access(scene, place)]
-    else:
-        ops.append(_vmm(Kind.DIRTY_GET, *name))
-    return ops
+        return [*ops, _vmm(Kind.MEMSLOT_FLAGS, *name, 0), *_later(scene, kinds, place, thread)]
+    return [*ops, _vmm(Kind.DIRTY_GET, *name)]
 
 
 def replace_slot(scene: Scene, kinds: Sequence[Kind]) -> list[Op]:
@@ -104,11 +106,22 @@ def huge_page(scene: Scene, kinds: Sequence[Kind]) -> list[Op]:
 
 
 def execute_huge(scene: Scene, kinds: Sequence[Kind]) -> list[Op]:
-    """A huge page executed under the NX mitigation, which splits it, and recovered."""
+    """A huge page executed under the NX mitigation, which splits it, recovered, and used again."""
     place = scene.place()
+    thread = scene.thread(OPS[Kind.EXEC])
     switch = [Op(Kind.NX, OPS[Kind.NX].threads[0], _ON)] if scene.rng.random() < 0.5 else []
-    recover = Op(Kind.NX_RECOVER, OPS[Kind.NX_RECOVER].threads[0])
-    return [*switch, _access(scene, place), scene.op(Kind.EXEC, place), recover]
+    ops = [*switch, _access(scene, place), scene.op(Kind.EXEC, place, thread)]
+    ops.append(Op(Kind.NX_RECOVER, OPS[Kind.NX_RECOVER].threads[0]))
+    return [*ops, *_later(scene, kinds, place, thread)]
+
+
+def by_turns(scene: Scene, kinds: Sequence[Kind]) -> list[Op]:
+    """Two accesses of a vCPU next to each other, again and again."""
+    place = scene.place()
+    thread = scene.thread(OPS[Kind.WRITE])
+    one = _access(scene, place, thread)
+    other = _access(scene, addresses.near(scene.rng, place), thread)
+    return [one, other] * scene.rng.choice((2, 3, 4))
 
 
 def other_root(scene: Scene, kinds: Sequence[Kind]) -> list[Op]:
@@ -122,16 +135,54 @@ def other_root(scene: Scene, kinds: Sequence[Kind]) -> list[Op]:
     return [*ops, Op(mode, thread, _OFF), _access(scene, place, thread)]
 
 
+def tracked(scene: Scene, kinds: Sequence[Kind]) -> list[Op]:
+    """Writes to a page are tracked, from here or from SMM, while it is used from both."""
+    rng = scene.rng
+    place = scene.place()
+    thread = scene.thread(OPS[Kind.SMM])
+    track = _vmm(Kind.TRACK_ADD, rng.choice((place.as_id, place.as_id, 0, 1)), place.gfn)
+    ops = [track, _access(scene, place, thread)]
+    if rng.random() < 0.5:
+        ops.reverse()
+    if rng.random() < 0.5:
+        ops += [Op(Kind.SMM, thread, (rng.randrange(2),)), _access(scene, place, thread)]
+    if rng.random() < 0.3:
+        ops.append(track._replace(kind=Kind.TRACK_REMOVE))
+    return [*ops, *_later(scene, kinds, place, thread)]
+
+
+def fill_hole(scene: Scene, kinds: Sequence[Kind]) -> list[Op]:
+    """MMIO where no slot is, in SMM or not, then a slot is put there, and the access repeated."""
+    rng = scene.rng
+    gfn = addresses.outside(rng, scene.config).gfn
+    thread = scene.thread(OPS[Kind.SMM])
+    as_id = rng.choice((0, 0, 0, 1))
+    mode = [Op(Kind.SMM, thread, (as_id,))] if as_id or rng.random() < 0.2 else []
+    access = Op(rng.choice(_ACCESSES), thread, (gfn,))
+    pages = min(rng.choice((1, 2, _BLOCK)), GFN_LIMIT - gfn)
+    page = gfn % (AREA_PAGES - _BLOCK)
+    where = (gfn, pages, rng.randrange(N_AREAS), page)
+    ops = [*mode, access, _vmm(Kind.MEMSLOT_CREATE, rng.randrange(MAX_SLOTS), as_id, *where, 0)]
+    if rng.random() < 0.6:
+        place = Place(gfn, as_id, None, where[2], page)
+        ops += [scene.op(rng.choice(kinds), place) for _ in range(rng.choice((1, 1, 2)))]
+    return [*ops, access]
+
+
 def crowd(scene: Scene, kinds: Sequence[Kind]) -> list[Op]:
     """Accesses to many 2M blocks of a slot under a low MMU page limit, then to the first again."""
     rng = scene.rng
     place = scene.place()
     if place.slot is None:
         return single(scene, kinds)
-    blocks = min(rng.choice((8, 24, 70)), place.slot.npages // _BLOCK)
+    lowest = rng.choice(_LIMITS)
+    blocks = min(rng.choice((4, 8, 24)) if lowest < 64 else 70, place.slot.npages // _BLOCK)
     places = [addresses.inside(place.slot, block * _BLOCK) for block in range(blocks)]
-    limit = _vmm(Kind.MMU_PAGES, rng.choice((64, 65, 70)))
-    return [limit, *(_access(scene, where) for where in (*places, place))]
+    limit = _vmm(Kind.MMU_PAGES, lowest)
+    accesses = [_access(scene, where) for where in places]
+    if rng.random() < 0.5:
+        return [limit, *accesses, _access(scene, place)]
+    return [*accesses, limit, _access(scene, place)]
 
 
 PHRASES: Final[tuple[tuple[Phrase, frozenset[Kind], int], ...]] = (
@@ -142,14 +193,28 @@ PHRASES: Final[tuple[tuple[Phrase, frozenset[Kind], int], ...]] = (
     (replace_slot, frozenset({Kind.MEMSLOT_CREATE, Kind.MEMSLOT_DELETE}), 6),
     (huge_page, frozenset({Kind.THP_COLLAPSE}), 6),
     (execute_huge, frozenset({Kind.NX_RECOVER}), 4),
+    (by_turns, frozenset(), 2),
     (other_root, frozenset({Kind.SMM}), 4),
-    (crowd, frozenset({Kind.MMU_PAGES}), 1),
+    (tracked, frozenset({Kind.TRACK_ADD}), 4),
+    (fill_hole, frozenset({Kind.MEMSLOT_CREATE}), 4),
+    (crowd, frozenset({Kind.MMU_PAGES}), 2),
 )
 """Each phrase, the kinds that must all be in a program's selection for it, and its weight."""
 
 
 def _access(scene: Scene, place: Place, thread: int | None = None) -> Op:
     return scene.op(scene.rng.choice(_ACCESSES), place, thread)
+
+
+def _later(
+    scene: Scene, kinds: Sequence[Kind], place: Place, thread: int | None = None
+) -> list[Op]:
+    """The place used once more, perhaps after the host did something to it."""
+    ops: list[Op] = []
+    if scene.rng.random() < 0.5:
+        changes = [kind for kind in kinds if OPS[kind].threads == HOST_THREADS]
+        ops.append(scene.op(scene.rng.choice(changes or [Kind.DONTNEED]), place))
+    return [*ops, _access(scene, place, thread)]
 
 
 def _vmm(kind: Kind, *args: int) -> Op:

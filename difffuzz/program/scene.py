@@ -17,6 +17,9 @@ from .ops import OPS, Kind, OpSpec
 _FOCUSED: Final = 0.85
 """How often an operation is about a place of the focus."""
 _ALIGNED: Final = (512, 512 * 512)
+_WORD: Final = 64
+"""Pages of one word of a dirty bitmap: a log is cleared by whole words, or up to the slot's end."""
+_WHOLE: Final = 0.85
 
 
 class Scene:
@@ -75,6 +78,11 @@ class Scene:
                 args.append(place.as_id)
             else:
                 args.append(any_value(rng, kind))
+        if spec.kind is Kind.DIRTY_CLEAR and place.slot is not None and rng.random() < _WHOLE:
+            first, length = spec.position("first"), spec.position("n")
+            args[first] &= -_WORD
+            rest = place.slot.npages - args[first]
+            args[length] = min(max(_WORD, args[length] & -_WORD), max(rest, 1))
         for base, length, limit in spec.spans:
             if args[base] + args[length] > limit:
                 args[length] = limit - args[base]

@@ -60,4 +60,12 @@ def test_an_operation_at_a_place_names_it() -> None:
     place = inside(SLOT, 1)
     for kind in (Kind.WRITE, Kind.MIGRATE, Kind.HOST_WRITE, Kind.TRACK_ADD, Kind.BEGIN_FAULT):
         assert place_of(scene.op(kind, place), CONFIG) == place
-    assert scene.op(Kind.DIRTY_CLEAR, place).args[:3] == (2, 0, 1)
+    assert scene.op(Kind.DIRTY_CLEAR, place).args[:2] == (2, 0)
+
+
+def test_a_log_is_mostly_cleared_by_whole_words() -> None:
+    scene = Scene(Random(1), CONFIG)
+    ops = [scene.op(Kind.DIRTY_CLEAR, inside(SLOT, 0x101)) for _ in range(200)]
+    clears = [op.args[2:] for op in ops]
+    taken = [first % 64 == 0 and (n % 64 == 0 or first + n == 0x402) for first, n in clears]
+    assert 150 < sum(taken) < 200
