@@ -63,6 +63,8 @@ class WorkerProcess:
         flags += [f"-max_len={MAX_BYTES}", "-len_control=0", f"-rss_limit_mb={RSS_LIMIT_MB}"]
         if options.runs is None:  # mutate slow programs less often; a run by number is repeatable
             flags += ["-entropic_scale_per_exec_time=1"]
+        if options.jobs == 1:  # nobody else adds to the corpus; re-reading it goes by the clock
+            flags += ["-reload=0"]
         flags += [f"-artifact_prefix={self._artifact_prefix}", *options.libfuzzer]
         directories = [str(options.out / "corpus"), str(self._work / "seeds")]
         with self._log.open("ab") as log:
