@@ -16,20 +16,21 @@ from .findings import SUFFIX
 GENERATED_SEEDS = 32
 MAX_FILES = 1_000_000
 
+TEXT_BEGIN = b"difffuzz program"
+
 
 def read_program(path: Path) -> Program:
-    """The program in a file: text if it is named *.difffuzz, else bytes.
+    """The program in a file: text if it is named *.difffuzz or begins like it, else bytes.
 
     UsageError if the file cannot be read; ProgramError (with file, line and column) if its text is
     no program.
     """
-    text = path.suffix == SUFFIX
-    limit = 4 * MAX_TEXT if text else MAX_BYTES
+    limit = 4 * MAX_TEXT
     try:
         with path.open("rb") as file:
             data = file.read(limit + 1)
-        if not text:
-            return decode(data)
+        if path.suffix != SUFFIX and not data.startswith(TEXT_BEGIN):
+            return decode(data[:MAX_BYTES])
         if len(data) > limit:
             raise UsageError(f"{path}: longer than {limit} bytes")
         return parse(data.decode(), str(path))

@@ -72,3 +72,12 @@ def test_unreadable_files(tmp_path: Path, name: str, content: bytes | None, mess
 def test_a_corpus_is_a_directory(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="expected a directory"):
         list(program_files(tmp_path / "none"))
+
+
+def test_text_is_known_by_its_first_words_whatever_the_file_is_called(tmp_path: Path) -> None:
+    file = tmp_path / "mail.txt"
+    file.write_text("difffuzz program v1\nvcpu0: read gfn=0x3\n")
+    assert [op.args for op in read_program(file).ops] == [(3,)]
+    file.write_text("difffuzz program v1\nvcpu0: read gfn=?\n")
+    with pytest.raises(ProgramError, match=r"mail\.txt:2"):
+        read_program(file)
