@@ -129,7 +129,8 @@ class Lockstep:
         if self.verdict.divergences:
             return False
         self.verdict.operations += 1
-        return True
+        # An access that failed on one side only leaves different data: user space gives up.
+        return not self.verdict.allowed["no-mmu-pages"]
 
     def finish(self) -> Verdict:
         """After the last operation: the VMs are destroyed, unless a divergence ended the run."""
@@ -190,14 +191,20 @@ class Lockstep:
     def _compare(self, op: Op, left: Outcome, right: Outcome) -> None:
         one, other = self._watches
         models = one.model is not None and other.model is not None
+        memory = self._memory
         fetch = op.kind == Kind.EXEC or left.access == int(Kind.EXEC)
+        reclaimed = False
+        if op.kind <= Kind.END_FAULT and any(watch.has_reclaimed for watch in self._watches):
+            gfn = left.fault_gfn if op.kind == Kind.END_FAULT else op.args[0]
+            reclaimed = memory.tracked(memory.smm[op.thread], gfn)
         violations = compare_outcomes(
             one.side.name,
             other.side.name,
             left,
             right,
             models,
-            fetch and self._memory.nx,
+            fetch and memory.nx,
+            reclaimed,
             self.verdict.allowed,
         )
         self._report(list(violations), op.kind.name.lower(), self._index)

@@ -104,6 +104,11 @@ class Watch:
             return False
         return self.model is not None and len(self.model.kvm.mem.log) < CIRCLE_STEPS // 1000
 
+    @property
+    def has_reclaimed(self) -> bool:
+        """Shadow pages were zapped to keep the limit on their number."""
+        return self.model is not None and self.model.kvm.stat.mmu_recycled > 0
+
     def _splat(self, splat: KernelSplat) -> None:
         self.violations.append(Violation(splat.oracle, self.side.name, splat.where, splat.text))
 

@@ -104,6 +104,13 @@ ALLOWED: dict[str, Rule] = {
             "kvm_mmu_zap_oldest_mmu_pages()",
         ),
         Rule(
+            "reclaimed",
+            "retry",
+            "a write to a tracked page is emulated at once if the page is mapped; where the legacy "
+            "MMU had to reclaim its page table, the page is faulted in first",
+            "page_fault_handle_page_track() is for present pages; kvm_mmu_zap_oldest_mmu_pages()",
+        ),
+        Rule(
             "dirty-when-mapped",
             "dirty-log",
             "a page that is mapped writable counts as written at once, also when it was only read",

@@ -123,6 +123,13 @@ USES = (
         "host0: thp_split area=0 page=0x200\nvcpu0: read gfn=0x203\n",
     ),
     Use(
+        "reclaimed",
+        f"config mmu_pages=8\n{SMALL}vmm: track_add gfn=0x1\nvcpu0: read gfn=0x1\n"
+        "vcpu0: read gfn=0x0\nvcpu0: write gfn=0x1\n",
+        f"{SMALL}vmm: track_add gfn=0x1\nvcpu0: read gfn=0x1\n"
+        "vcpu0: read gfn=0x0\nvcpu0: write gfn=0x1\n",
+    ),
+    Use(
         "dirty-when-mapped",
         "slot 0 gfn=0x0 pages=0x400 area=1 flags=dirty\nhost0: host_write area=1 page=0x3\n"
         "vcpu0: read gfn=0x3\nvmm: dirty_get slot=0\n",
