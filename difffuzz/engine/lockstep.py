@@ -193,10 +193,10 @@ class Lockstep:
         models = one.model is not None and other.model is not None
         memory = self._memory
         fetch = op.kind == Kind.EXEC or left.access == int(Kind.EXEC)
-        reclaimed = False
-        if op.kind <= Kind.END_FAULT and any(watch.has_reclaimed for watch in self._watches):
+        may_be_absent = False
+        if op.kind <= Kind.END_FAULT and (one.loses_mappings or other.loses_mappings):
             gfn = left.fault_gfn if op.kind == Kind.END_FAULT else op.args[0]
-            reclaimed = memory.tracked(memory.smm[op.thread], gfn)
+            may_be_absent = memory.tracked(memory.smm[op.thread], gfn)
         violations = compare_outcomes(
             one.side.name,
             other.side.name,
@@ -204,7 +204,7 @@ class Lockstep:
             right,
             models,
             fetch and memory.nx,
-            reclaimed,
+            may_be_absent,
             self.verdict.allowed,
         )
         self._report(list(violations), op.kind.name.lower(), self._index)

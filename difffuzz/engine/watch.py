@@ -105,9 +105,11 @@ class Watch:
         return self.model is not None and len(self.model.kvm.mem.log) < CIRCLE_STEPS // 1000
 
     @property
-    def has_reclaimed(self) -> bool:
-        """Shadow pages were zapped to keep the limit on their number."""
-        return self.model is not None and self.model.kvm.stat.mmu_recycled > 0
+    def loses_mappings(self) -> bool:
+        """Mappings go though the host does nothing: by reclaim, by aging without accessed bits."""
+        if self.model is None:
+            return False
+        return self.model.kvm.stat.mmu_recycled > 0 or not self.config.ad
 
     def _splat(self, splat: KernelSplat) -> None:
         self.violations.append(Violation(splat.oracle, self.side.name, splat.where, splat.text))

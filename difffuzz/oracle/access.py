@@ -110,19 +110,19 @@ def compare_outcomes(
     right: Outcome,
     models: bool,
     nx: bool,
-    reclaimed: bool,
+    may_be_absent: bool,
     allowed: Counter[str],
 ) -> Iterator[Violation]:
     """The same operation has the same effect on both sides, and the same RET_PF_* (R4).
 
-    `models`: both sides have an MMU; `nx`: a fetch under the NX mitigation; `reclaimed`: a write to
-    a tracked page, after a side had to reclaim shadow pages.
+    `models`: both sides have an MMU; `nx`: a fetch under the NX mitigation; `may_be_absent`: an
+    access to a write-tracked page that one side may map and the other not.
     """
     if -ENOSPC in (left.value, right.value) and ERROR in (left.result, right.result):
         allowed["no-mmu-pages"] += 1
         return
-    if reclaimed and emulated_at_once(left) != emulated_at_once(right):
-        allowed["reclaimed"] += 1
+    if may_be_absent and emulated_at_once(left) != emulated_at_once(right):
+        allowed["tracked-absent"] += 1
         return
     both = f"{left_name}/{right_name}"
     if left.result != right.result:

@@ -104,11 +104,13 @@ ALLOWED: dict[str, Rule] = {
             "kvm_mmu_zap_oldest_mmu_pages()",
         ),
         Rule(
-            "reclaimed",
+            "tracked-absent",
             "retry",
-            "a write to a tracked page is emulated at once if the page is mapped; where the legacy "
-            "MMU had to reclaim its page table, the page is faulted in first",
-            "page_fault_handle_page_track() is for present pages; kvm_mmu_zap_oldest_mmu_pages()",
+            "a write to a tracked page is emulated at once if the page is mapped, else the page is "
+            "faulted in first; the legacy MMU reclaims page tables, and by a flush more it may be "
+            "first to map again what aging without accessed bits made absent",
+            "page_fault_handle_page_track() is for present pages; kvm_mmu_zap_oldest_mmu_pages(); "
+            "kvm_mmu_commit_zap_page()",
         ),
         Rule(
             "dirty-when-mapped",
