@@ -33,10 +33,13 @@ def single(scene: Scene, kinds: Sequence[Kind]) -> list[Op]:
 
 
 def access_twice(scene: Scene, kinds: Sequence[Kind]) -> list[Op]:
-    """An access, something in between at the same place, another access."""
+    """An access, something in between at the same place, another access, mostly of one vCPU."""
+    rng = scene.rng
     place = scene.place()
-    between = [scene.op(scene.rng.choice(kinds), place) for _ in range(scene.rng.randrange(1, 3))]
-    return [_access(scene, place), *between, _access(scene, place)]
+    thread = scene.thread(OPS[Kind.WRITE])
+    between = [scene.op(rng.choice(kinds), place) for _ in range(rng.randrange(1, 3))]
+    again = _access(scene, place, thread if rng.random() < 0.7 else None)
+    return [*_mode(scene, place, thread), _access(scene, place, thread), *between, again]
 
 
 def parked(scene: Scene, kinds: Sequence[Kind]) -> list[Op]:
@@ -49,7 +52,7 @@ def parked(scene: Scene, kinds: Sequence[Kind]) -> list[Op]:
         op = scene.op(scene.rng.choice(kinds), where)
         if op.thread != begin.thread:
             between.append(op)
-    ops = [begin, *between, Op(Kind.END_FAULT, begin.thread)]
+    ops = [*_mode(scene, place, begin.thread), begin, *between, Op(Kind.END_FAULT, begin.thread)]
     if scene.rng.random() < 0.5:
         ops.append(_access(scene, place, begin.thread))
     return ops
@@ -63,7 +66,7 @@ def dirty_log(scene: Scene, kinds: Sequence[Kind]) -> list[Op]:
         return single(scene, kinds)
     name = (place.slot.slot, place.slot.as_id)
     thread = scene.thread(OPS[Kind.WRITE])
-    ops = []
+    ops = _mode(scene, place, thread)
     if rng.random() < 0.6:
         ops.append(_access(scene, place, thread))
         if rng.random() < 0.5:
@@ -72,7 +75,7 @@ def dirty_log(scene: Scene, kinds: Sequence[Kind]) -> list[Op]:
     ops += [scene.op(Kind.WRITE, place, thread), _vmm(Kind.DIRTY_GET, *name)]
     if rng.random() < 0.5:
         ops.append(scene.op(Kind.DIRTY_CLEAR, place))
-    ops.append(scene.op(Kind.WRITE, place))
+    ops.append(scene.op(Kind.WRITE, place, thread))
     if rng.random() < 0.4:
         return [*ops, _vmm(Kind.MEMSLOT_FLAGS, *name, 0), *_later(scene, kinds, place, thread)]
     return [*ops, _vmm(Kind.DIRTY_GET, *name)]
@@ -85,11 +88,12 @@ def replace_slot(scene: Scene, kinds: Sequence[Kind]) -> list[Op]:
     if slot is None:
         return single(scene, kinds)
     again = _vary(scene.rng, slot)
-    ops = [_access(scene, place), _vmm(Kind.MEMSLOT_DELETE, slot.slot, slot.as_id)]
+    thread = scene.thread(OPS[Kind.WRITE])
+    ops = [*_mode(scene, place, thread), _access(scene, place, thread)]
+    ops.append(_vmm(Kind.MEMSLOT_DELETE, slot.slot, slot.as_id))
     if scene.rng.random() < 0.4:
-        ops.append(_access(scene, place))
-    ops += [_vmm(Kind.MEMSLOT_CREATE, *again), _access(scene, place)]
-    return ops
+        ops.append(_access(scene, place, thread))
+    return [*ops, _vmm(Kind.MEMSLOT_CREATE, *again), _access(scene, place, thread)]
 
 
 def huge_page(scene: Scene, kinds: Sequence[Kind]) -> list[Op]:
@@ -110,7 +114,8 @@ def execute_huge(scene: Scene, kinds: Sequence[Kind]) -> list[Op]:
     place = scene.place()
     thread = scene.thread(OPS[Kind.EXEC])
     switch = [Op(Kind.NX, OPS[Kind.NX].threads[0], _ON)] if scene.rng.random() < 0.5 else []
-    ops = [*switch, _access(scene, place), scene.op(Kind.EXEC, place, thread)]
+    first = [*_mode(scene, place, thread), _access(scene, place, thread)]
+    ops = [*switch, *first, scene.op(Kind.EXEC, place, thread)]
     ops.append(Op(Kind.NX_RECOVER, OPS[Kind.NX_RECOVER].threads[0]))
     return [*ops, *_later(scene, kinds, place, thread)]
 
@@ -121,7 +126,7 @@ def by_turns(scene: Scene, kinds: Sequence[Kind]) -> list[Op]:
     thread = scene.thread(OPS[Kind.WRITE])
     one = _access(scene, place, thread)
     other = _access(scene, addresses.near(scene.rng, place), thread)
-    return [one, other] * scene.rng.choice((2, 3, 4))
+    return [*_mode(scene, place, thread), *([one, other] * scene.rng.choice((2, 4, 6)))]
 
 
 def other_root(scene: Scene, kinds: Sequence[Kind]) -> list[Op]:
@@ -193,7 +198,7 @@ PHRASES: Final[tuple[tuple[Phrase, frozenset[Kind], int], ...]] = (
     (replace_slot, frozenset({Kind.MEMSLOT_CREATE, Kind.MEMSLOT_DELETE}), 6),
     (huge_page, frozenset({Kind.THP_COLLAPSE}), 6),
     (execute_huge, frozenset({Kind.NX_RECOVER}), 4),
-    (by_turns, frozenset(), 2),
+    (by_turns, frozenset(), 3),
     (other_root, frozenset({Kind.SMM}), 4),
     (tracked, frozenset({Kind.TRACK_ADD}), 4),
     (fill_hole, frozenset({Kind.MEMSLOT_CREATE}), 4),
@@ -204,6 +209,15 @@ PHRASES: Final[tuple[tuple[Phrase, frozenset[Kind], int], ...]] = (
 
 def _access(scene: Scene, place: Place, thread: int | None = None) -> Op:
     return scene.op(scene.rng.choice(_ACCESSES), place, thread)
+
+
+def _mode(scene: Scene, place: Place, thread: int) -> list[Op]:
+    """The vCPU enters SMM for a place that is only there, or leaves it now and then."""
+    if place.as_id:
+        return [Op(Kind.SMM, thread, _ON)]
+    if scene.rng.random() < 0.2 and any(slot.as_id for slot in scene.config.slots):
+        return [Op(Kind.SMM, thread, _OFF)]
+    return []
 
 
 def _later(
