@@ -6,7 +6,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from difffuzz.engine.features import answer
-from difffuzz.engine.watch import ACCESS_KINDS, Watch
+from difffuzz.engine.watch import ACCESS_KINDS, Watch, crash
+from difffuzz.errors import UsageError
 from difffuzz.oracle import Divergence, Verdict, Violation, signature
 from difffuzz.oracle.access import compare_outcomes
 from difffuzz.program import Config, Kind, Op, Program
@@ -93,6 +94,11 @@ class Lockstep:
             except KernelSplat as splat:
                 violation = Violation(splat.oracle, factory.name, splat.where, splat.text)
                 self._report([violation], "start", None)
+                return
+            except UsageError:
+                raise
+            except Exception as error:  # a crash of the model is a finding
+                self._report([crash(factory.name, error)], "start", None)
                 return
             side.sched.budget -= STEP_LIMIT - max_steps
             verdict = self.verdict

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from .kvm_host import KvmVcpu
 from .kvm_main import gfn_to_pfn_memslot, kvm_release_pfn_clean
-from .memslots import kvm_vcpu_gfn_to_memslot
+from .memslots import gfn_to_hva_many, kvm_vcpu_gfn_to_memslot
 
 
 def kvm_can_do_async_pf(vcpu: KvmVcpu) -> bool:
@@ -17,7 +17,9 @@ def kvm_can_do_async_pf(vcpu: KvmVcpu) -> bool:
 
 
 def kvm_arch_setup_async_pf(vcpu: KvmVcpu, gfn: int) -> bool:
-    """Starts a worker that faults the page in."""
+    """Starts a worker that faults the page in for write; False where that cannot be had."""
+    if gfn_to_hva_many(kvm_vcpu_gfn_to_memslot(vcpu, gfn), gfn, True) < 0:
+        return False
     vcpu.apf_gfns.append(gfn)
     return True
 

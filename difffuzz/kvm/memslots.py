@@ -107,11 +107,6 @@ def kvm_slot_dirty_track_enabled(slot: KvmMemorySlot) -> bool:
     return slot.flags & KVM_MEM_LOG_DIRTY_PAGES != 0
 
 
-def memslot_is_readonly(slot: KvmMemorySlot) -> bool:
-    """True if a guest write to the slot is an MMIO exit."""
-    return slot.flags & KVM_MEM_READONLY != 0
-
-
 def kvm_is_visible_memslot(slot: KvmMemorySlot | None) -> bool:
     """True if the guest sees memory there."""
     return slot is not None and not slot.flags & KVM_MEMSLOT_INVALID

@@ -13,7 +13,7 @@ from difffuzz.program.model import READONLY
 from difffuzz.sched import Scheduler
 from difffuzz.sides.base import DONE, ERROR, MMIO, NOTHING, OK, SIGBUS, Outcome
 from difffuzz.sides.host_ops import HOST_OPS
-from difffuzz.sides.memory_map import MemoryMap
+from difffuzz.sides.memory_map import MemoryMap, Slot
 
 EHWPOISON = 133
 
@@ -65,14 +65,15 @@ class SpecSide:
         outcome.fault_gfn = gfn
         slot = self.map.slot_at(self.map.smm[vcpu_id], gfn)
         if slot is not None and not (access == 1 and slot.flags & READONLY):
-            npages, pfn = self._fault_in(vcpu_id, slot.hva(gfn), access == 1)
+            npages, pfn = self._fault_in(vcpu_id, slot, slot.hva(gfn), access == 1)
             outcome.parked = npages == 1
         self.parked[vcpu_id] = gfn, access, pfn if outcome.parked else -1
         return outcome
 
-    def _fault_in(self, vcpu_id: int, hva: int, write: bool) -> tuple[int, int]:
+    def _fault_in(self, vcpu_id: int, slot: Slot, hva: int, write: bool) -> tuple[int, int]:
         """(1, pfn) or (-errno, 0).  A worker faults a swapped-out page in, for write."""
-        if self.async_pf and not self.map.smm[vcpu_id] and not self.map.guest_mode[vcpu_id]:
+        waits = self.async_pf and not slot.flags & READONLY
+        if waits and not self.map.smm[vcpu_id] and not self.map.guest_mode[vcpu_id]:
             npages, pfn = self.mm.get_user_pages_unlocked(hva, write, True)
             if npages:
                 return npages, pfn
@@ -107,7 +108,7 @@ class SpecSide:
             if write and not vma.flags & VM_WRITE:
                 return Outcome(MMIO)
         else:
-            npages, pfn = self._fault_in(vcpu_id, hva, write)
+            npages, pfn = self._fault_in(vcpu_id, slot, hva, write)
             if npages == -EHWPOISON:
                 return Outcome(SIGBUS)
             if npages != 1:
