@@ -71,7 +71,7 @@ class VmParams:
         "dirty_log_init_set",
         "eager_page_split",
         "ept",
-        "generation",
+        "generations",
         "manual_dirty_log_protect",
         "max_level",
         "mmio_caching",
@@ -104,7 +104,7 @@ class VmParams:
         self.async_pf = False
         self.range_flush = False
         self.mmu_invalidate_seq = 0
-        self.generation = 0
+        self.generations = (0, 0)
 
 
 def kvm_create_vm(sched: Scheduler, mm: HostMM, params: VmParams) -> Kvm:
@@ -125,7 +125,8 @@ def kvm_create_vm(sched: Scheduler, mm: HostMM, params: VmParams) -> Kvm:
     kvm.n_max_mmu_pages = KVM_MIN_ALLOC_MMU_PAGES
     for as_id in range(KVM_ADDRESS_SPACE_NUM):
         # The low bit of the generation is the address space.
-        sets = [KvmMemslots(node_idx, params.generation + as_id) for node_idx in range(2)]
+        generation = params.generations[as_id] + as_id
+        sets = [KvmMemslots(node_idx, generation) for node_idx in range(2)]
         kvm.memslots_sets.append(sets)
         kvm.memslots.append(sets[0])
     mm.register(KvmMmuNotifier(kvm, MmuHandlersOf()))

@@ -90,8 +90,8 @@ ALLOWED: dict[str, Rule] = {
         Rule(
             "misconfig-is-a-read",
             "translation",
-            "against spec: a write that meets an out-of-date MMIO SPTE is handled as a read "
-            "first, because an EPT misconfiguration does not tell the access",
+            "a write that meets an out-of-date MMIO SPTE, on one side only (never on spec), is "
+            "handled as a read first, because an EPT misconfiguration does not tell the access",
             "handle_ept_misconfig() passes PFERR_RSVD_MASK only",
         ),
         Rule(

@@ -90,10 +90,11 @@ def swarm(rng: Random) -> tuple[Kind, ...]:
 
 
 def generate_config(rng: Random, *, paging: str = "tdp") -> Config:
-    """A configuration for that paging: most choices at their defaults, one to three slots."""
+    """A configuration for that paging: few or many choices not at their defaults, some slots."""
     values: dict[str, Any] = {"paging": paging, "vcpus": rng.choice((1, 1, 2, 2, 2, 3, 4))}
+    share = rng.choice((0.1, 0.3, 0.6, 0.9))
     for name, choices in CONFIG_CHOICES.items():
-        if name not in _FIXED and rng.random() < 0.3:
+        if name not in _FIXED and rng.random() < share:
             values[name] = rng.choice(choices)
     if rng.random() < 0.1:
         values["mmu_pages"] = rng.choice(MMU_PAGES.hot)
@@ -107,15 +108,15 @@ def generate_config(rng: Random, *, paging: str = "tdp") -> Config:
 def generate_slot(rng: Random, others: Sequence[SlotSpec]) -> SlotSpec:
     """A slot with the next id at an interesting place.
 
-    One in five stands in SMM's address space, mostly over the gfns of an ordinary one; one in five
+    Three in ten stand in SMM's address space, mostly over the gfns of an ordinary one; one in seven
     shares its host pages with another slot.
     """
     gfn, pages, page = rng.choice(_LAYOUTS)
     slot = SlotSpec(len(others), 0, gfn, pages, rng.randrange(N_AREAS), page, rng.choice(_FLAGS))
-    if others and rng.random() < 0.2:
+    if others and rng.random() < 0.3:
         other = rng.choice(others)
         slot = slot._replace(as_id=1)
-        if rng.random() < 0.7:
+        if rng.random() < 0.6:
             slot = slot._replace(gfn=other.gfn, npages=other.npages)
     elif others and rng.random() < 0.2:
         other = rng.choice(others)

@@ -70,7 +70,7 @@ def dirty_log(scene: Scene, kinds: Sequence[Kind]) -> list[Op]:
     if rng.random() < 0.6:
         ops.append(_access(scene, place, thread))
         if rng.random() < 0.5:
-            ops.append(scene.op(rng.choice(kinds), place))
+            ops.append(scene.op(rng.choice((Kind.AGE, *kinds)), place))
     ops.append(_vmm(Kind.MEMSLOT_FLAGS, *name, DIRTY_LOG))
     ops += [scene.op(Kind.WRITE, place, thread), _vmm(Kind.DIRTY_GET, *name)]
     if rng.random() < 0.5:
@@ -117,6 +117,16 @@ def execute_huge(scene: Scene, kinds: Sequence[Kind]) -> list[Op]:
     first = [*_mode(scene, place, thread), _access(scene, place, thread)]
     ops = [*switch, *first, scene.op(Kind.EXEC, place, thread)]
     ops.append(Op(Kind.NX_RECOVER, OPS[Kind.NX_RECOVER].threads[0]))
+    return [*ops, *_later(scene, kinds, place, thread)]
+
+
+def aged(scene: Scene, kinds: Sequence[Kind]) -> list[Op]:
+    """A page used, marked idle, perhaps something else, and used again."""
+    place = scene.place()
+    thread = scene.thread(OPS[Kind.WRITE])
+    ops = [*_mode(scene, place, thread), _access(scene, place, thread), scene.op(Kind.AGE, place)]
+    if scene.rng.random() < 0.6:
+        ops.append(scene.op(scene.rng.choice(kinds), place))
     return [*ops, *_later(scene, kinds, place, thread)]
 
 
@@ -199,6 +209,7 @@ PHRASES: Final[tuple[tuple[Phrase, frozenset[Kind], int], ...]] = (
     (huge_page, frozenset({Kind.THP_COLLAPSE}), 6),
     (execute_huge, frozenset({Kind.NX_RECOVER}), 4),
     (by_turns, frozenset(), 3),
+    (aged, frozenset({Kind.AGE}), 4),
     (other_root, frozenset({Kind.SMM}), 4),
     (tracked, frozenset({Kind.TRACK_ADD}), 4),
     (fill_hole, frozenset({Kind.MEMSLOT_CREATE}), 4),

@@ -32,7 +32,10 @@ def vm_params(config: Config, tdp_mmu: bool) -> VmParams:
     if config.seq_bias:
         params.mmu_invalidate_seq = (1 << 31) - config.seq_bias
     if config.gen_bias:
-        # The initial memslots of address space 0 use up two of its generations each.
-        initial = sum(1 for slot in config.slots if slot.as_id == 0)
-        params.generation = MMIO_GENERATIONS - 2 * (initial + config.gen_bias)
+        # The initial memslots of an address space use up two of its generations each.
+        initial = [sum(slot.as_id == as_id for slot in config.slots) for as_id in (0, 1)]
+        params.generations = (
+            MMIO_GENERATIONS - 2 * (initial[0] + config.gen_bias),
+            MMIO_GENERATIONS - 2 * (initial[1] + config.gen_bias),
+        )
     return params

@@ -105,10 +105,13 @@ def test_the_configuration_reaches_the_vm(config: str, field: str, value: object
 def test_the_generation_begins_some_updates_before_it_wraps() -> None:
     """gen_bias counts updates of memslots that are left once the initial slots are there."""
     text = "slot 0 gfn=0x0 pages=0x8 area=1\nslot 1 gfn=0x10 pages=0x8 area=1\n"
+    text += "slot 0 as=1 gfn=0x0 pages=0x8 area=1\n"
     for bias in (1, 2, 3):
         program = parse(f"difffuzz program v1\nconfig gen_bias={bias}\n{text}")
-        assert started("tdp", program.config).kvm.memslots[0].generation == (1 << 19) - 2 * bias
-    assert vm_params(Config(), tdp_mmu=True).generation == 0
+        memslots = started("tdp", program.config).kvm.memslots
+        assert memslots[0].generation == (1 << 19) - 2 * bias
+        assert memslots[1].generation == (1 << 19) - 2 * bias + 1
+    assert vm_params(Config(), tdp_mmu=True).generations == (0, 0)
 
 
 def test_layouts_have_their_masks() -> None:

@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Mutator: a program from nothing, or the same operations in another machine.
+
+Mutants resemble their parents: a bug that takes a rare configuration and operations that no parent
+has is nearer to a new program.
+"""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Final
+
+from ..generate import generate, generate_config
+from ..model import Program
+from ..normalise import normalise
+
+name: Final = "fresh"
+
+
+def apply(program: Program, rng: Random, other: Program | None = None) -> Program:
+    """A new program of the same paging mode, with its configuration or the old one's operations."""
+    config = program.config
+    way = rng.random()
+    if way < 0.6:
+        return generate(rng, paging=config.paging)._replace(schedule=program.schedule)
+    if way < 0.8:
+        return generate(rng, config=config)._replace(schedule=program.schedule)
+    slots = config.slots
+    config = generate_config(rng, paging=config.paging)._replace(kernel=config.kernel, slots=slots)
+    return normalise(Program(config, program.ops, program.schedule))
