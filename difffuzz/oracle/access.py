@@ -11,7 +11,7 @@ from difffuzz.machine.host import VM_WRITE
 from difffuzz.oracle.pages import max_level
 from difffuzz.oracle.verdict import Violation
 from difffuzz.program import Config
-from difffuzz.sides.base import ERROR, MMIO, OK, STUCK, Outcome
+from difffuzz.sides.base import ERROR, MMIO, OK, SIGBUS, STUCK, Outcome
 from difffuzz.sides.memory_map import MemoryMap
 from difffuzz.sides.model import ModelSide
 
@@ -128,7 +128,7 @@ def compare_outcomes(
     if left.result != right.result:
         if not models and {left.result, right.result} == {MMIO, ERROR}:
             allowed["emulated-or-not"] += 1
-        elif (left.rets[:1] == (RET_PF_INVALID,)) != (right.rets[:1] == (RET_PF_INVALID,)):
+        elif failed_as_a_read(left, right) or failed_as_a_read(right, left):
             allowed["misconfig-is-a-read"] += 1
             return
         else:
@@ -153,6 +153,25 @@ def compare_outcomes(
 def emulated_at_once(outcome: Outcome) -> bool:
     """True if the first attempt since the fault was parked, if it was, answered EMULATE."""
     return outcome.rets[outcome.parked_rets :][:1] == (RET_PF_EMULATE,)
+
+
+def met_stale_mmio(outcome: Outcome) -> bool:
+    """True if the first attempt, or the first since the fault was parked, answered INVALID."""
+    rets = outcome.rets
+    return RET_PF_INVALID in (*rets[:1], *rets[outcome.parked_rets :][:1])
+
+
+def failed_as_a_read(one: Outcome, other: Outcome) -> bool:
+    """True if `one` met an MMIO SPTE out of date and failed, where `other` left for emulation.
+
+    Only a write to a read-only slot is emulated where a read fails.
+    """
+    return (
+        one.result in (ERROR, SIGBUS)
+        and other.result == MMIO
+        and met_stale_mmio(one)
+        and not met_stale_mmio(other)
+    )
 
 
 def compare_attempts(

@@ -90,9 +90,11 @@ ALLOWED: dict[str, Rule] = {
         Rule(
             "misconfig-is-a-read",
             "translation",
-            "a write that meets an out-of-date MMIO SPTE, on one side only (never on spec), is "
-            "handled as a read first, because an EPT misconfiguration does not tell the access",
-            "handle_ept_misconfig() passes PFERR_RSVD_MASK only",
+            "a write to a read-only slot is an MMIO exit, but one that meets an out-of-date MMIO "
+            "SPTE is handled as a read first, because an EPT misconfiguration does not tell the "
+            "access; the read fails if the host has no page there.  One side only: as in "
+            "stale-mmio-kept, and spec never",
+            "handle_ept_misconfig() passes PFERR_RSVD_MASK only; kvm_faultin_pfn()",
         ),
         Rule(
             "stale-mmio-kept",

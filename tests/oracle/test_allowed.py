@@ -4,17 +4,19 @@
 from __future__ import annotations
 
 from collections import Counter
+from errno import EFAULT
 from typing import NamedTuple
 
 import pytest
 
 from difffuzz.engine import lockstep
 from difffuzz.oracle import ORACLES
+from difffuzz.oracle.access import RET_PF_EMULATE, RET_PF_INVALID, compare_outcomes
 from difffuzz.oracle.allowed import ALLOWED
 from difffuzz.oracle.retry import RET_PF_RETRY, Flight, parked_violations
 from difffuzz.program import Config
 from difffuzz.sides import open_side
-from difffuzz.sides.base import Outcome
+from difffuzz.sides.base import ERROR, MMIO, OK, SIGBUS, Outcome
 from difffuzz.sides.memory_map import MemoryMap
 
 from .broken import program_of, run_as_it_is
@@ -115,6 +117,16 @@ USES = (
         right="spec",
     ),
     Use(
+        "misconfig-is-a-read",
+        # The legacy MMU reclaims the table with the MMIO SPTE; the host has no page there.
+        "config mmu_pages=8\nvcpu0: read gfn=0x3\n"
+        "vmm: memslot_create slot=0 gfn=0x0 n=0x8 area=1 page=0x0 flags=readonly\n"
+        "host0: munmap area=1 page=0x3 n=0x1\nvcpu0: read gfn=0x80000\nvcpu0: write gfn=0x3\n",
+        "vcpu0: read gfn=0x3\n"
+        "vmm: memslot_create slot=0 gfn=0x0 n=0x8 area=1 page=0x0 flags=readonly\n"
+        "host0: munmap area=1 page=0x3 n=0x1\nvcpu0: read gfn=0x80000\nvcpu0: write gfn=0x3\n",
+    ),
+    Use(
         "stale-mmio-kept",
         # A huge page takes the place of the table with the MMIO SPTE, and gives it back.
         f"vcpu0: read gfn=0x203\n{SLOT_LATER}vcpu0: read gfn=0x280\n"
@@ -167,6 +179,35 @@ def test_rule_is_not_needed_nearby(use: Use) -> None:
     verdict = run_as_it_is(use.neighbour, use.left, use.right)
     assert verdict.divergences == []
     assert verdict.allowed[use.rule] == 0
+
+
+@pytest.mark.parametrize(
+    ("stale", "other", "used"),
+    [
+        (ERROR, MMIO, 1),
+        (SIGBUS, MMIO, 1),
+        (MMIO, ERROR, 0),
+        (ERROR, OK, 0),
+        (OK, MMIO, 0),
+    ],
+)
+def test_only_the_side_with_the_stale_mmio_spte_may_fail(stale: str, other: str, used: int) -> None:
+    # As the attempts of a write to a read-only slot, the host's page being absent.
+    left, right = Outcome(stale), Outcome(other)
+    left.rets, right.rets = (RET_PF_INVALID, -EFAULT), (RET_PF_EMULATE,)
+    allowed: Counter[str] = Counter()
+    violations = list(compare_outcomes("one", "two", left, right, True, False, False, allowed))
+    assert allowed["misconfig-is-a-read"] == used
+    assert bool(violations) == (not used)
+
+
+def test_a_fault_without_stale_mmio_spte_may_not_fail_alone() -> None:
+    left, right = Outcome(ERROR), Outcome(MMIO)
+    left.rets, right.rets = (-EFAULT,), (RET_PF_EMULATE,)
+    allowed: Counter[str] = Counter()
+    violations = list(compare_outcomes("one", "two", left, right, True, False, False, allowed))
+    assert [violation.location for violation in violations] == ["error-mmio", "R4"]
+    assert not allowed
 
 
 def test_a_program_of_too_much_work_is_abandoned() -> None:
