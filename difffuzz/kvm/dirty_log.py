@@ -36,7 +36,7 @@ def kvm_get_dirty_log_protect(kvm: Kvm, as_id: int, slot_id: int) -> tuple[int, 
     kvm.mmu_lock.write_lock()
     for i in sorted(dirty_bitmap):
         flush = True
-        kvm.sched.point()
+        kvm.sched.point(("dirty bitmap", slot_id))
         mask = dirty_bitmap.pop(i)
         buffer[i] = mask
         kvm_arch_mmu_enable_log_dirty_pt_masked(kvm, memslot, i * BITS_PER_LONG, mask)
@@ -79,7 +79,7 @@ def kvm_clear_dirty_log_protect(
     last = first + -(-num_pages // BITS_PER_LONG)
     kvm.mmu_lock.write_lock()
     for i in sorted(word for word in dirty_bitmap if first <= word < last):
-        kvm.sched.point()
+        kvm.sched.point(("dirty bitmap", slot_id))
         mask = dirty_bitmap.pop(i)
         flush = True
         kvm_arch_mmu_enable_log_dirty_pt_masked(kvm, memslot, i * BITS_PER_LONG, mask)

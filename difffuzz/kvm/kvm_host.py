@@ -48,6 +48,11 @@ KVM_MMU_ROOT_CURRENT = 1
 KVM_MMU_ROOTS_ALL = (1 << (KVM_MMU_NUM_PREV_ROOTS + 1)) - 1
 KVM_ARCH_NR_OBJS_PER_MEMORY_CACHE = 40
 
+OUTSIDE_GUEST_MODE = 0
+IN_GUEST_MODE = 1
+EXITING_GUEST_MODE = 2
+READING_SHADOW_PAGE_TABLES = 3
+
 KVM_REQ_TLB_FLUSH = 1 << 0
 KVM_REQ_VM_DEAD = 1 << 1
 KVM_REQ_MMU_FREE_OBSOLETE_ROOTS = 1 << 2
@@ -284,6 +289,7 @@ class KvmVcpu:
         "apf_halted",
         "cpu",
         "guest_mode",
+        "ipis",
         "kvm",
         "last_used_slot",
         "last_used_slot_gen",
@@ -295,6 +301,7 @@ class KvmVcpu:
         "mmu_page_header_cache",
         "mmu_pte_list_desc_cache",
         "mmu_shadow_page_cache",
+        "mode",
         "pml",
         "pml_enabled",
         "requests",
@@ -316,6 +323,8 @@ class KvmVcpu:
         self.mmu_shadow_page_cache = KvmMmuMemoryCache()
         self.mmu_page_header_cache = KvmMmuMemoryCache()
         self.requests = 0
+        self.mode = OUTSIDE_GUEST_MODE
+        self.ipis = 0
         self.tlb_ranges: list[tuple[int, int]] = []
         self.stat = KvmVcpuStat()
         self.smm = False

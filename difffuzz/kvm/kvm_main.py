@@ -7,10 +7,13 @@ from difffuzz.machine.host import VM_IO, VM_PFNMAP, VM_READ, VM_WRITE, Vma, pte_
 
 from .kvm_host import (
     EAGAIN,
+    EXITING_GUEST_MODE,
+    IN_GUEST_MODE,
     KVM_ARCH_NR_OBJS_PER_MEMORY_CACHE,
     KVM_MEM_READONLY,
     KVM_REQ_TLB_FLUSH,
     KVM_REQ_TLB_FLUSH_RANGE,
+    OUTSIDE_GUEST_MODE,
     Kvm,
     KvmMemorySlot,
     KvmMmuMemoryCache,
@@ -44,12 +47,13 @@ def is_error_noslot_pfn(pfn: int) -> bool:
 
 def kvm_make_request(req: int, vcpu: KvmVcpu) -> None:
     """Asks the vCPU to do `req` before it enters the guest again."""
-    vcpu.kvm.sched.point()
+    vcpu.kvm.sched.point(("requests", vcpu.vcpu_id))
     vcpu.requests |= req
 
 
 def kvm_test_request(req: int, vcpu: KvmVcpu) -> bool:
     """True if `req` is pending."""
+    vcpu.kvm.sched.touch(("requests", vcpu.vcpu_id), False)
     return vcpu.requests & req != 0
 
 
@@ -61,10 +65,34 @@ def kvm_check_request(req: int, vcpu: KvmVcpu) -> bool:
     return False
 
 
+def kvm_request_needs_ipi(vcpu: KvmVcpu) -> bool:
+    """True if the vCPU's CPU must be interrupted before the request can count as made.
+
+    It is in guest mode, or it walks page tables with interrupts off.  Every request of the model
+    that is made of all vCPUs is one with KVM_REQUEST_WAIT.
+    """
+    vcpu.kvm.sched.touch(("mode", vcpu.vcpu_id))
+    mode = vcpu.mode
+    if mode == IN_GUEST_MODE:
+        vcpu.mode = EXITING_GUEST_MODE
+    return mode != OUTSIDE_GUEST_MODE
+
+
+def kvm_kick_many_cpus(kvm: Kvm, kicked: list[tuple[KvmVcpu, int]]) -> None:
+    """Waits until each vCPU took its interrupt; `kicked` has how many it had taken before."""
+    for vcpu, ipis in kicked:
+        kvm.sched.wait(f"vcpu{vcpu.vcpu_id} to exit", lambda v=vcpu, n=ipis: v.ipis != n)  # type: ignore[misc]
+
+
 def kvm_make_all_cpus_request(kvm: Kvm, req: int) -> None:
-    """Makes a request of every vCPU."""
+    """Makes a request of every vCPU; none is in the guest any more that has not seen it."""
+    kicked = []
     for vcpu in kvm.vcpus:
         kvm_make_request(req, vcpu)
+        if kvm_request_needs_ipi(vcpu):
+            kicked.append((vcpu, vcpu.ipis))
+    if kicked:
+        kvm_kick_many_cpus(kvm, kicked)
 
 
 def kvm_flush_remote_tlbs(kvm: Kvm) -> None:
@@ -86,7 +114,7 @@ def kvm_flush_remote_tlbs_with_address(kvm: Kvm, start_gfn: int, pages: int) -> 
     kvm.stat.remote_tlb_flush_requests += 1
     for vcpu in kvm.vcpus:
         vcpu.tlb_ranges.append((start_gfn, pages))
-        kvm_make_request(KVM_REQ_TLB_FLUSH_RANGE, vcpu)
+    kvm_make_all_cpus_request(kvm, KVM_REQ_TLB_FLUSH_RANGE)
 
 
 def kvm_mmu_topup_memory_cache(kvm: Kvm, mc: KvmMmuMemoryCache, minimum: int) -> int:

@@ -78,6 +78,7 @@ def kvm_swap_active_memslots(kvm: Kvm, as_id: int) -> None:
         kvm.mn_invalidate_lock.unlock()
         kvm.sched.wait("mn_active_invalidate_count", lambda: not kvm.mn_active_invalidate_count)
         kvm.mn_invalidate_lock.lock()
+    kvm.sched.touch("memslots")
     kvm.memslots[as_id] = slots
     kvm.mn_invalidate_lock.unlock()
     # Not held while waiting: readers may need it.
@@ -87,6 +88,7 @@ def kvm_swap_active_memslots(kvm: Kvm, as_id: int) -> None:
     gen += KVM_ADDRESS_SPACE_NUM
     # Before the new generation can be seen.
     kvm_arch_memslots_updated(kvm, gen)
+    kvm.sched.touch("memslots")
     slots.generation = gen
 
 

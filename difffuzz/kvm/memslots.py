@@ -29,11 +29,13 @@ def kvm_memslots_dereference(kvm: Kvm, as_id: int) -> KvmMemslots:
 
 def kvm_memslots_for_spte_role(kvm: Kvm, role: KvmMmuPageRole) -> KvmMemslots:
     """The active memslots of the address space that pages of `role` map."""
+    kvm.sched.touch("memslots", False)
     return kvm.memslots[role.smm]
 
 
 def kvm_vcpu_memslots(vcpu: KvmVcpu) -> KvmMemslots:
     """The active memslots of the address space that the vCPU is in."""
+    vcpu.kvm.sched.touch("memslots", False)
     return vcpu.kvm.memslots[vcpu.smm]
 
 
@@ -54,6 +56,7 @@ def search_memslots(slots: KvmMemslots, gfn: int) -> KvmMemorySlot | None:
 
 def kvm_vcpu_gfn_to_memslot(vcpu: KvmVcpu, gfn: int) -> KvmMemorySlot | None:
     """The slot that holds `gfn`; the last one used is tried first, unless slots changed since."""
+    vcpu.kvm.sched.touch("memslots", False)
     slots = vcpu.kvm.memslots[vcpu.smm]
     gen = slots.generation
     if gen != vcpu.last_used_slot_gen:
@@ -134,6 +137,7 @@ def mark_page_dirty_in_slot(kvm: Kvm, memslot: KvmMemorySlot | None, gfn: int) -
         if bitmap is None:
             kvm.warn("mark_page_dirty_in_slot", "slot logs dirty pages without a bitmap")
             return
+        kvm.sched.touch(("dirty bitmap", memslot.id))
         word = rel_gfn >> 6
         bitmap[word] = bitmap.get(word, 0) | 1 << (rel_gfn & 63)
 

@@ -9,9 +9,11 @@ from .kvm_host import (
     KVM_MEMSLOT_GEN_UPDATE_IN_PROGRESS,
     KVM_REQ_APF_HALT,
     KVM_REQ_MMU_FREE_OBSOLETE_ROOTS,
+    OUTSIDE_GUEST_MODE,
     PG_LEVEL_2M,
     PG_LEVEL_4K,
     PT32E_ROOT_LEVEL,
+    READING_SHADOW_PAGE_TABLES,
     KvmMemorySlot,
     KvmVcpu,
     pages_per_hpage,
@@ -384,6 +386,25 @@ def kvm_tdp_mmu_fast_pf_get_last_sptep(vcpu: KvmVcpu, addr: int) -> tuple[int, i
     return sptep, spte
 
 
+def walk_shadow_page_lockless_begin(vcpu: KvmVcpu) -> None:
+    """Keeps the tables from being freed: by RCU, or by interrupts off."""
+    if is_tdp_mmu(vcpu.kvm, vcpu.mmu):
+        vcpu.kvm.rcu.read_lock()
+        return
+    vcpu.kvm.sched.point(("mode", vcpu.vcpu_id))
+    vcpu.mode = READING_SHADOW_PAGE_TABLES
+
+
+def walk_shadow_page_lockless_end(vcpu: KvmVcpu) -> None:
+    """The walk is over."""
+    if is_tdp_mmu(vcpu.kvm, vcpu.mmu):
+        vcpu.kvm.rcu.read_unlock()
+        return
+    vcpu.kvm.sched.point(("mode", vcpu.vcpu_id))
+    vcpu.mode = OUTSIDE_GUEST_MODE
+    vcpu.ipis += 1
+
+
 def fast_page_fault(vcpu: KvmVcpu, fault: KvmPageFault) -> int:
     """Fixes the fault without mmu_lock if that is possible, else RET_PF_INVALID."""
     kvm = vcpu.kvm
@@ -393,8 +414,7 @@ def fast_page_fault(vcpu: KvmVcpu, fault: KvmPageFault) -> int:
         return ret
     m = kvm.masks
     tdp_mmu = is_tdp_mmu(kvm, vcpu.mmu)
-    # walk_shadow_page_lockless_begin(): RCU, or interrupts off for the legacy MMU.
-    kvm.rcu.read_lock()
+    walk_shadow_page_lockless_begin(vcpu)
     while True:
         if tdp_mmu:
             sptep, spte = kvm_tdp_mmu_fast_pf_get_last_sptep(vcpu, fault.addr)
@@ -426,7 +446,7 @@ def fast_page_fault(vcpu: KvmVcpu, fault: KvmPageFault) -> int:
         retry_count += 1
         if retry_count > 4:
             break
-    kvm.rcu.read_unlock()
+    walk_shadow_page_lockless_end(vcpu)
     if ret != RET_PF_INVALID:
         vcpu.stat.pf_fast += 1
     return ret
@@ -444,9 +464,9 @@ def handle_mmio_page_fault(vcpu: KvmVcpu, addr: int, direct: bool) -> int:
     kvm = vcpu.kvm
     if mmio_info_in_cache(vcpu, addr, direct):
         return RET_PF_EMULATE
-    kvm.rcu.read_lock()
+    walk_shadow_page_lockless_begin(vcpu)
     spte = get_walk(vcpu, addr)
-    kvm.rcu.read_unlock()
+    walk_shadow_page_lockless_end(vcpu)
     if is_mmio_spte(kvm.masks, spte):
         if not check_mmio_spte(vcpu, spte):
             return RET_PF_INVALID
@@ -497,9 +517,10 @@ def kvm_faultin_pfn_slot(vcpu: KvmVcpu, fault: KvmPageFault) -> int:
 
 def kvm_faultin_pfn(vcpu: KvmVcpu, fault: KvmPageFault, access: int) -> int:
     """Reads mmu_invalidate_seq, then faults the page in; RET_PF_CONTINUE if it may be mapped."""
+    vcpu.kvm.sched.touch("mmu_invalidate_seq", False)
     # The order matters: an invalidation after this read makes the fault stale.
     fault.mmu_seq = vcpu.kvm.mmu_invalidate_seq
-    vcpu.kvm.sched.point()
+    vcpu.kvm.sched.point("host page table", False)
     ret = kvm_faultin_pfn_slot(vcpu, fault)
     if ret != RET_PF_CONTINUE:
         return ret

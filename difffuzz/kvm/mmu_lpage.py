@@ -61,7 +61,7 @@ def kvm_mmu_gfn_allow_lpage(kvm: Kvm, slot: KvmMemorySlot, gfn: int) -> None:
 
 def host_pfn_mapping_level(kvm: Kvm, gfn: int, slot: KvmMemorySlot) -> int:
     """The level at which the host maps the page, read without a lock."""
-    kvm.sched.point()
+    kvm.sched.point("host page table", False)
     return kvm.mm.mapping_level(gfn_to_hva_memslot(slot, gfn))
 
 

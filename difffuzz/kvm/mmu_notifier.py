@@ -122,6 +122,7 @@ def kvm_mmu_invalidate_begin(kvm: Kvm, start: int, end: int) -> None:
 def kvm_mmu_invalidate_end(kvm: Kvm, start: int, end: int) -> None:
     """Faults that began before this are stale; new ones may map again."""
     kvm.mmu_lock.assert_held_write("kvm_mmu_invalidate_end")
+    kvm.sched.touch("mmu_invalidate_seq")
     kvm.mmu_invalidate_seq += 1
     kvm.mmu_invalidate_in_progress -= 1
 

@@ -114,7 +114,7 @@ def mmu_spte_age(kvm: Kvm, sptep: int) -> bool:
         return False
     if spte_ad_enabled(spte):
         # clear_bit(): an atomic and-not of the bit.
-        kvm.sched.point()
+        kvm.sched.point(sptep)
         kvm.mem.store(sptep, kvm.mem.load(sptep) & ~m.shadow_accessed_mask)
     else:
         if is_writable_pte(spte):
@@ -252,7 +252,7 @@ def spte_clear_dirty(kvm: Kvm, sptep: int) -> bool:
 
 def spte_wrprot_for_clear_dirty(kvm: Kvm, sptep: int) -> bool:
     """Write-protects a leaf without dirty bit; True if it was writable."""
-    kvm.sched.point()
+    kvm.sched.point(sptep)
     spte = kvm.mem.load(sptep)
     was_writable = is_writable_pte(spte)
     if was_writable:

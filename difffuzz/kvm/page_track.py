@@ -27,6 +27,7 @@ def update_gfn_track(kvm: Kvm, slot: KvmMemorySlot, gfn: int, count: int) -> Non
     """Adds `count` to the users that track writes to `gfn`."""
     track = slot.arch.gfn_track
     assert track is not None
+    kvm.sched.touch(("track", gfn))
     index = gfn - slot.base_gfn
     value = track.get(index, 0) + count
     if value < 0 or value > 0xFFFF:
@@ -47,6 +48,7 @@ def slot_track_count(slot: KvmMemorySlot | None, gfn: int) -> int:
 
 def kvm_slot_page_track_is_active(kvm: Kvm, slot: KvmMemorySlot | None, gfn: int) -> bool:
     """True if writes to `gfn` are tracked, in either address space."""
+    kvm.sched.touch(("track", gfn), False)
     if slot is None:
         return False
     if not kvm_page_track_write_tracking_enabled(kvm):

@@ -107,7 +107,7 @@ def tdp_mmu_free_sp_rcu(kvm: Kvm, sp: KvmMmuPage) -> None:
 
 def kvm_tdp_mmu_get_root(kvm: Kvm, root: KvmMmuPage) -> bool:
     """Takes a reference, unless the last one is gone."""
-    kvm.sched.point()
+    kvm.sched.point(("root", root.spt))
     if not root.tdp_mmu_root_count:
         return False
     root.tdp_mmu_root_count += 1
@@ -117,7 +117,7 @@ def kvm_tdp_mmu_get_root(kvm: Kvm, root: KvmMmuPage) -> bool:
 def kvm_tdp_mmu_put_root(kvm: Kvm, root: KvmMmuPage, shared: bool) -> None:
     """Drops a reference; with the last one the root goes."""
     kvm_lockdep_assert_mmu_lock_held(kvm, shared)
-    kvm.sched.point()
+    kvm.sched.point(("root", root.spt))
     if root.tdp_mmu_root_count <= 0:
         raise KernelSplat("uaf", "kvm_tdp_mmu_put_root", "reference count underflow")
     root.tdp_mmu_root_count -= 1
@@ -127,6 +127,7 @@ def kvm_tdp_mmu_put_root(kvm: Kvm, root: KvmMmuPage, shared: bool) -> None:
     if not root.tdp_mmu_page or not root.role.invalid:
         kvm.warn("kvm_tdp_mmu_put_root", "last reference to a valid root")
     kvm.tdp_mmu_pages_lock.lock()
+    kvm.sched.touch("roots")
     kvm.tdp_mmu_roots.remove(root)
     kvm.tdp_mmu_pages_lock.unlock()
     tdp_mmu_free_sp_rcu(kvm, root)
@@ -137,6 +138,7 @@ def tdp_mmu_next_root(
 ) -> KvmMmuPage | None:
     """The root after `prev_root` (or the first), with a reference; that of `prev_root` goes."""
     kvm.rcu.read_lock()
+    kvm.sched.touch("roots", False)
     roots = kvm.tdp_mmu_roots
     i = roots.index(prev_root) + 1 if prev_root is not None else 0
     next_root = None
@@ -213,6 +215,7 @@ def kvm_tdp_mmu_get_vcpu_root_hpa(vcpu: KvmVcpu) -> int:
     # One reference for the vCPU, one of the TDP MMU's own, put when the root is zapped.
     root.tdp_mmu_root_count = 2
     kvm.tdp_mmu_pages_lock.lock()
+    kvm.sched.touch("roots")
     kvm.tdp_mmu_roots.insert(0, root)
     kvm.tdp_mmu_pages_lock.unlock()
     return root.spt
@@ -275,6 +278,7 @@ def handle_removed_pt(kvm: Kvm, pt: int, shared: bool) -> None:
                 # still has to write it: try until the freeze is ours.
                 old_spte = kvm_tdp_mmu_write_spte_atomic(kvm, sptep, REMOVED_SPTE)
                 while is_removed_spte(old_spte):
+                    kvm.sched.relax()
                     old_spte = kvm_tdp_mmu_write_spte_atomic(kvm, sptep, REMOVED_SPTE)
             else:
                 old_spte = kvm_tdp_mmu_read_spte(kvm, sptep)

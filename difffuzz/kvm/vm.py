@@ -186,6 +186,7 @@ def set_nx_huge_pages(kvm: Kvm, enabled: bool) -> None:
     """The module parameter nx_huge_pages: a change zaps everything."""
     if kvm.nx_huge_pages == enabled:
         return
+    kvm.sched.touch("nx_huge_pages")
     kvm.nx_huge_pages = enabled
     kvm.slots_lock.lock()
     mmu_zap.kvm_mmu_zap_all_fast(kvm)

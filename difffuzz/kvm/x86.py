@@ -6,6 +6,8 @@ from __future__ import annotations
 from .async_pf import async_pf_execute
 from .kvm_host import (
     EIO,
+    EXITING_GUEST_MODE,
+    IN_GUEST_MODE,
     KVM_REQ_APF_HALT,
     KVM_REQ_LOAD_MMU_PGD,
     KVM_REQ_MMU_FREE_OBSOLETE_ROOTS,
@@ -13,6 +15,7 @@ from .kvm_host import (
     KVM_REQ_TLB_FLUSH_CURRENT,
     KVM_REQ_TLB_FLUSH_RANGE,
     KVM_REQ_UPDATE_CPU_DIRTY_LOGGING,
+    OUTSIDE_GUEST_MODE,
     KvmVcpu,
 )
 from .kvm_main import kvm_check_request
@@ -31,6 +34,7 @@ from .vmx import vmx_flush_pml_buffer, vmx_update_cpu_dirty_logging
 
 def vcpu_serve_requests(vcpu: KvmVcpu) -> None:
     """What vcpu_enter_guest() does about pending requests, in its order."""
+    vcpu.kvm.sched.point(("requests", vcpu.vcpu_id))
     if not vcpu.requests:
         return
     tlb = vcpu.cpu.tlb
@@ -65,15 +69,39 @@ def kvm_check_async_pf_completion(vcpu: KvmVcpu) -> None:
 
 
 def vcpu_enter_guest(vcpu: KvmVcpu) -> int:
-    """Makes the vCPU ready to run guest code: requests served, MMU loaded; 0 or -errno."""
-    if vcpu.apf_gfns or vcpu.apf_done:
-        kvm_check_async_pf_completion(vcpu)
-    vcpu_serve_requests(vcpu)
-    return kvm_mmu_reload(vcpu)
+    """Serves the requests, loads the MMU and enters the guest, outside of SRCU; 0 or -errno.
+
+    From the change of mode on, whoever makes a request that must be seen waits for the exit.
+    """
+    sched = vcpu.kvm.sched
+    while True:
+        if vcpu.apf_gfns or vcpu.apf_done:
+            kvm_check_async_pf_completion(vcpu)
+        vcpu_serve_requests(vcpu)
+        r = kvm_mmu_reload(vcpu)
+        if r:
+            return r
+        sched.point(("mode", vcpu.vcpu_id))
+        vcpu.mode = IN_GUEST_MODE
+        vcpu.kvm.srcu.read_unlock(vcpu.srcu_idx)
+        # kvm_vcpu_exit_request()
+        sched.point(("requests", vcpu.vcpu_id), False)
+        if vcpu.mode != EXITING_GUEST_MODE and not vcpu.requests:
+            return 0
+        vcpu_leave_guest_mode(vcpu)
+
+
+def vcpu_leave_guest_mode(vcpu: KvmVcpu) -> None:
+    """Back in the host: interrupts are taken, memslots may be used."""
+    vcpu.kvm.sched.point(("mode", vcpu.vcpu_id))
+    vcpu.mode = OUTSIDE_GUEST_MODE
+    vcpu.ipis += 1
+    vcpu.srcu_idx = vcpu.kvm.srcu.read_lock()
 
 
 def vcpu_exit_guest(vcpu: KvmVcpu) -> None:
-    """What every exit does first: empties the CPU's log of dirty pages."""
+    """Leaves the guest; what every exit does first: empties the CPU's log of dirty pages."""
+    vcpu_leave_guest_mode(vcpu)
     if vcpu.pml:
         vmx_flush_pml_buffer(vcpu)
 

@@ -36,7 +36,7 @@ WALK_LIMIT = 1000
 class Memory(Protocol):
     """Physical memory with page tables (machine/spt.py)."""
 
-    def load(self, ptr: int) -> int:
+    def read_once(self, ptr: int) -> int:
         """The 8-byte entry at a physical address."""
 
     def cmpxchg(self, ptr: int, old: int, value: int) -> int:
@@ -86,7 +86,7 @@ class Cpu:
 
     def walk(self, root_hpa: int, root_level: int, gpa: int, access: int) -> int:
         """One page walk: the pfn, -1 for a fault, -2 if the tables changed under it."""
-        fmt, load = self.fmt, self.mem.load
+        fmt, load = self.fmt, self.mem.read_once
         epoch = self.tlb.epoch
         level = root_level
         table = root_hpa

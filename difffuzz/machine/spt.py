@@ -73,7 +73,7 @@ class PhysMem:
 
     def read_once(self, ptr: int) -> int:
         """READ_ONCE(): a preemption point, then a load."""
-        self.sched.point()
+        self.sched.point(ptr, False)
         page = self.pages.get(ptr >> 12)
         if page is None:
             raise KernelSplat("uaf", "page_table", "read of a freed page table")
@@ -96,19 +96,19 @@ class PhysMem:
 
     def write_once(self, ptr: int, value: int) -> None:
         """WRITE_ONCE()."""
-        self.sched.point()
+        self.sched.point(ptr)
         self.store(ptr, value)
 
     def xchg(self, ptr: int, value: int) -> int:
         """xchg(): returns the value before."""
-        self.sched.point()
+        self.sched.point(ptr)
         old = self.load(ptr)
         self.store(ptr, value)
         return old
 
     def cmpxchg(self, ptr: int, old: int, value: int) -> int:
         """try_cmpxchg64(): stores if the entry is `old`; returns what the entry was."""
-        self.sched.point()
+        self.sched.point(ptr)
         current = self.load(ptr)
         if current == old:
             self.store(ptr, value)
@@ -116,7 +116,7 @@ class PhysMem:
 
     def freeze_absent(self, pa: int) -> None:
         """Freezes every absent entry of a table that was cut off."""
-        self.sched.point()
+        self.sched.point(pa)
         self.page(pa).absent = FROZEN
 
     def fill(self, pa: int, entries: dict[int, int]) -> None:

@@ -8,11 +8,12 @@ the budget is then just the limit on steps that turns an endless loop into a fin
 
 A task whose code may have to wait for another task runs on a greenlet of its own
 (`Scheduler.spawn`); every other task borrows the greenlet of its caller (`Scheduler.run_as`).
+The scheduler of concurrent runs is in interleave.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, Any
 
 from greenlet import getcurrent, greenlet
@@ -50,20 +51,26 @@ class Task:
         "glet",
         "held",
         "name",
+        "number",
         "parked",
         "rcu_depth",
         "rcu_section",
+        "ready",
+        "srcu",
         "want_park",
     )
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, number: int = -1) -> None:
         self.name = name
+        self.number = number
         self.glet: greenlet | None = None
         self.held: list[Lock] = []
         self.atomic = 0
         self.rcu_depth = 0
         self.rcu_section = 0
+        self.srcu = 0
         self.blocked_on: str | None = None
+        self.ready: Callable[[], bool] | None = None
         self.parked = False
         self.want_park = False
 
@@ -81,28 +88,48 @@ class Task:
 
 
 class Scheduler:
-    """Runs tasks one at a time; `current` is the one that runs now."""
+    """Runs tasks one at a time; `current` is the one that runs now.
 
-    __slots__ = ("budget", "current", "idle", "parked", "tasks")
+    `budget` counts down; below `threshold` a point does more than count.  `switches` counts how
+    often another task went on.
+    """
+
+    __slots__ = ("budget", "current", "idle", "parked", "switches", "tasks", "threshold")
 
     def __init__(self, step_limit: int = STEP_LIMIT) -> None:
         self.budget = step_limit
+        self.threshold = 0
+        self.switches = 0
         self.idle = Task("main")
         self.current = self.idle
         self.tasks: list[Task] = [self.idle]
         self.parked: list[Task] = []
 
-    def add_task(self, name: str) -> Task:
+    def add_task(self, name: str, number: int = -1) -> Task:
         """A new task; it does nothing until it is spawned or run."""
-        task = Task(name)
+        task = Task(name, number)
         self.tasks.append(task)
         return task
 
-    def point(self) -> None:
-        """A place where another task may run.  Raises KernelSplat(progress) at the step limit."""
+    def point(self, what: Hashable = None, write: bool = True) -> None:
+        """A place where another task may run, just before the current one touches `what`.
+
+        `what` names a piece of shared state (a pointer to an SPTE, a lock, ...), `write` says that
+        it may change.  Raises KernelSplat(progress) at the step limit.
+        """
         self.budget -= 1
-        if self.budget < 0:
-            raise KernelSplat("progress", OUT_OF_STEPS, "step limit reached")
+        if self.budget < self.threshold:
+            self.decide(what, write)
+
+    def decide(self, what: Hashable, write: bool) -> None:
+        """What a point does below the threshold: here, the limit is reached."""
+        raise KernelSplat("progress", OUT_OF_STEPS, "step limit reached")
+
+    def touch(self, what: Hashable, write: bool = True) -> None:
+        """Notes that the current task touches shared state, where no other task may come in."""
+
+    def relax(self) -> None:
+        """cpu_relax() in a loop that waits for another task; with nobody else to run, nothing."""
 
     def run_as(self, task: Task, body: Callable[..., Any], *args: Any) -> Any:
         """Runs `body` as `task` on the caller's greenlet; waiting there is a deadlock."""

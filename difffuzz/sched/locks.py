@@ -90,7 +90,7 @@ class Lock:
         task = self.sched.current
         if task.held or task.rcu_depth or self.writer is not None or self.readers:
             self._check(task)
-        self.sched.point()
+        self.sched.point(self.name, exclusive)
         if self.writer is not None or (exclusive and self.readers):
             self._wait(exclusive)
         if exclusive:
@@ -114,6 +114,7 @@ class Lock:
         task.held.remove(self)
         if not self.sleeps:
             task.atomic -= 1
+        self.sched.touch(self.name, exclusive)
         self.sched.point()
 
 
@@ -143,6 +144,7 @@ class RwLock(Lock):
         if not (self.sched.need_resched() or self.is_contended()):
             return False
         self._release(True)
+        self.sched.relax()
         self._acquire(True)
         return True
 
@@ -151,6 +153,7 @@ class RwLock(Lock):
         if not (self.sched.need_resched() or self.is_contended()):
             return False
         self._release(False)
+        self.sched.relax()
         self._acquire(False)
         return True
 

@@ -83,6 +83,7 @@ class Srcu:
         """srcu_read_lock(): returns the index to give back."""
         idx = self.idx
         self.counts[idx] += 1
+        self.sched.current.srcu += 1
         return idx
 
     def read_unlock(self, idx: int) -> None:
@@ -90,11 +91,12 @@ class Srcu:
         if not self.counts.get(idx):
             raise KernelSplat("rcu", self.name, "srcu_read_unlock without a reader")
         self.counts[idx] -= 1
+        self.sched.current.srcu -= 1
         self.sched.point()
 
     def read_lock_held(self) -> bool:
-        """True if any task reads: what srcu_read_lock_held() says without per-task tracking."""
-        return any(self.counts.values())
+        """srcu_read_lock_held() of the current task."""
+        return self.sched.current.srcu > 0
 
     def synchronize(self) -> None:
         """synchronize_srcu(): sleeps until every reader that is in now has left."""

@@ -149,7 +149,7 @@ class ModelSide:
         fast = vcpu.stat.pf_fast
         srcu = self.kvm.srcu
         gpa = gfn << 12
-        idx = srcu.read_lock()
+        vcpu.srcu_idx = srcu.read_lock()
         try:
             while True:
                 r = self._x86.vcpu_enter_guest(vcpu)
@@ -179,7 +179,7 @@ class ModelSide:
                     self._emulate(vcpu, gpa, access, number, outcome)
                     break
         finally:
-            srcu.read_unlock(idx)
+            srcu.read_unlock(vcpu.srcu_idx)
         outcome.rets = tuple(rets)
         outcome.fast += vcpu.stat.pf_fast - fast
         return outcome
@@ -232,10 +232,12 @@ class ModelSide:
         """Enters the guest and handles the fault that follows, if one does."""
         vcpu.results = []
         srcu = self.kvm.srcu
-        idx = srcu.read_lock()
+        vcpu.srcu_idx = srcu.read_lock()
         try:
             r = self._x86.vcpu_enter_guest(vcpu)
-            if r or self._translate(vcpu, gfn << 12, access) >= 0:
+            if r:
+                return
+            if self._translate(vcpu, gfn << 12, access) >= 0:
                 self._x86.vcpu_exit_guest(vcpu)
                 return
             self._x86.vcpu_exit_guest(vcpu)
@@ -245,7 +247,7 @@ class ModelSide:
             outcome.value = r
             vcpu.sigbus = False
         finally:
-            srcu.read_unlock(idx)
+            srcu.read_unlock(vcpu.srcu_idx)
             outcome.rets = tuple(vcpu.results)
 
     def _finish_fault(self, vcpu_id: int, number: int) -> Outcome:

@@ -6,7 +6,7 @@ A secondary MMU with KVM's retry protocol must be right afterwards, and nothing 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from itertools import count
 
 import pytest
@@ -51,8 +51,8 @@ class PausingScheduler(Scheduler):
         self.paused = False
         self.first: Task | None = None
 
-    def point(self) -> None:
-        super().point()
+    def point(self, what: Hashable = None, write: bool = True) -> None:
+        super().point(what, write)
         if self.current is self.first:
             if self.passed == self.at:
                 self.paused = True

@@ -215,6 +215,7 @@ def test_a_flush_during_the_walk_starts_it_again() -> None:
             guest.cpu.tlb.flush_all()
         return swap(ptr, old, value)
 
-    guest.cpu.mem = type("Racy", (), {"load": guest.mem.load, "cmpxchg": staticmethod(racing)})()
+    racy = {"read_once": guest.mem.load, "cmpxchg": staticmethod(racing)}
+    guest.cpu.mem = type("Racy", (), racy)()
     assert guest.access(READ) == -1
     assert list(guest.cpu.tlb.entries()) == []

@@ -98,7 +98,7 @@ RCU = (
         "mmu.py",
         """\
      spte = get_walk(vcpu, addr)
--    kvm.rcu.read_unlock()
+-    walk_shadow_page_lockless_end(vcpu)
      if is_mmio_spte(kvm.masks, spte):
 """,
         "rcu:tdp:read:operation end",

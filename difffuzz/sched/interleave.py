@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The scheduler of concurrent runs: every task on a greenlet, a strategy decides who goes on.
+
+A task runs until it blocks, ends, relaxes (a loop that waits for another task) or until the
+strategy preempts it at a preemption point.  Points and forced changes are numbered from 1 in the
+order in which they happen: these numbers are the steps of a schedule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from greenlet import GreenletExit, getcurrent, greenlet
+
+from difffuzz.sched.core import OUT_OF_STEPS, STEP_LIMIT, KernelSplat, Scheduler, Task
+
+if TYPE_CHECKING:
+    from difffuzz.sched.strategy.base import Strategy
+
+NEVER = -(1 << 62)
+"""A threshold that no budget comes below."""
+
+
+class Interleaver(Scheduler):
+    """Runs the tasks of one phase after the other under a strategy.
+
+    Outside of run() it behaves like the scheduler of lockstep: nothing switches.
+    """
+
+    __slots__ = ("_limit", "_strategy", "hub", "live")
+
+    def __init__(self, strategy: Strategy, step_limit: int = STEP_LIMIT) -> None:
+        super().__init__(step_limit)
+        self._limit = step_limit
+        self._strategy = strategy
+        self.hub: greenlet | None = None
+        self.live: list[Task] = []
+
+    @property
+    def steps(self) -> int:
+        """Steps so far: what a strategy counts by, and the clock of the oracles."""
+        return self._limit - self.budget
+
+    def run(self, bodies: Sequence[tuple[Task, Callable[[], None]]]) -> None:
+        """Runs the tasks to their ends.
+
+        KernelSplat for a deadlock, the step limit and whatever else a task's kernel reports; the
+        other tasks are given up then.
+        """
+        self.hub = getcurrent()
+        self.live = [task for task, _ in bodies]
+        for task, body in bodies:
+            task.glet = greenlet(body)
+        try:
+            while self.live:
+                self.budget -= 1
+                enabled = self.enabled()
+                if not enabled:
+                    raise self._deadlock()
+                task = enabled[0]
+                if len(enabled) > 1:
+                    task = self._strategy.pick(self, enabled)
+                self._arm()
+                self.current = task
+                self.switches += 1
+                assert task.glet is not None
+                task.glet.switch()
+                # Back here: whoever ran last has ended.
+                self.live.remove(self.current)
+        finally:
+            self.hub = None
+            self.threshold = NEVER
+            self._give_up()
+            self.current = self.idle
+            self.threshold = 0
+
+    def enabled(self) -> list[Task]:
+        """The tasks that can go on, in the order of their numbers."""
+        return [task for task in self.live if task.ready is None or task.ready()]
+
+    def decide(self, what: Hashable, write: bool) -> None:
+        """At the step that the strategy named, or at the step limit."""
+        if self.budget < 0:
+            raise KernelSplat("progress", OUT_OF_STEPS, "step limit reached")
+        if self.hub is None:
+            return
+        enabled = self.enabled()
+        task = self._strategy.preempt(self, enabled)
+        self._arm()
+        if task is not self.current:
+            self._switch(task)
+
+    def relax(self) -> None:
+        """Lets another task run, if there is one that can."""
+        if self.hub is None:
+            return
+        others = [task for task in self.enabled() if task is not self.current]
+        if others:
+            self._forced(others)
+
+    def wait(self, what: str, ready: Callable[[], bool]) -> None:
+        """The current task sleeps until `ready()`."""
+        if self.hub is None:
+            super().wait(what, ready)
+            return
+        task = self.current
+        while not ready():
+            task.blocked_on = what
+            task.ready = ready
+            enabled = self.enabled()
+            if not enabled:
+                raise self._deadlock()
+            self._forced(enabled)
+            task.ready = None
+        task.blocked_on = None
+
+    def park_point(self) -> None:
+        """A fault that is to be parked lets the others run here."""
+        if self.hub is None:
+            super().park_point()
+            return
+        task = self.current
+        if task.want_park:
+            task.want_park = False
+            self.relax()
+
+    def _forced(self, enabled: list[Task]) -> None:
+        """The current task cannot go on, or should not: another one does."""
+        self.budget -= 1
+        if self.budget < 0:
+            raise KernelSplat("progress", OUT_OF_STEPS, "step limit reached")
+        task = enabled[0]
+        if len(enabled) > 1:
+            task = self._strategy.pick(self, enabled)
+        self._arm()
+        self._switch(task)
+
+    def _arm(self) -> None:
+        """Sets the threshold to the next step at which the strategy wants to be asked."""
+        self.threshold = max(self._limit - self._strategy.next_step + 1, 0)
+
+    def _switch(self, task: Task) -> None:
+        self.current = task
+        self.switches += 1
+        assert task.glet is not None
+        task.glet.switch()
+
+    def _deadlock(self) -> KernelSplat:
+        waits = ", ".join(
+            f"{task.name} waits for {task.blocked_on}{self._holders(task)}" for task in self.live
+        )
+        where = "+".join(sorted({str(task.blocked_on) for task in self.live}))
+        return KernelSplat("deadlock", where, waits)
+
+    def _holders(self, waiter: Task) -> str:
+        names = [
+            task.name
+            for task in self.live
+            if any(lock.name == waiter.blocked_on for lock in task.held)
+        ]
+        return f" (held by {', '.join(names)})" if names else ""
+
+    def _give_up(self) -> None:
+        """Ends the tasks that are left; what their cleanup says no longer matters."""
+        for task in self.live:
+            self.current = task
+            if task.alive:
+                assert task.glet is not None
+                with suppress(Exception):
+                    task.glet.throw(GreenletExit)
+            task.ready = None
+        self.live = []

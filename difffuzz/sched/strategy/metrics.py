@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Wrapper: counts what a strategy does, and what the tasks make it do."""
+
+from __future__ import annotations
+
+from difffuzz.sched.core import Task
+from difffuzz.sched.interleave import Interleaver
+
+from .base import Strategy
+
+
+class Metrics:
+    """`preemptions`: switches away from a task that could go on; `forced`: the other choices;
+    `asked`: points at which the strategy was asked; `widest`: most tasks that could run at once.
+    """
+
+    __slots__ = ("_inner", "asked", "forced", "preemptions", "widest")
+
+    def __init__(self, inner: Strategy) -> None:
+        self._inner = inner
+        self.asked = 0
+        self.forced = 0
+        self.preemptions = 0
+        self.widest = 0
+
+    @property
+    def next_step(self) -> int:
+        """When the strategy wants to be asked."""
+        return self._inner.next_step
+
+    @next_step.setter
+    def next_step(self, step: int) -> None:
+        self._inner.next_step = step
+
+    def preempt(self, sched: Interleaver, enabled: list[Task]) -> Task:
+        """What the strategy says."""
+        self.asked += 1
+        self.widest = max(self.widest, len(enabled))
+        task = self._inner.preempt(sched, enabled)
+        self.preemptions += task is not sched.current
+        return task
+
+    def pick(self, sched: Interleaver, enabled: list[Task]) -> Task:
+        """What the strategy says."""
+        self.forced += 1
+        self.widest = max(self.widest, len(enabled))
+        return self._inner.pick(sched, enabled)

@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Random walk: at every point another task goes on with the same small probability."""
+
+from __future__ import annotations
+
+from random import Random
+
+from difffuzz.sched.core import Task
+from difffuzz.sched.interleave import Interleaver
+
+
+class RandomWalk:
+    """Preempts about every `gap` steps; all choices are uniform."""
+
+    __slots__ = ("_gap", "_rng", "next_step")
+
+    def __init__(self, rng: Random, gap: float = 20.0) -> None:
+        self._rng = rng
+        self._gap = gap
+        self.next_step = self._draw()
+
+    def _draw(self) -> int:
+        return 1 + int(self._rng.expovariate(1 / self._gap))
+
+    def preempt(self, sched: Interleaver, enabled: list[Task]) -> Task:
+        """Any task that can run, the current one too."""
+        self.next_step = sched.steps + self._draw()
+        return self._rng.choice(enabled)
+
+    def pick(self, sched: Interleaver, enabled: list[Task]) -> Task:
+        """Any task that can run."""
+        return self._rng.choice(enabled)

@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Wrapper: writes down where a strategy departs from run-to-block, as a schedule."""
+
+from __future__ import annotations
+
+from difffuzz.sched.core import Task
+from difffuzz.sched.interleave import Interleaver
+
+from .base import Strategy, run_to_block
+
+
+class Record:
+    """`switches` is the schedule of the run so far, as (step, number of the task)."""
+
+    __slots__ = ("_inner", "switches")
+
+    def __init__(self, inner: Strategy) -> None:
+        self._inner = inner
+        self.switches: list[tuple[int, int]] = []
+
+    @property
+    def next_step(self) -> int:
+        """When the strategy wants to be asked."""
+        return self._inner.next_step
+
+    @next_step.setter
+    def next_step(self, step: int) -> None:
+        self._inner.next_step = step
+
+    def preempt(self, sched: Interleaver, enabled: list[Task]) -> Task:
+        """What the strategy says, noted if it is a switch."""
+        task = self._inner.preempt(sched, enabled)
+        if task is not sched.current:
+            self.switches.append((sched.steps, task.number))
+        return task
+
+    def pick(self, sched: Interleaver, enabled: list[Task]) -> Task:
+        """What the strategy says, noted if it is not the next by number."""
+        task = self._inner.pick(sched, enabled)
+        if task is not run_to_block(sched, enabled):
+            self.switches.append((sched.steps, task.number))
+        return task

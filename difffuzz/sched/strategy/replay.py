@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Replay: follows a recorded schedule to the letter, and says so if that cannot be done."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from difffuzz.sched.core import Task
+from difffuzz.sched.interleave import Interleaver
+
+from .base import NO_STEP, run_to_block
+
+
+class ReplayError(Exception):
+    """The run is not the one that was recorded."""
+
+
+class Replay:
+    """(step, number of the task) pairs as record.py writes them; ReplayError if one is missed."""
+
+    __slots__ = ("_at", "_switches", "next_step")
+
+    def __init__(self, switches: Sequence[tuple[int, int]]) -> None:
+        self._switches = switches
+        self._at = 0
+        self.next_step = switches[0][0] if switches else NO_STEP
+
+    def preempt(self, sched: Interleaver, enabled: list[Task]) -> Task:
+        """The task recorded for this step."""
+        step, number = self._switches[self._at]
+        if step != sched.steps:
+            raise ReplayError(f"step {step} of the schedule was passed by, at step {sched.steps}")
+        self._at += 1
+        self.next_step = self._switches[self._at][0] if self._at < len(self._switches) else NO_STEP
+        for task in enabled:
+            if task.number == number:
+                return task
+        raise ReplayError(f"step {step}: task {number} cannot run")
+
+    def pick(self, sched: Interleaver, enabled: list[Task]) -> Task:
+        """The task recorded for this step, else the next by number."""
+        if sched.steps >= self.next_step:
+            return self.preempt(sched, enabled)
+        return run_to_block(sched, enabled)
