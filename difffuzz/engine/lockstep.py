@@ -3,13 +3,16 @@
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from difffuzz.engine.features import answer
 from difffuzz.engine.watch import ACCESS_KINDS, Watch, crash
 from difffuzz.errors import UsageError
 from difffuzz.oracle import Divergence, Verdict, Violation, signature
-from difffuzz.oracle.access import compare_outcomes
+from difffuzz.oracle.access import alike, compare_outcomes
 from difffuzz.program import Config, Kind, Op, Program
 from difffuzz.sched import KernelSplat
 from difffuzz.sched.core import STEP_LIMIT
@@ -17,16 +20,25 @@ from difffuzz.sides import SideFactory
 from difffuzz.sides.base import Leaf, Outcome
 from difffuzz.sides.memory_map import MemoryMap
 
-MEMSLOT_UPDATES = frozenset(
-    {Kind.MEMSLOT_CREATE, Kind.MEMSLOT_DELETE, Kind.MEMSLOT_MOVE, Kind.MEMSLOT_FLAGS}
+MEMSLOT_UPDATES = (
+    Kind.MEMSLOT_CREATE,
+    Kind.MEMSLOT_DELETE,
+    Kind.MEMSLOT_MOVE,
+    Kind.MEMSLOT_FLAGS,
 )
-COMPARED_KINDS = MEMSLOT_UPDATES | {
+COMPARED_KINDS = (
+    *MEMSLOT_UPDATES,
     *ACCESS_KINDS,
     Kind.END_FAULT,
     Kind.DIRTY_GET,
     Kind.DIRTY_CLEAR,
     Kind.HOST_READ,
-}
+)
+IS_COMPARED = tuple(kind in COMPARED_KINDS for kind in Kind)
+"""By kind: an index costs less than the hash of a member of an enumeration."""
+EXEC = Kind.EXEC
+BEGIN_FAULT = Kind.BEGIN_FAULT
+END_FAULT = Kind.END_FAULT
 
 
 class Step(NamedTuple):
@@ -58,14 +70,31 @@ def run(
     again without a limit, and circles are a divergence.
     UsageError if a side cannot run the program's configuration.
     """
-    lockstep = Lockstep(program.config, left, right, trace=trace, max_steps=max_steps)
-    for op in program.ops:
-        if not lockstep.step(op):
-            break
-    if lockstep.in_circles:
-        # Only without a limit can it be told from a long way.
-        return run(program, left, right, trace=trace)
-    return lockstep.finish()
+    with without_collector():
+        lockstep = Lockstep(program.config, left, right, trace=trace, max_steps=max_steps)
+        for op in program.ops:
+            if not lockstep.step(op):
+                break
+        if not lockstep.in_circles:
+            return lockstep.finish()
+    # Only without a limit can it be told from a long way.
+    return run(program, left, right, trace=trace)
+
+
+@contextmanager
+def without_collector() -> Iterator[None]:
+    """Puts garbage collection off: a run's objects live until its end, and then go by themselves.
+
+    What a collector finds to do in the middle is to look at all of them, again and again.
+    """
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 class Lockstep:
@@ -122,21 +151,23 @@ class Lockstep:
     def step(self, op: Op) -> bool:
         """Runs one operation on both sides; False if that ended the run."""
         self._index += 1
+        verdict = self.verdict
         todo = self._with_ends(op)
-        while todo and not self.verdict.divergences:
+        while todo and not verdict.divergences:
             now = todo.pop(0)
             outcomes = self._run_op(now)
-            if now.kind == Kind.BEGIN_FAULT and parked_on_one_side(outcomes):
-                self.verdict.allowed["parked-on-one-side"] += 1
-                todo.append(Op(Kind.END_FAULT, now.thread, ()))
-            if any(watch.abandoned for watch in self._watches):
-                self.verdict.allowed["abandoned"] += 1
-                return False
-        if self.verdict.divergences:
+            if now.kind == BEGIN_FAULT and parked_on_one_side(outcomes):
+                verdict.allowed["parked-on-one-side"] += 1
+                todo.append(Op(END_FAULT, now.thread, ()))
+            for watch in self._watches:
+                if watch.abandoned:
+                    verdict.allowed["abandoned"] += 1
+                    return False
+        if verdict.divergences:
             return False
-        self.verdict.operations += 1
+        verdict.operations += 1
         # An access that failed on one side only leaves different data: user space gives up.
-        return not self.verdict.allowed["no-mmu-pages"]
+        return "no-mmu-pages" not in verdict.allowed
 
     def finish(self) -> Verdict:
         """After the last operation: the VMs are destroyed, unless a divergence ended the run."""
@@ -155,7 +186,8 @@ class Lockstep:
         """
         parked: set[int] = set()
         for watch in self._watches:
-            parked |= watch.parked
+            if watch.parked:
+                parked |= watch.parked
         if not parked:
             return [op]
         if op.kind in MEMSLOT_UPDATES:
@@ -169,21 +201,25 @@ class Lockstep:
     def _run_op(self, op: Op) -> list[Outcome | None]:
         """One operation on both sides, and everything the oracles say to it."""
         verdict, memory = self.verdict, self._memory
-        for watch in self._watches:
-            watch.before(op)
+        kind, thread, _ = op
+        one, other = self._watches
+        one.before(op)
+        other.before(op)
         # Numbers start at 1: fresh memory reads as 0.
-        outcomes = [watch.execute(op, self._index + 1) for watch in self._watches]
-        as_id = memory.smm[op.thread] if op.thread < 4 else 0
-        left, right = outcomes
+        left = one.execute(op, self._index + 1)
+        right = other.execute(op, self._index + 1)
+        outcomes = [left, right]
+        as_id = memory.smm[thread] if thread < 4 else 0
         if left is not None and right is not None:
             memory.apply(op, left.value)
-        for watch, outcome in zip(self._watches, outcomes, strict=True):
+        for watch, outcome in ((one, left), (other, right)):
             if outcome is not None:
                 watch.after(op, outcome, as_id)
-                verdict.features.add(answer(watch.index, op.kind, outcome))
-            self._report(watch.violations, op.kind.name.lower(), self._index)
-        if not verdict.divergences and left is not None and right is not None:
-            if op.kind in COMPARED_KINDS:
+                verdict.features.add(answer(watch.index, kind, outcome))
+            if watch.violations:
+                self._report(watch.violations, kind.name.lower(), self._index)
+        if IS_COMPARED[kind] and left is not None and right is not None:
+            if not verdict.divergences:
                 self._compare(op, left, right)
         if self._trace or verdict.divergences:
             maps = tuple(
@@ -195,13 +231,16 @@ class Lockstep:
         return outcomes
 
     def _compare(self, op: Op, left: Outcome, right: Outcome) -> None:
+        if alike(left, right):
+            return
         one, other = self._watches
         models = one.model is not None and other.model is not None
         memory = self._memory
-        fetch = op.kind == Kind.EXEC or left.access == int(Kind.EXEC)
+        kind = op.kind
+        fetch = kind == EXEC or left.access == EXEC
         may_be_absent = False
-        if op.kind <= Kind.END_FAULT and (one.loses_mappings or other.loses_mappings):
-            gfn = left.fault_gfn if op.kind == Kind.END_FAULT else op.args[0]
+        if kind <= END_FAULT and (one.loses_mappings or other.loses_mappings):
+            gfn = left.fault_gfn if kind == END_FAULT else op.args[0]
             may_be_absent = memory.tracked(memory.smm[op.thread], gfn)
         violations = compare_outcomes(
             one.side.name,
@@ -213,7 +252,7 @@ class Lockstep:
             may_be_absent,
             self.verdict.allowed,
         )
-        self._report(list(violations), op.kind.name.lower(), self._index)
+        self._report(list(violations), kind.name.lower(), self._index)
 
     def _report(self, violations: list[Violation], operation: str, index: int | None) -> None:
         """Adds violations to the verdict, one for each signature."""

@@ -23,6 +23,13 @@ from difffuzz.sides.memory_map import MemoryMap
 from difffuzz.sides.model import ModelSide
 
 ACCESS_KINDS = (Kind.READ, Kind.WRITE, Kind.EXEC)
+EXEC = Kind.EXEC
+BEGIN_FAULT = Kind.BEGIN_FAULT
+END_FAULT = Kind.END_FAULT
+MEMSLOT_CREATE = Kind.MEMSLOT_CREATE
+MEMSLOT_FLAGS = Kind.MEMSLOT_FLAGS
+DIRTY_GET = Kind.DIRTY_GET
+DIRTY_CLEAR = Kind.DIRTY_CLEAR
 WRITE = 1
 WRITABLE = 2
 CIRCLE_STEPS = 20_000
@@ -117,12 +124,13 @@ class Watch:
     def before(self, op: Op) -> None:
         """Notes what is known only before the operation changes the memory map."""
         self.ranges_before = len(self.invalidations.ranges)
-        if self.model is None:
+        if self.history is None:
             return
-        assert self.history is not None
         self.history.before(op)
         kind, _, args = op
-        if kind == Kind.MEMSLOT_FLAGS:
+        if kind < MEMSLOT_FLAGS:
+            return
+        if kind == MEMSLOT_FLAGS:
             slot = self.memory.slots.get((args[1], args[0]))
             self.was_logging = slot is not None and slot.dirty_log
         elif kind == Kind.NX and bool(args[0]) != self.memory.nx:
@@ -136,31 +144,35 @@ class Watch:
         """Judges an operation.  The memory map is already what the operation made it."""
         model = self.model
         kind, thread, args = op
-        if kind == Kind.BEGIN_FAULT and outcome.fault_gfn >= 0:
+        if kind == BEGIN_FAULT and outcome.fault_gfn >= 0:
             self.parked.add(thread)
-        elif kind == Kind.END_FAULT:
+        elif kind == END_FAULT:
             self.parked.discard(thread)
-        if model is None:
+        if model is None or self.history is None:
             return
-        for where, text in model.kvm.splats:
-            self.violations.append(Violation("warn", model.name, where, text))
-        model.kvm.splats.clear()
-        assert self.history is not None
+        kvm = model.kvm
+        if kvm.splats:
+            for where, text in kvm.splats:
+                self.violations.append(Violation("warn", model.name, where, text))
+            kvm.splats.clear()
         disturbed = len(self.invalidations.ranges) != self.ranges_before
         self.violations += self.history.after(op, outcome, disturbed)
-        if kind in ACCESS_KINDS:
+        if kind <= EXEC:
             self._access(as_id, args[0], int(kind), outcome)
-        elif kind == Kind.BEGIN_FAULT and outcome.fault_gfn >= 0:
+        elif kind == BEGIN_FAULT and outcome.fault_gfn >= 0:
             self._begin(thread, as_id, args[0], outcome)
-        elif kind == Kind.END_FAULT and outcome.result != NOTHING:
+        elif kind == END_FAULT and outcome.result != NOTHING:
             self._end(thread, as_id, outcome)
-        elif kind == Kind.DIRTY_GET:
+        elif kind == DIRTY_GET:
             self._dirty_get(args, outcome)
-        elif kind == Kind.DIRTY_CLEAR and not outcome.value:
+        elif kind == DIRTY_CLEAR and not outcome.value:
             self.written.clear((args[1], args[0]), args[2], args[3])
-        self._changed_sptes(kind)
-        self._changed_host_pages()
-        self._changed_slots(op)
+        if kvm.mem.log:
+            self._changed_sptes(kind)
+        if model.mm.changed:
+            self._changed_host_pages()
+        if kind > MEMSLOT_CREATE:
+            self._changed_slots(op)
 
     def _access(self, as_id: int, gfn: int, access: int, outcome: Outcome) -> None:
         model = self.model
@@ -170,8 +182,9 @@ class Watch:
         )
         own = len(self.invalidations.ranges) - self.ranges_before
         self.violations += causeless_retries(model.name, self.config, outcome, own, self.allowed)
-        write = access == WRITE and outcome.result == OK
-        self.written.note(self.memory.slot_at(as_id, gfn), gfn, write)
+        slot = self.memory.slot_at(as_id, gfn)
+        if slot is not None and slot.flags & DIRTY_LOG:
+            self.written.note(slot, gfn, access == WRITE and outcome.result == OK)
 
     def _begin(self, thread: int, as_id: int, gfn: int, outcome: Outcome) -> None:
         slot = self.memory.slot_at(as_id, gfn)
@@ -227,20 +240,19 @@ class Watch:
         model = self.model
         assert model is not None
         mem = model.kvm.mem
-        if not mem.log:
-            return
+        pages, features = mem.pages, self.features
         seen = set()
         for ptr, old, new in mem.log:
-            page = mem.pages.get(ptr >> 12)
+            page = pages.get(ptr >> 12)
             if page is None or page.sp is None:
                 continue
-            level = page.sp.role.level
-            self.features.add(transition(self.index, kind, level, old, new))
+            features.add(transition(self.index, kind, page.sp.role.level, old, new))
             if ptr in seen:
                 continue
             seen.add(ptr)
             index = (ptr >> 3) & 511
-            found = model.leaf_of(page, index, page.ent.get(index, 0))
+            spte = page.ent.get(index, 0)
+            found = model.leaf_of(page, index, spte) if spte else None
             if found is not None:
                 self.violations += leaf_violations(
                     model, self.config, self.memory, *found, new=bool(new & ~old & WRITABLE)
@@ -251,8 +263,6 @@ class Watch:
         model = self.model
         assert model is not None
         changed = model.mm.changed
-        if not changed:
-            return
         for start, end in changed:
             for slot in self.memory.slots_over(start, end):
                 first = slot.gfn + ((max(start, slot.base_hva) - slot.base_hva) >> 12)

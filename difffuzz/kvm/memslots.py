@@ -48,10 +48,7 @@ def try_get_memslot(slot: KvmMemorySlot | None, gfn: int) -> KvmMemorySlot | Non
 
 def search_memslots(slots: KvmMemslots, gfn: int) -> KvmMemorySlot | None:
     """The slot of `slots` that holds `gfn`."""
-    i = slots.gfn_tree.bisect_right(gfn)
-    if not i:
-        return None
-    return try_get_memslot(slots.gfn_tree.peekitem(i - 1)[1], gfn)
+    return try_get_memslot(slots.gfn_tree.floor(gfn), gfn)
 
 
 def kvm_vcpu_gfn_to_memslot(vcpu: KvmVcpu, gfn: int) -> KvmMemorySlot | None:

@@ -166,6 +166,9 @@ def kvm_destroy_vm(kvm: Kvm) -> None:
     kvm.users_count = 0
     for vcpu in kvm.vcpus:
         kvm_mmu_destroy(vcpu)
+        vcpu.cpu.on_dirty = None
+    # Nothing of the VM refers to itself any more: memory goes at once, without a collector.
+    kvm.vcpus.clear()
     if kvm.tdp_mmu_enabled:
         kvm_mmu_uninit_tdp_mmu(kvm)
     kvm.rcu.barrier()

@@ -3,11 +3,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from sortedcontainers import SortedDict
+from collections.abc import Iterator
 
 from .pte import PMD_SIZE
+from .sorted_map import SortedMap
 
 VM_READ = 0x1
 VM_WRITE = 0x2
@@ -82,7 +81,7 @@ class VmaTree:
     __slots__ = ("_cached", "_tree")
 
     def __init__(self) -> None:
-        self._tree: Any = SortedDict()
+        self._tree: SortedMap[Vma] = SortedMap()
         self._cached: Vma | None = None
 
     def find(self, addr: int) -> Vma | None:
@@ -90,21 +89,18 @@ class VmaTree:
         vma = self._cached
         if vma is not None and vma.start <= addr < vma.end:
             return vma
-        tree = self._tree
-        index = tree.bisect_right(addr) - 1
-        if index < 0:
-            return None
-        found: Vma = tree.peekitem(index)[1]
-        if addr >= found.end:
+        found = self._tree.floor(addr)
+        if found is None or addr >= found.end:
             return None
         self._cached = found
         return found
 
     def overlapping(self, start: int, end: int) -> list[Vma]:
         """VMAs that have a byte in [start, end), ascending."""
+        found = self._tree.between(start, end)
         first = self.find(start)
-        found = [first] if first is not None and first.start < start else []
-        found += [self._tree[key] for key in self._tree.irange(start, end, (True, False))]
+        if first is not None and first.start < start:
+            found.insert(0, first)
         return found
 
     def insert(self, vma: Vma) -> None:
@@ -140,6 +136,6 @@ class VmaTree:
                 lower.end = upper.end
                 lower.anon_vma |= upper.anon_vma
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[Vma]:
         """All VMAs, ascending."""
-        return iter(self._tree.values())
+        return iter(self._tree.values)

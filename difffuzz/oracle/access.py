@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import product
 
 from difffuzz.machine.host import VM_WRITE
@@ -12,7 +12,7 @@ from difffuzz.oracle.pages import max_level
 from difffuzz.oracle.verdict import Violation
 from difffuzz.program import Config
 from difffuzz.sides.base import ERROR, MMIO, OK, SIGBUS, STUCK, Outcome
-from difffuzz.sides.memory_map import MemoryMap
+from difffuzz.sides.memory_map import MemoryMap, Slot
 from difffuzz.sides.model import ModelSide
 
 STALE_ACCESS = """No guest access, TLB hit included, uses a frame the host has taken back."""
@@ -38,69 +38,81 @@ def access_violations(
     gfn: int,
     access: int,
     outcome: Outcome,
-) -> Iterator[Violation]:
+) -> Iterable[Violation]:
     """What is wrong with one guest access on one side."""
-    name = side.name
-    if outcome.result == STUCK:
+    result = outcome.result
+    if result == OK and outcome.pfn >= 0:
+        return mapped_access_violations(side, config, memory, as_id, gfn, access, outcome)
+    if result == STUCK:
         rets = ",".join(map(str, outcome.rets[-2:]))
-        yield Violation("progress", name, f"rets-{rets}", f"gfn {gfn:#x}: never completes")
-        return
-    slot = memory.slot_at(as_id, gfn)
-    write = access == WRITE
-    if outcome.result == MMIO:
+        text = f"gfn {gfn:#x}: never completes"
+        return [Violation("progress", side.name, f"rets-{rets}", text)]
+    if result == MMIO:
+        slot = memory.slot_at(as_id, gfn)
+        write = access == WRITE
         if slot is not None and not (write and slot.flags & 2):
-            hva = slot.hva(gfn)
-            if not (write and not side.mm.prot(hva) & VM_WRITE):
-                yield Violation(
-                    "translation", name, "mmio", f"gfn {gfn:#x}: MMIO exit where memory is"
-                )
-        return
-    if outcome.result != OK or outcome.pfn < 0:
-        return
+            if not (write and not side.mm.prot(slot.hva(gfn)) & VM_WRITE):
+                text = f"gfn {gfn:#x}: MMIO exit where memory is"
+                return [Violation("translation", side.name, "mmio", text)]
+    return ()
+
+
+def mapped_access_violations(
+    side: ModelSide,
+    config: Config,
+    memory: MemoryMap,
+    as_id: int,
+    gfn: int,
+    access: int,
+    outcome: Outcome,
+) -> Iterable[Violation]:
+    """What is wrong with an access that used a frame."""
+    name = side.name
+    slot = memory.slot_at(as_id, gfn)
     if slot is None:
-        yield Violation(
-            "stale-access",
-            name,
-            "no-slot",
-            f"gfn {gfn:#x}: used pfn {outcome.pfn:#x} without a memslot",
-        )
-        return
-    if write and slot.flags & 2:
-        yield Violation(
-            "permission", name, "readonly-slot", f"gfn {gfn:#x}: written in a read-only memslot"
-        )
-    if write and gfn in slot.tracked:
-        yield Violation("permission", name, "tracked", f"gfn {gfn:#x}: written although tracked")
+        text = f"gfn {gfn:#x}: used pfn {outcome.pfn:#x} without a memslot"
+        return [Violation("stale-access", name, "no-slot", text)]
+    found: list[Violation] = []
+    if access == WRITE and slot.flags & 2:
+        text = f"gfn {gfn:#x}: written in a read-only memslot"
+        found.append(Violation("permission", name, "readonly-slot", text))
+    if access == WRITE and gfn in slot.tracked:
+        text = f"gfn {gfn:#x}: written although tracked"
+        found.append(Violation("permission", name, "tracked", text))
     pte = side.mm.lookup(slot.hva(gfn))
     if not pte or pte >> 12 != outcome.pfn:
-        yield Violation(
-            "stale-access",
-            name,
-            "tlb" if not outcome.rets else "mapping",
-            f"gfn {gfn:#x}: used pfn {outcome.pfn:#x}, which the host took back",
-        )
+        where = "tlb" if not outcome.rets else "mapping"
+        text = f"gfn {gfn:#x}: used pfn {outcome.pfn:#x}, which the host took back"
+        found.append(Violation("stale-access", name, where, text))
     elif RET_PF_FIXED in outcome.rets and not outcome.fast:
-        yield from level_violations(side, config, memory, as_id, gfn, access)
+        found += level_violations(side, config, memory, as_id, gfn, slot)
+    return found
 
 
 def level_violations(
-    side: ModelSide, config: Config, memory: MemoryMap, as_id: int, gfn: int, access: int
-) -> Iterator[Violation]:
+    side: ModelSide, config: Config, memory: MemoryMap, as_id: int, gfn: int, slot: Slot
+) -> Iterable[Violation]:
     """The level of the leaf that a demand fault made."""
-    slot = memory.slot_at(as_id, gfn)
-    assert slot is not None
     # Under the NX mitigation small pages may stand where a fetch needed them.
     if memory.nx:
-        return
+        return ()
     expected = max_level(config, memory, side.mm, slot, gfn)
-    levels = {leaf.level for _, leaf in side.leaves_in(as_id, gfn, gfn + 1)}
-    if levels and max(levels) != expected and expected not in levels:
-        yield Violation(
-            "level",
-            side.name,
-            f"{max(levels)}-not-{expected}",
-            f"gfn {gfn:#x}: mapped at level {max(levels)}, level {expected} fits",
-        )
+    levels = [leaf.level for _, leaf in side.leaves_in(as_id, gfn, gfn + 1)]
+    if not levels or expected in levels:
+        return ()
+    text = f"gfn {gfn:#x}: mapped at level {max(levels)}, level {expected} fits"
+    return [Violation("level", side.name, f"{max(levels)}-not-{expected}", text)]
+
+
+def alike(left: Outcome, right: Outcome) -> bool:
+    """True if compare_outcomes() has nothing to say to two outcomes, as is mostly so."""
+    return (
+        left.result == right.result != ERROR
+        and left.value == right.value
+        and left.rets == right.rets
+        and left.parked == right.parked
+        and left.parked_rets == right.parked_rets
+    )
 
 
 def compare_outcomes(

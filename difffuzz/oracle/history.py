@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from difffuzz.oracle.verdict import Violation
@@ -19,7 +19,10 @@ SETTLED = 4
 """Faults of one access after which it should be mapped for good."""
 NEAR_LIMIT = 16
 """One operation makes fewer shadow pages than this, and what it wants to be free, together."""
-LIMIT_KINDS = frozenset({Kind.MMU_PAGES, Kind.MEMSLOT_CREATE, Kind.MEMSLOT_DELETE})
+LIMIT_KINDS = (Kind.MMU_PAGES, Kind.MEMSLOT_CREATE, Kind.MEMSLOT_DELETE)
+EXEC = Kind.EXEC
+MEMSLOT_FLAGS = Kind.MEMSLOT_FLAGS
+DIRTY_CLEAR = Kind.DIRTY_CLEAR
 
 
 class History:
@@ -55,30 +58,34 @@ class History:
 
     def before(self, op: Op) -> None:
         """Notes what the operation is about to change."""
-        kind, _, args = op
+        kind = op.kind
         kvm = self._side.kvm
         self._recycled = kvm.stat.mmu_recycled
         near = kvm.n_used_mmu_pages + NEAR_LIMIT > kvm.n_max_mmu_pages
         self._pages = list(kvm.active_mmu_pages) if near or kind in LIMIT_KINDS else []
-        if kind in (Kind.MEMSLOT_FLAGS, Kind.DIRTY_CLEAR):
+        if kind in (MEMSLOT_FLAGS, DIRTY_CLEAR):
+            args = op.args
             slot = kvm.memslots[args[1]].id_hash.get(args[0])
             self._logging = slot is not None and slot.dirty_bitmap is not None
             self._dirty = dict(slot.dirty_bitmap) if self._logging else {}
 
-    def after(self, op: Op, outcome: Outcome, disturbed: bool) -> Iterator[Violation]:
+    def after(self, op: Op, outcome: Outcome, disturbed: bool) -> Iterable[Violation]:
         """Judges an operation; `disturbed`: the host changed something meanwhile."""
         kind, thread, args = op
-        reclaimed = self._side.kvm.stat.mmu_recycled != self._recycled
-        if reclaimed:
-            yield from self._order_of_reclaim()
-        if kind > Kind.EXEC or disturbed or reclaimed:
+        if self._side.kvm.stat.mmu_recycled != self._recycled:
+            found = list(self._order_of_reclaim())
             self._mapped.clear()
-        elif outcome.rets and outcome.rets[-1] in MAPPED:
-            yield from self._settling((thread, args[0], int(kind)))
-        if kind == Kind.MEMSLOT_FLAGS:
-            yield from self._split_slot(args[1], args[0])
-        elif kind == Kind.DIRTY_CLEAR and not outcome.value:
-            yield from self._split_pages(*args)
+        else:
+            found = []
+            if kind > EXEC or disturbed:
+                self._mapped.clear()
+            elif outcome.rets and outcome.rets[-1] in MAPPED:
+                found += self._settling((thread, args[0], int(kind)))
+        if kind == MEMSLOT_FLAGS:
+            found += self._split_slot(args[1], args[0])
+        elif kind == DIRTY_CLEAR and not outcome.value:
+            found += self._split_pages(*args)
+        return found
 
     def _settling(self, key: tuple[int, int, int]) -> Iterator[Violation]:
         count = self._mapped[key] = self._mapped.get(key, 0) + 1

@@ -6,7 +6,7 @@ What a leaf may be is computed from memslots and the host's page table only.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from difffuzz.machine.host import PTE_WRITE, HostMM
 from difffuzz.oracle.verdict import Violation
@@ -32,37 +32,33 @@ def leaf_violations(
     gfn: int,
     leaf: Leaf,
     new: bool = False,
-) -> Iterator[Violation]:
+) -> Iterable[Violation]:
     """What is wrong with one leaf (first gfn `gfn`); at most one violation for each oracle.
 
     `new`: the leaf was made writable just now, so that tracking in the other address space counts
     too; adding a tracked page protects the leaves of its own address space only.
     """
-    npages = 1 << (9 * (leaf.level - 1))
-    where = f"level{leaf.level}"
+    level = leaf.level
+    npages = 1 << (9 * (level - 1))
     slot = memory.slot_at(as_id, gfn)
     if slot is None or gfn + npages > slot.gfn + slot.npages:
-        yield Violation(
-            "translation", side.name, where, f"gfn {gfn:#x}: a leaf where no memslot is"
-        )
-        return
+        text = f"gfn {gfn:#x}: a leaf where no memslot is"
+        return [Violation("translation", side.name, f"level{level}", text)]
     mm = side.mm
-    hva = slot.hva(gfn)
+    hva = slot.base_hva + ((gfn - slot.gfn) << 12)
     pte = mm.lookup(hva)
     if not pte or pte >> 12 != leaf.pfn:
         host = f"pfn {pte >> 12:#x}" if pte else "nothing"
-        yield Violation(
-            "translation",
-            side.name,
-            where,
-            f"gfn {gfn:#x} maps pfn {leaf.pfn:#x}, the host has {host} there",
-        )
-        return
-    if leaf.level > 1 and leaf.level > mm.mapping_level(hva):
-        yield Violation(
-            "level", side.name, where, f"gfn {gfn:#x}: larger than the host's own mapping"
-        )
-    yield from permission_violations(side, config, memory, slot, gfn, npages, leaf, pte, new)
+        text = f"gfn {gfn:#x} maps pfn {leaf.pfn:#x}, the host has {host} there"
+        return [Violation("translation", side.name, f"level{level}", text)]
+    if level == 1 and not leaf.writable:
+        return ()
+    found = []
+    if level > 1 and level > mm.mapping_level(hva):
+        text = f"gfn {gfn:#x}: larger than the host's own mapping"
+        found.append(Violation("level", side.name, f"level{level}", text))
+    found += permission_violations(side, config, memory, slot, gfn, npages, leaf, pte, new)
+    return found
 
 
 def permission_violations(

@@ -8,7 +8,7 @@ operations that made roots obsolete meanwhile.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from difffuzz.oracle.verdict import Violation
 from difffuzz.program import Config
@@ -103,17 +103,20 @@ def parked_violations(
 
 def causeless_retries(
     name: str, config: Config, outcome: Outcome, own: int, allowed: Counter[str]
-) -> Iterator[Violation]:
+) -> Iterable[Violation]:
     """With all else at rest, an attempt retries only for a page that is waited for or was replaced.
 
     `own` counts the invalidations that the access itself made, by breaking copy-on-write.
     """
+    if RET_PF_RETRY not in outcome.rets:
+        return ()
     retries = outcome.rets[outcome.parked_rets :].count(RET_PF_RETRY)
     if not retries or outcome.result == SIGBUS:
-        return
+        return ()
     if retries <= own:
         allowed["own-copy-on-write"] += 1
     elif config.async_pf:
         allowed["async-page-fault"] += 1
     else:
-        yield Violation("retry", name, "R2", f"RETRY without a cause: {outcome.rets}")
+        return [Violation("retry", name, "R2", f"RETRY without a cause: {outcome.rets}")]
+    return ()
