@@ -327,7 +327,7 @@ def kvm_arch_mmu_enable_log_dirty_pt_masked(
             kvm_mmu_try_split_huge_pages(kvm, slot, start, end + 1, PG_LEVEL_4K)
         kvm_mmu_slot_gfn_write_protect(kvm, slot, start, PG_LEVEL_2M)
         hpage = pages_per_hpage(PG_LEVEL_2M)
-        if -start // hpage != -end // hpage:
+        if start // hpage != end // hpage:
             kvm_mmu_slot_gfn_write_protect(kvm, slot, end, PG_LEVEL_2M)
     if kvm.cpu_dirty_log_size:
         kvm_mmu_clear_dirty_pt_masked(kvm, slot, gfn_offset, mask)
