@@ -83,6 +83,8 @@ class Kind(IntEnum):
 
     NX_RECOVER = 37
 
+    SYNC = 38
+
 
 class OpSpec(NamedTuple):
     """One kind of operation: its name, its fields in the order of `Op.args`, its rules."""
@@ -163,6 +165,8 @@ _TABLE: Final[tuple[tuple[Kind, tuple[int, ...], tuple[Field, ...], int, str], .
     (Kind.ZAP_GFN_RANGE, _VMM, (_GFN, _N), 2, "kvm_zap_gfn_range() of n pages from gfn"),
     (Kind.VCPU_CREATE, _VMM, (), 1, "create the next vCPU, while there are less than MAX_VCPUS"),
     (Kind.NX_RECOVER, _WORKER, (), 3, "one pass of the NX huge page recovery worker"),
+    (Kind.SYNC, _VMM, (), 0,
+     "all threads meet here: what stands before is over before what follows begins"),
 )
 # fmt: on
 

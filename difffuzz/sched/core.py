@@ -53,6 +53,7 @@ class Task:
         "name",
         "number",
         "parked",
+        "parked_at",
         "rcu_depth",
         "rcu_section",
         "ready",
@@ -72,6 +73,7 @@ class Task:
         self.blocked_on: str | None = None
         self.ready: Callable[[], bool] | None = None
         self.parked = False
+        self.parked_at = 0
         self.want_park = False
 
     @property
@@ -95,6 +97,8 @@ class Scheduler:
     """
 
     __slots__ = ("budget", "current", "idle", "parked", "switches", "tasks", "threshold")
+    frees_early = False
+    """RCU callbacks run as soon as their grace period may be over, not only between operations."""
 
     def __init__(self, step_limit: int = STEP_LIMIT) -> None:
         self.budget = step_limit
@@ -127,6 +131,9 @@ class Scheduler:
 
     def touch(self, what: Hashable, write: bool = True) -> None:
         """Notes that the current task touches shared state, where no other task may come in."""
+
+    def acquired(self, lock: Lock) -> None:
+        """The current task has just taken `lock`."""
 
     def relax(self) -> None:
         """cpu_relax() in a loop that waits for another task; with nobody else to run, nothing."""

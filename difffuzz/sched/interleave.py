@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from greenlet import GreenletExit, getcurrent, greenlet
 
 from difffuzz.sched.core import OUT_OF_STEPS, STEP_LIMIT, KernelSplat, Scheduler, Task
+from difffuzz.sched.locks import Lock, Rank
 
 if TYPE_CHECKING:
     from difffuzz.sched.strategy.base import Strategy
@@ -29,19 +30,27 @@ class Interleaver(Scheduler):
     Outside of run() it behaves like the scheduler of lockstep: nothing switches.
     """
 
-    __slots__ = ("_limit", "_strategy", "hub", "live")
+    __slots__ = ("_limit", "_strategy", "hub", "last", "live", "on_mmu_lock", "on_switch")
+    frees_early = True
 
     def __init__(self, strategy: Strategy, step_limit: int = STEP_LIMIT) -> None:
         super().__init__(step_limit)
+        self.on_switch: Callable[[Task, Hashable, Task], None] | None = None
+        self.on_mmu_lock: Callable[[Task], None] | None = None
         self._limit = step_limit
         self._strategy = strategy
         self.hub: greenlet | None = None
         self.live: list[Task] = []
+        self.last = self.idle
 
     @property
     def steps(self) -> int:
         """Steps so far: what a strategy counts by, and the clock of the oracles."""
         return self._limit - self.budget
+
+    def restart(self) -> None:
+        """Counts steps from here: the VM is made, the program begins."""
+        self.budget = self._limit
 
     def run(self, bodies: Sequence[tuple[Task, Callable[[], None]]]) -> None:
         """Runs the tasks to their ends.
@@ -70,6 +79,7 @@ class Interleaver(Scheduler):
                 # Back here: whoever ran last has ended.
                 self.live.remove(self.current)
         finally:
+            self.last = self.current
             self.hub = None
             self.threshold = NEVER
             self._give_up()
@@ -90,7 +100,12 @@ class Interleaver(Scheduler):
         task = self._strategy.preempt(self, enabled)
         self._arm()
         if task is not self.current:
-            self._switch(task)
+            self._switch(task, what)
+
+    def acquired(self, lock: Lock) -> None:
+        """Tells who wants to know about mmu_lock."""
+        if lock.rank == Rank.MMU_LOCK and self.on_mmu_lock is not None:
+            self.on_mmu_lock(self.current)
 
     def relax(self) -> None:
         """Lets another task run, if there is one that can."""
@@ -125,6 +140,7 @@ class Interleaver(Scheduler):
         if task.want_park:
             task.want_park = False
             self.relax()
+        task.parked_at = self.steps
 
     def _forced(self, enabled: list[Task]) -> None:
         """The current task cannot go on, or should not: another one does."""
@@ -135,13 +151,15 @@ class Interleaver(Scheduler):
         if len(enabled) > 1:
             task = self._strategy.pick(self, enabled)
         self._arm()
-        self._switch(task)
+        self._switch(task, self.current.blocked_on)
 
     def _arm(self) -> None:
         """Sets the threshold to the next step at which the strategy wants to be asked."""
         self.threshold = max(self._limit - self._strategy.next_step + 1, 0)
 
-    def _switch(self, task: Task) -> None:
+    def _switch(self, task: Task, what: Hashable) -> None:
+        if self.on_switch is not None:
+            self.on_switch(self.current, what, task)
         self.current = task
         self.switches += 1
         assert task.glet is not None

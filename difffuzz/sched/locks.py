@@ -100,6 +100,7 @@ class Lock:
         task.held.append(self)
         if not self.sleeps:
             task.atomic += 1
+        self.sched.acquired(self)
 
     def _release(self, exclusive: bool) -> None:
         task = self.sched.current

@@ -25,7 +25,7 @@ class Rcu:
         if not task.rcu_depth:
             task.rcu_section += 1
         task.rcu_depth += 1
-        self.sched.point()
+        self.sched.point("rcu", False)
 
     def read_unlock(self) -> None:
         """rcu_read_unlock()."""
@@ -33,7 +33,9 @@ class Rcu:
         if not task.rcu_depth:
             raise KernelSplat("rcu", "rcu_read_unlock", "without rcu_read_lock")
         task.rcu_depth -= 1
-        self.sched.point()
+        if self._queue and self.sched.frees_early and not task.rcu_depth:
+            self.run_callbacks()
+        self.sched.point("rcu", False)
 
     def read_lock_held(self) -> bool:
         """rcu_read_lock_held() of the current task."""
@@ -41,6 +43,7 @@ class Rcu:
 
     def call_rcu(self, callback: Callable[[Any], None], arg: Any) -> None:
         """Queues `callback(arg)` behind every read section that is open now."""
+        self.sched.touch("rcu")
         readers = [(t, t.rcu_section) for t in self.sched.tasks if t.rcu_depth]
         self._queue.append((readers, callback, arg))
 
@@ -84,6 +87,7 @@ class Srcu:
         idx = self.idx
         self.counts[idx] += 1
         self.sched.current.srcu += 1
+        self.sched.touch(self.name, False)
         return idx
 
     def read_unlock(self, idx: int) -> None:
@@ -92,6 +96,7 @@ class Srcu:
             raise KernelSplat("rcu", self.name, "srcu_read_unlock without a reader")
         self.counts[idx] -= 1
         self.sched.current.srcu -= 1
+        self.sched.touch(self.name, False)
         self.sched.point()
 
     def read_lock_held(self) -> bool:
@@ -105,7 +110,7 @@ class Srcu:
         self.idx += 1
         self.counts = {idx: self.counts[idx] for idx in old}
         self.counts[self.idx] = 0
-        self.sched.point()
+        self.sched.point(self.name)
         if old:
             self.sched.wait(
                 f"readers of {self.name}", lambda: not any(self.counts[idx] for idx in old)

@@ -12,6 +12,7 @@ import difffuzz.kvm.vm
 import difffuzz.kvm.x86
 from difffuzz.errors import UsageError
 from difffuzz.program import Config
+from difffuzz.sched import Scheduler
 from difffuzz.sides.base import Side, SideFactory
 from difffuzz.sides.model import ModelSide
 from difffuzz.sides.spec import SpecSide
@@ -28,13 +29,16 @@ class ModelFactory:
         self.package = package
         self.tdp_mmu = tdp_mmu
 
-    def start(self, config: Config) -> ModelSide:
-        """A VM with the program's configuration.  UsageError if the side cannot run it."""
+    def start(self, config: Config, sched: Scheduler | None = None) -> ModelSide:
+        """A VM with the program's configuration.  UsageError if the side cannot run it.
+
+        `sched` runs its tasks; without one they run one operation at a time.
+        """
         if self.tdp_mmu and config.paging != "tdp":
             raise UsageError(
                 f"side {self.name!r} cannot run a nonpaging guest: the TDP MMU needs paging"
             )
-        return ModelSide(self.name, self.package, config, self.tdp_mmu)
+        return ModelSide(self.name, self.package, config, self.tdp_mmu, sched)
 
 
 class SpecFactory:

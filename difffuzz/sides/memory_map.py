@@ -66,6 +66,18 @@ class MemoryMap:
                 spec.flags,
             )
 
+    def copy(self) -> MemoryMap:
+        """A map that changes on its own."""
+        new = MemoryMap.__new__(MemoryMap)
+        new.vcpus, new.nx = self.vcpus, self.nx
+        new.smm, new.guest_mode = list(self.smm), list(self.guest_mode)
+        new.slots, new.sorted = {}, [SortedDict(), SortedDict()]
+        for key, old in self.slots.items():
+            slot = Slot(old.slot, old.as_id, old.gfn, old.npages, old.base_hva, old.flags)
+            slot.tracked = dict(old.tracked)
+            new.slots[key] = new.sorted[slot.as_id][slot.gfn] = slot
+        return new
+
     def slot_at(self, as_id: int, gfn: int) -> Slot | None:
         """The memslot that holds `gfn`."""
         tree = self.sorted[as_id]

@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Protocol
 
 from difffuzz.machine.host import HostMM
 from difffuzz.machine.spt import PtPage
 from difffuzz.program import Config, Kind, Op
-from difffuzz.program.limits import area_base
+from difffuzz.program.limits import THREADS, area_base
 from difffuzz.sched import KernelSplat, Scheduler, Task
 from difffuzz.sides.base import (
     DONE,
@@ -26,6 +26,7 @@ from difffuzz.sides.base import (
 from difffuzz.sides.host_ops import HOST_OPS
 from difffuzz.sides.params import vm_params
 
+RET_PF_RETRY = 1
 RET_PF_EMULATE = 2
 MMU_PRESENT = 1 << 11
 LARGE = 1 << 7
@@ -48,15 +49,36 @@ class ParkedFault:
         self.outcome = Outcome(NOTHING)
 
 
+class Observer(Protocol):
+    """Is told what happens inside the operations of a concurrent run."""
+
+    def touched(self, vcpu: int, gfn: int, pfn: int, access: int) -> None:
+        """The guest's instruction is about to use the frame."""
+
+    def attempt_begins(self, vcpu: int, gfn: int) -> None:
+        """A fault is handed to KVM."""
+
+    def attempt_ends(self, vcpu: int, gfn: int, ret: int) -> None:
+        """KVM answered RET_PF_* or -errno."""
+
+
 class ModelSide:
     """A program on the modelled KVM.  `package` is difffuzz.kvm or a patched copy of it."""
 
-    def __init__(self, name: str, package: Any, config: Config, tdp_mmu: bool) -> None:
+    def __init__(
+        self,
+        name: str,
+        package: Any,
+        config: Config,
+        tdp_mmu: bool,
+        sched: Scheduler | None = None,
+    ) -> None:
         self.name = name
         self._x86 = package.x86
         self._vm = package.vm
         self._package = package
-        self.sched = Scheduler()
+        self.sched = sched if sched is not None else Scheduler()
+        self.observer: Observer | None = None
         self.mm = HostMM(self.sched, config.areas)
         self.kvm: Any = self._vm.kvm_create_vm(self.sched, self.mm, vm_params(config, tdp_mmu))
         self.tasks: dict[int, Task] = {}
@@ -88,6 +110,7 @@ class ModelSide:
             Kind.ZAP_GFN_RANGE: self._zap_gfn_range,
             Kind.VCPU_CREATE: self._vcpu_create,
             Kind.NX_RECOVER: self._nx_recover,
+            Kind.SYNC: self._sync,
         }
 
     # Running operations
@@ -96,7 +119,7 @@ class ModelSide:
         """The task of a program's thread."""
         task = self.tasks.get(thread)
         if task is None:
-            task = self.tasks[thread] = self.sched.add_task(f"thread{thread}")
+            task = self.tasks[thread] = self.sched.add_task(THREADS[thread], thread)
         return task
 
     def execute(self, op: Op, number: int) -> Outcome:
@@ -107,6 +130,25 @@ class ModelSide:
                 self._finish_fault(vcpu_id, number)
         outcome = self._execute(kind, thread, args, number)
         self.task(thread).assert_idle("operation end")
+        self.kvm.rcu.run_callbacks()
+        return outcome
+
+    def execute_among_others(self, op: Op, number: int) -> Outcome:
+        """Runs an operation as the current task of a concurrent run.
+
+        A fault that begins parked lets the others run where it would wait, and goes on by itself.
+        """
+        kind, thread, args = op
+        task = self.sched.current
+        if kind == Kind.BEGIN_FAULT:
+            task.want_park = True
+            outcome = self._execute(Kind(args[1]), thread, args[:1], number)
+            task.want_park = False
+        elif kind == Kind.END_FAULT:
+            return Outcome(NOTHING)
+        else:
+            outcome = self._execute(kind, thread, args, number)
+        task.assert_idle("operation end")
         self.kvm.rcu.run_callbacks()
         return outcome
 
@@ -149,6 +191,8 @@ class ModelSide:
         fast = vcpu.stat.pf_fast
         srcu = self.kvm.srcu
         gpa = gfn << 12
+        sched, observer = self.sched, self.observer
+        switches = sched.switches
         vcpu.srcu_idx = srcu.read_lock()
         try:
             while True:
@@ -159,14 +203,27 @@ class ModelSide:
                     break
                 pfn = self._translate(vcpu, gpa, access)
                 if pfn >= 0:
+                    sched.point(("frame", pfn), access == 1)
+                    if observer is not None:
+                        observer.touched(vcpu.vcpu_id, gfn, pfn, access)
                     self._touch(vcpu, pfn, access, number, outcome)
                     self._x86.vcpu_exit_guest(vcpu)
                     break
                 self._x86.vcpu_exit_guest(vcpu)
+                if sched.switches != switches:
+                    # Others ran: only attempts with all else at rest count.
+                    switches = sched.switches
+                    attempts = len(rets) + MAX_ATTEMPTS
                 if len(rets) >= attempts:
                     outcome.result = STUCK
                     break
+                if observer is not None:
+                    observer.attempt_begins(vcpu.vcpu_id, gfn)
                 r = self._x86.kvm_mmu_page_fault(vcpu, gpa, vcpu.cpu.error_code)
+                if observer is not None:
+                    observer.attempt_ends(vcpu.vcpu_id, gfn, r)
+                if r == RET_PF_RETRY:
+                    sched.relax()
                 if r < 0:
                     outcome.result = ERROR
                     outcome.value = r
@@ -376,6 +433,9 @@ class ModelSide:
             return Outcome(NOTHING)
         self._vm.kvm_create_vcpu(self.kvm)
         return Outcome()
+
+    def _sync(self) -> Outcome:
+        return Outcome(NOTHING)
 
     def _nx_recover(self) -> Outcome:
         self._package.mmu_zap.kvm_recover_nx_huge_pages(self.kvm)

@@ -1,0 +1,316 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Concurrent runs: each side runs the program's threads under a schedule, compared where all meet.
+
+`sync` operations cut a program into phases.  Within one, each thread runs its operations in their
+order while the others do the same; between two, nothing is going on, and the page tables must be
+as exact as in lockstep.  docs/concurrency.md argues what may differ between the sides and why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from difffuzz.engine.features import FEATURES, answer, transition
+from difffuzz.engine.watch import crash
+from difffuzz.errors import UsageError
+from difffuzz.oracle import Divergence, Verdict, Violation, signature
+from difffuzz.oracle.access import access_violations
+from difffuzz.oracle.books import accounting_violations, leak_violations, obsolete_violations
+from difffuzz.oracle.pages import leaf_violations
+from difffuzz.oracle.witness import Witness
+from difffuzz.program import Kind, Op, Program
+from difffuzz.sched import KernelSplat, Task
+from difffuzz.sched.core import OUT_OF_STEPS, STEP_LIMIT
+from difffuzz.sched.interleave import Interleaver
+from difffuzz.sched.strategy import ScheduleStrategy, Strategy
+from difffuzz.sides import ModelFactory, SideFactory
+from difffuzz.sides.base import Outcome
+
+PROBES = 6
+"""Pages that are read on both sides when all is over, to compare what the guest sees."""
+
+MakeStrategy = Callable[[Program], Strategy]
+
+
+class Event(NamedTuple):
+    """One line of a side's trace: at this step the thread began (no outcome) or ended the
+    operation; or, without an operation, it went on in place of another, which was about to touch
+    `what`."""
+
+    step: int
+    thread: int
+    op: Op | None
+    outcome: Outcome | None
+    what: str
+
+
+class Abandoned(Exception):
+    """The run takes more steps than its caller wants to spend."""
+
+
+def run(
+    program: Program,
+    left: SideFactory,
+    right: SideFactory,
+    *,
+    strategy: MakeStrategy | None = None,
+    trace: bool = False,
+    max_steps: int = STEP_LIMIT,
+) -> Verdict:
+    """Runs a program on two sides under its own schedule, or under `strategy`.
+
+    UsageError if a side is not a model, or cannot run the program's configuration.
+    """
+    verdict = Verdict()
+    ends: list[list[str]] = []
+    for number, factory in enumerate((left, right)):
+        try:
+            ends.append(run_side(program, factory, number, verdict, strategy, trace, max_steps))
+        except Abandoned:
+            verdict.allowed["abandoned"] += 1
+            return verdict
+        if verdict.divergences:
+            return verdict
+    both = f"{left.name}/{right.name}"
+    for at, (one, other) in enumerate(zip(*ends, strict=True)):
+        if one != other:
+            text = f"probe {at}: the access ended as {one} and as {other}"
+            report(verdict, Violation("translation", both, f"{one}-{other}", text), "probe", None)
+            break
+    verdict.operations = len(program.ops)
+    return verdict
+
+
+def run_side(
+    program: Program,
+    factory: SideFactory,
+    number: int,
+    verdict: Verdict,
+    strategy: MakeStrategy | None = None,
+    trace: bool = False,
+    max_steps: int = STEP_LIMIT,
+) -> list[str]:
+    """Runs a program on one side; returns how its probes ended, for comparison."""
+    if not isinstance(factory, ModelFactory):
+        raise UsageError(f"side {factory.name!r} cannot run concurrently: it has no threads")
+    made = strategy(program) if strategy is not None else ScheduleStrategy(program.schedule)
+    sched = Interleaver(made, max_steps)
+    return SideRun(program, factory, number, verdict, sched, trace).run()
+
+
+class SideRun:
+    """One side's run of a program."""
+
+    __slots__ = (
+        "_at",
+        "_number",
+        "_program",
+        "_sched",
+        "_trace",
+        "_verdict",
+        "side",
+        "witness",
+    )
+
+    def __init__(
+        self,
+        program: Program,
+        factory: ModelFactory,
+        number: int,
+        verdict: Verdict,
+        sched: Interleaver,
+        trace: bool = False,
+    ) -> None:
+        self._program = program
+        self._number = number
+        self._verdict = verdict
+        self._sched = sched
+        self._trace = trace
+        self.side = factory.start(program.config, sched)
+        self.witness = Witness(self.side, sched, program.config)
+        self._at = [0] * 8
+        sched.restart()
+        sched.on_switch = self._switched
+
+    def run(self) -> list[str]:
+        """All phases, the probes, the end of the VM; stops at the first violation."""
+        ends: list[str] = []
+        verdict, witness = self._verdict, self.witness
+        op: Op | None = None
+        try:
+            for phase in phases(self._program.ops):
+                self._phase(phase)
+                self._settle()
+                if verdict.divergences:
+                    return ends
+            ends = self._probes()
+            if not verdict.divergences:
+                self._finish()
+        except KernelSplat as splat:
+            op = self._current()
+            if splat.where == OUT_OF_STEPS and self._sched.steps < STEP_LIMIT:
+                raise Abandoned from None
+            self._found(Violation(splat.oracle, self.side.name, splat.where, splat.text), op)
+        except UsageError:
+            raise
+        except Exception as error:  # a crash of the model is a finding
+            self._found(crash(self.side.name, error), self._current())
+        for violation, where in witness.violations:
+            self._found(violation, where)
+        verdict.steps += self._sched.steps
+        return ends
+
+    # Phases
+
+    def _phase(self, phase: list[tuple[int, Op]]) -> None:
+        threads: dict[int, list[tuple[int, Op]]] = {}
+        for index, op in phase:
+            threads.setdefault(op.thread, []).append((index, op))
+        side = self.side
+        bodies: list[tuple[Task, Callable[[], None]]] = []
+        for thread in sorted(threads):
+            bodies.append((side.task(thread), self._body(threads[thread])))
+        self._sched.run(bodies)
+
+    def _body(self, ops: list[tuple[int, Op]]) -> Callable[[], None]:
+        def body() -> None:
+            for index, op in ops:
+                self._op(index, op)
+
+        return body
+
+    def _op(self, index: int, op: Op) -> None:
+        side, witness, verdict = self.side, self.witness, self._verdict
+        if op.thread < 4 and op.thread >= len(side.kvm.vcpus):
+            return
+        self._at[op.thread] = index
+        self._sched.point("operation", False)
+        witness.begins(op)
+        if self._trace:
+            self._event(op.thread, op, None, "")
+        outcome = side.execute_among_others(op, index + 1)
+        witness.ends(op, outcome)
+        if self._trace:
+            self._event(op.thread, op, outcome, "")
+        verdict.features.add(answer(self._number, op.kind, outcome))
+        self._changed(op.kind)
+
+    def _changed(self, kind: Kind) -> None:
+        mem = self.side.kvm.mem
+        for ptr, old, new in mem.log:
+            page = mem.pages.get(ptr >> 12)
+            if page is not None and page.sp is not None:
+                level = page.sp.role.level
+                self._verdict.features.add(transition(self._number, kind, level, old, new))
+        mem.log.clear()
+
+    def _switched(self, task: Task, what: object, following: Task) -> None:
+        """Feature of a switch: which operation was interrupted where, by which."""
+        if isinstance(what, tuple):
+            what = what[0]
+        elif isinstance(what, int):
+            what = "spte"
+        if self._trace:
+            self._event(following.number, None, None, str(what))
+        running = self.witness.running
+        word = self._number
+        for one in (task, following):
+            op = running[one.number].op if one.number >= 0 else None
+            word = word * 64 + (int(op.kind) if op is not None else 63)
+        word = word * 1021 + sum(map(ord, str(what)))
+        self._verdict.features.add((word * 2654435761 >> 9) % FEATURES)
+
+    def _event(self, thread: int, op: Op | None, outcome: Outcome | None, what: str) -> None:
+        event = Event(self._sched.steps, thread, op, outcome, what)
+        self._verdict.trace.append((self._number, event))
+
+    # Where all meet
+
+    def _settle(self) -> None:
+        """Nothing is going on: the tables must be exact."""
+        side, witness, config = self.side, self.witness, self._program.config
+        side.kvm.rcu.run_callbacks()
+        for violation in witness.settle():
+            self._found(violation, None)
+        self._splats()
+        memory = witness.versions.newest
+        memory.smm[:] = witness.smm
+        for as_id, gfn, leaf in side.all_leaves():
+            for violation in leaf_violations(side, config, memory, as_id, gfn, leaf):
+                self._found(violation, None)
+        for violation in (*accounting_violations(side), *obsolete_violations(side)):
+            self._found(violation, None)
+        side.kvm.mem.log.clear()
+        side.mm.changed.clear()
+
+    def _probes(self) -> list[str]:
+        """Reads of the pages that the program touched, one at a time, with all else at rest."""
+        side, witness, config = self.side, self.witness, self._program.config
+        ends: list[str] = []
+        if any(op.kind == Kind.HWPOISON for op in self._program.ops):
+            return ends
+        memory = witness.versions.newest
+        for gfn in probed(self._program):
+            op = Op(Kind.READ, 0, (gfn,))
+            outcome = side.execute(op, 0)
+            as_id = witness.smm[0]
+            for violation in access_violations(side, config, memory, as_id, gfn, 0, outcome):
+                self._found(violation, op)
+            ends.append(outcome.result)
+        return ends
+
+    def _finish(self) -> None:
+        side = self.side
+        side.destroy()
+        self._splats()
+        if not self._verdict.divergences:
+            for violation in leak_violations(side):
+                self._found(violation, None)
+
+    # Findings
+
+    def _splats(self) -> None:
+        side = self.side
+        for where, text in side.kvm.splats:
+            self._found(Violation("warn", side.name, where, text), None)
+        side.kvm.splats.clear()
+
+    def _current(self) -> Op | None:
+        number = self._sched.last.number
+        return self.witness.running[number].op if number >= 0 else None
+
+    def _found(self, violation: Violation, op: Op | None) -> None:
+        operation = op.kind.name.lower() if op is not None else "meeting"
+        index = self._at[op.thread] if op is not None else None
+        report(self._verdict, violation, operation, index)
+
+
+def phases(ops: tuple[Op, ...]) -> list[list[tuple[int, Op]]]:
+    """The operations with their indices, cut at each sync."""
+    found: list[list[tuple[int, Op]]] = [[]]
+    for index, op in enumerate(ops):
+        if op.kind == Kind.SYNC:
+            found.append([])
+        else:
+            found[-1].append((index, op))
+    return [phase for phase in found if phase]
+
+
+def probed(program: Program) -> list[int]:
+    """The first few different gfns that the program's vCPUs touch."""
+    gfns: dict[int, None] = {}
+    for op in program.ops:
+        if op.kind <= Kind.BEGIN_FAULT:
+            gfns[op.args[0]] = None
+            if len(gfns) == PROBES:
+                break
+    return list(gfns)
+
+
+def report(verdict: Verdict, violation: Violation, operation: str, index: int | None) -> None:
+    """Adds a violation to the verdict, one for each signature."""
+    name = signature(violation, operation)
+    if all(one.signature != name for one in verdict.divergences):
+        detail = f"{violation.side}: {violation.detail}"
+        verdict.divergences.append(Divergence(violation.oracle, name, detail, index))
