@@ -104,8 +104,9 @@ def _hunt(bug: Bug, budget: int, seed: int | None, jobs: int) -> Hunt:
     if bug.held:
         raise UsageError(f"{bug.id}: held, the model cannot express it: {bug.why}")
     left, right = bug.sides()
-    Runner(left, right)  # a patch that does not apply is wrong input, said at once
-    plain = Runner(*bug.plain_sides())
+    mode = "concurrent" if bug.concurrent else "lockstep"
+    Runner(left, right, mode)  # a patch that does not apply is wrong input, said at once
+    plain = Runner(*bug.plain_sides(), mode)
 
     def is_this_bug(finding: Finding) -> bool:
         """Not what the same program shows without the patch."""
@@ -116,7 +117,14 @@ def _hunt(bug: Bug, budget: int, seed: int | None, jobs: int) -> Hunt:
 
     with tempfile.TemporaryDirectory(prefix="difffuzz-hunt-") as out:
         options = FuzzOptions(
-            left, right, runs=budget, seed=seed, out=Path(out), jobs=jobs, stop_on_finding=True
+            left,
+            right,
+            mode,
+            runs=budget,
+            seed=seed,
+            out=Path(out),
+            jobs=jobs,
+            stop_on_finding=True,
         )
         with Progress(f"hunt {bug.id}") as progress:
             summary = run_fuzz(options, progress, is_this_bug)

@@ -25,13 +25,16 @@ MIN_FUZZ_SECONDS = 5.0
 Time = Annotated[float | None, typer.Option(min=0.1, help="Seconds; none: until Ctrl-C.")]
 Runs = Annotated[int | None, typer.Option(min=1, help="Executions of all jobs together.")]
 Seed = Annotated[int | None, typer.Option(min=0, help="Repeats a run (with --jobs 1 --runs N).")]
+Mode = Annotated[
+    str, typer.Option(help="lockstep: one operation at a time; concurrent; portfolio: both.")
+]
 Jobs = Annotated[int, typer.Option(min=1, help="Worker processes.")]
 
 
 def fuzz(
     left: Left = "legacy",
     right: Right = "tdp",
-    mode: Annotated[str, typer.Option(help="lockstep: one operation at a time.")] = "lockstep",
+    mode: Mode = "portfolio",
     seconds: Annotated[
         float | None, typer.Option("--time", min=0.1, help="Seconds; none: until Ctrl-C.")
     ] = None,

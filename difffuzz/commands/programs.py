@@ -17,6 +17,7 @@ from ..fuzz.shrink import shrink
 from ..oracle.verdict import Divergence
 from ..program import Program, render_op
 from ..report.explain import explain_lines
+from ..report.timeline import timeline_lines
 from .output import Json, emit
 
 MINIMIZE_SECONDS = 60.0
@@ -26,6 +27,15 @@ OwnLeft = Annotated[
 ]
 OwnRight = Annotated[
     str | None, typer.Option("--right", help="The other side; default: what it says, or tdp.")
+]
+
+
+OwnMode = Annotated[
+    str | None,
+    typer.Option(
+        "--mode",
+        help="lockstep or concurrent; default: what the file says, or concurrent with a schedule.",
+    ),
 ]
 
 
@@ -42,17 +52,22 @@ class Loaded(NamedTuple):
         usual = "tdp" if paging == "tdp" else "spec"  # the TDP MMU has no nonpaging guests
         return left or self.notes.get("left", "legacy"), right or self.notes.get("right", usual)
 
+    def runner(self, left: str | None, right: str | None, mode: str | None) -> Runner:
+        """Runs the program as the user says, else as the notes say."""
+        return Runner(*self.sides(left, right), mode or self.notes.get("mode", "portfolio"))
+
 
 def replay(
     files: Annotated[list[Path], typer.Argument(help="Programs, or directories of them.")],
     left: OwnLeft = None,
     right: OwnRight = None,
+    mode: OwnMode = None,
     json: Json = False,
 ) -> None:
     """Run programs on two sides and say whether they diverge. Exit status 1: one does."""
     documents = []
     lines = []
-    for path, run, found in replay_each(_expand(files), left, right):
+    for path, run, found in replay_each(_expand(files), left, right, mode):
         verdict = "divergence" if found else "same"
         documents.append(
             {
@@ -60,6 +75,7 @@ def replay(
                 "verdict": verdict,
                 "left": run.left,
                 "right": run.right,
+                "mode": run.mode,
                 "divergences": [one._asdict() for one in found],
             }
         )
@@ -74,6 +90,7 @@ def minimize(
     output: Annotated[Path, typer.Option("-o", "--output", help="Where the small one goes.")],
     left: OwnLeft = None,
     right: OwnRight = None,
+    mode: OwnMode = None,
     seconds: Annotated[float, typer.Option("--time", min=0.1, help="Seconds to spend.")] = (
         MINIMIZE_SECONDS
     ),
@@ -81,12 +98,12 @@ def minimize(
 ) -> None:
     """Shrink a program while the signature of what it shows stays the same."""
     loaded = load_program(file)
-    sides = loaded.sides(left, right)
-    run = Runner(*sides)
+    run = loaded.runner(left, right, mode)
     found = _first(run, loaded)
     smallest = shrink(run, loaded.program, found.signature, seconds)
     notes = {"signature": found.signature, "oracle": found.oracle}
-    notes |= {"left": sides[0], "right": sides[1], "detail": _first_detail(run, smallest)}
+    notes |= {"left": run.left, "right": run.right, "mode": run.mode}
+    notes |= {"detail": _first_detail(run, smallest)}
     _write(output, text_of(smallest, notes))
     document = {
         "program": str(output),
@@ -103,15 +120,19 @@ def explain(
     file: Annotated[Path, typer.Argument(help="A program.")],
     left: OwnLeft = None,
     right: OwnRight = None,
+    mode: OwnMode = None,
     json: Json = False,
 ) -> None:
     """Show a program operation by operation, what each side did, and where they part."""
     loaded = load_program(file)
-    sides = loaded.sides(left, right)
-    run = Runner(*sides)
+    run = loaded.runner(left, right, mode)
+    sides = run.left, run.right
     verdict = run(loaded.program, trace=True)
     lines = [f"{file}: {sides[0]} against {sides[1]}"]
-    lines += explain_lines(loaded.program, verdict, *sides)
+    if run.is_concurrent(loaded.program):
+        lines += timeline_lines(verdict, *sides)
+    else:
+        lines += explain_lines(loaded.program, verdict, *sides)
     word = "divergence" if verdict.divergences else "same"
     document = {
         "program": str(file),
@@ -127,16 +148,16 @@ def explain(
 
 
 def replay_each(
-    paths: Iterable[Path], left: str | None, right: str | None
+    paths: Iterable[Path], left: str | None, right: str | None, mode: str | None = None
 ) -> Iterator[tuple[Path, Runner, list[Divergence]]]:
     """Run each program on the sides given, or its own, and say what diverges."""
-    runners: dict[tuple[str, str], Runner] = {}
+    runners: dict[tuple[str, ...], Runner] = {}
     for path in paths:
         loaded = load_program(path)
-        sides = loaded.sides(left, right)
-        if sides not in runners:
-            runners[sides] = Runner(*sides)
-        run = runners[sides]
+        key = *loaded.sides(left, right), mode or loaded.notes.get("mode", "portfolio")
+        if key not in runners:
+            runners[key] = loaded.runner(left, right, mode)
+        run = runners[key]
         yield path, run, run(loaded.program).divergences
 
 

@@ -23,7 +23,7 @@ from difffuzz.program import Kind, Op, Program
 from difffuzz.sched import KernelSplat, Task
 from difffuzz.sched.core import OUT_OF_STEPS, STEP_LIMIT
 from difffuzz.sched.interleave import Interleaver
-from difffuzz.sched.strategy import ScheduleStrategy, Strategy
+from difffuzz.sched.strategy import Record, ScheduleStrategy, Strategy
 from difffuzz.sides import ModelFactory, SideFactory
 from difffuzz.sides.base import Outcome
 
@@ -34,10 +34,11 @@ MakeStrategy = Callable[[Program], Strategy]
 
 
 class Event(NamedTuple):
-    """One line of a side's trace: at this step the thread began (no outcome) or ended the
+    """One line of the trace of side 0 or 1: at this step the thread began (no outcome) or ended the
     operation; or, without an operation, it went on in place of another, which was about to touch
     `what`."""
 
+    side: int
     step: int
     thread: int
     op: Op | None
@@ -95,8 +96,12 @@ def run_side(
     if not isinstance(factory, ModelFactory):
         raise UsageError(f"side {factory.name!r} cannot run concurrently: it has no threads")
     made = strategy(program) if strategy is not None else ScheduleStrategy(program.schedule)
-    sched = Interleaver(made, max_steps)
-    return SideRun(program, factory, number, verdict, sched, trace).run()
+    record = Record(made)
+    sched = Interleaver(record, max_steps)
+    ends = SideRun(program, factory, number, verdict, sched, trace).run()
+    if verdict.divergences:
+        verdict.schedule = tuple(record.switches)
+    return ends
 
 
 class SideRun:
@@ -222,8 +227,8 @@ class SideRun:
         self._verdict.features.add((word * 2654435761 >> 9) % FEATURES)
 
     def _event(self, thread: int, op: Op | None, outcome: Outcome | None, what: str) -> None:
-        event = Event(self._sched.steps, thread, op, outcome, what)
-        self._verdict.trace.append((self._number, event))
+        event = Event(self._number, self._sched.steps, thread, op, outcome, what)
+        self._verdict.trace.append(event)
 
     # Where all meet
 

@@ -54,16 +54,26 @@ def program_files(directory: Path) -> Iterator[Path]:
 
 
 def prepare(
-    directory: Path | None, destination: Path, seed: int, pagings: tuple[str, ...] = ("tdp",)
+    directory: Path | None,
+    destination: Path,
+    seed: int,
+    pagings: tuple[str, ...] = ("tdp",),
+    mode: str = "lockstep",
 ) -> int:
     """Write every program of `directory` as bytes into `destination`, and some generated ones.
 
-    The generated ones have the `pagings` in turn. Returns how many programs were written.
+    The generated ones have the `pagings` in turn, and schedules (for a portfolio every other one).
+    Returns how many programs were written.
     """
     destination.mkdir(parents=True, exist_ok=True)
     rng = random.Random(seed)
     programs = [
-        generate(rng, paging=pagings[number % len(pagings)]) for number in range(GENERATED_SEEDS)
+        generate(
+            rng,
+            paging=pagings[number % len(pagings)],
+            concurrent=mode == "concurrent" or (mode == "portfolio" and number % 4 > 1),
+        )
+        for number in range(GENERATED_SEEDS)
     ]
     if directory is not None:
         programs += [read_program(path) for path in program_files(directory)]

@@ -12,6 +12,8 @@ RECENT = 64
 """Programs kept as partners of mutators that take a second program."""
 DECODED = 1024
 """Decoded programs kept: libFuzzer comes back to the same corpus entries."""
+ADD_SCHEDULE = 0.3
+"""How often a portfolio's program without a schedule may get one."""
 CROSSOVER_SHARE = 4
 """libFuzzer asks for a crossover every second time; one request in so many is granted."""
 
@@ -19,9 +21,10 @@ CROSSOVER_SHARE = 4
 class ProgramMutation:
     """Mutates programs; what it makes depends on its inputs and their order only."""
 
-    __slots__ = ("_decode", "_made", "_made_program", "_recent", "_rng", "_turn")
+    __slots__ = ("_decode", "_made", "_made_program", "_mode", "_recent", "_rng", "_turn")
 
-    def __init__(self) -> None:
+    def __init__(self, mode: str = "lockstep") -> None:
+        self._mode = mode
         self._rng = random.Random(0)
         self._decode = lru_cache(maxsize=DECODED)(decode)
         self._recent: list[Program] = []
@@ -43,7 +46,14 @@ class ProgramMutation:
         program = self.decode(data)
         other = rng.choice(self._recent) if self._recent else None
         self._remember(program)
-        return self._encode(mutate.mutate(program, rng, other), max_size)
+        return self._encode(self._mutated(program, other), max_size)
+
+    def _mutated(self, program: Program, other: Program | None) -> Program:
+        """A mutant; its schedule changes too if it may have one."""
+        concurrent = self._mode == "concurrent"
+        if self._mode == "portfolio":
+            concurrent = bool(program.schedule) or self._rng.random() < ADD_SCHEDULE
+        return mutate.mutate(program, self._rng, other, concurrent=concurrent)
 
     def crossover(self, left: bytes, right: bytes, max_size: int, seed: int) -> bytes:
         """atheris' custom_crossover: a program made of the two, or a mutation of the first."""
@@ -51,7 +61,7 @@ class ProgramMutation:
         rng.seed(seed)
         first, second = self.decode(left), decode(right)
         if rng.randrange(CROSSOVER_SHARE):
-            return self._encode(mutate.mutate(first, rng, second), max_size)
+            return self._encode(self._mutated(first, second), max_size)
         return self._encode(mutate.crossover(first, second, rng), max_size)
 
     def _encode(self, program: Program, max_size: int) -> bytes:

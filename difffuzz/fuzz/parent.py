@@ -39,7 +39,7 @@ class FuzzOptions:
 
     left: str = "legacy"
     right: str = "tdp"
-    mode: str = "lockstep"
+    mode: str = "portfolio"
     time: float | None = None
     """Seconds."""
     runs: int | None = None
@@ -115,7 +115,7 @@ class FuzzRun:
         # With the TDP MMU enabled there are no nonpaging guests.
         tdp = any(side.partition("+")[0] == "tdp" for side in (options.left, options.right))
         pagings = ("tdp",) if tdp else ("tdp", "nonpaging")
-        corpus.prepare(options.corpus, self.work / "seeds", self.seed, pagings)
+        corpus.prepare(options.corpus, self.work / "seeds", self.seed, pagings, options.mode)
         for number in (signal.SIGINT, signal.SIGTERM):
             self._old_handlers[number] = signal.signal(number, self._interrupt)
         deadline = self._deadline

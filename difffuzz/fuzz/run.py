@@ -7,18 +7,25 @@ before (see instrument.py).
 
 from __future__ import annotations
 
+import random
+import zlib
 from types import TracebackType
 
-from ..engine import lockstep
+from ..engine import concurrent, lockstep
 from ..errors import UsageError
 from ..oracle.verdict import Divergence, Verdict, Violation, signature
-from ..program import Program
+from ..program import Kind, Program
 from ..sched.core import STEP_LIMIT
-from ..sides import open_side
+from ..sched.strategy import Pct, RandomWalk, ScheduleStrategy, Strategy
+from ..sides import ModelFactory, open_side
 from ..variants.engine import canonical_name
 from .watchdog import HANG, Hang, Watchdog
 
-MODES = ("lockstep",)
+MODES = ("portfolio", "lockstep", "concurrent")
+"""portfolio: programs with a schedule or with `sync` run concurrently, the others in lockstep."""
+WALKS = 0.25
+PCT_STEPS = 40
+"""Steps of an operation, about, on either side."""
 FUZZ_STEPS = 60_000
 """Steps after which a fuzzer gives up a program: a usual one takes six hundred."""
 
@@ -27,7 +34,7 @@ class Runner:
     """Runs programs on two sides. Names are resolved once; UsageError for an unknown one."""
 
     def __init__(
-        self, left: str, right: str, mode: str = "lockstep", max_steps: int = STEP_LIMIT
+        self, left: str, right: str, mode: str = "portfolio", max_steps: int = STEP_LIMIT
     ) -> None:
         if mode not in MODES:
             raise UsageError(f"mode {mode!r} is not one of {', '.join(MODES)}")
@@ -37,6 +44,11 @@ class Runner:
         self.max_steps = max_steps
         self._left = open_side(left)
         self._right = open_side(right)
+        self._threads = isinstance(self._left, ModelFactory) and isinstance(
+            self._right, ModelFactory
+        )
+        if mode == "concurrent" and not self._threads:
+            raise UsageError(f"{left} against {right} cannot run concurrently: spec has no threads")
         self.watchdog = Watchdog()
 
     def __call__(self, program: Program, trace: bool = False) -> Verdict:
@@ -47,9 +59,19 @@ class Runner:
         watchdog = self.watchdog
         watchdog.start()
         try:
-            verdict = lockstep.run(
-                program, self._left, self._right, trace=trace, max_steps=self.max_steps
-            )
+            if self.is_concurrent(program):
+                verdict = concurrent.run(
+                    program,
+                    self._left,
+                    self._right,
+                    strategy=strategy_for,
+                    trace=trace,
+                    max_steps=self.max_steps,
+                )
+            else:
+                verdict = lockstep.run(
+                    program, self._left, self._right, trace=trace, max_steps=self.max_steps
+                )
             watchdog.stop()
         except Hang:
             return self._failed("progress", HANG, "the execution does not end")
@@ -62,6 +84,14 @@ class Runner:
             return self._failed("crash", place, f"{error!r} in {_place(error.__traceback__)}")
         return verdict
 
+    def is_concurrent(self, program: Program) -> bool:
+        """True if the program's threads run concurrently in this mode."""
+        if self.mode != "portfolio":
+            return self.mode == "concurrent"
+        if not self._threads:
+            return False
+        return bool(program.schedule) or any(op.kind == Kind.SYNC for op in program.ops)
+
     def _failed(self, oracle: str, location: str, detail: str) -> Verdict:
         violation = Violation(oracle, f"{self.left}/{self.right}", location, detail)
         verdict = Verdict()
@@ -69,6 +99,16 @@ class Runner:
             Divergence(oracle, signature(violation, "program"), detail, None)
         )
         return verdict
+
+
+def strategy_for(program: Program) -> Strategy:
+    """The program's schedule; without one, PCT or a random walk that the program determines."""
+    if program.schedule:
+        return ScheduleStrategy(program.schedule)
+    rng = random.Random(zlib.crc32(repr(program.ops).encode()))
+    if rng.random() < WALKS:
+        return RandomWalk(rng, rng.choice((5.0, 20.0, 60.0)))
+    return Pct(rng, rng.choice((2, 3, 3, 4)), PCT_STEPS * len(program.ops))
 
 
 def _place(traceback: TracebackType | None) -> str:

@@ -40,7 +40,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("file", type=Path)
     parser.add_argument("--left", required=True)
     parser.add_argument("--right", required=True)
-    parser.add_argument("--mode", default="lockstep")
+    parser.add_argument("--mode", default="portfolio")
     parser.add_argument("--signature", required=True)
     parser.add_argument("--seconds", type=float, required=True)
     options = parser.parse_args(arguments)

@@ -38,7 +38,7 @@ class Target:
 
     def __init__(self, run: Runner, atheris: Any, branches: Branches) -> None:
         self.run = run
-        self.mutation = ProgramMutation()
+        self.mutation = ProgramMutation(run.mode)
         self.feedback = Feedback(atheris, branches)
         self._guard: CoverageGuard | None = CoverageGuard()
 
@@ -72,7 +72,7 @@ class Target:
         raise AssertionError("atheris.Fuzz() returned")
 
 
-def service_main(left: str, right: str, mode: str = "lockstep") -> NoReturn:
+def service_main(left: str, right: str, mode: str = "portfolio") -> NoReturn:
     """The whole of a fuzz target that takes libFuzzer's flags from the command line."""
     atheris = instrument.atheris_module()
     branches = instrument.install()

@@ -72,6 +72,8 @@ class Worker:
             stats.allowed[rule] = stats.allowed.get(rule, 0) + count
         if verdict.divergences:
             first = verdict.divergences[0]  # the others may be its consequences
+            if verdict.schedule is not None:
+                program = program._replace(schedule=verdict.schedule)
             path = self._store.add(program, first.signature, first.oracle, first.detail)
             if path is not None:
                 self._found(first.signature, first.oracle, first.detail, path)
@@ -127,7 +129,7 @@ def parse_arguments(arguments: list[str]) -> tuple[argparse.Namespace, list[str]
     parser = argparse.ArgumentParser(prog="difffuzz.fuzz.worker", allow_abbrev=False)
     parser.add_argument("--left", required=True)
     parser.add_argument("--right", required=True)
-    parser.add_argument("--mode", default="lockstep")
+    parser.add_argument("--mode", default="portfolio")
     parser.add_argument("--out", type=Path, required=True, help="findings go to OUT/findings")
     parser.add_argument("--work", type=Path, required=True, help="what the run's workers share")
     parser.add_argument("--stats", type=Path, required=True, help="file for the figures")

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from difffuzz.oracle import access, books, dirty_log, pages, retry
+from difffuzz.oracle import access, books, dirty_log, pages, retry, witness
 from difffuzz.oracle.verdict import Divergence, Verdict, Violation, signature
 
 ORACLES: dict[str, str] = {
@@ -12,6 +12,7 @@ ORACLES: dict[str, str] = {
     "level": pages.LEVEL,
     "stale-access": access.STALE_ACCESS,
     "progress": access.PROGRESS,
+    "linearizable": witness.LINEARIZABLE,
     "dirty-log": dirty_log.DIRTY_LOG,
     "retry": retry.RETRY,
     "accounting": books.ACCOUNTING,

@@ -38,10 +38,11 @@ class Verdict:
     """What one run showed.
 
     `allowed` counts how often each rule excused a difference; `steps` the preemption points that
-    both sides passed, which tells what the run cost without a clock.
+    both sides passed, which tells what the run cost without a clock.  `schedule`: of a concurrent
+    run with a divergence, where it departed from run-to-block.
     """
 
-    __slots__ = ("allowed", "divergences", "features", "operations", "steps", "trace")
+    __slots__ = ("allowed", "divergences", "features", "operations", "schedule", "steps", "trace")
 
     def __init__(self) -> None:
         self.divergences: list[Divergence] = []
@@ -50,3 +51,4 @@ class Verdict:
         self.features: set[int] = set()
         self.allowed: Counter[str] = Counter()
         self.trace: list[object] = []
+        self.schedule: tuple[tuple[int, int], ...] | None = None

@@ -68,7 +68,7 @@ def test_swarm_takes_different_subsets_with_an_access_in_each() -> None:
 
 
 def test_every_kind_is_generated() -> None:
-    assert {op.kind for program in programs() for op in program.ops} == set(Kind)
+    assert {op.kind for program in programs() for op in program.ops} == set(Kind) - {Kind.SYNC}
 
 
 def test_parked_faults_are_mostly_ended_after_something_happened() -> None:
