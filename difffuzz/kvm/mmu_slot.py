@@ -281,12 +281,18 @@ def kvm_mmu_slot_leaf_clear_dirty(kvm: Kvm, slot: KvmMemorySlot) -> None:
         kvm.mmu_lock.read_unlock()
 
 
-def mask_bits(mask: int) -> Iterator[int]:
-    """The numbers of the bits that are set, upwards."""
-    while mask:
-        low = mask & -mask
-        yield low.bit_length() - 1
-        mask ^= low
+def rmaps_of_mask(kvm: Kvm, slot: KvmMemorySlot, gfn_offset: int, mask: int) -> Iterator[list[int]]:
+    """The rmaps in use among the 4K pages of a word of the dirty bitmap, by gfn."""
+    first = slot.base_gfn + gfn_offset
+    rmap, start = gfn_to_rmap(kvm, slot, first + (mask & -mask).bit_length() - 1, PG_LEVEL_4K)
+    end = gfn_to_rmap(kvm, slot, first + mask.bit_length() - 1, PG_LEVEL_4K)[1]
+    if len(rmap) > end - start:
+        indices = [i for i in range(start, end + 1) if i in rmap]
+    else:
+        indices = sorted(i for i in rmap if start <= i <= end)
+    for index in indices:
+        if mask >> (index - gfn_offset) & 1:
+            yield rmap[index]
 
 
 def kvm_mmu_write_protect_pt_masked(
@@ -297,9 +303,8 @@ def kvm_mmu_write_protect_pt_masked(
         kvm_tdp_mmu_clear_dirty_pt_masked(kvm, slot, slot.base_gfn + gfn_offset, mask, True)
     if not kvm_memslots_have_rmaps(kvm):
         return
-    for bit in mask_bits(mask):
-        rmap, index = gfn_to_rmap(kvm, slot, slot.base_gfn + gfn_offset + bit, PG_LEVEL_4K)
-        rmap_write_protect(kvm, rmap.get(index, []), False)
+    for ptes in rmaps_of_mask(kvm, slot, gfn_offset, mask):
+        rmap_write_protect(kvm, ptes, False)
 
 
 def kvm_mmu_clear_dirty_pt_masked(
@@ -310,9 +315,8 @@ def kvm_mmu_clear_dirty_pt_masked(
         kvm_tdp_mmu_clear_dirty_pt_masked(kvm, slot, slot.base_gfn + gfn_offset, mask, False)
     if not kvm_memslots_have_rmaps(kvm):
         return
-    for bit in mask_bits(mask):
-        rmap, index = gfn_to_rmap(kvm, slot, slot.base_gfn + gfn_offset + bit, PG_LEVEL_4K)
-        rmap_clear_dirty(kvm, rmap.get(index, []))
+    for ptes in rmaps_of_mask(kvm, slot, gfn_offset, mask):
+        rmap_clear_dirty(kvm, ptes)
 
 
 def kvm_arch_mmu_enable_log_dirty_pt_masked(

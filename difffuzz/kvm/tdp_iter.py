@@ -14,7 +14,9 @@ from difffuzz.sched import KernelSplat
 from .kvm_host import PG_LEVEL_4K, PT64_ROOT_MAX_LEVEL, Kvm, KvmMmuPage
 from .mmu_internal import kvm_mmu_page_as_id
 from .spte import (
+    PT_PAGE_SIZE_MASK,
     SPTE_BASE_ADDR_MASK,
+    SPTE_MMU_PRESENT_MASK,
     is_last_spte,
     is_shadow_present_pte,
     spte_has_volatile_bits,
@@ -30,7 +32,9 @@ def rcu_dereference(kvm: Kvm, sptep: int) -> int:
 
 def kvm_tdp_mmu_read_spte(kvm: Kvm, sptep: int) -> int:
     """Reads an entry."""
-    return kvm.mem.read_once(rcu_dereference(kvm, sptep))
+    if not kvm.sched.current.rcu_depth:
+        rcu_dereference(kvm, sptep)
+    return kvm.mem.read_once(sptep)
 
 
 def kvm_tdp_mmu_write_spte_atomic(kvm: Kvm, sptep: int, new_spte: int) -> int:
@@ -57,9 +61,10 @@ def kvm_tdp_mmu_write_spte(kvm: Kvm, sptep: int, old_spte: int, new_spte: int, l
 
 def spte_to_child_pt(spte: int, level: int) -> int:
     """Physical address of the table below the entry, 0 if there is none."""
-    if not is_shadow_present_pte(spte) or is_last_spte(spte, level):
-        return 0
-    return spte & SPTE_BASE_ADDR_MASK
+    # is_shadow_present_pte() and not is_last_spte()
+    if spte & SPTE_MMU_PRESENT_MASK and level > 1 and not spte & PT_PAGE_SIZE_MASK:
+        return spte & SPTE_BASE_ADDR_MASK
+    return 0
 
 
 class TdpIter:
@@ -106,14 +111,21 @@ class TdpIter:
 
 def tdp_iter_refresh_sptep(it: TdpIter) -> None:
     """Points the iterator at the entry for its gfn and level."""
-    index = (it.gfn >> (9 * (it.level - 1))) & 511
-    it.sptep = it.pt_path[it.level - 1] + 8 * index
-    it.old_spte = kvm_tdp_mmu_read_spte(it.kvm, it.sptep)
+    above = it.level - 1
+    it.sptep = sptep = it.pt_path[above] + 8 * ((it.gfn >> 9 * above) & 511)
+    kvm = it.kvm
+    if not kvm.sched.current.rcu_depth:
+        rcu_dereference(kvm, sptep)
+    it.old_spte = kvm.mem.read_once(sptep)
 
 
 def round_gfn_for_level(gfn: int, level: int) -> int:
     """The first gfn of the page of `level` that holds `gfn`."""
     return gfn & -(1 << (9 * (level - 1)))
+
+
+ROUND = tuple(round_gfn_for_level(-1, max(level, 1)) for level in range(PT64_ROOT_MAX_LEVEL + 1))
+"""The bits that round_gfn_for_level() keeps, by level."""
 
 
 def tdp_iter_restart(it: TdpIter) -> None:
@@ -128,16 +140,18 @@ def tdp_iter_restart(it: TdpIter) -> None:
 
 def try_step_down(it: TdpIter) -> bool:
     """Steps into the table below the entry, if there is one."""
-    if it.level == it.min_level:
+    level = it.level
+    if level == it.min_level:
         return False
     # Read again: the caller may have put a table here.
-    it.old_spte = kvm_tdp_mmu_read_spte(it.kvm, it.sptep)
-    child_pt = spte_to_child_pt(it.old_spte, it.level)
+    it.old_spte = spte = kvm_tdp_mmu_read_spte(it.kvm, it.sptep)
+    child_pt = spte_to_child_pt(spte, level)
     if not child_pt:
         return False
-    it.level -= 1
-    it.pt_path[it.level - 1] = child_pt
-    it.gfn = round_gfn_for_level(it.next_last_level_gfn, it.level)
+    level -= 1
+    it.level = level
+    it.pt_path[level - 1] = child_pt
+    it.gfn = it.next_last_level_gfn & ROUND[level]
     tdp_iter_refresh_sptep(it)
     return True
 
@@ -150,10 +164,9 @@ def try_step_side(it: TdpIter) -> bool:
     following = it.kvm.mem.next_index(table, index)
     if following > 511:
         return False
-    it.gfn += (following - index) << shift
-    it.next_last_level_gfn = it.gfn
-    it.sptep = table + 8 * following
-    it.old_spte = kvm_tdp_mmu_read_spte(it.kvm, it.sptep)
+    it.gfn = it.next_last_level_gfn = it.gfn + ((following - index) << shift)
+    it.sptep = sptep = table + 8 * following
+    it.old_spte = kvm_tdp_mmu_read_spte(it.kvm, sptep)
     return True
 
 
@@ -162,7 +175,7 @@ def try_step_up(it: TdpIter) -> bool:
     if it.level == it.root_level:
         return False
     it.level += 1
-    it.gfn = round_gfn_for_level(it.gfn, it.level)
+    it.gfn &= ROUND[it.level]
     tdp_iter_refresh_sptep(it)
     return True
 

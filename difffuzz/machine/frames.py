@@ -178,7 +178,10 @@ class Frames:
         """One mapping of a 4K page less; the last reference frees it."""
         count = self._maps.get(pfn)
         if count is None:
-            self._unmap_part(pfn)
+            run = self.run(pfn)
+            assert run is not None
+            self._unmap_part(run, pfn)
+            self._release_run(run)
         elif count > 1:
             self._maps[pfn] = count - 1
         else:
@@ -188,22 +191,59 @@ class Frames:
                 self.accessed.discard(pfn)
                 self._data.pop(pfn, None)
 
-    def _unmap_part(self, pfn: int) -> None:
-        """One mapping of a 4K page of a huge page less."""
-        run = self.run(pfn)
-        assert run is not None
+    def unmap_pages(self, pfns: list[int]) -> None:
+        """unmap_page() of each; the zero page and device memory are passed over."""
+        first = pfns[0] if pfns else 0
+        run = self.run(first)
+        if run is not None and run.head == first and self._is_whole(run, pfns):
+            run.maps -= 1
+            if not run.maps:
+                self.dirty.difference_update(pfns)
+                self.accessed.difference_update(pfns)
+            self._release_run(run)
+            return
+        maps, pins = self._maps, self._pins
+        run = None
+        for pfn in pfns:
+            if BASE_2M <= pfn < BASE_DEVICE and pfn not in maps:
+                if run is None or not run.head <= pfn < run.head + run.size:
+                    if run is not None:
+                        self._release_run(run)
+                    run = self.run(pfn)
+                    assert run is not None
+                self._unmap_part(run, pfn)
+            elif maps.get(pfn) == 1 and pfn not in pins:
+                del maps[pfn]
+                self.dirty.discard(pfn)
+                self.accessed.discard(pfn)
+                self._data.pop(pfn, None)
+            elif pfn != ZERO_PFN and pfn < BASE_DEVICE:
+                self.unmap_page(pfn)
+        if run is not None:
+            self._release_run(run)
+
+    @staticmethod
+    def _is_whole(run: Run, pfns: list[int]) -> bool:
+        """True if the pfns are those of a huge page that nobody holds a part of."""
+        if run.pins or run.extra_total or run.extra or len(pfns) != run.size:
+            return False
+        return pfns[-1] == run.head + run.size - 1 and pfns == list(range(run.head, pfns[-1] + 1))
+
+    def _unmap_part(self, run: Run, pfn: int) -> None:
+        """One mapping of a 4K page of a huge page less; the caller releases the huge page."""
         offset = pfn - run.head
-        count = run.extra.get(offset, 0) - 1
+        extra = run.extra
+        count = extra.get(offset, 0) - 1
         if count:
-            run.extra[offset] = count
+            extra[offset] = count
         else:
-            del run.extra[offset]
+            del extra[offset]
         run.extra_total -= 1
         if run.maps + count == 0 and pfn not in self._pins:
             self.dirty.discard(pfn)
             self.accessed.discard(pfn)
-            run.data.pop(offset, None)
-            self._release_run(run)
+            if run.data:
+                run.data.pop(offset, None)
 
     def map_run(self, head: int) -> None:
         """One more mapping of a whole huge page."""

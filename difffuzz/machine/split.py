@@ -30,7 +30,8 @@ def split_huge_pmd(mm: Mm, addr: int, freeze: bool = False) -> None:
         if freeze:
             pte = pte & ~PTE_MAPPED | PTE_MIGRATION
         vpn = base >> 12
-        mm.pt.tables[base >> 21] = {vpn + i: pte + (i << 12) for i in range(PMD_PAGES)}
+        vpns = range(vpn, vpn + PMD_PAGES)
+        mm.pt.tables[base >> 21] = dict(zip(vpns, range(pte, pte + PMD_SIZE, 4096), strict=True))
         mm.note(base, base + PMD_SIZE)
     mm.ptl.unlock()
     mm.invalidate_range_end(base, base + PMD_SIZE)

@@ -19,6 +19,10 @@ FROZEN = 0x5A0
 """The value of a frozen entry (REMOVED_SPTE)."""
 
 
+BIT = [1 << index for index in range(512)]
+ALL_BITS = (1 << 512) - 1
+
+
 class PtPage:
     """One page of page-table entries; `bits` has a bit for every entry that is not absent.
 
@@ -85,13 +89,19 @@ class PhysMem:
         if page is None:
             raise KernelSplat("uaf", "page_table", "write to a freed page table")
         index = (ptr >> 3) & 511
-        old = page.ent.get(index, page.absent)
-        if value:
-            page.ent[index] = value
-            page.bits |= 1 << index
-        elif index in page.ent:
-            del page.ent[index]
-            page.bits &= ~(1 << index)
+        ent = page.ent
+        if index in ent:
+            old = ent[index]
+            if value:
+                ent[index] = value
+            else:
+                del ent[index]
+                page.bits ^= BIT[index]
+        else:
+            old = page.absent
+            if value:
+                ent[index] = value
+                page.bits |= BIT[index]
         self.log.append((ptr, old, value))
 
     def write_once(self, ptr: int, value: int) -> None:
@@ -123,9 +133,7 @@ class PhysMem:
         """Writes a page that is not linked yet, as splitting a huge page does."""
         page = self.page(pa)
         page.ent = entries
-        page.bits = 0
-        for index in entries:
-            page.bits |= 1 << index
+        page.bits = sum(BIT[index] for index in entries) if len(entries) < 512 else ALL_BITS
 
     def next_index(self, pa: int, index: int) -> int:
         """The first entry after `index` that is not 0, or 512."""

@@ -47,8 +47,8 @@ def unmap_hugepage_range(mm: Mm, vma: Vma, start: int, end: int) -> None:
 def zap_huge(mm: Mm, base: int, level: int) -> None:
     """Clears one 2M or 1G entry."""
     mm.ptl.lock()
-    pte = mm.pt.leaf(base)[0]
-    if mm.pt.leaf(base)[1] == level and pte:
+    pte, found = mm.pt.leaf(base)
+    if found == level and pte:
         mm.pt.put_leaf(base, level, 0)
         mm.note(base, base + (1 << LEVEL_SHIFT[level]))
         if pte & (PTE_MAPPED | PTE_MIGRATION):
@@ -65,20 +65,25 @@ def zap_pte_range(mm: Mm, index: int, start: int, end: int) -> None:
         vpns = keys_in(table, lo, hi)
         if vpns:
             mm.note(vpns[0] << 12, (vpns[-1] + 1) << 12)
+        pfns = []
         for vpn in vpns:
             pte = table.pop(vpn)
             if pte & (PTE_MAPPED | PTE_MIGRATION):
-                mm.unmap_entry(vpn << 12, 1, pte)
+                pfns.append(pte >> 12)
+                if mm.ksm:
+                    mm.ksm_remove(pte >> 12, vpn << 12)
             elif pte & PTE_SWAP:
                 mm.swap_free(pte >> 12)
+        mm.frames.unmap_pages(pfns)
     mm.ptl.unlock()
 
 
 def free_pgtables(mm: Mm, start: int, end: int) -> None:
     """Frees page tables that no VMA can use any more."""
-    for index in mm.pt.populated(start & -PMD_SIZE, end):
-        if not mm.vmas.overlapping(index << 21, (index + 1) << 21):
-            mm.pt.tables.pop(index, None)
+    if mm.pt.tables:
+        for index in mm.pt.populated(start & -PMD_SIZE, end):
+            if not mm.vmas.overlapping(index << 21, (index + 1) << 21):
+                mm.pt.tables.pop(index, None)
     for key in range(start >> 30, (end + (1 << 30) - 1) >> 30):
         if key in mm.pt.pmd_pages and not mm.vmas.overlapping(key << 30, (key + 1) << 30):
             mm.pt.pmd_pages.discard(key)

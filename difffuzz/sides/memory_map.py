@@ -6,8 +6,6 @@ Kept by whoever judges a side, from the operations alone.
 
 from __future__ import annotations
 
-from sortedcontainers import SortedDict
-
 from difffuzz.program import Config, Kind, Op
 from difffuzz.program.limits import area_base
 from difffuzz.program.model import DIRTY_LOG, READONLY
@@ -16,12 +14,15 @@ EINVAL = 22
 EEXIST = 17
 ENOENT = 2
 MIN_MMU_PAGES = 8
+EXEC = Kind.EXEC
+MUNMAP = Kind.MUNMAP
+TEST_AGE = Kind.TEST_AGE
 
 
 class Slot:
     """A memslot as user space made it: gfns and pages, `base_hva` in bytes."""
 
-    __slots__ = ("as_id", "base_hva", "flags", "gfn", "npages", "slot", "tracked")
+    __slots__ = ("as_id", "base_hva", "end", "flags", "gfn", "npages", "slot", "tracked")
 
     def __init__(
         self, slot: int, as_id: int, gfn: int, npages: int, base_hva: int, flags: int
@@ -30,6 +31,7 @@ class Slot:
         self.as_id = as_id
         self.gfn = gfn
         self.npages = npages
+        self.end = gfn + npages
         self.base_hva = base_hva
         self.flags = flags
         self.tracked: dict[int, int] = {}
@@ -47,11 +49,11 @@ class Slot:
 class MemoryMap:
     """The memslots of both address spaces, who is in which, and what is write-tracked."""
 
-    __slots__ = ("guest_mode", "nx", "slots", "smm", "sorted", "vcpus")
+    __slots__ = ("_by_space", "guest_mode", "nx", "slots", "smm", "vcpus")
 
     def __init__(self, config: Config) -> None:
         self.slots: dict[tuple[int, int], Slot] = {}
-        self.sorted: list[SortedDict] = [SortedDict(), SortedDict()]
+        self._by_space: tuple[list[Slot], list[Slot]] = ([], [])
         self.vcpus = config.vcpus
         self.smm = [0, 0, 0, 0]
         self.guest_mode = [0, 0, 0, 0]
@@ -71,21 +73,20 @@ class MemoryMap:
         new = MemoryMap.__new__(MemoryMap)
         new.vcpus, new.nx = self.vcpus, self.nx
         new.smm, new.guest_mode = list(self.smm), list(self.guest_mode)
-        new.slots, new.sorted = {}, [SortedDict(), SortedDict()]
+        new.slots, new._by_space = {}, ([], [])
         for key, old in self.slots.items():
             slot = Slot(old.slot, old.as_id, old.gfn, old.npages, old.base_hva, old.flags)
             slot.tracked = dict(old.tracked)
-            new.slots[key] = new.sorted[slot.as_id][slot.gfn] = slot
+            new.slots[key] = slot
+            new._by_space[slot.as_id].append(slot)
         return new
 
     def slot_at(self, as_id: int, gfn: int) -> Slot | None:
         """The memslot that holds `gfn`."""
-        tree = self.sorted[as_id]
-        i = tree.bisect_right(gfn)
-        if not i:
-            return None
-        slot: Slot = tree.peekitem(i - 1)[1]
-        return slot if gfn < slot.gfn + slot.npages else None
+        for slot in self._by_space[as_id]:
+            if slot.gfn <= gfn < slot.end:
+                return slot
+        return None
 
     def slots_over(self, start: int, end: int) -> list[Slot]:
         """The memslots behind which the hvas [start, end) are."""
@@ -97,14 +98,17 @@ class MemoryMap:
 
     def tracked(self, as_id: int, gfn: int) -> bool:
         """True if guest writes to `gfn` are tracked, through either address space."""
-        return any(
-            slot is not None and gfn in slot.tracked
-            for slot in (self.slot_at(as_id, gfn), self.slot_at(as_id ^ 1, gfn))
-        )
+        slot = self.slot_at(as_id, gfn)
+        if slot is not None and gfn in slot.tracked:
+            return True
+        slot = self.slot_at(as_id ^ 1, gfn)
+        return slot is not None and gfn in slot.tracked
 
     def apply(self, op: Op, value: int | None) -> int:
         """Notes an operation; returns what it should return.  `value`: what it did, if known."""
         kind, thread, args = op
+        if kind <= EXEC or MUNMAP <= kind <= TEST_AGE:
+            return 0
         if kind == Kind.MEMSLOT_CREATE:
             slot, as_id, gfn, n, area, page, flags = args
             return self._set(slot, as_id, gfn, n, area_base(area) + (page << 12), flags)
@@ -112,7 +116,7 @@ class MemoryMap:
             old = self.slots.pop((args[1], args[0]), None)
             if old is None:
                 return -EINVAL
-            del self.sorted[old.as_id][old.gfn]
+            self._by_space[old.as_id].remove(old)
         elif kind == Kind.MEMSLOT_MOVE:
             old = self.slots.get((args[1], args[0]))
             if old is not None:
@@ -150,18 +154,18 @@ class MemoryMap:
             if gfn == old.gfn:
                 old.flags = flags
                 return 0
-        for other in self.sorted[as_id].values():
-            if other is not old and other.gfn < gfn + npages and gfn < other.gfn + other.npages:
+        for other in self._by_space[as_id]:
+            if other is not old and other.gfn < gfn + npages and gfn < other.end:
                 return -EEXIST
         if old is not None:
-            del self.sorted[as_id][old.gfn]
+            self._by_space[as_id].remove(old)
         self._create(slot, as_id, gfn, npages, hva, flags)
         return 0
 
     def _create(self, slot: int, as_id: int, gfn: int, npages: int, hva: int, flags: int) -> None:
         new = Slot(slot, as_id, gfn, npages, hva, flags)
         self.slots[as_id, slot] = new
-        self.sorted[as_id][gfn] = new
+        self._by_space[as_id].append(new)
 
     def _track(self, as_id: int, gfn: int, count: int) -> int:
         slot = self.slot_at(as_id, gfn)

@@ -31,10 +31,14 @@ RET_PF_EMULATE = 2
 MMU_PRESENT = 1 << 11
 LARGE = 1 << 7
 ADDR = ((1 << 52) - 1) & ~0xFFF
-PENDING_ENDS_FAULTS = frozenset(
-    {Kind.MEMSLOT_CREATE, Kind.MEMSLOT_DELETE, Kind.MEMSLOT_MOVE, Kind.MEMSLOT_FLAGS}
-)
-"""Memslot updates wait for every fault in flight (synchronize_srcu())."""
+EXEC = Kind.EXEC
+BEGIN_FAULT = Kind.BEGIN_FAULT
+END_FAULT = Kind.END_FAULT
+RELOAD = Kind.RELOAD
+MEMSLOT_CREATE = Kind.MEMSLOT_CREATE
+MEMSLOT_FLAGS = Kind.MEMSLOT_FLAGS
+HOST_OP = tuple(HOST_OPS.get(kind) for kind in Kind)
+"""Host operations by kind: an index costs less than the hash of a member of an enumeration."""
 
 
 class ParkedFault:
@@ -93,25 +97,6 @@ class ModelSide:
                 area_base(slot.area) + (slot.page << 12),
                 slot.flags,
             )
-        self._ops: dict[Kind, Callable[..., Outcome]] = {
-            Kind.SMM: self._smm,
-            Kind.GUEST_MODE: self._guest_mode,
-            Kind.RELOAD: self._reload,
-            Kind.MEMSLOT_CREATE: self._memslot_create,
-            Kind.MEMSLOT_DELETE: self._memslot_delete,
-            Kind.MEMSLOT_MOVE: self._memslot_move,
-            Kind.MEMSLOT_FLAGS: self._memslot_flags,
-            Kind.DIRTY_GET: self._dirty_get,
-            Kind.DIRTY_CLEAR: self._dirty_clear,
-            Kind.MMU_PAGES: self._mmu_pages,
-            Kind.TRACK_ADD: self._track_add,
-            Kind.TRACK_REMOVE: self._track_remove,
-            Kind.NX: self._nx,
-            Kind.ZAP_GFN_RANGE: self._zap_gfn_range,
-            Kind.VCPU_CREATE: self._vcpu_create,
-            Kind.NX_RECOVER: self._nx_recover,
-            Kind.SYNC: self._sync,
-        }
 
     # Running operations
 
@@ -125,11 +110,14 @@ class ModelSide:
     def execute(self, op: Op, number: int) -> Outcome:
         """Runs one operation; raises KernelSplat when the model's kernel would crash."""
         kind, thread, args = op
-        if kind in PENDING_ENDS_FAULTS and self.faults:
-            for vcpu_id in sorted(self.faults):
-                self._finish_fault(vcpu_id, number)
-        outcome = self._execute(kind, thread, args, number)
-        self.task(thread).assert_idle("operation end")
+        # Memslot updates wait for every fault in flight (synchronize_srcu()).
+        if self.faults and MEMSLOT_CREATE <= kind <= MEMSLOT_FLAGS:
+            self.finish_faults(number)
+        task = self.tasks.get(thread)
+        if task is None:
+            task = self.task(thread)
+        outcome = self._execute(task, kind, thread, args, number)
+        task.assert_idle("operation end")
         self.kvm.rcu.run_callbacks()
         return outcome
 
@@ -142,36 +130,37 @@ class ModelSide:
         task = self.sched.current
         if kind == Kind.BEGIN_FAULT:
             task.want_park = True
-            outcome = self._execute(Kind(args[1]), thread, args[:1], number)
+            outcome = self._execute(task, Kind(args[1]), thread, args[:1], number)
             task.want_park = False
         elif kind == Kind.END_FAULT:
             return Outcome(NOTHING)
         else:
-            outcome = self._execute(kind, thread, args, number)
+            outcome = self._execute(task, kind, thread, args, number)
         task.assert_idle("operation end")
         self.kvm.rcu.run_callbacks()
         return outcome
 
-    def _execute(self, kind: Kind, thread: int, args: tuple[int, ...], number: int) -> Outcome:
-        task = self.task(thread)
-        if kind <= Kind.RELOAD:
+    def _execute(
+        self, task: Task, kind: Kind, thread: int, args: tuple[int, ...], number: int
+    ) -> Outcome:
+        if kind <= RELOAD:
             if thread >= len(self.kvm.vcpus):
                 return Outcome(NOTHING)
-            if kind == Kind.END_FAULT:
+            if kind == END_FAULT:
                 return self._finish_fault(thread, number)
             if thread in self.faults:
-                if kind == Kind.BEGIN_FAULT:
+                if kind == BEGIN_FAULT:
                     return Outcome(NOTHING)
                 self._finish_fault(thread, number)
-            if kind <= Kind.EXEC:
+            if kind <= EXEC:
                 return self._as(task, self._access, thread, args[0], int(kind), number)
-            if kind == Kind.BEGIN_FAULT:
+            if kind == BEGIN_FAULT:
                 return self._begin_fault(task, thread, args[0], args[1])
-            return self._as(task, self._ops[kind], self.kvm.vcpus[thread], *args)
-        host_op = HOST_OPS.get(kind)
+            return self._as(task, OTHER_OP[kind], self, self.kvm.vcpus[thread], *args)
+        host_op = HOST_OP[kind]
         if host_op is not None:
             return self._as(task, host_op, self.mm, args, number)
-        return self._as(task, self._ops[kind], *args)
+        return self._as(task, OTHER_OP[kind], self, *args)
 
     def _as(self, task: Task, body: Callable[..., Outcome], *args: Any) -> Outcome:
         outcome: Outcome = self.sched.run_as(task, body, *args)
@@ -490,30 +479,60 @@ class ModelSide:
             if page.sp is not None and page.sp.root_count
         ]
 
-    def leaves_in(self, as_id: int, start: int, end: int) -> Iterator[tuple[int, Leaf]]:
+    def leaves_in(self, as_id: int, start: int, end: int) -> list[tuple[int, Leaf]]:
         """(first gfn, leaf) of every leaf below a root that maps a gfn of [start, end)."""
+        found: list[tuple[int, Leaf]] = []
         for root in self.roots():
-            if int(root.role.smm) == as_id:
-                yield from self._walk(root.spt, start, end)
+            if root.role.smm == as_id:
+                self._walk(root.spt, start, end, found)
+        return found
 
-    def _walk(self, pa: int, start: int, end: int) -> Iterator[tuple[int, Leaf]]:
+    def _walk(self, pa: int, start: int, end: int, found: list[tuple[int, Leaf]]) -> None:
         page = self.kvm.mem.pages.get(pa >> 12)
         if page is None:
             raise KernelSplat("uaf", "page_table", "a table that is linked was freed")
         sp = page.sp
         shift = 9 * (sp.role.level - 1)
-        first = max((start - sp.gfn) >> shift, 0)
-        last = min((end - 1 - sp.gfn) >> shift, 511)
-        if last - first < len(page.ent):
-            indices = [i for i in range(first, last + 1) if i in page.ent]
+        first = (start - sp.gfn) >> shift
+        last = (end - 1 - sp.gfn) >> shift
+        ent = page.ent
+        if first == last:
+            indices = [first] if first in ent else []
+        elif last - first < len(ent):
+            indices = [i for i in range(max(first, 0), min(last, 511) + 1) if i in ent]
         else:
-            indices = [i for i in list(page.ent) if first <= i <= last]
+            indices = [i for i in ent if first <= i <= last]
         for index in indices:
-            spte = page.ent[index]
+            spte = ent[index]
             if not spte & MMU_PRESENT:
                 continue
-            found = self.leaf_of(page, index, spte)
-            if found is None:
-                yield from self._walk(spte & ADDR, start, end)
+            leaf = self.leaf_of(page, index, spte)
+            if leaf is None:
+                self._walk(spte & ADDR, start, end, found)
             else:
-                yield found[1], found[2]
+                found.append(leaf[1:])
+
+
+OTHER_OPS: dict[Kind, Callable[..., Outcome]] = {
+    Kind.SMM: ModelSide._smm,
+    Kind.GUEST_MODE: ModelSide._guest_mode,
+    Kind.RELOAD: ModelSide._reload,
+    Kind.MEMSLOT_CREATE: ModelSide._memslot_create,
+    Kind.MEMSLOT_DELETE: ModelSide._memslot_delete,
+    Kind.MEMSLOT_MOVE: ModelSide._memslot_move,
+    Kind.MEMSLOT_FLAGS: ModelSide._memslot_flags,
+    Kind.DIRTY_GET: ModelSide._dirty_get,
+    Kind.DIRTY_CLEAR: ModelSide._dirty_clear,
+    Kind.MMU_PAGES: ModelSide._mmu_pages,
+    Kind.TRACK_ADD: ModelSide._track_add,
+    Kind.TRACK_REMOVE: ModelSide._track_remove,
+    Kind.NX: ModelSide._nx,
+    Kind.ZAP_GFN_RANGE: ModelSide._zap_gfn_range,
+    Kind.VCPU_CREATE: ModelSide._vcpu_create,
+    Kind.NX_RECOVER: ModelSide._nx_recover,
+    Kind.SYNC: ModelSide._sync,
+}
+OTHER_OP: tuple[Callable[..., Outcome], ...] = tuple(
+    OTHER_OPS.get(kind, ModelSide._access) for kind in Kind
+)
+"""Operations of vCPUs and of user space, by kind."""
