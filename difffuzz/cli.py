@@ -16,6 +16,7 @@ from typer.exceptions import TyperException
 from . import __version__
 from .commands import bugs, corpus, variant
 from .commands.doctor import doctor
+from .commands.explore import explore
 from .commands.fuzzing import fuzz, smoke
 from .commands.programs import explain, minimize, replay
 from .errors import MissingTool, UsageError
@@ -43,7 +44,7 @@ def difffuzz(
     """Differential fuzzing of models of KVM's two x86 MMUs."""
 
 
-for command in (fuzz, smoke, replay, minimize, explain, doctor):
+for command in (fuzz, smoke, replay, minimize, explain, explore, doctor):
     app.command()(command)
 app.add_typer(corpus.app, name="corpus")
 app.add_typer(bugs.app, name="bugs")

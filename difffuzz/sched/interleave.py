@@ -68,9 +68,7 @@ class Interleaver(Scheduler):
                 enabled = self.enabled()
                 if not enabled:
                     raise self._deadlock()
-                task = enabled[0]
-                if len(enabled) > 1:
-                    task = self._strategy.pick(self, enabled)
+                task = self._strategy.pick(self, enabled)
                 self._arm()
                 self.current = task
                 self.switches += 1
@@ -147,9 +145,7 @@ class Interleaver(Scheduler):
         self.budget -= 1
         if self.budget < 0:
             raise KernelSplat("progress", OUT_OF_STEPS, "step limit reached")
-        task = enabled[0]
-        if len(enabled) > 1:
-            task = self._strategy.pick(self, enabled)
+        task = self._strategy.pick(self, enabled)
         self._arm()
         self._switch(task, self.current.blocked_on)
 

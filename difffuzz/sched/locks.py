@@ -67,6 +67,7 @@ class Lock:
 
     def is_contended(self) -> bool:
         """rwlock_needbreak(): another task waits for the lock."""
+        self.sched.touch(("waiters", self.name), False)
         return self.waiters > 0
 
     def _check(self, task: Task) -> None:
@@ -78,6 +79,7 @@ class Lock:
             self.sched.might_sleep(self.name)
 
     def _wait(self, exclusive: bool) -> None:
+        self.sched.touch(("waiters", self.name))
         self.waiters += 1
         try:
             self.sched.wait(

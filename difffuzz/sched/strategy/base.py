@@ -25,7 +25,7 @@ class Strategy(Protocol):
         """Who goes on at this point; `sched.current` if it is not preempted."""
 
     def pick(self, sched: Interleaver, enabled: list[Task]) -> Task:
-        """Who goes on now that the current task blocks, ends or relaxes; of two or more."""
+        """Who goes on now that the current task blocks, ends or relaxes."""
 
 
 def run_to_block(sched: Interleaver, enabled: list[Task]) -> Task:

@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Explores a program's schedules on two sides: all that have at most K preemptions.
+
+Each side is searched on its own; what its probes can come to must be the same on both.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+from difffuzz.engine.concurrent import SideRun, report
+from difffuzz.errors import UsageError
+from difffuzz.machine.spt import PhysMem
+from difffuzz.oracle import Divergence, Verdict, Violation
+from difffuzz.program import Program
+from difffuzz.sched.strategy import Strategy
+from difffuzz.sched.strategy.exhaustive import BoundedSearch
+from difffuzz.sched.strategy.record import Record
+from difffuzz.sched.tracing import Tracing
+from difffuzz.sides import ModelFactory, SideFactory
+
+STEPS = 60_000
+"""Steps of one run; a run that takes more is a divergence (progress)."""
+
+
+class Shown(NamedTuple):
+    """A divergence and the schedule that shows it: (step, thread) pairs."""
+
+    divergence: Divergence
+    schedule: tuple[tuple[int, int], ...]
+
+
+class Exploration:
+    """What the search on both sides found.
+
+    `schedules`: runs of both sides; `complete`: no schedule with so few preemptions is left;
+    `ends`: for each side, what the probes came to.
+    """
+
+    __slots__ = ("complete", "ends", "schedules", "shown")
+
+    def __init__(self) -> None:
+        self.schedules = 0
+        self.complete = True
+        self.shown: list[Shown] = []
+        self.ends: list[set[tuple[str, ...]]] = []
+
+
+def explore(
+    program: Program,
+    left: SideFactory,
+    right: SideFactory,
+    preemptions: int,
+    *,
+    seconds: float = 0.0,
+    reduce: bool = True,
+    first_only: bool = False,
+) -> Exploration:
+    """Searches both sides, `seconds` long at most (0: no limit); UsageError for a side without
+    threads.
+
+    `first_only`: the search of a side ends with its first divergence.
+    """
+    found = Exploration()
+    deadline = time.monotonic() + seconds if seconds else None
+    for number, factory in enumerate((left, right)):
+        if not isinstance(factory, ModelFactory):
+            raise UsageError(f"side {factory.name!r} has no threads to explore")
+        _explore_side(program, factory, number, preemptions, deadline, reduce, first_only, found)
+    if found.complete and not found.shown and found.ends[0] != found.ends[1]:
+        only = found.ends[0] ^ found.ends[1]
+        text = f"the probes can end as {' '.join(sorted(only)[0])} on one side only"
+        verdict = Verdict()
+        both = f"{left.name}/{right.name}"
+        report(verdict, Violation("translation", both, "ends", text), "probe", None)
+        found.shown.append(Shown(verdict.divergences[0], ()))
+    return found
+
+
+def _explore_side(
+    program: Program,
+    factory: ModelFactory,
+    number: int,
+    preemptions: int,
+    deadline: float | None,
+    reduce: bool,
+    first_only: bool,
+    found: Exploration,
+) -> None:
+    ends: set[tuple[str, ...]] = set()
+    known: set[str] = set()
+    before = len(found.shown)
+
+    def run(strategy: Strategy) -> Tracing:
+        verdict = Verdict()
+        record = Record(strategy)
+        sched = Tracing(record, STEPS)
+        one = SideRun(program, factory, number, verdict, sched)
+        one.side.kvm.mem.__class__ = TracedMem
+        sched.start_tracing()
+        result = one.run()
+        if not verdict.divergences:
+            ends.add(tuple(result))
+        for divergence in verdict.divergences[:1]:
+            if divergence.signature not in known:
+                known.add(divergence.signature)
+                found.shown.append(Shown(divergence, tuple(record.switches)))
+        return sched
+
+    def stop() -> bool:
+        if first_only and len(found.shown) > before:
+            return True
+        return deadline is not None and time.monotonic() > deadline
+
+    search = BoundedSearch(run, preemptions, reduce=reduce)
+    search.search(stop)
+    found.schedules += search.schedules
+    found.complete &= search.complete
+    found.ends.append(ends)
+
+
+class TracedMem(PhysMem):
+    """Page tables that tell the scheduler of every access, plain ones too."""
+
+    __slots__ = ()
+
+    def load(self, ptr: int) -> int:
+        """A plain load."""
+        self._touch(ptr, False)
+        return super().load(ptr)
+
+    def read_once(self, ptr: int) -> int:
+        """READ_ONCE()."""
+        value = super().read_once(ptr)
+        self._touch(ptr, False)
+        return value
+
+    def store(self, ptr: int, value: int) -> None:
+        """Every store, atomic ones too."""
+        self._touch(ptr, True)
+        super().store(ptr, value)
+
+    def next_index(self, pa: int, index: int) -> int:
+        """A look at a whole table."""
+        self.sched.touch(("table", pa >> 12), False)
+        return super().next_index(pa, index)
+
+    def free(self, pa: int) -> None:
+        """The page goes."""
+        self.sched.touch(("page", pa >> 12))
+        super().free(pa)
+
+    def freeze_absent(self, pa: int) -> None:
+        """The absent entries of a table change."""
+        super().freeze_absent(pa)
+        self.sched.touch(("table", pa >> 12))
+
+    def _touch(self, ptr: int, write: bool) -> None:
+        touch: Callable[..., None] = self.sched.touch
+        touch(ptr, write)
+        touch(("page", ptr >> 12), False)
+        if write:
+            touch(("table", ptr >> 12), True)

@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Bounded exhaustive search: every schedule with at most K preemptions, up to equivalence.
+
+A schedule is run by running it again from the start: first the choices that it is made of, then
+run-to-block.  What run-to-block did is then looked at for choices that could have been otherwise:
+any other task where the one that ran could not go on (this costs nothing), and any other task in
+place of one that could (a preemption).
+
+The reduction leaves out what can show nothing new, on two grounds:
+
+- A preemption just before a transition that touches nothing that two tasks touch and one changes
+  can be put off until after it, at no cost.  What two tasks touch is found out by running; when a
+  run shows a new such thing, the search is done again with it.
+- A decision that was met before in an equivalent state (tracing.fingerprints), with the same task
+  running and as many preemptions left, has the same future (happens-before caching: Musuvathi and
+  Qadeer, MSR-TR-2007-12).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from random import Random
+
+from difffuzz.sched.core import Task
+from difffuzz.sched.interleave import Interleaver
+from difffuzz.sched.tracing import Decision, Tracing, fingerprints
+
+from .base import Strategy, run_to_block
+from .random_walk import RandomWalk
+
+WARM_UP = 12
+"""Random runs before the search, to learn what tasks share."""
+
+Switches = tuple[tuple[int, int], ...]
+Run = Callable[[Strategy], Tracing]
+"""Runs the program once under a strategy, with every step asked and noted."""
+
+
+class Guided:
+    """Follows a schedule, then runs to block; `inner` decides instead of it if given."""
+
+    __slots__ = ("_inner", "_switches", "next_step")
+
+    def __init__(self, switches: Switches, inner: Strategy | None = None) -> None:
+        self._switches = dict(switches)
+        self._inner = inner
+        self.next_step = 0
+
+    def preempt(self, sched: Interleaver, enabled: list[Task]) -> Task:
+        """The task of the schedule, else the current one."""
+        inner = self._inner
+        if inner is not None:
+            chosen = sched.current
+            if sched.steps >= inner.next_step:
+                chosen = inner.preempt(sched, enabled)
+        else:
+            chosen = self._named(sched, enabled) or sched.current
+        assert isinstance(sched, Tracing)
+        sched.note(enabled, chosen, False)
+        return chosen
+
+    def pick(self, sched: Interleaver, enabled: list[Task]) -> Task:
+        """The task of the schedule, else the next one by number."""
+        if self._inner is not None:
+            chosen = self._inner.pick(sched, enabled)
+        else:
+            chosen = self._named(sched, enabled) or run_to_block(sched, enabled)
+        assert isinstance(sched, Tracing)
+        sched.note(enabled, chosen, True)
+        return chosen
+
+    def _named(self, sched: Interleaver, enabled: list[Task]) -> Task | None:
+        number = self._switches.get(sched.steps)
+        if number is not None:
+            for task in enabled:
+                if task.number == number:
+                    return task
+        return None
+
+
+class BoundedSearch:
+    """The search on one side; `schedules` counts runs, `complete` says that none is left out."""
+
+    __slots__ = (
+        "_bound",
+        "_reduce",
+        "_run",
+        "_seen",
+        "_shared",
+        "_states",
+        "complete",
+        "schedules",
+    )
+
+    def __init__(self, run: Run, preemptions: int, *, reduce: bool = True) -> None:
+        self._run = run
+        self._bound = preemptions
+        self._reduce = reduce
+        self._seen: dict[Hashable, dict[int, bool]] = {}
+        self._shared: set[Hashable] = set()
+        self._states: dict[tuple[int, int, bool], int] = {}
+        self.schedules = 0
+        self.complete = False
+
+    def search(self, stop: Callable[[], bool]) -> None:
+        """Runs until no schedule is left, or `stop()` says so between two runs."""
+        if self._reduce:
+            for seed in range(WARM_UP):
+                walk = RandomWalk(Random(seed), 1.0 + 4.0 * seed)
+                self._learn(self._once(Guided((), walk)))
+                if stop():
+                    return
+        while True:
+            before = len(self._shared)
+            self._states.clear()
+            todo: list[tuple[Switches, int]] = [((), 0)]
+            while todo:
+                if stop():
+                    return
+                switches, cost = todo.pop()
+                decisions = self._once(Guided(switches))
+                self._learn(decisions)
+                todo += self._others(decisions, switches, cost)
+            if not self._reduce or len(self._shared) == before:
+                self.complete = True
+                return
+
+    def _once(self, strategy: Strategy) -> list[Decision]:
+        self.schedules += 1
+        return self._run(strategy).decisions
+
+    def _learn(self, decisions: list[Decision]) -> None:
+        """Notes what tasks share: things that two touch and one changes."""
+        seen, shared = self._seen, self._shared
+        for decision in decisions:
+            number = decision.chosen
+            for what, write in decision.accesses:
+                tasks = seen.get(what)
+                if tasks is None:
+                    seen[what] = {number: write}
+                elif tasks.get(number, -1) < write:
+                    tasks[number] = write
+                    if len(tasks) > 1 and any(tasks.values()):
+                        shared.add(what)
+
+    def _others(
+        self, decisions: list[Decision], switches: Switches, cost: int
+    ) -> list[tuple[Switches, int]]:
+        """The schedules that depart from this run behind its own last departure."""
+        last = switches[-1][0] if switches else -1
+        found: list[tuple[Switches, int]] = []
+        if self._reduce:
+            fingerprints(decisions)
+        for decision in decisions:
+            if decision.step <= last:
+                continue
+            if self._reduce:
+                running = -1 if decision.forced else decision.current
+                key = decision.state, running, decision.forced
+                left = self._bound - cost
+                if self._states.get(key, -1) >= left:
+                    break
+                self._states[key] = left
+            if decision.forced:
+                price = cost
+            elif cost == self._bound or not self._matters(decision):
+                continue
+            else:
+                price = cost + 1
+            for number in decision.enabled:
+                if number != decision.chosen:
+                    found.append(((*switches, (decision.step, number)), price))
+        return found
+
+    def _matters(self, decision: Decision) -> bool:
+        if not self._reduce:
+            return True
+        shared = self._shared
+        return any(what in shared for what, _ in decision.accesses)
