@@ -86,11 +86,10 @@ def kvm_for_each_memslot_in_hva_range(
     slots: KvmMemslots, start: int, end: int
 ) -> list[KvmMemorySlot]:
     """The slots that overlap the hvas [start, end), by hva; slots are few, so all are looked at."""
-    found = [
-        slot
-        for slot in slots.id_hash.values()
-        if slot.userspace_addr < end and slot.userspace_addr + (slot.npages << 12) > start
-    ]
+    found = []
+    for slot in slots.id_hash.values():
+        if slot.userspace_addr < end and slot.userspace_addr + (slot.npages << 12) > start:
+            found.append(slot)
     if len(found) > 1:
         found.sort(key=lambda slot: slot.userspace_addr)
     return found

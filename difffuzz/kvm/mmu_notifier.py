@@ -73,6 +73,13 @@ def kvm_handle_hva_range(
     idx = kvm.srcu.read_lock()
     for as_id in range(KVM_ADDRESS_SPACE_NUM):
         for slot in kvm_for_each_memslot_in_hva_range(kvm.memslots[as_id], start, end):
+            if not locked:
+                locked = True
+                kvm.mmu_lock.write_lock()
+                if on_lock is not None:
+                    on_lock(kvm, start, end)
+            if handler is None:
+                break
             hva_start = max(start, slot.userspace_addr)
             hva_end = min(end, slot.userspace_addr + (slot.npages << 12))
             gfn_range = KvmGfnRange(
@@ -82,14 +89,6 @@ def kvm_handle_hva_range(
                 pte,
                 may_block,
             )
-            if not locked:
-                locked = True
-                kvm.mmu_lock.write_lock()
-                if on_lock is not None:
-                    on_lock(kvm, start, end)
-                if handler is None:
-                    break
-            assert handler is not None
             ret |= handler(kvm, gfn_range)
         if locked and handler is None:
             break

@@ -63,10 +63,18 @@ def for_each_slot_rmap_range(
     kvm: Kvm, slot: KvmMemorySlot, start_level: int, end_level: int, start_gfn: int, end_gfn: int
 ) -> Iterator[tuple[Rmap, int, int, int]]:
     """The rmaps in use for [start_gfn, end_gfn], by level: (rmaps, index, gfn, level)."""
+    arch = slot.arch
     for level in range(start_level, end_level + 1):
-        rmap, first = gfn_to_rmap(kvm, slot, start_gfn, level)
-        last = gfn_to_rmap(kvm, slot, end_gfn, level)[1]
         shift = 9 * (level - 1)
+        base = slot.base_gfn >> shift
+        first, last = (start_gfn >> shift) - base, (end_gfn >> shift) - base
+        if arch.rmap is None or first < 0 or last >= arch.lpages[level - 1]:
+            gfn_to_rmap(kvm, slot, start_gfn, level)
+            gfn_to_rmap(kvm, slot, end_gfn, level)
+            continue
+        rmap = arch.rmap[level - 1]
+        if not rmap:
+            continue
         if last - first < len(rmap):
             indices = [i for i in range(first, last + 1) if i in rmap]
         else:

@@ -156,9 +156,10 @@ def gfn_to_rmap(
     if rmap is None:
         raise KernelSplat("crash", "gfn_to_rmap", "the slot has no rmaps")
     index = gfn_to_index(gfn, slot.base_gfn, level)
-    if not 0 <= index < slot.arch.lpages[level - 1]:
+    above = level - 1
+    if not 0 <= index < slot.arch.lpages[above]:
         raise KernelSplat("crash", "gfn_to_rmap", "gfn outside the slot: out of bounds")
-    return rmap[level - 1], index
+    return rmap[above], index
 
 
 def rmap_remove(kvm: Kvm, sptep: int) -> None:

@@ -132,6 +132,8 @@ class Frames:
 
     def is_free(self, pfn: int) -> bool:
         """True if nothing refers to the page: the host has taken it back (or never gave it)."""
+        if pfn in self._maps or pfn in self._pins:
+            return False
         if pfn >= BASE_DEVICE:
             return pfn >= self._next[0] or any(a <= pfn < b for a, b in self._retired)
         return pfn != ZERO_PFN and not self.page_count(pfn)
@@ -140,12 +142,15 @@ class Frames:
         """get_page().  A page that is free already is a use after free."""
         if pfn == ZERO_PFN or pfn >= BASE_DEVICE:
             return
-        if not self.page_count(pfn):
+        pins = self._pins
+        count = pins.get(pfn, 0)
+        if not count and pfn not in self._maps and not self.page_count(pfn):
             raise KernelSplat("uaf", "get_page", "reference taken of a free page")
-        self._pins[pfn] = self._pins.get(pfn, 0) + 1
-        run = self.run(pfn)
-        if run is not None:
-            run.pins += 1
+        pins[pfn] = count + 1
+        if pfn >= BASE_2M:
+            run = self.run(pfn)
+            if run is not None:
+                run.pins += 1
 
     def put(self, pfn: int) -> None:
         """put_page().  One more put than gets is a use after free."""
@@ -158,10 +163,12 @@ class Frames:
             self._pins[pfn] = count - 1
         else:
             del self._pins[pfn]
-        run = self.run(pfn)
-        if run is not None:
-            run.pins -= 1
-        self._release(pfn)
+        if pfn >= BASE_2M:
+            run = self.run(pfn)
+            if run is not None:
+                run.pins -= 1
+        if pfn not in self._maps:
+            self._release(pfn)
 
     def map_page(self, pfn: int) -> None:
         """One more mapping of a 4K page."""
@@ -283,6 +290,8 @@ class Frames:
 
     def data(self, pfn: int) -> int:
         """What the page contains: 0 when fresh, FREED_DATA once it is free."""
+        if pfn in self._maps:
+            return self._data.get(pfn, 0)
         if self.is_free(pfn):
             return FREED_DATA
         run = self.run(pfn)

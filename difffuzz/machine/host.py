@@ -191,7 +191,8 @@ class HostMM(Mm):
 
     def lookup(self, addr: int) -> int:
         """The present entry that covers `addr`, its pfn that of the 4K page, or 0."""
-        pte = self.pt.page(addr)
+        table = self.pt.tables.get(addr >> 21)
+        pte = table.get(addr >> 12, 0) if table is not None else self.pt.page(addr)
         return pte if pte & PTE_PRESENT else 0
 
     def prot(self, addr: int) -> int:

@@ -59,6 +59,9 @@ class PageTable:
 
     def page(self, addr: int) -> int:
         """The entry that covers `addr` as if it were a 4K entry, or 0."""
+        table = self.tables.get(addr >> 21)
+        if table is not None:
+            return table.get(addr >> 12, 0)
         pte, level = self.leaf(addr)
         if level == 1:
             return pte

@@ -70,18 +70,22 @@ class PhysMem:
 
     def load(self, ptr: int) -> int:
         """A plain load."""
-        page = self.pages.get(ptr >> 12)
-        if page is None:
-            raise KernelSplat("uaf", "page_table", "read of a freed page table")
-        return page.ent.get((ptr >> 3) & 511, page.absent)
+        try:
+            page = self.pages[ptr >> 12]
+        except KeyError:
+            raise KernelSplat("uaf", "page_table", "read of a freed page table") from None
+        ent, index = page.ent, (ptr >> 3) & 511
+        return ent[index] if index in ent else page.absent  # noqa: SIM401
 
     def read_once(self, ptr: int) -> int:
         """READ_ONCE(): a preemption point, then a load."""
         self.sched.point(ptr, False)
-        page = self.pages.get(ptr >> 12)
-        if page is None:
-            raise KernelSplat("uaf", "page_table", "read of a freed page table")
-        return page.ent.get((ptr >> 3) & 511, page.absent)
+        try:
+            page = self.pages[ptr >> 12]
+        except KeyError:
+            raise KernelSplat("uaf", "page_table", "read of a freed page table") from None
+        ent, index = page.ent, (ptr >> 3) & 511
+        return ent[index] if index in ent else page.absent  # noqa: SIM401
 
     def store(self, ptr: int, value: int) -> None:
         """A plain store."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
+from difffuzz.machine.frames import FREED_DATA
 from difffuzz.machine.host import HostMM
 from difffuzz.machine.spt import PtPage
 from difffuzz.program import Config, Kind, Op
@@ -180,25 +181,26 @@ class ModelSide:
         fast = vcpu.stat.pf_fast
         srcu = self.kvm.srcu
         gpa = gfn << 12
+        x86, translate = self._x86, self._translate
         sched, observer = self.sched, self.observer
         switches = sched.switches
         vcpu.srcu_idx = srcu.read_lock()
         try:
             while True:
-                r = self._x86.vcpu_enter_guest(vcpu)
+                r = x86.vcpu_enter_guest(vcpu)
                 if r:
                     outcome.result = ERROR
                     outcome.value = r
                     break
-                pfn = self._translate(vcpu, gpa, access)
+                pfn = translate(vcpu, gpa, access)
                 if pfn >= 0:
                     sched.point(("frame", pfn), access == 1)
                     if observer is not None:
                         observer.touched(vcpu.vcpu_id, gfn, pfn, access)
                     self._touch(vcpu, pfn, access, number, outcome)
-                    self._x86.vcpu_exit_guest(vcpu)
+                    x86.vcpu_exit_guest(vcpu)
                     break
-                self._x86.vcpu_exit_guest(vcpu)
+                x86.vcpu_exit_guest(vcpu)
                 if sched.switches != switches:
                     # Others ran: only attempts with all else at rest count.
                     switches = sched.switches
@@ -208,7 +210,7 @@ class ModelSide:
                     break
                 if observer is not None:
                     observer.attempt_begins(vcpu.vcpu_id, gfn)
-                r = self._x86.kvm_mmu_page_fault(vcpu, gpa, vcpu.cpu.error_code)
+                r = x86.kvm_mmu_page_fault(vcpu, gpa, vcpu.cpu.error_code)
                 if observer is not None:
                     observer.attempt_ends(vcpu.vcpu_id, gfn, r)
                 if r == RET_PF_RETRY:
@@ -241,14 +243,13 @@ class ModelSide:
         frames = self.mm.frames
         outcome.result = OK
         outcome.pfn = pfn
-        if frames.is_free(pfn):
-            outcome.value = -1
-            return
-        if access == 1:
+        if access != 1:
+            outcome.value = frames.data(pfn)
+        elif frames.is_free(pfn):
+            outcome.value = FREED_DATA
+        else:
             frames.set_data(pfn, number)
             outcome.value = number
-        else:
-            outcome.value = frames.data(pfn)
 
     def _emulate(self, vcpu: Any, gpa: int, access: int, number: int, outcome: Outcome) -> None:
         value = self._x86.x86_emulate_access(vcpu, gpa, access == 1, number)
