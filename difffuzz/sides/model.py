@@ -185,49 +185,47 @@ class ModelSide:
         sched, observer = self.sched, self.observer
         switches = sched.switches
         vcpu.srcu_idx = srcu.read_lock()
-        try:
-            while True:
-                r = x86.vcpu_enter_guest(vcpu)
-                if r:
-                    outcome.result = ERROR
-                    outcome.value = r
-                    break
-                pfn = translate(vcpu, gpa, access)
-                if pfn >= 0:
-                    sched.point(("frame", pfn), access == 1)
-                    if observer is not None:
-                        observer.touched(vcpu.vcpu_id, gfn, pfn, access)
-                    self._touch(vcpu, pfn, access, number, outcome)
-                    x86.vcpu_exit_guest(vcpu)
-                    break
+        while True:
+            r = x86.vcpu_enter_guest(vcpu)
+            if r:
+                outcome.result = ERROR
+                outcome.value = r
+                break
+            pfn = translate(vcpu, gpa, access)
+            if pfn >= 0:
+                sched.point(("frame", pfn), access == 1)
+                if observer is not None:
+                    observer.touched(vcpu.vcpu_id, gfn, pfn, access)
+                self._touch(vcpu, pfn, access, number, outcome)
                 x86.vcpu_exit_guest(vcpu)
-                if sched.switches != switches:
-                    # Others ran: only attempts with all else at rest count.
-                    switches = sched.switches
-                    attempts = len(rets) + MAX_ATTEMPTS
-                if len(rets) >= attempts:
-                    outcome.result = STUCK
-                    break
-                if observer is not None:
-                    observer.attempt_begins(vcpu.vcpu_id, gfn)
-                r = x86.kvm_mmu_page_fault(vcpu, gpa, vcpu.cpu.error_code)
-                if observer is not None:
-                    observer.attempt_ends(vcpu.vcpu_id, gfn, r)
-                if r == RET_PF_RETRY:
-                    sched.relax()
-                if r < 0:
-                    outcome.result = ERROR
-                    outcome.value = r
-                    break
-                if vcpu.sigbus:
-                    vcpu.sigbus = False
-                    outcome.result = SIGBUS
-                    break
-                if r == RET_PF_EMULATE:
-                    self._emulate(vcpu, gpa, access, number, outcome)
-                    break
-        finally:
-            srcu.read_unlock(vcpu.srcu_idx)
+                break
+            x86.vcpu_exit_guest(vcpu)
+            if sched.switches != switches:
+                # Others ran: only attempts with all else at rest count.
+                switches = sched.switches
+                attempts = len(rets) + MAX_ATTEMPTS
+            if len(rets) >= attempts:
+                outcome.result = STUCK
+                break
+            if observer is not None:
+                observer.attempt_begins(vcpu.vcpu_id, gfn)
+            r = x86.kvm_mmu_page_fault(vcpu, gpa, vcpu.cpu.error_code)
+            if observer is not None:
+                observer.attempt_ends(vcpu.vcpu_id, gfn, r)
+            if r == RET_PF_RETRY:
+                sched.relax()
+            if r < 0:
+                outcome.result = ERROR
+                outcome.value = r
+                break
+            if vcpu.sigbus:
+                vcpu.sigbus = False
+                outcome.result = SIGBUS
+                break
+            if r == RET_PF_EMULATE:
+                self._emulate(vcpu, gpa, access, number, outcome)
+                break
+        srcu.read_unlock(vcpu.srcu_idx)
         outcome.rets = tuple(rets)
         outcome.fast += vcpu.stat.pf_fast - fast
         return outcome
