@@ -54,6 +54,28 @@ class Running:
         self.switches = 0
 
 
+class RangeZap:
+    """A zap of the gfns [start, end): when it had mmu_lock, and what was mapped meanwhile."""
+
+    __slots__ = ("end", "locked", "mapped", "start")
+
+    def __init__(self, start: int, end: int) -> None:
+        self.start = start
+        self.end = end
+        self.locked: list[int] = []
+        self.mapped: list[tuple[int, int, Op]] = []
+
+    def missed(self, snapshot: int, locked: int) -> bool:
+        """R1: did a fault that took mmu_lock at `locked` map behind the zap's back?
+
+        The zap is in progress from its first to its last turn with mmu_lock; the end of the last
+        makes every snapshot taken before stale.
+        """
+        if not self.locked or locked < self.locked[0]:
+            return False
+        return locked < self.locked[-1] or snapshot < self.locked[-1]
+
+
 class Witness:
     """Watches one side.  `violations` holds what it found and the operation it happened in."""
 
@@ -70,6 +92,7 @@ class Witness:
         self._host: list[tuple[int, int]] = []
         self._pending: dict[tuple[int, int], dict[int, int]] = {}
         self._touched: dict[tuple[int, int], set[int]] = {}
+        self._zaps: list[RangeZap] = []
         side.observer = self
         sched.on_mmu_lock = self._mmu_lock
 
@@ -85,6 +108,8 @@ class Witness:
         run.op, run.begin = op, now
         if op.kind in CHANGES:
             self.versions.begin(op, now)
+        if op.kind == Kind.ZAP_GFN_RANGE:
+            self._zaps.append(RangeZap(op.args[0], op.args[0] + op.args[1]))
         if op.kind <= Kind.BEGIN_FAULT:
             for slot in self.versions.slots(now, now, self.smm[op.thread], op.args[0]):
                 if slot is not None:
@@ -104,6 +129,8 @@ class Witness:
             self.smm[thread] = args[0]
         elif kind in ROOTS_CHANGE:
             self._changes.append((begin, now))
+            if kind == Kind.ZAP_GFN_RANGE:
+                self._zapped(self._zaps[-1])
             if kind in CHANGES:
                 self.versions.finish(now)
                 if kind in (Kind.MEMSLOT_DELETE, Kind.MEMSLOT_MOVE, Kind.MEMSLOT_FLAGS):
@@ -122,6 +149,7 @@ class Witness:
         self.brackets.forget()
         self._changes.clear()
         self._host.clear()
+        self._zaps.clear()
         for key, pages in self._pending.items():
             slot = self.side.kvm.memslots[key[0]].id_hash.get(key[1])
             if slot is None or slot.dirty_bitmap is None:
@@ -254,6 +282,9 @@ class Witness:
 
     def _mmu_lock(self, task: Task) -> None:
         if not 0 <= task.number < len(self.side.kvm.vcpus):
+            op = self.running[task.number].op if task.number >= 0 else None
+            if op is not None and op.kind == Kind.ZAP_GFN_RANGE:
+                self._zaps[-1].locked.append(self._sched.steps)
             return
         run = self.running[task.number]
         run.locked = self._sched.steps
@@ -288,6 +319,17 @@ class Witness:
             if run.obsolete or self.brackets.must_retry(slot.hva(gfn), snapshot, run.locked):
                 text = f"gfn {gfn:#x}: stale {why}, but the fault answered {ret}"
                 self.violations.append((Violation("retry", name, f"R1-{why}", text), run.op))
+            for zap in self._zaps:
+                if zap.start <= gfn < zap.end:
+                    zap.mapped.append((snapshot, run.locked, run.op))
+                    self._zapped(zap)
+
+    def _zapped(self, zap: RangeZap) -> None:
+        for snapshot, locked, op in zap.mapped:
+            if zap.missed(snapshot, locked):
+                text = f"gfn {op.args[0]:#x}: mapped while or since its range is zapped"
+                violation = Violation("retry", self.side.name, "R1-range", text)
+                self.violations.append((violation, op))
 
     def _has_cause(self, vcpu: int, run: Running, slot: Slot | None, gfn: int, now: int) -> bool:
         kvm = self.side.kvm
