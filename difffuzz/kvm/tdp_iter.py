@@ -72,6 +72,7 @@ class TdpIter:
 
     __slots__ = (
         "as_id",
+        "end",
         "gfn",
         "kvm",
         "level",
@@ -87,7 +88,7 @@ class TdpIter:
     )
 
     def __init__(
-        self, kvm: Kvm, root: KvmMmuPage, min_level: int, next_last_level_gfn: int
+        self, kvm: Kvm, root: KvmMmuPage, min_level: int, next_last_level_gfn: int, end: int
     ) -> None:
         root_level = root.role.level
         if root_level < 1 or root_level > PT64_ROOT_MAX_LEVEL:
@@ -101,6 +102,7 @@ class TdpIter:
         self.as_id = kvm_mmu_page_as_id(root)
         self.level = root_level
         self.gfn = 0
+        self.end = end
         self.sptep = 0
         self.old_spte = 0
         self.yielded_gfn = 0
@@ -157,11 +159,13 @@ def try_step_down(it: TdpIter) -> bool:
 
 
 def try_step_side(it: TdpIter) -> bool:
-    """Steps to the next entry of the table that is not 0."""
+    """Steps to the next entry of the table that is not 0, or out of the range."""
     shift = 9 * (it.level - 1)
     table = it.pt_path[it.level - 1]
     index = (it.gfn >> shift) & 511
-    following = it.kvm.mem.next_index(table, index)
+    # Out of the range one step ends the walk: where it ends is the kernel's.
+    beyond = it.gfn + (1 << shift) >= it.end
+    following = index + 1 if beyond else it.kvm.mem.next_index(table, index)
     if following > 511:
         return False
     it.gfn = it.next_last_level_gfn = it.gfn + ((following - index) << shift)
@@ -199,7 +203,7 @@ def for_each_tdp_pte_min_level(
     kvm: Kvm, root: KvmMmuPage, min_level: int, start: int, end: int
 ) -> Iterator[TdpIter]:
     """The entries that map [start, end), down to `min_level`; the same object each time."""
-    it = TdpIter(kvm, root, min_level, start)
+    it = TdpIter(kvm, root, min_level, start, end)
     while it.valid and it.gfn < end:
         yield it
         tdp_iter_next(it)
