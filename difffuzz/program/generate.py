@@ -2,7 +2,9 @@
 """Makes programs from nothing: a configuration, useful slots, and phrases of a few kinds.
 
 Swarm testing: each program uses a random subset of the kinds, because a bug that needs two kinds
-close together is drowned by thirty others, and some kinds suppress what others would reach.
+close together is drowned by thirty others, and some kinds suppress what others would reach.  Most
+programs have a theme besides: one or two phrases that come again and again, often in a machine
+that suits them, because a bug in what they are about takes several details to be right at once.
 """
 
 from __future__ import annotations
@@ -14,11 +16,11 @@ from typing import Any, Final
 
 from . import addresses
 from .fields import MMU_PAGES
-from .limits import MAX_OPS, MAX_STEP, N_AREAS
+from .limits import MAX_OPS, MAX_STEP
 from .model import AREA_KINDS, CONFIG_CHOICES, DEFAULT_AREAS, Config, Op, Program, SlotSpec
 from .normalise import normalise, normalise_config
 from .ops import OPS, Kind
-from .phrases import PHRASES
+from .phrases import PHRASES, THEMES, Phrase
 from .scene import Scene
 
 DEFAULT_OPS: Final = 24
@@ -42,10 +44,18 @@ _LAYOUTS: Final = (
     (0x40000, 0x40200, 0x0),
     (0x3FE00, 0x400, 0x3FE00),
     (0x80000, 0x8, 0x0),
-    (0xC0001, 0x201, 0x401),
+    (0xC0001, 0x601, 0x401),
     (0x1C1, 0x43F, 0x1C1),
+    (0x1, 0x7FF, 0x1),
 )
-_FLAGS: Final = (0, 0, 0, 0, 1, 1, 2, 3)
+_FLAGS: Final = (0, 0, 0, 0, 1, 1, 1, 2, 3)
+_AREAS: Final = (0, 0, 0, 1, 2, 2, 3)
+_SLOTS: Final = (1, 1, 2, 2, 2, 3)
+_THEMED: Final = 0.7
+_SUITED: Final = 0.5
+"""How often a choice of the configuration is made as a theme would have it."""
+_THEME_WEIGHT: Final = 60
+"""Of all phrases of a theme together, in every program."""
 
 
 def generate(
@@ -61,19 +71,22 @@ def generate(
     With `config` that configuration is used as it is, else one is made for `paging`.  `concurrent`
     adds a schedule (lockstep has no use for one).
     """
+    theme = rng.sample(THEMES, rng.choice((1, 1, 2))) if rng.random() < _THEMED else []
     if config is None:
-        config = generate_config(rng, paging=paging)
+        config = generate_config(rng, paging=paging, theme=theme)
     places = [addresses.pick(rng, config) for _ in range(rng.choice((1, 2, 2, 3, 5)))]
     scene = Scene(rng, config, places)
     kinds = swarm(rng)
-    phrases = [(phrase, weight) for phrase, needs, weight in PHRASES if needs <= set(kinds)]
-    weights = list(accumulate(weight for _, weight in phrases))
+    for phrase in theme:
+        kinds = tuple(sorted({*kinds, *phrase.needs}))
+    phrases = [phrase for phrase in PHRASES if phrase.needs <= set(kinds)]
+    extra = _THEME_WEIGHT // max(1, len(theme))
+    weights = list(accumulate(phrase.weight + extra * (phrase in theme) for phrase in phrases))
     weighted = [kind for kind in kinds for _ in range(OPS[kind].weight) if kind not in _PAIRED]
     target = min(max(1, int(rng.expovariate(1 / ops)) if rng.random() < 0.3 else ops), MAX_OPS)
     made: list[Op] = []
     while len(made) < target:
-        phrase, _ = rng.choices(phrases, cum_weights=weights)[0]
-        made += phrase(scene, weighted)
+        made += rng.choices(phrases, cum_weights=weights)[0].make(scene, weighted)
     schedule = generate_schedule(rng, made) if concurrent else ()
     return normalise(Program(config, tuple(made[:MAX_OPS]), schedule))
 
@@ -89,18 +102,22 @@ def swarm(rng: Random) -> tuple[Kind, ...]:
     return tuple(sorted(chosen))
 
 
-def generate_config(rng: Random, *, paging: str = "tdp") -> Config:
+def generate_config(rng: Random, *, paging: str = "tdp", theme: Sequence[Phrase] = ()) -> Config:
     """A configuration for that paging: few or many choices not at their defaults, some slots."""
     values: dict[str, Any] = {"paging": paging, "vcpus": rng.choice((1, 1, 2, 2, 2, 3, 4))}
-    share = rng.choice((0.1, 0.3, 0.6, 0.9))
+    share = rng.choice((0.1, 0.1, 0.3, 0.6) if theme else (0.1, 0.3, 0.6, 0.9))
     for name, choices in CONFIG_CHOICES.items():
         if name not in _FIXED and rng.random() < share:
             values[name] = rng.choice(choices)
+    for phrase in theme:
+        for name, value in phrase.machine:
+            if rng.random() < _SUITED:
+                values[name] = value
     if rng.random() < 0.1:
         values["mmu_pages"] = rng.choice(MMU_PAGES.hot)
     areas = tuple(rng.choice(AREA_KINDS) if rng.random() < 0.25 else kind for kind in DEFAULT_AREAS)
     slots: list[SlotSpec] = []
-    for _ in range(rng.choice((1, 1, 2, 2, 3))):
+    for _ in range(rng.choice(_SLOTS)):
         slots.append(generate_slot(rng, slots))
     return normalise_config(Config(**values, areas=areas, slots=tuple(slots)))
 
@@ -108,15 +125,16 @@ def generate_config(rng: Random, *, paging: str = "tdp") -> Config:
 def generate_slot(rng: Random, others: Sequence[SlotSpec]) -> SlotSpec:
     """A slot with the next id at an interesting place.
 
-    Three in ten stand in SMM's address space, mostly over the gfns of an ordinary one; one in seven
-    shares its host pages with another slot.
+    Some stand in SMM's address space, often over the gfns of an ordinary one; some share their
+    host pages with another slot.  Areas of huge pages are preferred.
     """
     gfn, pages, page = rng.choice(_LAYOUTS)
-    slot = SlotSpec(len(others), 0, gfn, pages, rng.randrange(N_AREAS), page, rng.choice(_FLAGS))
-    if others and rng.random() < 0.3:
+    area = rng.choice(_AREAS)
+    slot = SlotSpec(len(others), 0, gfn, pages, area, page, rng.choice(_FLAGS))
+    if others and rng.random() < 0.4:
         other = rng.choice(others)
         slot = slot._replace(as_id=1)
-        if rng.random() < 0.6:
+        if rng.random() < 0.5:
             slot = slot._replace(gfn=other.gfn, npages=other.npages)
     elif others and rng.random() < 0.2:
         other = rng.choice(others)

@@ -21,9 +21,9 @@ def apply(program: Program, rng: Random, other: Program | None = None) -> Progra
     """A new program of the same paging mode, with its configuration or the old one's operations."""
     config = program.config
     way = rng.random()
-    if way < 0.6:
+    if way < 0.7:
         return generate(rng, paging=config.paging)._replace(schedule=program.schedule)
-    if way < 0.8:
+    if way < 0.85:
         return generate(rng, config=config)._replace(schedule=program.schedule)
     slots = config.slots
     config = generate_config(rng, paging=config.paging)._replace(kernel=config.kernel, slots=slots)

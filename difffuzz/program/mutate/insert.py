@@ -14,7 +14,7 @@ from ..scene import scene_of
 
 name: Final = "insert"
 _KINDS: Final = tuple(kind for kind, spec in OPS.items() for _ in range(spec.weight))
-_PHRASES: Final = tuple(phrase for phrase, _, weight in PHRASES for _ in range(weight))
+_PHRASES: Final = tuple(phrase for phrase in PHRASES for _ in range(phrase.weight))
 _REUSE: Final = 0.5
 """How often a kind is chosen among those the program has already: swarms stay swarms."""
 
@@ -26,7 +26,7 @@ def apply(program: Program, rng: Random, other: Program | None = None) -> Progra
     if program.ops and rng.random() < _REUSE:
         kinds = tuple(op.kind for op in program.ops)
     if rng.random() < 0.3:
-        fresh = rng.choice(_PHRASES)(scene, kinds)
+        fresh = rng.choice(_PHRASES).make(scene, kinds)
     else:
         fresh = [scene.op(rng.choice(kinds)) for _ in range(rng.choice((1, 1, 1, 2, 3)))]
     at = int(rng.random() * (len(program.ops) + 1))

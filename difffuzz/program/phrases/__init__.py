@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Phrases: short runs of operations that belong together, as a person would write them.
+
+A random operation rarely does anything without the ones that prepare it: a fault is parked so that
+something happens before it goes on, a dirty log is read because something was written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
+
+from ..model import Op
+from ..ops import Kind
+from ..scene import Scene
+from . import pages, slots
+
+__all__ = ["PHRASES", "THEMES", "Phrase"]
+
+
+class Phrase(NamedTuple):
+    """A way to make a few operations of a scene."""
+
+    make: Callable[[Scene, Sequence[Kind]], list[Op]]
+    """From the scene and the kinds that the program prefers."""
+    needs: frozenset[Kind]
+    """The kinds that must all be in a program's selection for it."""
+    weight: int
+    """How often it is made, of all phrases."""
+    theme: int
+    """How often a whole program is about it, of all that have a theme."""
+    machine: tuple[tuple[str, int | bool | str], ...] = ()
+    """Choices of the configuration under which it does more."""
+
+
+def _kinds(*kinds: Kind) -> frozenset[Kind]:
+    return frozenset(kinds)
+
+
+PHRASES: Final = (
+    Phrase(pages.single, _kinds(), 40, 0),
+    Phrase(pages.access_twice, _kinds(), 15, 1),
+    Phrase(pages.parked, _kinds(Kind.BEGIN_FAULT), 15, 3),
+    Phrase(pages.taken_back, _kinds(), 6, 3, (("range_flush", True),)),
+    Phrase(pages.huge_page, _kinds(Kind.THP_COLLAPSE), 6, 2),
+    Phrase(pages.execute_huge, _kinds(Kind.NX_RECOVER), 6, 4, (("nx", True),)),
+    Phrase(pages.by_turns, _kinds(), 3, 2, (("nx", True),)),
+    Phrase(pages.aged, _kinds(Kind.AGE), 4, 2, (("ad", False),)),
+    Phrase(pages.other_root, _kinds(Kind.SMM), 4, 2),
+    Phrase(pages.crowd, _kinds(Kind.MMU_PAGES), 2, 2, (("vcpus", 3), ("mmu_pages", 10))),
+    Phrase(
+        slots.dirty_log,
+        _kinds(Kind.MEMSLOT_FLAGS, Kind.DIRTY_GET),
+        10,
+        6,
+        (("ad", False), ("init_set", True), ("range_flush", True), ("dirty_mode", "pml")),
+    ),
+    Phrase(slots.replace_slot, _kinds(Kind.MEMSLOT_CREATE, Kind.MEMSLOT_DELETE), 6, 2),
+    Phrase(slots.tracked, _kinds(Kind.TRACK_ADD), 4, 2),
+    Phrase(slots.fill_hole, _kinds(Kind.MEMSLOT_CREATE), 4, 2),
+    Phrase(slots.slot_updates, _kinds(Kind.MEMSLOT_CREATE), 3, 2, (("gen_bias", 1),)),
+)
+THEMES: Final = tuple(phrase for phrase in PHRASES for _ in range(phrase.theme))
+"""What a whole program can be about, as often as it should be."""

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What phrases are made of: an access, a host change, a vCPU's mode, an ioctl."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from ..addresses import Place
+from ..limits import HOST_THREADS
+from ..model import Op
+from ..ops import OPS, Kind
+from ..scene import Scene
+
+_ACCESSES: Final = (Kind.READ, Kind.WRITE, Kind.WRITE, Kind.EXEC)
+_TAKES: Final = (Kind.DONTNEED, Kind.DONTNEED, Kind.MUNMAP, Kind.MIGRATE, Kind.SWAP_OUT)
+ON: Final = (1,)
+OFF: Final = (0,)
+
+
+def access(scene: Scene, place: Place, thread: int | None = None) -> Op:
+    """A guest access at the place."""
+    return scene.op(scene.rng.choice(_ACCESSES), place, thread)
+
+
+def vcpu(scene: Scene) -> int:
+    """The thread of one of the vCPUs."""
+    return scene.thread(OPS[Kind.WRITE])
+
+
+def vmm(kind: Kind, *args: int) -> Op:
+    """An operation of the VMM's thread."""
+    return Op(kind, OPS[kind].threads[0], args)
+
+
+def mode(scene: Scene, place: Place, thread: int) -> list[Op]:
+    """The vCPU enters SMM for a place that is only there, or leaves it now and then."""
+    if place.as_id:
+        return [Op(Kind.SMM, thread, ON)]
+    if scene.rng.random() < 0.2 and any(slot.as_id for slot in scene.config.slots):
+        return [Op(Kind.SMM, thread, OFF)]
+    return []
+
+
+def take(scene: Scene, place: Place) -> Op:
+    """The host takes the page back or replaces it."""
+    return scene.op(scene.rng.choice(_TAKES), place)
+
+
+def later(scene: Scene, kinds: Sequence[Kind], place: Place, thread: int | None = None) -> list[Op]:
+    """The place used once more, perhaps after the host did something to it."""
+    ops: list[Op] = []
+    if scene.rng.random() < 0.5:
+        changes = [kind for kind in kinds if OPS[kind].threads == HOST_THREADS]
+        ops.append(scene.op(scene.rng.choice(changes or [Kind.DONTNEED]), place))
+    return [*ops, access(scene, place, thread)]

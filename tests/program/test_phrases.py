@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Phrases: each makes operations that belong together, for any machine."""
+
+from __future__ import annotations
+
+from collections import Counter
+from random import Random
+
+import pytest
+
+from difffuzz.program import Config, Kind, Op, Program, SlotSpec, generate, normalise
+from difffuzz.program.addresses import pick
+from difffuzz.program.generate import generate_config
+from difffuzz.program.phrases import PHRASES, THEMES, Phrase, pages, slots
+from difffuzz.program.scene import Scene
+
+KINDS = (Kind.READ, Kind.WRITE, Kind.DONTNEED, Kind.MIGRATE, Kind.TRACK_ADD)
+ODD = Config(manual_protect=True, init_set=True, slots=(SlotSpec(0, 0, 0x1C1, 0x43F, 0, 0x1C1),))
+
+each_phrase = pytest.mark.parametrize("phrase", PHRASES, ids=lambda phrase: phrase.make.__name__)
+
+
+def scene_of_seed(seed: int, config: Config | None = None) -> Scene:
+    """A scene with two places."""
+    rng = Random(seed)
+    config = config or generate_config(rng)
+    return Scene(rng, config, [pick(rng, config), pick(rng, config)])
+
+
+def made(phrase: Phrase, seed: int, config: Config | None = None) -> list[Op]:
+    """What the phrase makes of that scene."""
+    return phrase.make(scene_of_seed(seed, config), KINDS)
+
+
+@each_phrase
+def test_phrases_make_valid_operations(phrase: Phrase) -> None:
+    for seed in range(200):
+        scene = scene_of_seed(seed)
+        ops = tuple(phrase.make(scene, KINDS))
+        assert ops
+        # Only ranges may have to be cut.
+        for op, kept in zip(ops, normalise(Program(scene.config, ops)).ops, strict=True):
+            assert op[:2] == kept[:2]
+
+
+@each_phrase
+def test_phrases_vary(phrase: Phrase) -> None:
+    assert len({tuple(made(phrase, seed, ODD)) for seed in range(60)}) > 20
+
+
+def test_what_a_theme_suits_is_often_chosen() -> None:
+    [theme] = [phrase for phrase in PHRASES if phrase.make is slots.slot_updates]
+    near = [generate_config(Random(seed), theme=[theme]).gen_bias for seed in range(300)]
+    assert 100 < sum(bias > 0 for bias in near) < 250
+
+
+def test_a_theme_comes_again_and_again() -> None:
+    # Turns are the only thing that repeats a pair of accesses.
+    turned = 0
+    for seed in range(400):
+        ops = generate(Random(seed)).ops
+        turned += sum(a == c and b == d and a != b for a, b, c, d in zip(
+            ops, ops[1:], ops[2:], ops[3:], strict=False
+        )) > 8  # fmt: skip
+    assert turned > 4
+
+
+def test_every_theme_is_a_phrase_that_needs_something_of_the_program() -> None:
+    assert {id(phrase) for phrase in THEMES} <= {id(phrase) for phrase in PHRASES}
+    assert all(phrase.theme == 0 for phrase in PHRASES if phrase not in THEMES)
+
+
+def test_turns_are_of_two_kinds() -> None:
+    for seed in range(50):
+        ops = pages.by_turns(scene_of_seed(seed, ODD), KINDS)
+        kinds = Counter(op.kind for op in ops if op.kind is not Kind.SMM)
+        assert len(kinds) == 2
+        assert set(kinds.values()) <= {2, 4, 6}
+
+
+def test_the_log_is_cleared_at_the_edges_of_huge_pages() -> None:
+    clears: Counter[tuple[int, ...]] = Counter()
+    for seed in range(400):
+        for op in slots.dirty_log(scene_of_seed(seed, ODD), KINDS):
+            if op.kind is Kind.DIRTY_CLEAR:
+                clears[op.args[2:]] += 1
+    # The word whose last page is the first of the huge page at gfn 0x200.
+    assert clears[0, 64] > 20
+
+
+def test_a_hole_is_filled_where_the_access_was() -> None:
+    filled = 0
+    for seed in range(100):
+        ops = slots.fill_hole(scene_of_seed(seed, ODD), KINDS)
+        [create] = [op for op in ops if op.kind is Kind.MEMSLOT_CREATE]
+        first = next(op for op in ops if op.kind <= Kind.EXEC)
+        filled += create.args[2] == first.args[0] == ops[-1].args[0]
+    assert filled == 100
