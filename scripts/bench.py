@@ -56,7 +56,7 @@ def fuzz_rate(seconds: float) -> dict[str, float]:
     """The same under libFuzzer, with the model's branches marked."""
     with tempfile.TemporaryDirectory() as out:
         command = [sys.executable, "-m", "difffuzz", "fuzz", "--time", str(seconds)]
-        command += ["--seed", "1", "--out", out, "--json"]
+        command += ["--mode", "lockstep", "--seed", "1", "--out", out, "--json"]
         result = subprocess.run(command, capture_output=True, check=True)
     figures = json.loads(result.stdout)
     return {
@@ -131,8 +131,9 @@ def main() -> None:
     result["lockstep_fuzz"] = fuzz_rate(max(seconds, 5))
     result["hypothesis"] = state_machine = hypothesis_rate(seconds)
     result["fuzz_to_hypothesis"] = {
-        key: result["lockstep_fuzz"][key] / state_machine[key] for key in state_machine
+        key: result["lockstep_fuzz"][key] / state_machine[key] for key in plain
     }
+    result["lockstep_to_hypothesis"] = {key: plain[key] / state_machine[key] for key in plain}
     result["fuzz_to_lockstep"] = {key: result["lockstep_fuzz"][key] / plain[key] for key in plain}
     short, long = operation_cost(16, int(400 * scale)), operation_cost(256, int(25 * scale) or 2)
     result["operation_us"] = {"16": short, "256": long, "ratio": long / short}

@@ -1,22 +1,28 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The baseline of scripts/bench: the same models driven by a Hypothesis state machine."""
+"""The baseline of scripts/bench: the same models driven by a Hypothesis state machine.
+
+The machine is what somebody who knows Hypothesis would write: a rule for each operation whose
+arguments are drawn by strategies, the configuration drawn by an initialize rule, and the default
+number of steps.  Nothing is shrunk, replayed or stored.
+"""
 
 from __future__ import annotations
 
-import random
 import time
+from collections.abc import Callable
+from typing import Any
 
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from difffuzz.engine.lockstep import Lockstep
-from difffuzz.program import OPS, Kind, Op, Program, generate_config, normalise
+from difffuzz.program import OPS, Config, Kind, Op, Program, SlotSpec, normalise
+from difffuzz.program.fields import FieldType
+from difffuzz.program.limits import MAX_SLOTS, N_AREAS
+from difffuzz.program.model import AREA_KINDS, CONFIG_CHOICES
+from difffuzz.program.ops import SLOT_FIELDS
 from difffuzz.sides import open_side
-
-STEPS = 24
-HOT = (0, 1, 2, 3, 7, 8, 9, 0x1FF, 0x200, 0x201, 0x3FF, 0x400, 0x3FE00, 0x40000, 0x40200)
-"""Gfns, pages and counts that collide, as the generator chooses them too."""
 
 
 class Clock:
@@ -27,41 +33,65 @@ class Clock:
         self.operations = 0
 
 
+def values(kind: FieldType) -> st.SearchStrategy[int]:
+    """The values worth trying of an argument, which are those that the generator chooses from."""
+    return st.sampled_from(kind.hot) if kind.hot else st.integers(kind.low, kind.high)
+
+
+CHOICES: dict[str, Any] = {
+    name: st.sampled_from(choices) for name, choices in CONFIG_CHOICES.items() if name != "paging"
+}
+SLOTS = st.builds(SlotSpec, *(values(field.type) for field in SLOT_FIELDS))
+CONFIGS = st.builds(
+    Config,
+    areas=st.tuples(*[st.sampled_from(AREA_KINDS)] * N_AREAS),
+    slots=st.lists(SLOTS, min_size=1, max_size=MAX_SLOTS // 2).map(tuple),
+    **CHOICES,
+)
+
+
+def operation(kind: Kind) -> Callable[..., None]:
+    """The rule of one kind of operation, made legal the way the decoder does."""
+    spec = OPS[kind]
+
+    def run(self: Any, thread: int, **args: int) -> None:
+        op = Op(kind, thread, tuple(args[field.name] for field in spec.fields))
+        self.run_op(normalise(Program(self.config, (op,))).ops[0])
+
+    run.__name__ = spec.name
+    strategies = {field.name: values(field.type) for field in spec.fields}
+    return rule(thread=st.sampled_from(spec.threads), **strategies)(run)
+
+
 def machine(clock: Clock) -> type[RuleBasedStateMachine]:
-    """A state machine whose rules are the operations, with the arguments drawn by Hypothesis."""
+    """A state machine whose rules are the operations."""
     left, right = open_side("legacy"), open_side("tdp")
 
     class Both(RuleBasedStateMachine):
         """Runs each operation on both sides; an oracle that objects fails the example."""
 
-        @initialize(seed=st.integers(0, 1 << 30))
-        def start(self, seed: int) -> None:
-            """A configuration as the generator makes it."""
-            self.config = generate_config(random.Random(seed), paging="tdp")
+        @initialize(config=CONFIGS)
+        def start(self, config: Config) -> None:
+            """The machine and the VM."""
+            self.config = normalise(Program(config)).config
             self.lockstep = Lockstep(self.config, left, right)
+            self.over = False
             clock.examples += 1
 
-        @rule(
-            kind=st.sampled_from(list(Kind)),
-            thread=st.integers(0, 7),
-            values=st.lists(st.sampled_from(HOT), min_size=7, max_size=7),
-        )
-        def operation(self, kind: Kind, thread: int, values: list[int]) -> None:
-            """Any operation, made legal the way the decoder does."""
-            spec = OPS[kind]
-            threads = spec.threads
-            op = Op(kind, threads[thread % len(threads)], tuple(values[: len(spec.fields)]))
-            legal = normalise(Program(self.config, (op,)))
-            for step in legal.ops:
+        def run_op(self, op: Op) -> None:
+            """One operation on both sides, unless user space has given the VM up."""
+            if not self.over:
                 clock.operations += 1
-                assert self.lockstep.step(step)
+                self.over = not self.lockstep.step(op)
+                assert not self.lockstep.verdict.divergences
 
         def teardown(self) -> None:
             """The end of the program."""
             if hasattr(self, "lockstep"):
                 self.lockstep.finish()
 
-    return Both
+    rules = {spec.name: operation(kind) for kind, spec in OPS.items() if spec.weight}
+    return type("Machine", (Both,), rules)
 
 
 def hypothesis_rate(seconds: float) -> dict[str, float]:
@@ -75,7 +105,6 @@ def hypothesis_rate(seconds: float) -> dict[str, float]:
             both,
             settings=settings(
                 max_examples=batch,
-                stateful_step_count=STEPS,
                 database=None,
                 deadline=None,
                 phases=[Phase.generate],
@@ -86,4 +115,5 @@ def hypothesis_rate(seconds: float) -> dict[str, float]:
     return {
         "programs_per_second": clock.examples / spent,
         "operations_per_second": clock.operations / spent,
+        "operations_per_program": clock.operations / max(clock.examples, 1),
     }

@@ -241,7 +241,7 @@ class Watch:
         assert model is not None
         mem = model.kvm.mem
         pages, features = mem.pages, self.features
-        seen = set()
+        seen: set[int] = set()
         for ptr, old, new in mem.log:
             page = pages.get(ptr >> 12)
             if page is None or page.sp is None:

@@ -160,12 +160,14 @@ def spte_ad_need_write_protect(spte: int) -> bool:
 
 def spte_shadow_accessed_mask(m: SpteMasks, spte: int) -> int:
     """The accessed bit of this SPTE, 0 if it has none."""
-    return m.shadow_accessed_mask if spte_ad_enabled(spte) else 0
+    # spte_ad_enabled()
+    return m.shadow_accessed_mask if spte & SPTE_TDP_AD_MASK != SPTE_TDP_AD_DISABLED_MASK else 0
 
 
 def spte_shadow_dirty_mask(m: SpteMasks, spte: int) -> int:
     """The dirty bit of this SPTE, 0 if it has none."""
-    return m.shadow_dirty_mask if spte_ad_enabled(spte) else 0
+    # spte_ad_enabled()
+    return m.shadow_dirty_mask if spte & SPTE_TDP_AD_MASK != SPTE_TDP_AD_DISABLED_MASK else 0
 
 
 def is_access_track_spte(m: SpteMasks, spte: int) -> bool:

@@ -47,6 +47,7 @@ from .mmu_lpage import disallowed_hugepage_adjust, kvm_mmu_hugepage_adjust
 from .spte import (
     ACC_ALL,
     REMOVED_SPTE,
+    SPTE_BASE_ADDR_MASK,
     check_spte_writable_invariants,
     is_accessed_spte,
     is_dirty_spte,
@@ -229,7 +230,7 @@ def handle_changed_spte_acc_track(kvm: Kvm, old_spte: int, new_spte: int, level:
     if is_accessed_spte(m, old_spte) and (
         not is_shadow_present_pte(new_spte)
         or not is_accessed_spte(m, new_spte)
-        or spte_to_pfn(old_spte) != spte_to_pfn(new_spte)
+        or (old_spte ^ new_spte) & SPTE_BASE_ADDR_MASK
     ):
         kvm_set_pfn_accessed(kvm, spte_to_pfn(old_spte))
 
@@ -238,10 +239,10 @@ def handle_changed_spte_dirty_log(
     kvm: Kvm, as_id: int, gfn: int, old_spte: int, new_spte: int, level: int
 ) -> None:
     """Marks the page dirty when its SPTE becomes writable."""
-    if level > PG_LEVEL_4K:
+    if level > PG_LEVEL_4K or not is_writable_pte(new_spte):
         return
-    pfn_changed = spte_to_pfn(old_spte) != spte_to_pfn(new_spte)
-    if (not is_writable_pte(old_spte) or pfn_changed) and is_writable_pte(new_spte):
+    pfn_changed = (old_spte ^ new_spte) & SPTE_BASE_ADDR_MASK
+    if not is_writable_pte(old_spte) or pfn_changed:
         mark_page_dirty_in_slot(kvm, search_memslots(kvm.memslots[as_id], gfn), gfn)
 
 
@@ -306,7 +307,7 @@ def handle_changed_spte_core(
     is_present = is_shadow_present_pte(new_spte)
     was_leaf = was_present and is_last_spte(old_spte, level)
     is_leaf = is_present and is_last_spte(new_spte, level)
-    pfn_changed = spte_to_pfn(old_spte) != spte_to_pfn(new_spte)
+    pfn_changed = (old_spte ^ new_spte) & SPTE_BASE_ADDR_MASK != 0
     m = kvm.masks
     if level > PT64_ROOT_MAX_LEVEL or level < PG_LEVEL_4K:
         kvm.warn("__handle_changed_spte", "bad level")

@@ -315,12 +315,12 @@ class Frames:
 
     def mark_dirty(self, pfn: int) -> None:
         """SetPageDirty()."""
-        if not self.reserved(pfn):
+        if pfn != ZERO_PFN and pfn < BASE_DEVICE:
             self.dirty.add(pfn)
 
     def mark_accessed(self, pfn: int) -> None:
         """mark_page_accessed()."""
-        if not self.reserved(pfn):
+        if pfn != ZERO_PFN and pfn < BASE_DEVICE:
             self.accessed.add(pfn)
 
     def leaked(self) -> list[int]:

@@ -142,7 +142,11 @@ class Mm:
 
     def set_pte(self, addr: int, pte: int) -> None:
         """set_pte_at() of a 4K entry whose table exists; 0 clears it."""
-        self.pt.put_leaf(addr, 1, pte)
+        table = self.pt.tables[addr >> 21]
+        if pte:
+            table[addr >> 12] = pte
+        else:
+            table.pop(addr >> 12, None)
         self.note(addr, addr + 4096)
 
     def set_pte_at_notify(self, addr: int, pte: int) -> None:

@@ -21,9 +21,7 @@ entry is left, and before it no vCPU holds an obsolete root that it was told to 
 def accounting_violations(side: ModelSide) -> Iterator[Violation]:
     """Counts what is there, and compares with KVM's counters."""
     kvm = side.kvm
-    counted = [0, 0, 0]
-    for _, _, leaf in side.all_leaves():
-        counted[leaf.level - 1] += 1
+    counted = side.count_leaves()
     if counted != kvm.stat.pages:
         yield Violation(
             "accounting", side.name, "pages", f"{counted} leaves, KVM counts {kvm.stat.pages}"

@@ -86,6 +86,9 @@ class ModelSide:
         self.observer: Observer | None = None
         self.mm = HostMM(self.sched, config.areas)
         self.kvm: Any = self._vm.kvm_create_vm(self.sched, self.mm, vm_params(config, tdp_mmu))
+        masks = self.kvm.masks
+        self._exec_mask: int = masks.shadow_x_mask | masks.shadow_nx_mask
+        self._exec_value: int = masks.shadow_x_mask
         self.tasks: dict[int, Task] = {}
         self.faults: dict[int, ParkedFault] = {}
         for slot in config.slots:
@@ -451,22 +454,37 @@ class ModelSide:
         level = sp.role.level
         if level > 1 and not spte & LARGE:
             return None
-        masks = self.kvm.masks
-        leaf = Leaf(
-            (spte & ADDR) >> 12,
-            level,
-            bool(spte & 2),
-            (spte & (masks.shadow_x_mask | masks.shadow_nx_mask)) == masks.shadow_x_mask,
-        )
-        return int(sp.role.smm), sp.gfn + (index << (9 * (level - 1))), leaf
+        gfn = sp.gfn + (index << (9 * (level - 1)))
+        return int(sp.role.smm), gfn, self._leaf(spte, level)
+
+    def _leaf(self, spte: int, level: int) -> Leaf:
+        executable = (spte & self._exec_mask) == self._exec_value
+        return Leaf((spte & ADDR) >> 12, level, spte & 2 != 0, executable)
 
     def all_leaves(self) -> Iterator[tuple[int, int, Leaf]]:
         """(address space, first gfn, leaf) of every present leaf of every page table."""
         for page in list(self.kvm.mem.pages.values()):
+            sp = page.sp
+            if sp is None:
+                continue
+            level, as_id = sp.role.level, int(sp.role.smm)
+            shift = 9 * (level - 1)
             for index, spte in list(page.ent.items()):
-                found = self.leaf_of(page, index, spte)
-                if found is not None:
-                    yield found
+                if spte & MMU_PRESENT and (level == 1 or spte & LARGE):
+                    yield as_id, sp.gfn + (index << shift), self._leaf(spte, level)
+
+    def count_leaves(self) -> list[int]:
+        """How many present leaves there are of each level, in every page table."""
+        counted = [0, 0, 0]
+        for page in self.kvm.mem.pages.values():
+            if page.sp is None:
+                continue
+            level = page.sp.role.level
+            what = MMU_PRESENT if level == 1 else MMU_PRESENT | LARGE
+            count = sum([spte & what == what for spte in page.ent.values()])
+            if count:
+                counted[level - 1] += count
+        return counted
 
     def roots(self) -> list[Any]:
         """The shadow pages of every root."""
@@ -491,7 +509,8 @@ class ModelSide:
         if page is None:
             raise KernelSplat("uaf", "page_table", "a table that is linked was freed")
         sp = page.sp
-        shift = 9 * (sp.role.level - 1)
+        level = sp.role.level
+        shift = 9 * (level - 1)
         first = (start - sp.gfn) >> shift
         last = (end - 1 - sp.gfn) >> shift
         ent = page.ent
@@ -505,11 +524,10 @@ class ModelSide:
             spte = ent[index]
             if not spte & MMU_PRESENT:
                 continue
-            leaf = self.leaf_of(page, index, spte)
-            if leaf is None:
+            if level > 1 and not spte & LARGE:
                 self._walk(spte & ADDR, start, end, found)
             else:
-                found.append(leaf[1:])
+                found.append((sp.gfn + (index << shift), self._leaf(spte, level)))
 
 
 OTHER_OPS: dict[Kind, Callable[..., Outcome]] = {
