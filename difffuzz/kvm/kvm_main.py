@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from difffuzz.machine.host import VM_IO, VM_PFNMAP, VM_READ, VM_WRITE, Vma, pte_pfn, pte_write
+from difffuzz.sched import KernelSplat
 
 from .kvm_host import (
     EAGAIN,
@@ -141,14 +142,26 @@ def kvm_release_pfn_clean(kvm: Kvm, pfn: int) -> None:
         kvm.mm.put_page(pfn)
 
 
+def kvm_pfn_to_refcounted_page(kvm: Kvm, pfn: int) -> bool:
+    """True if the host counts references to the page; to a freed one KVM must have none."""
+    frames = kvm.mm.frames
+    if frames.reserved(pfn):
+        return False
+    if frames.is_free(pfn):
+        raise KernelSplat("uaf", "kvm_pfn_to_refcounted_page", "the page was freed")
+    return True
+
+
 def kvm_set_pfn_accessed(kvm: Kvm, pfn: int) -> None:
     """Tells the host that the page was accessed."""
-    kvm.mm.frames.mark_accessed(pfn)
+    if kvm_pfn_to_refcounted_page(kvm, pfn):
+        kvm.mm.frames.mark_accessed(pfn)
 
 
 def kvm_set_pfn_dirty(kvm: Kvm, pfn: int) -> None:
     """Tells the host that the page was written."""
-    kvm.mm.frames.mark_dirty(pfn)
+    if kvm_pfn_to_refcounted_page(kvm, pfn):
+        kvm.mm.frames.mark_dirty(pfn)
 
 
 def hva_to_pfn_fast(
