@@ -190,6 +190,7 @@ class SideRun:
         if op.thread < 4 and op.thread >= len(side.kvm.vcpus):
             return
         self._at[op.thread] = index
+        self._sched.current.relaxed_at = -1
         self._sched.point("operation", False)
         witness.begins(op)
         if self._trace:

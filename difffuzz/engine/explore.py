@@ -6,6 +6,7 @@ Each side is searched on its own; what its probes can come to must be the same o
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable
 from typing import NamedTuple
@@ -16,11 +17,13 @@ from difffuzz.machine.spt import PhysMem
 from difffuzz.oracle import Divergence, Verdict, Violation
 from difffuzz.program import Program
 from difffuzz.sched.strategy import Strategy
-from difffuzz.sched.strategy.exhaustive import BoundedSearch
+from difffuzz.sched.strategy.exhaustive import BoundedSearch, Merge
 from difffuzz.sched.strategy.record import Record
-from difffuzz.sched.tracing import Tracing
+from difffuzz.sched.tracing import Merged, Tracing
 from difffuzz.sides import ModelFactory, SideFactory
 
+GC_OBJECTS = 100_000
+"""Objects made between two garbage collections: a run makes and drops thousands."""
 STEPS = 60_000
 """Steps of one run; a run that takes more is a divergence (progress)."""
 
@@ -64,11 +67,14 @@ def explore(
     `first_only`: the search of a side ends with its first divergence.
     """
     found = Exploration()
+    thresholds = gc.get_threshold()
+    gc.set_threshold(GC_OBJECTS, *thresholds[1:])
     deadline = time.monotonic() + seconds if seconds else None
     for number, factory in enumerate((left, right)):
         if not isinstance(factory, ModelFactory):
             raise UsageError(f"side {factory.name!r} has no threads to explore")
         _explore_side(program, factory, number, preemptions, deadline, reduce, first_only, found)
+    gc.set_threshold(*thresholds)
     if found.complete and not found.shown and found.ends[0] != found.ends[1]:
         only = found.ends[0] ^ found.ends[1]
         text = f"the probes can end as {' '.join(sorted(only)[0])} on one side only"
@@ -93,14 +99,17 @@ def _explore_side(
     known: set[str] = set()
     before = len(found.shown)
 
-    def run(strategy: Strategy) -> Tracing:
+    def run(strategy: Strategy, merged: Merge | None) -> Tracing:
         verdict = Verdict()
         record = Record(strategy)
         sched = Tracing(record, STEPS)
         one = SideRun(program, factory, number, verdict, sched)
         one.side.kvm.mem.__class__ = TracedMem
-        sched.start_tracing()
-        result = one.run()
+        sched.start_tracing(merged)
+        try:
+            result = one.run()
+        except Merged:
+            return sched
         if not verdict.divergences:
             ends.add(tuple(result))
         for divergence in verdict.divergences[:1]:

@@ -54,10 +54,13 @@ class Task:
         "number",
         "parked",
         "parked_at",
+        "ran_at",
         "rcu_depth",
         "rcu_section",
         "ready",
+        "relaxed_at",
         "srcu",
+        "starves",
         "want_park",
     )
 
@@ -74,6 +77,9 @@ class Task:
         self.ready: Callable[[], bool] | None = None
         self.parked = False
         self.parked_at = 0
+        self.ran_at = -1
+        self.relaxed_at = -1
+        self.starves: list[Task] = []
         self.want_park = False
 
     @property
@@ -134,6 +140,9 @@ class Scheduler:
 
     def acquired(self, lock: Lock) -> None:
         """The current task has just taken `lock`."""
+
+    def released(self, lock: Lock, exclusive: bool) -> None:
+        """The current task has just released `lock`."""
 
     def relax(self) -> None:
         """cpu_relax() in a loop that waits for another task; with nobody else to run, nothing."""

@@ -72,6 +72,7 @@ class Interleaver(Scheduler):
                 self._arm()
                 self.current = task
                 self.switches += 1
+                task.ran_at = self.switches
                 assert task.glet is not None
                 task.glet.switch()
                 # Back here: whoever ran last has ended.
@@ -85,8 +86,22 @@ class Interleaver(Scheduler):
             self.threshold = 0
 
     def enabled(self) -> list[Task]:
-        """The tasks that can go on, in the order of their numbers."""
-        return [task for task in self.live if task.ready is None or task.ready()]
+        """The tasks that can go on and should, in the order of their numbers."""
+        found = [task for task in self.live if task.ready is None or task.ready()]
+        for task in found:
+            if task.starves:
+                return self._fair(found)
+        return found
+
+    def _fair(self, found: list[Task]) -> list[Task]:
+        """Without those that relax again and again and keep others from running by that."""
+        fair = []
+        for task in found:
+            at = task.relaxed_at
+            task.starves = [one for one in task.starves if one.ran_at < at and one in found]
+            if not task.starves:
+                fair.append(task)
+        return fair or found
 
     def decide(self, what: Hashable, write: bool) -> None:
         """At the step that the strategy named, or at the step limit."""
@@ -106,11 +121,17 @@ class Interleaver(Scheduler):
             self.on_mmu_lock(self.current)
 
     def relax(self) -> None:
-        """Lets another task run, if there is one that can."""
+        """Lets another task run, if there is one that can.
+
+        Whoever could have run since the current task relaxed before, and did not, comes first.
+        """
         if self.hub is None:
             return
-        others = [task for task in self.enabled() if task is not self.current]
+        current = self.current
+        others = [task for task in self.enabled() if task is not current]
         if others:
+            current.starves = [task for task in others if task.ran_at < current.relaxed_at]
+            current.relaxed_at = self.switches
             self._forced(others)
 
     def wait(self, what: str, ready: Callable[[], bool]) -> None:
@@ -158,6 +179,7 @@ class Interleaver(Scheduler):
             self.on_switch(self.current, what, task)
         self.current = task
         self.switches += 1
+        task.ran_at = self.switches
         assert task.glet is not None
         task.glet.switch()
 

@@ -117,7 +117,7 @@ class Lock:
         task.held.remove(self)
         if not self.sleeps:
             task.atomic -= 1
-        self.sched.touch(self.name, exclusive)
+        self.sched.released(self, exclusive)
         self.sched.point()
 
 

@@ -8,13 +8,17 @@ commute.  Shared state is named where it is touched: `Scheduler.point()` and `to
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 
 from difffuzz.sched.core import Task
 from difffuzz.sched.interleave import Interleaver
+from difffuzz.sched.locks import Lock
 
-Access = tuple[Hashable, bool]
-"""What was touched, and whether it may have changed."""
+Locks = frozenset[tuple[str, bool]]
+"""Locks that are held, each with whether exclusively."""
+Access = tuple[Hashable, bool, "Locks | None"]
+"""What was touched, whether it may have changed, under which locks; None: the release of a lock."""
+NO_LOCKS: Locks = frozenset()
 
 
 class Decision:
@@ -39,53 +43,74 @@ class Decision:
         self.accesses: list[Access] = []
 
 
+class Merged(BaseException):
+    """The run has come to a state that was dealt with before: there is nothing new to see."""
+
+
 class Tracing(Interleaver):
-    """Records every decision with its accesses; the strategy must want to be asked at each step."""
+    """Records every decision with its accesses; the strategy must want to be asked at each step.
 
-    __slots__ = ("_accesses", "decisions")
+    `merged`, if set, is asked at each decision whether the run may end there.
 
-    def start_tracing(self) -> None:
+    Fingerprints: each task has a hash of its own history, in which every access brings the history
+    of the last change of what it touches (and a change also those of the reads since).  Two runs
+    that differ in the order of commuting transitions only come to the same hashes.
+    """
+
+    __slots__ = ("_accesses", "_read", "_state", "_tasks", "_written", "decisions", "merged")
+
+    def start_tracing(self, merged: Callable[[Decision], bool] | None) -> None:
         """Forgets what came before."""
+        self.merged = merged
         self.decisions: list[Decision] = []
         self._accesses: list[Access] = []
+        self._tasks: dict[int, int] = {}
+        self._written: dict[Hashable, int] = {}
+        self._read: dict[Hashable, int] = {}
+        self._state = 0
 
     def touch(self, what: Hashable, write: bool = True) -> None:
         """Notes an access of the current transition."""
         if self.hub is not None:
-            self._accesses.append((what, write))
+            self._accesses.append((what, write, self._locks()))
+
+    def released(self, lock: Lock, exclusive: bool) -> None:
+        """Whoever takes the lock next comes after this."""
+        if self.hub is not None:
+            self._accesses.append((lock.name, exclusive, None))
+
+    def _locks(self) -> Locks:
+        held = self.current.held
+        if not held:
+            return NO_LOCKS
+        return frozenset([(lock.name, lock.writer is not None) for lock in held])
 
     def decide(self, what: Hashable, write: bool) -> None:
         """As ever; then the task that goes on touches `what`."""
         super().decide(what, write)
         if self.hub is not None and what is not None:
-            self._accesses.append((what, write))
+            self._accesses.append((what, write, self._locks()))
 
     def note(self, enabled: list[Task], chosen: Task, forced: bool) -> None:
-        """A choice was made: a transition begins."""
-        numbers = tuple(task.number for task in enabled)
+        """A choice was made: a transition begins.  Merged ends the run."""
+        if self.decisions:
+            self._advance(self.decisions[-1])
+        numbers = tuple([task.number for task in enabled])
         decision = Decision(self.steps, self.current.number, numbers, chosen.number, forced)
+        decision.state = self._state
+        if self.merged is not None and self.merged(decision):
+            raise Merged
         self._accesses = decision.accesses
         self.decisions.append(decision)
 
-
-def fingerprints(decisions: list[Decision]) -> None:
-    """Gives each decision the fingerprint of the state before it.
-
-    Each task has a hash of its own history, in which every access brings the history of the last
-    change of what it touches (and a change also those of the reads since).  Two runs that differ
-    in the order of commuting transitions only have the same hashes.
-    """
-    tasks: dict[int, int] = {}
-    written: dict[Hashable, int] = {}
-    read: dict[Hashable, int] = {}
-    total = 0
-    for decision in decisions:
-        decision.state = total
+    def _advance(self, decision: Decision) -> None:
+        """Adds a transition that is over to the fingerprint."""
+        written, read = self._written, self._read
         number = decision.chosen
-        old = tasks.get(number, 0)
+        old = self._tasks.get(number, 0)
         parts: list[int] = [number, old]
         changed: dict[Hashable, bool] = {}
-        for what, write in decision.accesses:
+        for what, write, _ in decision.accesses:
             changed[what] = write or changed.get(what, False)
         for what, write in changed.items():
             parts.append(written.get(what, 0))
@@ -98,5 +123,5 @@ def fingerprints(decisions: list[Decision]) -> None:
                 read[what] = 0
             else:
                 read[what] = read.get(what, 0) + new
-        tasks[number] = new
-        total += hash((number, new)) - (hash((number, old)) if old else 0)
+        self._tasks[number] = new
+        self._state += hash((number, new)) - (hash((number, old)) if old else 0)

@@ -8,12 +8,13 @@ place of one that could (a preemption).
 
 The reduction leaves out what can show nothing new, on two grounds:
 
-- A preemption just before a transition that touches nothing that two tasks touch and one changes
-  can be put off until after it, at no cost.  What two tasks touch is found out by running; when a
-  run shows a new such thing, the search is done again with it.
-- A decision that was met before in an equivalent state (tracing.fingerprints), with the same task
-  running and as many preemptions left, has the same future (happens-before caching: Musuvathi and
-  Qadeer, MSR-TR-2007-12).
+- A preemption just before a transition that touches nothing contended can be put off until after
+  it, at no cost.  Contended is what two tasks touch, one of them to change it, and not always under
+  a lock that keeps the two apart (the lock itself is contended then, where it is taken).  What is
+  contended is found out by running; when a run shows more of it, the search is done again.
+- A decision that was met before in an equivalent state (fingerprints of tracing.py), with the same
+  task running and as many preemptions left, has the same future (happens-before caching: Musuvathi
+  and Qadeer, MSR-TR-2007-12): the run ends there.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from random import Random
 
 from difffuzz.sched.core import Task
 from difffuzz.sched.interleave import Interleaver
-from difffuzz.sched.tracing import Decision, Tracing, fingerprints
+from difffuzz.sched.tracing import Decision, Locks, Tracing
 
 from .base import Strategy, run_to_block
 from .random_walk import RandomWalk
@@ -32,8 +33,12 @@ WARM_UP = 12
 """Random runs before the search, to learn what tasks share."""
 
 Switches = tuple[tuple[int, int], ...]
-Run = Callable[[Strategy], Tracing]
-"""Runs the program once under a strategy, with every step asked and noted."""
+Use = tuple[int, bool, Locks]
+"""A task, whether it changes the thing, and the locks it holds."""
+Merge = Callable[[Decision], bool]
+Run = Callable[[Strategy, "Merge | None"], Tracing]
+"""Runs the program once under a strategy, with every step asked and noted; the second argument is
+what the run asks whether it may end."""
 
 
 class Guided:
@@ -88,6 +93,7 @@ class BoundedSearch:
         "_seen",
         "_shared",
         "_states",
+        "_ways",
         "complete",
         "schedules",
     )
@@ -96,9 +102,10 @@ class BoundedSearch:
         self._run = run
         self._bound = preemptions
         self._reduce = reduce
-        self._seen: dict[Hashable, dict[int, bool]] = {}
+        self._seen: dict[Hashable, set[Use]] = {}
         self._shared: set[Hashable] = set()
-        self._states: dict[tuple[int, int, bool], int] = {}
+        self._states: dict[tuple[int, int, tuple[int, ...]], int] = {}
+        self._ways: dict[tuple[int, int], int] = {}
         self.schedules = 0
         self.complete = False
 
@@ -113,35 +120,57 @@ class BoundedSearch:
         while True:
             before = len(self._shared)
             self._states.clear()
+            self._ways.clear()
             todo: list[tuple[Switches, int]] = [((), 0)]
             while todo:
                 if stop():
                     return
                 switches, cost = todo.pop()
-                decisions = self._once(Guided(switches))
+                decisions = self._once(Guided(switches), self._merge(switches, cost))
                 self._learn(decisions)
                 todo += self._others(decisions, switches, cost)
             if not self._reduce or len(self._shared) == before:
                 self.complete = True
                 return
 
-    def _once(self, strategy: Strategy) -> list[Decision]:
+    def _once(self, strategy: Strategy, merged: Merge | None = None) -> list[Decision]:
         self.schedules += 1
-        return self._run(strategy).decisions
+        return self._run(strategy, merged).decisions
+
+    def _merge(self, switches: Switches, cost: int) -> Merge | None:
+        """Tells a run with these departures that it has come to where another one was."""
+        if not self._reduce:
+            return None
+        states = self._states
+        last = switches[-1][0] if switches else -1
+        left = self._bound - cost
+
+        def merged(decision: Decision) -> bool:
+            if decision.step <= last:
+                return False
+            running = -1 if decision.forced else decision.current
+            key = decision.state, running, decision.enabled
+            if states.get(key, -1) >= left:
+                return True
+            states[key] = left
+            return False
+
+        return merged
 
     def _learn(self, decisions: list[Decision]) -> None:
-        """Notes what tasks share: things that two touch and one changes."""
+        """Notes what is contended."""
         seen, shared = self._seen, self._shared
         for decision in decisions:
             number = decision.chosen
-            for what, write in decision.accesses:
-                tasks = seen.get(what)
-                if tasks is None:
-                    seen[what] = {number: write}
-                elif tasks.get(number, -1) < write:
-                    tasks[number] = write
-                    if len(tasks) > 1 and any(tasks.values()):
+            for what, write, locks in decision.accesses:
+                if locks is None or what in shared:
+                    continue
+                uses = seen.setdefault(what, set())
+                use = number, write, locks
+                if use not in uses:
+                    if any(contend(use, other) for other in uses):
                         shared.add(what)
+                    uses.add(use)
 
     def _others(
         self, decisions: list[Decision], switches: Switches, cost: int
@@ -149,18 +178,9 @@ class BoundedSearch:
         """The schedules that depart from this run behind its own last departure."""
         last = switches[-1][0] if switches else -1
         found: list[tuple[Switches, int]] = []
-        if self._reduce:
-            fingerprints(decisions)
         for decision in decisions:
             if decision.step <= last:
                 continue
-            if self._reduce:
-                running = -1 if decision.forced else decision.current
-                key = decision.state, running, decision.forced
-                left = self._bound - cost
-                if self._states.get(key, -1) >= left:
-                    break
-                self._states[key] = left
             if decision.forced:
                 price = cost
             elif cost == self._bound or not self._matters(decision):
@@ -168,12 +188,31 @@ class BoundedSearch:
             else:
                 price = cost + 1
             for number in decision.enabled:
-                if number != decision.chosen:
+                if number != decision.chosen and self._is_new(decision, number, price):
                     found.append(((*switches, (decision.step, number)), price))
         return found
+
+    def _is_new(self, decision: Decision, number: int, price: int) -> bool:
+        """Did no run go on with this task in this state before, with as much left to spend?"""
+        if not self._reduce:
+            return True
+        key = decision.state, number
+        left = self._bound - price
+        if self._ways.get(key, -1) >= left:
+            return False
+        self._ways[key] = left
+        return True
 
     def _matters(self, decision: Decision) -> bool:
         if not self._reduce:
             return True
         shared = self._shared
-        return any(what in shared for what, _ in decision.accesses)
+        return any(what in shared for what, _, locks in decision.accesses if locks is not None)
+
+
+def contend(one: Use, other: Use) -> bool:
+    """Can two accesses to the same thing come in either order, and does it matter?"""
+    if one[0] == other[0] or not (one[1] or other[1]):
+        return False
+    exclusive = dict(other[2])
+    return not any(name in exclusive and (mode or exclusive[name]) for name, mode in one[2])
