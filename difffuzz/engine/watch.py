@@ -32,6 +32,7 @@ DIRTY_GET = Kind.DIRTY_GET
 DIRTY_CLEAR = Kind.DIRTY_CLEAR
 WRITE = 1
 WRITABLE = 2
+PRESENT = 1 << 11
 CIRCLE_STEPS = 20_000
 """Steps of one operation after which one that wrote next to nothing may be going in circles."""
 
@@ -242,6 +243,8 @@ class Watch:
         mem = model.kvm.mem
         pages, features = mem.pages, self.features
         seen: set[int] = set()
+        # The fast path gives back what tracking in the other address space left an SPTE.
+        mmu_writable = model.kvm.masks.shadow_mmu_writable_mask
         for ptr, old, new in mem.log:
             page = pages.get(ptr >> 12)
             if page is None or page.sp is None:
@@ -254,8 +257,9 @@ class Watch:
             spte = page.ent.get(index, 0)
             found = model.leaf_of(page, index, spte) if spte else None
             if found is not None:
+                made = bool(new & ~old & WRITABLE and not (old & PRESENT and old & mmu_writable))
                 self.violations += leaf_violations(
-                    model, self.config, self.memory, *found, new=bool(new & ~old & WRITABLE)
+                    model, self.config, self.memory, *found, new=made
                 )
         mem.log.clear()
 
