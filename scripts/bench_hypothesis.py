@@ -21,6 +21,7 @@ from difffuzz.program import OPS, Config, Kind, Op, Program, SlotSpec, normalise
 from difffuzz.program.fields import FieldType
 from difffuzz.program.limits import MAX_SLOTS, N_AREAS
 from difffuzz.program.model import AREA_KINDS, CONFIG_CHOICES
+from difffuzz.program.normalise import normalise_ops
 from difffuzz.program.ops import SLOT_FIELDS
 from difffuzz.sides import open_side
 
@@ -56,7 +57,7 @@ def operation(kind: Kind) -> Callable[..., None]:
 
     def run(self: Any, thread: int, **args: int) -> None:
         op = Op(kind, thread, tuple(args[field.name] for field in spec.fields))
-        self.run_op(normalise(Program(self.config, (op,))).ops[0])
+        self.run_op(normalise_ops((op,), self.config.vcpus)[0])
 
     run.__name__ = spec.name
     strategies = {field.name: values(field.type) for field in spec.fields}
@@ -99,12 +100,10 @@ def hypothesis_rate(seconds: float) -> dict[str, float]:
     clock = Clock()
     both = machine(clock)
     begin = time.perf_counter()
-    batch = 50
     while time.perf_counter() - begin < seconds:
         run_state_machine_as_test(
             both,
             settings=settings(
-                max_examples=batch,
                 database=None,
                 deadline=None,
                 phases=[Phase.generate],
