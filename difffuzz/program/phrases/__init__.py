@@ -57,8 +57,8 @@ PHRASES: Final = (
     ),
     Phrase(slots.replace_slot, _kinds(Kind.MEMSLOT_CREATE, Kind.MEMSLOT_DELETE), 6, 2),
     Phrase(slots.tracked, _kinds(Kind.TRACK_ADD), 4, 2),
-    Phrase(slots.fill_hole, _kinds(Kind.MEMSLOT_CREATE), 4, 2),
-    Phrase(slots.slot_updates, _kinds(Kind.MEMSLOT_CREATE), 3, 2, (("gen_bias", 1),)),
+    Phrase(slots.fill_hole, _kinds(Kind.MEMSLOT_CREATE), 4, 3),
+    Phrase(slots.slot_updates, _kinds(Kind.MEMSLOT_CREATE), 3, 3, (("gen_bias", 1),)),
 )
 THEMES: Final = tuple(phrase for phrase in PHRASES for _ in range(phrase.theme))
 """What a whole program can be about, as often as it should be."""

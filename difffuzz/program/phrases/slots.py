@@ -49,7 +49,9 @@ def dirty_log(scene: Scene, kinds: Sequence[Kind]) -> list[Op]:
     if rng.random() < 0.7:
         ops += [scene.op(Kind.WRITE, where, thread), vmm(Kind.DIRTY_GET, *name)]
     if rng.random() < (0.8 if scene.config.manual_protect else 0.3):
-        ops.append(_clear(scene, place))
+        edge = _edge(rng, place)
+        ops.append(_clear(scene, edge))
+        where = rng.choice((where, edge))
     if rng.random() < 0.8:
         ops.append(scene.op(Kind.WRITE, where, thread))
     if rng.random() < 0.5:
@@ -60,19 +62,23 @@ def dirty_log(scene: Scene, kinds: Sequence[Kind]) -> list[Op]:
     return [*ops, *later(scene, kinds, place, thread)]
 
 
-def _clear(scene: Scene, place: Place) -> Op:
-    """The log cleared at the place, or at an edge of its 2M page; often of one word only."""
-    rng = scene.rng
+def _edge(rng: Random, place: Place) -> Place:
+    """The place, or the first or last one of its 2M page if the slot has it."""
     slot = place.slot
     assert slot is not None
     block = place.gfn & -_BLOCK
     gfn = rng.choice((place.gfn, place.gfn, block, block + _BLOCK - 1))
     if slot.gfn <= gfn < slot.gfn + slot.npages:
-        place = addresses.inside(slot, gfn - slot.gfn)
+        return addresses.inside(slot, gfn - slot.gfn)
+    return place
+
+
+def _clear(scene: Scene, place: Place) -> Op:
+    """The log cleared at the place, often one word of it only."""
     op = scene.op(Kind.DIRTY_CLEAR, place)
     first = op.args[2]
-    if rng.random() < 0.4 and first % _WORD == 0:
-        op = op._replace(args=(*op.args[:3], min(_WORD, slot.npages - first)))
+    if place.slot is not None and scene.rng.random() < 0.4 and first % _WORD == 0:
+        op = op._replace(args=(*op.args[:3], min(_WORD, place.slot.npages - first)))
     return op
 
 
@@ -149,7 +155,7 @@ def slot_updates(scene: Scene, kinds: Sequence[Kind]) -> list[Op]:
 
 def _space(scene: Scene) -> int:
     """An address space, mostly the first."""
-    return scene.rng.choice((0, 0, 1))
+    return scene.rng.choice((0, 0, 0, 1, 1))
 
 
 def _enter(scene: Scene, as_id: int, thread: int) -> list[Op]:
