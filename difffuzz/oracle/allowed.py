@@ -120,5 +120,13 @@ ALLOWED: dict[str, Rule] = {
             "a page that is mapped writable counts as written at once, also when it was only read",
             "make_spte() calls mark_page_dirty_in_slot() for every writable SPTE",
         ),
+        Rule(
+            "mmio-generation-window",
+            "translation",
+            "concurrent: a fault between the zap of a wrapping MMIO generation and the change of "
+            "the generation installs an MMIO SPTE of the old one, which outlives the wrap",
+            "kvm_swap_active_memslots() calls kvm_arch_memslots_updated() before it stores the "
+            "generation; make_mmio_spte() ignores KVM_MEMSLOT_GEN_UPDATE_IN_PROGRESS",
+        ),
     )
 }

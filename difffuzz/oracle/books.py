@@ -59,6 +59,13 @@ def accounting_violations(side: ModelSide) -> Iterator[Violation]:
 
 def obsolete_violations(side: ModelSide) -> Iterator[Violation]:
     """What outlived the change that made it obsolete: roots in use, MMIO SPTEs across a wrap."""
+    yield from root_violations(side)
+    if side.kvm.masks.enable_mmio_caching:
+        yield from mmio_violations(side)
+
+
+def root_violations(side: ModelSide) -> Iterator[Violation]:
+    """No vCPU holds an obsolete root, unless it has yet to do what it was told."""
     kvm = side.kvm
     for vcpu in kvm.vcpus:
         if vcpu.requests & REQ_FREE_OBSOLETE_ROOTS:
@@ -71,8 +78,6 @@ def obsolete_violations(side: ModelSide) -> Iterator[Violation]:
                 text = f"vCPU {vcpu.vcpu_id} holds an obsolete root that it was told to free"
                 yield Violation("leak", side.name, "obsolete-root", text)
                 return
-    if kvm.masks.enable_mmio_caching:
-        yield from mmio_violations(side)
 
 
 def mmio_violations(side: ModelSide) -> Iterator[Violation]:

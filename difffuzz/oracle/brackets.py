@@ -7,19 +7,20 @@ inner start (KVM's has returned) and the inner end (KVM's is yet to be called) i
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from difffuzz.machine.host import HostMM
+from difffuzz.sched import Task
+from difffuzz.sched.interleave import Interleaver
 
 NEVER = 1 << 62
 
 
 class Bracket:
-    """One invalidation of the hvas [start, end): four times, NEVER for what is yet to come."""
+    """A task's invalidation of the hvas [start, end); times are NEVER for what is yet to come."""
 
-    __slots__ = ("begun", "called", "end", "over", "start", "surely")
+    __slots__ = ("begun", "called", "end", "over", "start", "surely", "task")
 
-    def __init__(self, start: int, end: int, now: int) -> None:
+    def __init__(self, task: Task, start: int, end: int, now: int) -> None:
+        self.task = task
         self.start = start
         self.end = end
         self.called = now
@@ -31,11 +32,11 @@ class Bracket:
 class _Silent:
     """The notifier calls that nobody here listens to."""
 
-    __slots__ = ("brackets", "clock")
+    __slots__ = ("brackets", "sched")
 
-    def __init__(self, brackets: list[Bracket], clock: Callable[[], int]) -> None:
+    def __init__(self, brackets: list[Bracket], sched: Interleaver) -> None:
         self.brackets = brackets
-        self.clock = clock
+        self.sched = sched
 
     def change_pte(self, addr: int, pte: int) -> None:
         """Part of an invalidation."""
@@ -56,9 +57,12 @@ class _Silent:
         """The address space ends."""
 
     def _open(self, start: int, end: int) -> Bracket:
+        """The current task's own that is not over yet: others may be at the same range."""
+        task = self.sched.current
         for bracket in reversed(self.brackets):
-            if bracket.start == start and bracket.end == end and bracket.over == NEVER:
-                return bracket
+            if bracket.task is task and bracket.start == start and bracket.end == end:
+                if bracket.over == NEVER:
+                    return bracket
         raise AssertionError("an invalidation ends that never began")
 
 
@@ -69,11 +73,11 @@ class _Before(_Silent):
 
     def invalidate_range_start(self, start: int, end: int, blockable: bool) -> None:
         """KVM's start comes next."""
-        self.brackets.append(Bracket(start, end, self.clock()))
+        self.brackets.append(Bracket(self.sched.current, start, end, self.sched.steps))
 
     def invalidate_range_end(self, start: int, end: int) -> None:
         """KVM's end comes next."""
-        self._open(start, end).begun = self.clock()
+        self._open(start, end).begun = self.sched.steps
 
 
 class _After(_Silent):
@@ -83,22 +87,33 @@ class _After(_Silent):
 
     def invalidate_range_start(self, start: int, end: int, blockable: bool) -> None:
         """KVM's start has returned."""
-        self._open(start, end).surely = self.clock()
+        self._open(start, end).surely = self.sched.steps
 
     def invalidate_range_end(self, start: int, end: int) -> None:
         """KVM's end has returned."""
-        self._open(start, end).over = self.clock()
+        self._open(start, end).over = self.sched.steps
 
 
 class Brackets:
     """The invalidations of a phase, in the order in which they began."""
 
-    __slots__ = ("all",)
+    __slots__ = ("all", "sched")
 
-    def __init__(self, mm: HostMM, clock: Callable[[], int]) -> None:
+    def __init__(self, mm: HostMM, sched: Interleaver) -> None:
+        self.sched = sched
         self.all: list[Bracket] = []
-        mm.notifiers.insert(0, _Before(self.all, clock))
-        mm.register(_After(self.all, clock))
+        mm.notifiers.insert(0, _Before(self.all, sched))
+        mm.register(_After(self.all, sched))
+
+    def block_all(self) -> Bracket:
+        """The current task blocks the faults of all addresses, as kvm_zap_gfn_range() does."""
+        bracket = Bracket(self.sched.current, 0, NEVER, self.sched.steps)
+        self.all.append(bracket)
+        return bracket
+
+    def unblock(self, bracket: Bracket) -> None:
+        """No longer, for all that the task knows."""
+        bracket.begun = bracket.over = self.sched.steps
 
     def forget(self) -> None:
         """Drops those that are over."""
@@ -116,13 +131,17 @@ class Brackets:
         """R2: could an invalidation make a fault of [begin, end] retry?
 
         Any that ended meanwhile, whatever its range; and those in progress if `hva` is in the hull
-        of their ranges, which is all that KVM keeps.
+        of all ranges since the last moment at which none was, which is all that KVM keeps.
         """
         low, high = NEVER, 0
+        since = NEVER
         for one in self.all:
-            if one.called > end or one.over < begin:
-                continue
-            if one.begun <= end:
-                return True
-            low, high = min(low, one.start), max(high, one.end)
+            if one.called <= end and one.over >= begin:
+                if one.begun <= end:
+                    return True
+                since = min(since, one.called)
+        for one in reversed(self.all):
+            if one.called <= end and one.over >= since:
+                since = min(since, one.called)
+                low, high = min(low, one.start), max(high, one.end)
         return low <= hva < high

@@ -51,14 +51,20 @@ class Versions:
         return self._all[-1].map
 
     def begin(self, op: Op, now: int) -> None:
-        """A change begins."""
-        memory = self.newest.copy()
-        memory.apply(op, None)
+        """A change begins.  A slot that moves is nowhere for a while: the emulator sees MMIO."""
+        before = self.newest
+        memory = before.copy()
+        failed = memory.apply(op, None) < 0
+        if op.kind == Kind.MEMSLOT_MOVE and not failed:
+            between = before.copy()
+            between.apply(Op(Kind.MEMSLOT_DELETE, op.thread, op.args[:2]), None)
+            self._all.append(Version(now, between))
         self._all.append(Version(now, memory))
 
     def finish(self, now: int) -> None:
         """The change is over."""
-        self._all[-2].end = now
+        for version in self._all[:-1]:
+            version.end = min(version.end, now)
 
     def settle(self) -> None:
         """Nothing is going on: what was in force before is forgotten."""

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from difffuzz.machine.host import PTE_WRITE
-from difffuzz.oracle.brackets import Brackets
+from difffuzz.oracle.brackets import Bracket, Brackets
 from difffuzz.oracle.verdict import Violation
 from difffuzz.oracle.versions import CHANGES, Versions
 from difffuzz.program import Config, Kind, Op
@@ -43,11 +43,12 @@ ADDRESS = ((1 << 52) - 1) & ~0xFFF
 class Running:
     """What a thread is doing: its operation, when it began, and its attempt if it is in one."""
 
-    __slots__ = ("begin", "locked", "obsolete", "op", "switches", "tried")
+    __slots__ = ("begin", "block", "locked", "obsolete", "op", "switches", "tried")
 
     def __init__(self) -> None:
         self.op: Op | None = None
         self.begin = 0
+        self.block: Bracket | None = None
         self.tried = 0
         self.locked = 0
         self.obsolete = False
@@ -83,7 +84,7 @@ class Witness:
         self.side = side
         self.config = config
         self.versions = Versions(config)
-        self.brackets = Brackets(side.mm, self._clock)
+        self.brackets = Brackets(side.mm, sched)
         self.smm = [0, 0, 0, 0]
         self.violations: list[tuple[Violation, Op]] = []
         self.running = [Running() for _ in range(8)]
@@ -96,9 +97,6 @@ class Witness:
         side.observer = self
         sched.on_mmu_lock = self._mmu_lock
 
-    def _clock(self) -> int:
-        return self._sched.steps
-
     # Operations
 
     def begins(self, op: Op) -> None:
@@ -110,11 +108,8 @@ class Witness:
             self.versions.begin(op, now)
         if op.kind == Kind.ZAP_GFN_RANGE:
             self._zaps.append(RangeZap(op.args[0], op.args[0] + op.args[1]))
-        if op.kind <= Kind.BEGIN_FAULT:
-            for slot in self.versions.slots(now, now, self.smm[op.thread], op.args[0]):
-                if slot is not None:
-                    key = slot.as_id, slot.slot
-                    self._touched.setdefault(key, set()).add(op.args[0] - slot.gfn)
+        if op.kind == Kind.ZAP_GFN_RANGE:
+            run.block = self.brackets.block_all()
 
     def ends(self, op: Op, outcome: Outcome) -> None:
         """The operation is over."""
@@ -122,7 +117,11 @@ class Witness:
         run = self.running[op.thread]
         begin = run.begin
         kind, thread, args = op
+        if run.block is not None:
+            self.brackets.unblock(run.block)
+            run.block = None
         if kind <= Kind.BEGIN_FAULT:
+            self._touches(op, begin, now)
             access = args[1] if kind == Kind.BEGIN_FAULT else int(kind)
             self._note(op, self._result(begin, now, self.smm[thread], args[0], access, outcome))
         elif kind == Kind.SMM:
@@ -159,6 +158,13 @@ class Witness:
                     text = f"slot {key[1]} page {page:#x}: written, and not in the log"
                     yield Violation("dirty-log", self.side.name, "lost", text)
                     return
+
+    def _touches(self, op: Op, begin: int, now: int) -> None:
+        """The pages that an access may have touched."""
+        for slot in self.versions.slots(begin, now, self.smm[op.thread], op.args[0]):
+            if slot is not None:
+                key = slot.as_id, slot.slot
+                self._touched.setdefault(key, set()).add(op.args[0] - slot.gfn)
 
     def _note(self, op: Op, found: Iterator[Violation]) -> None:
         for violation in found:
@@ -254,6 +260,9 @@ class Witness:
             if mask >> bit & 1
         ]
         if not self.config.init_set:
+            for run in self.running:
+                if run.op is not None and run.op.kind <= Kind.BEGIN_FAULT:
+                    self._touches(run.op, run.begin, self._sched.steps)
             touched = self._touched.get(key, set())
             for page in reported:
                 if page not in touched:
