@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from difffuzz.engine import lockstep
+from difffuzz.engine import concurrent, lockstep
 from difffuzz.oracle import ORACLES
 from difffuzz.oracle.verdict import Verdict
 from difffuzz.program import Program, normalise, parse
@@ -17,6 +17,8 @@ from difffuzz.variants.catalogue import Bug, catalogue
 
 BUGS = catalogue()
 SHOWN = [bug for bug in BUGS if bug.program]
+RACED = [bug for bug in SHOWN if parse(bug.program, bug.id).schedule]
+"""Their programs have a schedule that shows them."""
 BY_ID = {bug.id: bug for bug in BUGS}
 
 # fmt: off
@@ -29,6 +31,16 @@ ALONE = (
 )
 # fmt: on
 """The bugs of the project's list that were thought to need no second task."""
+# fmt: off
+RACES = (
+    "a955cad84cda", "ba6e3fe25543", "4a42d848db95", "52ac8b358b0c", "6d3085e4d89a",
+    "d02c357e5bfa", "47b0c2e4c220", "f5d16bb9be68", "80a3e4ae962d", "21a36ac6b6c7",
+    "50a9ac25985c", "7cca2d0b7e7d", "a835429cda91", "33a3164161fc",
+    "a889ea54b3da", "fcb93eb6d09d", "d62007edf01f", "0df9dab891ff", "3d679b7cb31f",
+    "fb25ee778aae", "b59a87c1ba3c",
+)
+# fmt: on
+"""Those that were thought to need one, or a parked fault."""
 OWN = [bug.id for bug in BUGS if not re.fullmatch("[0-9a-f]{12}", bug.id)]
 
 each_bug = pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.id)
@@ -36,8 +48,11 @@ each_shown = pytest.mark.parametrize("bug", SHOWN, ids=lambda bug: bug.id)
 
 
 def run(program: Program, sides: tuple[str, str]) -> Verdict:
-    """The verdict of lockstep on the two sides."""
-    return lockstep.run(program, open_side(sides[0]), open_side(sides[1]))
+    """The verdict on the two sides: of a concurrent run if the program has a schedule."""
+    left, right = map(open_side, sides)
+    if program.schedule:
+        return concurrent.run(program, left, right)
+    return lockstep.run(program, left, right)
 
 
 def program_of(bug: Bug) -> Program:
@@ -64,6 +79,7 @@ def test_program_is_small_and_normalised(bug: Bug) -> None:
     program = program_of(bug)
     assert normalise(program) == program
     assert len(program.ops) <= 12
+    assert len(program.schedule) <= 6
 
 
 @each_shown
@@ -83,3 +99,19 @@ def test_the_list_is_complete(name: str) -> None:
     """A bug that the model has is shown by its program, unless it takes a second task after all."""
     bug = BY_ID[name]
     assert bug.held or bug.concurrent or bug.program
+
+
+@pytest.mark.parametrize("name", RACES)
+def test_program_shows_the_race_in_a_concurrent_run(name: str) -> None:
+    program = program_of(BY_ID[name])
+    left, right = map(open_side, BY_ID[name].sides())
+    assert concurrent.run(program, left, right).divergences
+    left, right = map(open_side, BY_ID[name].plain_sides())
+    assert concurrent.run(program, left, right).divergences == []
+
+
+@pytest.mark.parametrize("bug", RACED, ids=lambda bug: bug.id)
+def test_race_is_none_without_its_schedule(bug: Bug) -> None:
+    """Run to block, the threads do not get in each other's way."""
+    program = program_of(bug)._replace(schedule=())
+    assert concurrent.run(program, *map(open_side, bug.sides())).divergences == []
