@@ -200,14 +200,11 @@ class Frames:
 
     def unmap_pages(self, pfns: list[int]) -> None:
         """unmap_page() of each; the zero page and device memory are passed over."""
-        first = pfns[0] if pfns else 0
-        run = self.run(first)
-        if run is not None and run.head == first and self._is_whole(run, pfns):
-            run.maps -= 1
-            if not run.maps:
-                self.dirty.difference_update(pfns)
-                self.accessed.difference_update(pfns)
-            self._release_run(run)
+        run = self.run(pfns[0]) if pfns else None
+        if run is not None and self._is_rest(run, pfns):
+            self.dirty.difference_update(pfns)
+            self.accessed.difference_update(pfns)
+            del self._runs[run.head]
             return
         maps, pins = self._maps, self._pins
         run = None
@@ -230,11 +227,17 @@ class Frames:
             self._release_run(run)
 
     @staticmethod
-    def _is_whole(run: Run, pfns: list[int]) -> bool:
-        """True if the pfns are those of a huge page that nobody holds a part of."""
-        if run.pins or run.extra_total or run.extra or len(pfns) != run.size:
+    def _is_rest(run: Run, pfns: list[int]) -> bool:
+        """True if the pfns are all that anybody still refers to of a huge page, once each."""
+        gone, head = run.extra, run.head
+        if run.pins or run.maps != 1 or run.extra_total != -len(gone):
             return False
-        return pfns[-1] == run.head + run.size - 1 and pfns == list(range(run.head, pfns[-1] + 1))
+        if len(pfns) + len(gone) != run.size:
+            return False
+        if min(pfns) < head or max(pfns) >= head + run.size:
+            return False
+        offsets = {pfn - head for pfn in pfns}
+        return len(offsets) == len(pfns) and gone.keys().isdisjoint(offsets)
 
     def _unmap_part(self, run: Run, pfn: int) -> None:
         """One mapping of a 4K page of a huge page less; the caller releases the huge page."""

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 from random import Random
 
@@ -210,3 +211,19 @@ def test_nothing_is_left_after_a_run(path: Path) -> None:
             assert (kvm.active_mmu_pages, kvm.mmu_page_hash) == ({}, {})
             assert kvm.possible_nx_huge_pages == {}
             assert not kvm.srcu.read_lock_held()
+
+
+@pytest.mark.parametrize("seed", SEEDS[::10], ids=lambda path: path.stem)
+def test_a_run_leaves_nothing_to_a_garbage_collector(seed: Path) -> None:
+    program = parse(seed.read_text(), seed.name)
+    if program.config.paging != "tdp":
+        return
+    legacy, tdp = open_side("legacy"), open_side("tdp")
+    lockstep.run(program, legacy, tdp)
+    gc.collect()
+    gc.disable()
+    try:
+        assert not lockstep.run(program, legacy, tdp).divergences
+        assert gc.collect() == 0
+    finally:
+        gc.enable()

@@ -87,3 +87,30 @@ def test_a_1g_page_is_cheap() -> None:
     frames.copy_run(head, copy)
     assert frames.data(copy + 200000) == 5
     assert len(frames._data) + len(frames._maps) == 0
+
+
+@pytest.mark.parametrize("copied", [(), (0,), (3, 511)])
+@pytest.mark.parametrize("unmapped", [range(512), range(512, 0, -1), range(100)])
+def test_unmapping_pages_together_is_unmapping_each(
+    copied: tuple[int, ...], unmapped: range
+) -> None:
+    together, one_by_one = Frames(), Frames()
+    for frames in (together, one_by_one):
+        head, single = frames.alloc(512), frames.alloc()
+        pfns = [head + page % 512 for page in unmapped if page % 512 not in copied]
+        for page in copied:
+            frames.set_data(head + page, 7)
+            frames.unmap_page(head + page)
+        pfns += [single, ZERO_PFN]
+        frames.mark_dirty(pfns[0])
+        if frames is together:
+            frames.unmap_pages(pfns[:-2])
+            frames.unmap_pages(pfns[-2:])
+        else:
+            for pfn in pfns[:-1]:
+                frames.unmap_page(pfn)
+    assert together.leaked() == one_by_one.leaked()
+    assert together.dirty == one_by_one.dirty
+    assert [together.is_free(head + page) for page in range(512)] == [
+        one_by_one.is_free(head + page) for page in range(512)
+    ]
