@@ -30,7 +30,8 @@ def hugetlb_fault(mm: Mm, vma: Vma, addr: int, write: bool) -> int:
     if not orig:
         hugetlb_no_page(mm, vma, key)
         orig = leaves.get(key, 0)
-        if not orig:
+        if not orig & PTE_PRESENT:
+            # Poisoned or migrating by now: the caller tries again.
             return 0
     elif orig & PTE_HWPOISON:
         return VM_FAULT_HWPOISON_LARGE

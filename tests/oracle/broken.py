@@ -11,9 +11,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from difffuzz.engine import lockstep
+from difffuzz.engine import concurrent, lockstep
 from difffuzz.oracle import Verdict
-from difffuzz.program import Program, parse
+from difffuzz.program import Kind, Program, parse
 from difffuzz.sides import open_side
 
 
@@ -55,12 +55,20 @@ def run_broken(case: Broken, text: str, directory: Path) -> Verdict:
     path = directory / f"{case.name}.patch"
     path.write_text(patch(case.file, case.hunks))
     other = "legacy" if case.side == "tdp" else "tdp"
-    return lockstep.run(program_of(text), open_side(other), open_side(f"{case.side}+{path}"))
+    return run(text, other, f"{case.side}+{path}")
 
 
 def run_as_it_is(text: str, left: str = "legacy", right: str = "tdp") -> Verdict:
     """The verdict of a program on two sides that nothing was done to."""
-    return lockstep.run(program_of(text), open_side(left), open_side(right))
+    return run(text, left, right)
+
+
+def run(text: str, left: str, right: str) -> Verdict:
+    """The verdict of a program, which runs concurrently if it has a schedule or a sync."""
+    program = program_of(text)
+    concurrently = program.schedule or any(op.kind == Kind.SYNC for op in program.ops)
+    engine = concurrent.run if concurrently else lockstep.run
+    return engine(program, open_side(left), open_side(right))
 
 
 def signatures(verdict: Verdict) -> list[str]:

@@ -182,7 +182,7 @@ DEADLOCK = (
 -        kvm.mn_active_invalidate_count -= 1
          kvm.mn_invalidate_lock.unlock()
 """,
-        "deadlock:legacy:memslot_delete:thread6",
+        "deadlock:legacy:memslot_delete:vmm",
         f"{ONE_PAGE}vcpu0: read gfn=0x3\nhost0: dontneed area=1 page=0x3 n=0x1\n"
         "vmm: memslot_delete slot=0\n",
         near=f"{ONE_PAGE}vcpu0: read gfn=0x3\nvmm: memslot_delete slot=0\n"

@@ -153,10 +153,25 @@ USES = (
 each_use = pytest.mark.parametrize("use", USES, ids=lambda use: use.rule)
 
 
+OWN_TESTS = {"abandoned", "pae-root-request", "mmio-generation-window"}
+"""`abandoned` excuses nothing, and the other two take races that lockstep does not have."""
+WRAP = """\
+config gen_bias=1
+slot 0 gfn=0x0 pages=0x1 area=0
+vmm: memslot_flags slot=0 flags=dirty
+vcpu0: read gfn=0x1
+"""
+
+
 def test_every_rule_is_used_somewhere() -> None:
-    # `abandoned` excuses nothing, and what `pae-root-request` excuses takes a race that lockstep
-    # does not have: they have tests of their own below.
-    assert {use.rule for use in USES} | {"abandoned", "pae-root-request"} == set(ALLOWED)
+    assert {use.rule for use in USES} | OWN_TESTS == set(ALLOWED)
+
+
+def test_a_schedule_decides_whether_an_mmio_spte_outlives_the_wrap() -> None:
+    # vcpu0 faults between the zap of the old generation and the store of the new one, or after it.
+    allowed = run_as_it_is(f"{WRAP}schedule 1:vmm 8:vcpu0 16:vmm 25:vcpu0\n").allowed
+    assert allowed["mmio-generation-window"] == 1
+    assert not run_as_it_is(f"{WRAP}schedule 1:vmm\n").allowed
 
 
 def test_every_rule_says_why() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from difffuzz.oracle import ORACLES
 
-from . import broken_accesses, broken_books, broken_kernels, broken_pages
+from . import broken_accesses, broken_books, broken_concurrent, broken_kernels, broken_pages
 from .broken import Broken, run_as_it_is, run_broken, signatures
 
 TABLES: dict[str, tuple[Broken, ...]] = {
@@ -18,6 +18,7 @@ TABLES: dict[str, tuple[Broken, ...]] = {
     "level": broken_pages.LEVEL,
     "stale-access": broken_accesses.STALE_ACCESS,
     "progress": broken_accesses.PROGRESS,
+    "linearizable": broken_concurrent.LINEARIZABLE,
     "dirty-log": broken_accesses.DIRTY_LOG,
     "retry": broken_accesses.RETRY,
     "accounting": broken_books.ACCOUNTING,
