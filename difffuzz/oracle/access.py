@@ -174,16 +174,17 @@ def met_stale_mmio(outcome: Outcome) -> bool:
 
 
 def failed_as_a_read(one: Outcome, other: Outcome) -> bool:
-    """True if `one` met an MMIO SPTE out of date and failed, where `other` left for emulation.
+    """True if `one` met an MMIO SPTE out of date and ended differently for the read it was first.
 
-    Only a write to a read-only slot is emulated where a read fails.
+    Only a write to a read-only slot is emulated where a read fails.  Only in a read-only VM_PFNMAP
+    area is a write emulated that fails where no read gave the host's table an entry.
     """
-    return (
-        one.result in (ERROR, SIGBUS)
-        and other.result == MMIO
-        and met_stale_mmio(one)
-        and not met_stale_mmio(other)
-    )
+    if not met_stale_mmio(one) or met_stale_mmio(other):
+        return False
+    if one.result in (ERROR, SIGBUS):
+        return other.result == MMIO
+    emulated = one.rets[-2:] == (RET_PF_FIXED, RET_PF_EMULATE)
+    return one.result == MMIO and emulated and other.result == ERROR
 
 
 def compare_attempts(

@@ -92,9 +92,11 @@ ALLOWED: dict[str, Rule] = {
             "translation",
             "a write to a read-only slot is an MMIO exit, but one that meets an out-of-date MMIO "
             "SPTE is handled as a read first, because an EPT misconfiguration does not tell the "
-            "access; the read fails if the host has no page there.  One side only: as in "
-            "stale-mmio-kept, and spec never",
-            "handle_ept_misconfig() passes PFERR_RSVD_MASK only; kvm_faultin_pfn()",
+            "access; the read fails if the host has no page there.  In a read-only VM_PFNMAP area "
+            "the read makes the host's page present, so that the write is emulated, else it fails. "
+            "One side only: as in stale-mmio-kept, and spec never",
+            "handle_ept_misconfig() passes PFERR_RSVD_MASK only; kvm_faultin_pfn(); "
+            "hva_to_pfn_remapped()",
         ),
         Rule(
             "stale-mmio-kept",

@@ -43,7 +43,7 @@ ADDRESS = ((1 << 52) - 1) & ~0xFFF
 class Running:
     """What a thread is doing: its operation, when it began, and its attempt if it is in one."""
 
-    __slots__ = ("begin", "block", "locked", "obsolete", "op", "switches", "tried")
+    __slots__ = ("begin", "block", "entered", "locked", "obsolete", "op", "switches", "tried")
 
     def __init__(self) -> None:
         self.op: Op | None = None
@@ -53,6 +53,7 @@ class Running:
         self.locked = 0
         self.obsolete = False
         self.switches = 0
+        self.entered = 0
 
 
 class RangeZap:
@@ -104,6 +105,7 @@ class Witness:
         now = self._sched.steps
         run = self.running[op.thread]
         run.op, run.begin = op, now
+        run.entered = self._sched.switches
         if op.kind in CHANGES:
             self.versions.begin(op, now)
         if op.kind == Kind.ZAP_GFN_RANGE:
@@ -310,7 +312,12 @@ class Witness:
         )
 
     def attempt_ends(self, vcpu: int, gfn: int, ret: int) -> None:
-        """KVM answered: R1 if it mapped, R2 if it wants a retry."""
+        """KVM answered."""
+        self._judge(vcpu, gfn, ret)
+        self.running[vcpu].entered = self._sched.switches
+
+    def _judge(self, vcpu: int, gfn: int, ret: int) -> None:
+        """R1 if the attempt mapped, R2 if it wants a retry."""
         run = self.running[vcpu]
         now = self._sched.steps
         if run.op is None or (ret not in MAPPED and ret != RET_PF_RETRY):
@@ -350,10 +357,13 @@ class Witness:
             return True
         if kvm.vcpus[vcpu].requests & REQ_FREE_OBSOLETE_ROOTS:
             return True
+        if not run.locked and run.entered != self._sched.switches:
+            # The MMIO SPTE that the CPU met is gone.
+            return True
         if run.switches == self._sched.switches:
             return self._frozen(vcpu, gfn)
-        # Others ran meanwhile: an MMIO SPTE that is gone, in the TDP MMU a lost cmpxchg.
-        return not run.locked or kvm.tdp_mmu_enabled
+        # Others ran meanwhile: in the TDP MMU a lost cmpxchg.
+        return bool(kvm.tdp_mmu_enabled)
 
     def _frozen(self, vcpu: int, gfn: int) -> bool:
         """Is there a frozen SPTE on the walk for `gfn`?"""
