@@ -54,6 +54,7 @@ from .spte import (
     is_large_pte,
     is_last_spte,
     is_mmio_spte,
+    is_mmu_writable_spte,
     is_removed_spte,
     is_shadow_present_pte,
     is_writable_pte,
@@ -590,6 +591,13 @@ def tdp_mmu_map_handle_target_level(vcpu: KvmVcpu, fault: KvmPageFault, it: TdpI
         return RET_PF_RETRY
     elif is_shadow_present_pte(it.old_spte) and not is_last_spte(it.old_spte, it.level):
         kvm_flush_remote_tlbs_with_address(kvm, sp.gfn, pages_per_hpage(it.level + 1))
+    elif (
+        is_shadow_present_pte(it.old_spte)
+        and is_mmu_writable_spte(kvm.masks, it.old_spte)
+        and not is_writable_pte(new_spte)
+    ):
+        # The fault found the host's page read-only, and is late: others may have it writable.
+        kvm_flush_remote_tlbs_with_address(kvm, it.gfn, pages_per_hpage(it.level))
     # A write to a write-protected page is emulated, else it would fault again for ever.
     if wrprot and fault.write:
         ret = RET_PF_EMULATE
