@@ -19,7 +19,8 @@ from difffuzz.sides.base import ERROR, MMIO, Outcome
 from .broken import run_as_it_is
 
 PFNMAP = (
-    "config vcpus=2\narea 2 pfnmap\nhost0: mprotect area=2 page=0x0 n=0x1 prot=r\nvcpu0: read gfn=0x0\n{limit}"
+    "config vcpus=2\narea 2 pfnmap\nhost0: mprotect area=2 page=0x0 n=0x1 prot=r\n"
+    "vcpu0: read gfn=0x0\n{limit}"
     "vmm: memslot_create slot=0 gfn=0x0 n=0x1 area=2 page=0x0\nvcpu1: write gfn=0x0\n"
 )
 
