@@ -95,6 +95,7 @@ class Witness:
         self._pending: dict[tuple[int, int], dict[int, int]] = {}
         self._touched: dict[tuple[int, int], set[int]] = {}
         self._zaps: list[RangeZap] = []
+        self._backed: dict[tuple[int, int], int] = {}
         side.observer = self
         sched.on_mmu_lock = self._mmu_lock
 
@@ -108,6 +109,7 @@ class Witness:
         run.entered = self._sched.switches
         if op.kind in CHANGES:
             self.versions.begin(op, now)
+            self._backed.clear()
         if op.kind == Kind.ZAP_GFN_RANGE:
             self._zaps.append(RangeZap(op.args[0], op.args[0] + op.args[1]))
         if op.kind == Kind.ZAP_GFN_RANGE:
@@ -151,6 +153,7 @@ class Witness:
         self._changes.clear()
         self._host.clear()
         self._zaps.clear()
+        self._backed.clear()
         for key, pages in self._pending.items():
             slot = self.side.kvm.memslots[key[0]].id_hash.get(key[1])
             if slot is None or slot.dirty_bitmap is None:
@@ -206,6 +209,8 @@ class Witness:
             else:
                 if write:
                     self._written(slot, gfn, run.begin, now)
+                if slot is self.versions.newest.slot_at(as_id, gfn):
+                    self._backed.setdefault((as_id, gfn), now)
                 return
         oracle = "stale-access" if reason in ("freed", "other-page") else "linearizable"
         text = f"gfn {gfn:#x}: uses pfn {pfn:#x}: {reason}"
@@ -232,6 +237,9 @@ class Witness:
             return
         slots = self.versions.slots(begin, end, as_id, gfn)
         if outcome.result == MMIO:
+            # Once a new slot was used, no access that begins later is before its creation.
+            if self._backed.get((as_id, gfn), end) < begin:
+                slots = [self.versions.newest.slot_at(as_id, gfn)]
             write = access == WRITE
             for slot in slots:
                 if slot is None or (write and slot.flags & READONLY):
