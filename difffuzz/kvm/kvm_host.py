@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from difffuzz.machine.hw import Cpu
-from difffuzz.machine.sorted_map import SortedMap
+from difffuzz.machine.range_map import RangeMap
 from difffuzz.machine.spt import PhysMem
 from difffuzz.sched import Mutex, Rcu, RwLock, Scheduler, SpinLock, Srcu
 from difffuzz.sched.locks import Rank
@@ -235,7 +235,7 @@ class KvmMemslots:
     def __init__(self, node_idx: int, generation: int) -> None:
         self.node_idx = node_idx
         self.generation = generation
-        self.gfn_tree: SortedMap[KvmMemorySlot] = SortedMap()
+        self.gfn_tree: RangeMap[KvmMemorySlot] = RangeMap()
         self.id_hash: dict[int, KvmMemorySlot] = {}
 
 

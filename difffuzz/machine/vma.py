@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from .pte import PMD_SIZE
-from .sorted_map import SortedMap
+from .range_map import RangeMap
 
 VM_READ = 0x1
 VM_WRITE = 0x2
@@ -81,7 +81,7 @@ class VmaTree:
     __slots__ = ("_cached", "_tree")
 
     def __init__(self) -> None:
-        self._tree: SortedMap[Vma] = SortedMap()
+        self._tree: RangeMap[Vma] = RangeMap()
         self._cached: Vma | None = None
 
     def find(self, addr: int) -> Vma | None:
@@ -138,4 +138,4 @@ class VmaTree:
 
     def __iter__(self) -> Iterator[Vma]:
         """All VMAs, ascending."""
-        return iter(self._tree.values)
+        return iter(self._tree.values())
