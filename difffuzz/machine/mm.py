@@ -158,6 +158,7 @@ class Mm:
 
     def note(self, start: int, end: int) -> None:
         """Logs that entries in [start, end) changed."""
+        self.sched.touch("host page table")
         changed = self.changed
         if changed:
             first, last = changed[-1]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from difffuzz.machine.host import HostMM
 from difffuzz.sched import Task
-from difffuzz.sched.interleave import Interleaver
+from difffuzz.sched.interleave import GROUND_TRUTH, Interleaver
 
 NEVER = 1 << 62
 
@@ -73,10 +73,12 @@ class _Before(_Silent):
 
     def invalidate_range_start(self, start: int, end: int, blockable: bool) -> None:
         """KVM's start comes next."""
+        self.sched.touch(GROUND_TRUTH)
         self.brackets.append(Bracket(self.sched.current, start, end, self.sched.steps))
 
     def invalidate_range_end(self, start: int, end: int) -> None:
         """KVM's end comes next."""
+        self.sched.touch(GROUND_TRUTH)
         self._open(start, end).begun = self.sched.steps
 
 
@@ -87,10 +89,12 @@ class _After(_Silent):
 
     def invalidate_range_start(self, start: int, end: int, blockable: bool) -> None:
         """KVM's start has returned."""
+        self.sched.touch(GROUND_TRUTH)
         self._open(start, end).surely = self.sched.steps
 
     def invalidate_range_end(self, start: int, end: int) -> None:
         """KVM's end has returned."""
+        self.sched.touch(GROUND_TRUTH)
         self._open(start, end).over = self.sched.steps
 
 

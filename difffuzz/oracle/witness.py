@@ -17,7 +17,7 @@ from difffuzz.oracle.versions import CHANGES, Versions
 from difffuzz.program import Config, Kind, Op
 from difffuzz.program.model import READONLY
 from difffuzz.sched import Task
-from difffuzz.sched.interleave import Interleaver
+from difffuzz.sched.interleave import GROUND_TRUTH, Interleaver
 from difffuzz.sides.base import ERROR, MMIO, STUCK, Outcome
 from difffuzz.sides.memory_map import Slot
 from difffuzz.sides.model import ModelSide
@@ -103,6 +103,7 @@ class Witness:
 
     def begins(self, op: Op) -> None:
         """An operation of a thread begins."""
+        self._sched.touch(GROUND_TRUTH, op.kind in ROOTS_CHANGE)
         now = self._sched.steps
         run = self.running[op.thread]
         run.op, run.begin = op, now
@@ -117,6 +118,7 @@ class Witness:
 
     def ends(self, op: Op, outcome: Outcome) -> None:
         """The operation is over."""
+        self._sched.touch(GROUND_TRUTH, op.kind in ROOTS_CHANGE)
         now = self._sched.steps
         run = self.running[op.thread]
         begin = run.begin
@@ -190,6 +192,8 @@ class Witness:
         run = self.running[vcpu]
         if run.op is None:
             return
+        self._sched.touch(GROUND_TRUTH, False)
+        self._sched.touch("host page table", False)
         as_id, now = self.smm[vcpu], self._sched.steps
         write = access == WRITE
         side = self.side

@@ -73,7 +73,7 @@ class Lock:
     def _check(self, task: Task) -> None:
         if self.writer is task or task in self.readers:
             raise KernelSplat("lock", self.name, "taken again by its holder")
-        if task.held and max(lock.rank for lock in task.held) >= self.rank:
+        if task.held and task.held[-1].rank >= self.rank:
             raise KernelSplat("lock", self.name, f"taken inside {task.held[-1].name}: wrong order")
         if self.sleeps:
             self.sched.might_sleep(self.name)

@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Concurrent runs: phases, determinism, what a schedule does, bugs that need a race."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from difffuzz.engine import concurrent
+from difffuzz.engine.concurrent import Event, phases
+from difffuzz.errors import UsageError
+from difffuzz.oracle import Verdict
+from difffuzz.program import Program, generate, parse
+from difffuzz.sched.strategy import Check, RandomWalk, Strategy
+from difffuzz.sides import open_side
+from difffuzz.variants.catalogue import find
+
+LEGACY, TDP = open_side("legacy"), open_side("tdp")
+MEMORY = "difffuzz program v1\nconfig vcpus=2\nslot 0 gfn=0x0 pages=0x400 area=1\n"
+
+
+def trace(program: Program, seed: int) -> list[str]:
+    """Everything that a run under a random walk did, as text."""
+    verdict = concurrent.run(
+        program, LEGACY, TDP, strategy=lambda _: RandomWalk(Random(seed), 15.0), trace=True
+    )
+    lines = [repr(one) for one in verdict.divergences]
+    for event in verdict.trace:
+        assert isinstance(event, Event)
+        outcome = event.outcome
+        shown = None if outcome is None else (outcome.result, outcome.value, outcome.rets)
+        lines.append(repr((*event[:4], shown, event.what)))
+    return lines
+
+
+def test_sync_cuts_a_program_into_phases() -> None:
+    program = parse(
+        f"{MEMORY}vcpu0: read gfn=0x1\nvmm: sync\nvmm: sync\nvcpu1: read gfn=0x2\nvmm: sync\n"
+    )
+    assert [[index for index, _ in phase] for phase in phases(program.ops)] == [[0], [3]]
+
+
+def test_what_stands_before_a_sync_is_over_before_what_follows() -> None:
+    text = "vcpu1: write gfn=0x1\nvmm: sync\nvcpu0: read gfn=0x1\n"
+    for seed in range(10):
+        verdict = concurrent.run(
+            parse(MEMORY + text),
+            LEGACY,
+            TDP,
+            strategy=lambda _, seed=seed: RandomWalk(Random(seed), 3.0),  # type: ignore[misc]
+            trace=True,
+        )
+        read = [e for e in verdict.trace if isinstance(e, Event) and e.outcome and e.thread == 0]
+        assert [event.outcome.value for event in read if event.outcome] == [1, 1]
+
+
+def test_runs_are_functions_of_program_and_strategy() -> None:
+    for seed in range(60):
+        program = generate(Random(seed), concurrent=True)
+        assert trace(program, seed) == trace(program, seed)
+
+
+def test_a_wrapper_sees_the_same_choices_twice() -> None:
+    program = generate(Random(7), concurrent=True)
+    made: list[Check] = []
+
+    def checked(_: Program) -> Strategy:
+        expected = made[0].choices if made else None
+        made.append(Check(RandomWalk(Random(3), 5.0), expected))
+        return made[-1]
+
+    for _ in range(2):
+        concurrent.run_side(program, TDP, 1, Verdict(), checked)
+    assert len(made[0].choices) > 20
+    assert made[0].choices == made[1].choices
+
+
+def test_the_recorded_schedule_shows_the_same_divergence() -> None:
+    bug = find("d02c357e5bfa")
+    side = open_side(f"tdp+{bug.patch}")
+    program = parse(
+        f"{MEMORY}vcpu0: write gfn=0x1\nvcpu1: read gfn=0x2\nhost0: dontneed area=1 page=0 n=8\n"
+    )
+    found = 0
+    for seed in range(60):
+        verdict = Verdict()
+        concurrent.run_side(
+            program,
+            side,
+            1,
+            verdict,
+            lambda _, seed=seed: RandomWalk(Random(seed), 10.0),  # type: ignore[misc]
+        )
+        if verdict.divergences:
+            found += 1
+            assert verdict.schedule is not None
+            again = Verdict()
+            concurrent.run_side(program._replace(schedule=verdict.schedule), side, 1, again)
+            assert again.divergences == verdict.divergences
+    assert found > 3
+
+
+def test_random_programs_meet_nothing_on_the_base() -> None:
+    for seed in range(150):
+        program = generate(Random(10_000 + seed), concurrent=True)
+        verdict = concurrent.run(
+            program,
+            LEGACY,
+            TDP,
+            strategy=lambda _, seed=seed: RandomWalk(Random(seed), 20.0),  # type: ignore[misc]
+            max_steps=60_000,
+        )
+        assert verdict.divergences == [], seed
+
+
+def test_a_write_in_the_guest_waits_for_nobody_but_a_flush_waits_for_it() -> None:
+    # host0 goes on while vcpu0 is in the guest: the flush waits for the exit.
+    text = (
+        "vcpu0: write gfn=0x1\nvmm: sync\nvcpu0: write gfn=0x1\nhost0: dontneed area=1 page=1 n=1\n"
+    )
+    program = parse(MEMORY + text)
+    waited = False
+    for step in range(30, 60):
+        verdict = concurrent.run(program._replace(schedule=((step, 4),)), LEGACY, TDP, trace=True)
+        assert verdict.divergences == []
+        waited |= any(
+            isinstance(event, Event) and event.what == "vcpu0 to exit" for event in verdict.trace
+        )
+    assert waited
+
+
+def test_spec_has_no_threads() -> None:
+    with pytest.raises(UsageError, match="no threads"):
+        concurrent.run(parse(MEMORY), LEGACY, open_side("spec"))
+
+
+def test_explain_shows_who_went_on_where(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from difffuzz.cli import main
+
+    file = tmp_path / "race.difffuzz"
+    file.write_text(
+        f"{MEMORY}vcpu0: write gfn=0x1\nhost0: dontneed area=1 page=1 n=1\nschedule 12:host0\n"
+    )
+    assert main(["explain", str(file)]) == 0
+    out = capsys.readouterr().out
+    assert "host0   goes on" in out
+    assert "write gfn=0x1: ok" in out

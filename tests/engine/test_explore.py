@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Exploration: complete within its bound, and the reduction loses nothing."""
+
+from __future__ import annotations
+
+import pytest
+
+from difffuzz.engine.explore import Exploration, explore
+from difffuzz.program import parse
+from difffuzz.sides import open_side
+from difffuzz.variants.catalogue import find
+
+LEGACY, TDP = "legacy", "tdp"
+MEMORY = "difffuzz program v1\nconfig vcpus=2\nslot 0 gfn=0x0 pages=0x400 area=1\n"
+SMALL = {
+    "fault against unmap": "vcpu0: write gfn=0x1\nhost0: dontneed area=1 page=0 n=4\n",
+    "two faults": "vcpu0: write gfn=0x1\nvcpu1: read gfn=0x1\n",
+    "fault against delete": "vcpu0: read gfn=0x1\nvmm: memslot_delete slot=0\n",
+    "mapped, then unmapped and read": "vcpu0: write gfn=0x1\nvmm: sync\nvcpu0: read gfn=0x1\n"
+    "host0: munmap area=1 page=0 n=4\n",
+}
+
+
+def run(
+    text: str, left: str, right: str, preemptions: int, reduce: bool = True, **options: float
+) -> Exploration:
+    program = parse(MEMORY + text)
+    return explore(program, open_side(left), open_side(right), preemptions, reduce=reduce)
+
+
+def shown(found: Exploration) -> set[str]:
+    return {one.divergence.signature for one in found.shown}
+
+
+@pytest.mark.parametrize("text", SMALL.values(), ids=SMALL)
+@pytest.mark.parametrize("preemptions", [0, 1])
+def test_the_reduction_loses_no_end(text: str, preemptions: int) -> None:
+    reduced = run(text, LEGACY, TDP, preemptions)
+    full = run(text, LEGACY, TDP, preemptions, reduce=False)
+    assert reduced.complete
+    assert full.complete
+    assert not reduced.shown
+    assert not full.shown
+    assert reduced.ends == full.ends
+
+
+@pytest.mark.parametrize("bug", ["d02c357e5bfa", "a955cad84cda", "edb298c663fc"])
+def test_the_reduction_loses_no_divergence(bug: str) -> None:
+    right = f"tdp+{find(bug).patch}"
+    texts = [*SMALL.values(), "vcpu0: write gfn=0x1\nvmm: zap_gfn_range gfn=0x0 n=0x200\n"]
+    for text in texts:
+        reduced = run(text, LEGACY, right, 1)
+        full = run(text, LEGACY, right, 1, reduce=False)
+        assert shown(reduced) == shown(full), text
+
+
+def test_more_preemptions_are_more_schedules() -> None:
+    counts = [run(SMALL["fault against unmap"], LEGACY, TDP, k).schedules for k in (0, 1, 2)]
+    assert counts == sorted(counts)
+    assert counts[0] < counts[2]
+
+
+def test_without_reduction_there_are_more() -> None:
+    text = SMALL["fault against unmap"]
+    assert (
+        run(text, LEGACY, TDP, 2).schedules * 2 < run(text, LEGACY, TDP, 2, reduce=False).schedules
+    )
+
+
+def test_a_search_out_of_time_is_not_complete() -> None:
+    program = parse(MEMORY + SMALL["fault against unmap"])
+    found = explore(program, open_side(LEGACY), open_side(TDP), 3, seconds=1e-6)
+    assert not found.complete
+
+
+def test_the_schedule_that_was_shown_replays() -> None:
+    from difffuzz.engine import concurrent
+    from difffuzz.oracle import Verdict
+
+    side = open_side(f"tdp+{find('d02c357e5bfa').patch}")
+    program = parse(MEMORY + SMALL["fault against unmap"])
+    found = explore(program, open_side(LEGACY), side, 1)
+    assert found.shown
+    for one in found.shown:
+        verdict = Verdict()
+        concurrent.run_side(program._replace(schedule=one.schedule), side, 1, verdict)
+        assert one.divergence.signature in {two.signature for two in verdict.divergences}
