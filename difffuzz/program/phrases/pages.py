@@ -54,6 +54,21 @@ def parked(scene: Scene, kinds: Sequence[Kind]) -> list[Op]:
     return ops
 
 
+def overtaken(scene: Scene, kinds: Sequence[Kind]) -> list[Op]:
+    """A fault parked while another vCPU uses the page, which that one uses again after a change."""
+    rng = scene.rng
+    if scene.config.vcpus < 2:
+        return parked(scene, kinds)
+    place = scene.place()
+    late, early = rng.sample(range(scene.config.vcpus), 2)
+    begin = scene.op(Kind.BEGIN_FAULT, place, late)
+    ops = [*mode(scene, place, late), *mode(scene, place, early), begin]
+    ops += [access(scene, place, early), Op(Kind.END_FAULT, late)]
+    if rng.random() < 0.7:
+        ops.append(scene.op(rng.choice((Kind.TRACK_ADD, *_QUIET)), place))
+    return [*ops, access(scene, place, early)]
+
+
 def taken_back(scene: Scene, kinds: Sequence[Kind]) -> list[Op]:
     """A page used, its SPTE perhaps changed, taken back by the host, and used by the same vCPU.
 
