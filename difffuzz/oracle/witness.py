@@ -342,9 +342,13 @@ class Witness:
             if len(slots) == 1 and not self._has_cause(vcpu, run, slot, gfn, now):
                 text = f"gfn {gfn:#x}: RETRY without a cause"
                 self.violations.append((Violation("retry", name, "R2", text), run.op))
-        elif run.locked > snapshot >= run.tried and len(slots) == 1 and slot is not None:
-            why = "root" if run.obsolete else "page"
-            if run.obsolete or self.brackets.must_retry(slot.hva(gfn), snapshot, run.locked):
+        elif run.locked > snapshot >= run.tried:
+            # A change of the map that leaves this page alone excuses nothing.
+            hvas = {one.hva(gfn) if one is not None else -1 for one in slots}
+            same = len(hvas) == 1 and slot is not None
+            late = same and self.brackets.must_retry(max(hvas), snapshot, run.locked)
+            if run.obsolete or late:
+                why = "root" if run.obsolete else "page"
                 text = f"gfn {gfn:#x}: stale {why}, but the fault answered {ret}"
                 self.violations.append((Violation("retry", name, f"R1-{why}", text), run.op))
             for zap in self._zaps:
