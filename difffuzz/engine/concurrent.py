@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from difffuzz.engine.features import FEATURES, answer, transition
 from difffuzz.engine.lockstep import MEMSLOT_UPDATES
-from difffuzz.engine.watch import crash
+from difffuzz.engine.watch import CIRCLE_STEPS, crash
 from difffuzz.errors import UsageError
 from difffuzz.oracle import Divergence, Verdict, Violation, signature
 from difffuzz.oracle.access import access_violations
@@ -153,11 +153,12 @@ class SideRun:
     def run(self) -> list[str]:
         """All phases, the probes, the end of the VM; stops at the first violation."""
         ends: list[str] = []
-        verdict, witness = self._verdict, self.witness
+        verdict = self._verdict
         op: Op | None = None
         try:
             for phase in phases(self._program.ops):
                 self._phase(phase)
+                self._witnessed()
                 self._settle()
                 if verdict.divergences:
                     return ends
@@ -166,15 +167,14 @@ class SideRun:
                 self._finish()
         except KernelSplat as splat:
             op = self._current()
-            if splat.where == OUT_OF_STEPS and self._sched.steps < STEP_LIMIT:
+            if splat.where == OUT_OF_STEPS and not self._in_circles():
                 raise Abandoned from None
+            self._witnessed()
             self._found(Violation(splat.oracle, self.side.name, splat.where, splat.text), op)
         except UsageError:
             raise
         except Exception as error:  # a crash of the model is a finding
             self._found(crash(self.side.name, error), self._current())
-        for violation, where in witness.violations:
-            self._found(violation, where)
         verdict.steps += self._sched.steps
         return ends
 
@@ -245,6 +245,20 @@ class SideRun:
     def _event(self, thread: int, op: Op | None, outcome: Outcome | None, what: str) -> None:
         event = Event(self._number, self._sched.steps, thread, op, outcome, what)
         self._verdict.trace.append(event)
+
+    def _witnessed(self) -> None:
+        """What the witness says: it saw it before the tables showed it."""
+        for violation, where in self.witness.violations:
+            self._found(violation, where)
+        self.witness.violations.clear()
+
+    def _in_circles(self) -> bool:
+        """Out of steps: has an operation gone on for long, while nearly nothing was written?"""
+        now = self._sched.steps
+        begun = [run.begin for run in self.witness.running if run.op is not None]
+        if not begun or now - min(begun) < CIRCLE_STEPS:
+            return False
+        return len(self.side.kvm.mem.log) < (now - min(begun)) // 1000
 
     # Where all meet
 

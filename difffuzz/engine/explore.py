@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-from difffuzz.engine.concurrent import SideRun, report
+from difffuzz.engine.concurrent import Abandoned, SideRun, report
 from difffuzz.errors import UsageError
 from difffuzz.machine.spt import PhysMem
 from difffuzz.oracle import Divergence, Verdict, Violation
@@ -110,6 +110,10 @@ def _explore_side(
             result = one.run()
         except Merged:
             return sched
+        except Abandoned:
+            text = f"the run takes more than {STEPS} steps"
+            report(verdict, Violation("progress", factory.name, "steps", text), "program", None)
+            result = []
         if not verdict.divergences:
             ends.add(tuple(result))
         for divergence in verdict.divergences[:1]:

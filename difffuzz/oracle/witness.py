@@ -7,8 +7,7 @@ access at the moment it uses its frame, and of every attempt to handle a fault.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
 
 from difffuzz.machine.host import PTE_WRITE
 from difffuzz.oracle.brackets import Bracket, Brackets
@@ -93,7 +92,7 @@ class Witness:
         self._changes: list[tuple[int, int]] = []
         self._host: list[tuple[int, int]] = []
         self._pending: dict[tuple[int, int], dict[int, int]] = {}
-        self._touched: dict[tuple[int, int], set[int]] = {}
+        self._touched: dict[tuple[int, int], dict[int, int]] = {}
         self._zaps: list[RangeZap] = []
         self._backed: dict[tuple[int, int], int] = {}
         side.observer = self
@@ -143,7 +142,8 @@ class Witness:
         elif kind == Kind.DIRTY_GET:
             self._dirty_get(op, outcome)
         elif kind == Kind.DIRTY_CLEAR and not outcome.value:
-            self._drop((args[1], args[0]), range(args[2], args[2] + args[3]))
+            cleared = range(args[2], args[2] + args[3])
+            self._drop((args[1], args[0]), cleared.__contains__)
         elif Kind.MUNMAP <= kind <= Kind.TEST_AGE:
             self._host.append((begin, now))
         run.op = None
@@ -171,7 +171,9 @@ class Witness:
         for slot in self.versions.slots(begin, now, self.smm[op.thread], op.args[0]):
             if slot is not None:
                 key = slot.as_id, slot.slot
-                self._touched.setdefault(key, set()).add(op.args[0] - slot.gfn)
+                words = self._touched.setdefault(key, {})
+                page = op.args[0] - slot.gfn
+                words[page >> 6] = words.get(page >> 6, 0) | 1 << (page & 63)
 
     def _note(self, op: Op, found: Iterator[Violation]) -> None:
         for violation in found:
@@ -267,31 +269,28 @@ class Witness:
         bitmap = outcome.bitmap
         if outcome.value or bitmap is None:
             return
-        reported = [
-            (word << 6) + bit
-            for word, mask in bitmap.items()
-            for bit in range(64)
-            if mask >> bit & 1
-        ]
         if not self.config.init_set:
             for run in self.running:
                 if run.op is not None and run.op.kind <= Kind.BEGIN_FAULT:
                     self._touches(run.op, run.begin, self._sched.steps)
-            touched = self._touched.get(key, set())
-            for page in reported:
-                if page not in touched:
+            touched = self._touched.get(key, {})
+            for word, mask in bitmap.items():
+                extra = mask & ~touched.get(word, 0)
+                if extra:
+                    page = (word << 6) + extra.bit_length() - 1
                     text = f"slot {key[1]} page {page:#x}: in the log, never touched"
                     violation = Violation("dirty-log", self.side.name, "untouched", text)
                     self.violations.append((violation, op))
                     break
         if not self.config.manual_protect:
-            self._drop(key, reported)
+            self._drop(key, lambda page: bool(bitmap.get(page >> 6, 0) >> (page & 63) & 1))
 
-    def _drop(self, key: tuple[int, int], pages: Any) -> None:
+    def _drop(self, key: tuple[int, int], gone: Callable[[int], bool]) -> None:
         """These pages were reported or cleared: writes up to now need not be in the log again."""
         pending = self._pending.get(key)
-        for page in pages if pending else ():
-            pending.pop(page, None)  # type: ignore[union-attr]
+        if pending:
+            for page in [page for page in pending if gone(page)]:
+                del pending[page]
 
     # Attempts
 

@@ -159,11 +159,11 @@ class Interleaver(Scheduler):
             super().park_point()
             return
         task = self.current
+        self.touch(GROUND_TRUTH, False)
+        task.parked_at = self.steps
         if task.want_park:
             task.want_park = False
             self.relax()
-        self.touch(GROUND_TRUTH, False)
-        task.parked_at = self.steps
 
     def _forced(self, enabled: list[Task]) -> None:
         """The current task cannot go on, or should not: another one does."""

@@ -126,6 +126,17 @@ class RwLock(Lock):
 
     __slots__ = ()
 
+    def _yield(self, exclusive: bool) -> None:
+        """Releases the lock and queues for it again, behind those that wait already."""
+        self._release(exclusive)
+        self.sched.touch(("waiters", self.name))
+        self.waiters += 1
+        try:
+            self.sched.relax()
+        finally:
+            self.waiters -= 1
+        self._acquire(exclusive)
+
     def read_lock(self) -> None:
         """Takes the lock shared."""
         self._acquire(False)
@@ -146,18 +157,14 @@ class RwLock(Lock):
         """cond_resched_rwlock_write(): lets a waiter in; True if the lock was dropped."""
         if not (self.sched.need_resched() or self.is_contended()):
             return False
-        self._release(True)
-        self.sched.relax()
-        self._acquire(True)
+        self._yield(True)
         return True
 
     def cond_resched_read(self) -> bool:
         """cond_resched_rwlock_read(): lets a waiter in; True if the lock was dropped."""
         if not (self.sched.need_resched() or self.is_contended()):
             return False
-        self._release(False)
-        self.sched.relax()
-        self._acquire(False)
+        self._yield(False)
         return True
 
 
