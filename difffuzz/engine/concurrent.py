@@ -55,7 +55,14 @@ class Event(NamedTuple):
 
 
 class Abandoned(Exception):
-    """The run takes more steps than its caller wants to spend."""
+    """The run takes more steps than its caller wants to spend.
+
+    `circles`: it may be going in circles, for nearly nothing was written all the while.
+    """
+
+    def __init__(self, circles: bool) -> None:
+        super().__init__("out of steps")
+        self.circles = circles
 
 
 def run(
@@ -106,7 +113,13 @@ def run_side(
     made = strategy(program) if strategy is not None else ScheduleStrategy(program.schedule)
     record = Record(made)
     sched = Interleaver(record, max_steps)
-    ends = SideRun(program, factory, number, verdict, sched, trace).run()
+    try:
+        ends = SideRun(program, factory, number, verdict, sched, trace).run()
+    except Abandoned as abandoned:
+        if not abandoned.circles:
+            raise
+        # Only without a limit can circles be told from a long way.
+        return run_side(program, factory, number, verdict, strategy, trace)
     if verdict.divergences:
         verdict.schedule = tuple(record.switches)
     return ends
@@ -167,8 +180,8 @@ class SideRun:
                 self._finish()
         except KernelSplat as splat:
             op = self._current()
-            if splat.where == OUT_OF_STEPS and not self._in_circles():
-                raise Abandoned from None
+            if splat.where == OUT_OF_STEPS and self._sched.steps < STEP_LIMIT:
+                raise Abandoned(self._in_circles()) from None
             self._witnessed()
             self._found(Violation(splat.oracle, self.side.name, splat.where, splat.text), op)
         except UsageError:
