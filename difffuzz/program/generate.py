@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from . import addresses
 from .fields import MMU_PAGES
-from .limits import MAX_OPS, MAX_STEP
+from .limits import MAX_OPS, MAX_STEP, VMM_THREAD
 from .model import AREA_KINDS, CONFIG_CHOICES, DEFAULT_AREAS, Config, Op, Program, SlotSpec
 from .normalise import normalise, normalise_config
 from .ops import OPS, Kind
@@ -52,6 +52,11 @@ _FLAGS: Final = (0, 0, 0, 0, 1, 1, 1, 2, 3)
 _AREAS: Final = (0, 0, 0, 1, 2, 2, 3)
 _SLOTS: Final = (1, 1, 2, 2, 2, 3)
 _THEMED: Final = 0.7
+_SYNCS: Final = (0, 1, 1, 2, 3, 5)
+"""Places where all threads of a concurrent program meet."""
+_SCHEDULED: Final = 0.5
+"""How often a concurrent program has a schedule; whoever runs one without chooses for it."""
+SYNC: Final = Op(Kind.SYNC, VMM_THREAD)
 _SUITED: Final = 0.5
 """How often a choice of the configuration is made as a theme would have it."""
 _THEME_WEIGHT: Final = 60
@@ -68,13 +73,16 @@ def generate(
 ) -> Program:
     """A normalised program of about `ops` operations.
 
-    With `config` that configuration is used as it is, else one is made for `paging`.  `concurrent`
-    adds a schedule (lockstep has no use for one).
+    With `config` that configuration is used as it is, else one is made for `paging`.  A
+    `concurrent` one has places where all threads meet, often a schedule, and few addresses.
     """
     theme = rng.sample(THEMES, rng.choice((1, 1, 2))) if rng.random() < _THEMED else []
     if config is None:
         config = generate_config(rng, paging=paging, theme=theme)
-    places = [addresses.pick(rng, config) for _ in range(rng.choice((1, 2, 2, 3, 5)))]
+        if concurrent:
+            config = normalise_config(config._replace(vcpus=rng.choice((1, 2, 2, 3))))
+    count = rng.choice((1, 1, 2, 3) if concurrent else (1, 2, 2, 3, 5))
+    places = [addresses.pick(rng, config) for _ in range(count)]
     scene = Scene(rng, config, places)
     kinds = swarm(rng)
     for phrase in theme:
@@ -87,7 +95,12 @@ def generate(
     made: list[Op] = []
     while len(made) < target:
         made += rng.choices(phrases, cum_weights=weights)[0].make(scene, weighted)
-    schedule = generate_schedule(rng, made) if concurrent else ()
+    schedule: tuple[tuple[int, int], ...] = ()
+    if concurrent:
+        for _ in range(rng.choice(_SYNCS)):
+            made.insert(rng.randrange(len(made) + 1), SYNC)
+        if rng.random() < _SCHEDULED:
+            schedule = generate_schedule(rng, made)
     return normalise(Program(config, tuple(made[:MAX_OPS]), schedule))
 
 

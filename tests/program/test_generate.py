@@ -41,7 +41,15 @@ def test_programs_are_valid_and_have_all_forms(paging: str, concurrent: bool) ->
         assert decode(encode(program)) == program
         assert parse(render(program)) == program
         assert program.config.paging == paging
-        assert bool(program.schedule) == concurrent
+        assert concurrent or not program.schedule
+
+
+def test_concurrent_programs_have_schedules_and_meetings() -> None:
+    made = programs(concurrent=True)
+    with_schedule = sum(bool(program.schedule) for program in made)
+    with_sync = sum(any(op.kind is Kind.SYNC for op in program.ops) for program in made)
+    assert 0.3 < with_schedule / len(made) < 0.7
+    assert 0.6 < with_sync / len(made) < 0.95
 
 
 def test_the_seed_decides() -> None:

@@ -77,6 +77,8 @@ def mutate(
     result = program
     for _ in range(rng.choice(_STACK)):
         result = _once(result, rng, other, concurrent)
+    if not concurrent and result.schedule != program.schedule:
+        result = result._replace(schedule=program.schedule)
     return result
 
 

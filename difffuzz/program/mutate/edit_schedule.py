@@ -1,17 +1,19 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Mutator: change the schedule: add, drop, shift or redirect switches between threads."""
+"""Mutator: change the schedule: switches between threads, and where all of them meet."""
 
 from __future__ import annotations
 
 from random import Random
 from typing import Final
 
-from ..limits import MAX_STEP, THREADS
-from ..model import Program
+from ..limits import MAX_OPS, MAX_STEP, THREADS, VMM_THREAD
+from ..model import Op, Program
 from ..normalise import normalise_schedule
+from ..ops import Kind
 
 name: Final = "edit_schedule"
 _SHIFTS: Final = (-8, -2, -1, 1, 2, 8)
+_MEET: Final = 0.15
 _REACH: Final = 64
 """How far behind the last switch a new one may stand, in preemption points."""
 
@@ -19,7 +21,9 @@ Switch = tuple[int, int]
 
 
 def apply(program: Program, rng: Random, other: Program | None = None) -> Program:
-    """The program with another schedule and the same operations."""
+    """The program with another schedule; its operations are the same, `sync` apart."""
+    if rng.random() < _MEET:
+        return _meet(program, rng)
     switches = list(program.schedule)
     way = rng.random()
     if not switches or way < 0.4:
@@ -35,6 +39,17 @@ def apply(program: Program, rng: Random, other: Program | None = None) -> Progra
         else:
             _shift(switches, at, rng)
     return program._replace(schedule=normalise_schedule(tuple(switches)))
+
+
+def _meet(program: Program, rng: Random) -> Program:
+    """One place more, or one less, where all threads meet."""
+    ops = list(program.ops)
+    at = [n for n, op in enumerate(ops) if op.kind is Kind.SYNC]
+    if at and rng.random() < 0.5:
+        del ops[rng.choice(at)]
+    elif len(ops) < MAX_OPS:
+        ops.insert(int(rng.random() * (len(ops) + 1)), Op(Kind.SYNC, VMM_THREAD))
+    return program._replace(ops=tuple(ops))
 
 
 def _shift(switches: list[Switch], at: int, rng: Random) -> None:

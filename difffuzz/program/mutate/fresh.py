@@ -13,8 +13,14 @@ from typing import Final
 from ..generate import generate, generate_config
 from ..model import Program
 from ..normalise import normalise
+from ..ops import Kind
 
 name: Final = "fresh"
+
+
+def is_concurrent(program: Program) -> bool:
+    """True if its threads are meant to run at once."""
+    return bool(program.schedule) or any(op.kind is Kind.SYNC for op in program.ops)
 
 
 def apply(program: Program, rng: Random, other: Program | None = None) -> Program:
@@ -22,9 +28,9 @@ def apply(program: Program, rng: Random, other: Program | None = None) -> Progra
     config = program.config
     way = rng.random()
     if way < 0.7:
-        return generate(rng, paging=config.paging)._replace(schedule=program.schedule)
+        return generate(rng, paging=config.paging, concurrent=is_concurrent(program))
     if way < 0.85:
-        return generate(rng, config=config)._replace(schedule=program.schedule)
+        return generate(rng, config=config, concurrent=is_concurrent(program))
     slots = config.slots
     config = generate_config(rng, paging=config.paging)._replace(kernel=config.kernel, slots=slots)
     return normalise(Program(config, program.ops, program.schedule))
