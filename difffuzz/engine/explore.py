@@ -19,7 +19,7 @@ from difffuzz.program import Program
 from difffuzz.sched.strategy import Strategy
 from difffuzz.sched.strategy.exhaustive import BoundedSearch, Merge
 from difffuzz.sched.strategy.record import Record
-from difffuzz.sched.tracing import Merged, Tracing
+from difffuzz.sched.tracing import Merged, Snapshot, Tracing
 from difffuzz.sides import ModelFactory, SideFactory
 
 GC_OBJECTS = 100_000
@@ -99,13 +99,13 @@ def _explore_side(
     known: set[str] = set()
     before = len(found.shown)
 
-    def run(strategy: Strategy, merged: Merge | None) -> Tracing:
+    def run(strategy: Strategy, merged: Merge | None, since: Snapshot | None) -> Tracing:
         verdict = Verdict()
         record = Record(strategy)
         sched = Tracing(record, STEPS)
         one = SideRun(program, factory, number, verdict, sched)
         one.side.kvm.mem.__class__ = TracedMem
-        sched.start_tracing(merged)
+        sched.start_tracing(merged, since)
         try:
             result = one.run()
         except Merged:

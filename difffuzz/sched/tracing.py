@@ -8,7 +8,8 @@ commute.  Shared state is named where it is touched: `Scheduler.point()` and `to
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
+from typing import NamedTuple
 
 from difffuzz.sched.core import Task
 from difffuzz.sched.interleave import Interleaver
@@ -26,10 +27,22 @@ class Decision:
 
     `forced`: the task that ran before cannot go on; else it could, and going on costs nothing.
     `state` is a fingerprint of everything that happened before, up to the order of transitions
-    that commute.
+    that commute.  `live`: the operation, counted from the start of the phase, that each task is at
+    which has not ended; `before`: what a run that departs here begins its notes with.
     """
 
-    __slots__ = ("accesses", "chosen", "current", "enabled", "forced", "state", "step")
+    __slots__ = (
+        "accesses",
+        "before",
+        "chosen",
+        "current",
+        "enabled",
+        "forced",
+        "live",
+        "phase",
+        "state",
+        "step",
+    )
 
     def __init__(
         self, step: int, current: int, enabled: tuple[int, ...], chosen: int, forced: bool
@@ -40,43 +53,85 @@ class Decision:
         self.chosen = chosen
         self.forced = forced
         self.state = 0
+        self.phase = 0
+        self.live: dict[int, int] = {}
+        self.before: Snapshot | None = None
         self.accesses: list[Access] = []
+
+
+class Snapshot(NamedTuple):
+    """The notes on what came before a decision: runs that are the same up to it can share them."""
+
+    decision: Decision
+    operations: dict[int, int]
+    tasks: dict[int, int]
+    written: dict[Hashable, int]
+    read: dict[Hashable, int]
 
 
 class Merged(BaseException):
     """The run has come to a state that was dealt with before: there is nothing new to see."""
 
 
+class Strayed(Merged):
+    """The run did not come to the decision that its notes were to begin with."""
+
+
 class Tracing(Interleaver):
     """Records every decision with its accesses; the strategy must want to be asked at each step.
 
-    `merged`, if set, is asked at each decision whether the run may end there.
+    `merged`, if set, is asked at each decision whether the run may end there.  With a snapshot,
+    notes begin at its decision; before it, the strategy need not be asked.
 
     Fingerprints: each task has a hash of its own history, in which every access brings the history
     of the last change of what it touches (and a change also those of the reads since).  Two runs
     that differ in the order of commuting transitions only come to the same hashes.
     """
 
-    __slots__ = ("_accesses", "_read", "_state", "_tasks", "_written", "decisions", "merged")
+    __slots__ = (
+        "_accesses",
+        "_noting",
+        "_operations",
+        "_phase",
+        "_read",
+        "_since",
+        "_state",
+        "_tasks",
+        "_written",
+        "decisions",
+        "merged",
+    )
 
-    def start_tracing(self, merged: Callable[[Decision], bool] | None) -> None:
+    def start_tracing(
+        self, merged: Callable[[Decision], bool] | None, since: Snapshot | None = None
+    ) -> None:
         """Forgets what came before."""
         self.merged = merged
         self.decisions: list[Decision] = []
+        self._since = since
+        self._noting = since is None
+        self._phase = 0
+        self._operations: dict[int, int] = {}
         self._accesses: list[Access] = []
         self._tasks: dict[int, int] = {}
         self._written: dict[Hashable, int] = {}
         self._read: dict[Hashable, int] = {}
         self._state = 0
 
+    def run(self, bodies: Sequence[tuple[Task, Callable[[], None]]]) -> None:
+        """A phase."""
+        self._phase += 1
+        self._operations = {task.number: 0 for task, _ in bodies}
+        super().run(bodies)
+
     def touch(self, what: Hashable, write: bool = True) -> None:
         """Notes an access of the current transition."""
-        if self.hub is not None:
+        if self.hub is not None and self._noting:
             self._accesses.append((what, write, self._locks()))
 
     def released(self, lock: Lock, exclusive: bool) -> None:
         """Whoever takes the lock next comes after this."""
-        if self.hub is not None:
+        if self.hub is not None and self._noting:
             self._accesses.append((lock.name, exclusive, None))
 
     def _locks(self) -> Locks:
@@ -87,8 +142,10 @@ class Tracing(Interleaver):
 
     def decide(self, what: Hashable, write: bool) -> None:
         """As ever; then the task that goes on touches `what`."""
+        if what == "operation" and self.hub is not None and self._noting:
+            self._operations[self.current.number] += 1
         super().decide(what, write)
-        if self.hub is not None and what is not None:
+        if self.hub is not None and self._noting and what is not None:
             self._accesses.append((what, write, self._locks()))
 
     def note(self, enabled: list[Task], chosen: Task, forced: bool) -> None:
@@ -97,11 +154,44 @@ class Tracing(Interleaver):
             self._advance(self.decisions[-1])
         numbers = tuple([task.number for task in enabled])
         decision = Decision(self.steps, self.current.number, numbers, chosen.number, forced)
+        if not self._noting:
+            self._begin(decision)
         decision.state = self._state
         if self.merged is not None and self.merged(decision):
             raise Merged
+        operations = self._operations
+        decision.phase = self._phase
+        decision.live = {task.number: operations[task.number] for task in self.live}
+        if len(numbers) > 1:
+            decision.before = Snapshot(
+                decision,
+                operations.copy(),
+                self._tasks.copy(),
+                self._written.copy(),
+                self._read.copy(),
+            )
         self._accesses = decision.accesses
         self.decisions.append(decision)
+
+    def _begin(self, decision: Decision) -> None:
+        """Notes begin here.  Strayed if this is another decision than that of the snapshot."""
+        since = self._since
+        assert since is not None
+        known = since.decision
+        if (known.step, known.current, known.enabled, known.forced, known.phase) != (
+            decision.step,
+            decision.current,
+            decision.enabled,
+            decision.forced,
+            self._phase,
+        ):
+            raise Strayed
+        self._noting = True
+        self._state = known.state
+        self._operations = since.operations.copy()
+        self._tasks = since.tasks.copy()
+        self._written = since.written.copy()
+        self._read = since.read.copy()
 
     def _advance(self, decision: Decision) -> None:
         """Adds a transition that is over to the fingerprint."""

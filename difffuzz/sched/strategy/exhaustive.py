@@ -9,24 +9,29 @@ place of one that could (a preemption).
 The reduction leaves out what can show nothing new, on two grounds:
 
 - A preemption just before a transition that touches nothing contended can be put off until after
-  it, at no cost.  Contended is what two tasks touch, one of them to change it, and not always under
-  a lock that keeps the two apart (the lock itself is contended then, where it is taken).  What is
-  contended is found out by running; when a run shows more of it, the search is done again.
+  it, at no cost.  Contended is what another task may still touch in the phase, in the operation it
+  is at or a later one, if one of the two changes it and no lock keeps them apart (the lock itself
+  is contended then, where it is taken).  Who touches what is found out by running; when a run shows
+  more that is contended, the search is done again.
 - A decision that was met before in an equivalent state (fingerprints of tracing.py), with the same
   task running and as many preemptions left, has the same future (happens-before caching: Musuvathi
   and Qadeer, MSR-TR-2007-12): the run ends there.
+
+Up to its own departure a run is one that was run before: it is run again without notes, which begin
+with a copy of what was noted then.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from random import Random
+from typing import NamedTuple
 
 from difffuzz.sched.core import Task
 from difffuzz.sched.interleave import Interleaver
-from difffuzz.sched.tracing import Decision, Locks, Tracing
+from difffuzz.sched.tracing import Decision, Locks, Snapshot, Tracing
 
-from .base import Strategy, run_to_block
+from .base import NO_STEP, Strategy, run_to_block
 from .random_walk import RandomWalk
 
 WARM_UP = 12
@@ -35,24 +40,45 @@ WARM_UP = 12
 Switches = tuple[tuple[int, int], ...]
 Use = tuple[int, bool, Locks]
 """A task, whether it changes the thing, and the locks it holds."""
+Uses = dict[Hashable, dict[Use, int]]
+"""What is used how, up to which operation of the task."""
 Merge = Callable[[Decision], bool]
-Run = Callable[[Strategy, "Merge | None"], Tracing]
-"""Runs the program once under a strategy, with every step asked and noted; the second argument is
-what the run asks whether it may end."""
+Run = Callable[[Strategy, "Merge | None", "Snapshot | None"], Tracing]
+"""Runs the program once under a strategy, with every step from the snapshot on asked and noted; the
+second argument is what the run asks whether it may end."""
+
+
+class Departure(NamedTuple):
+    """A run to do: the schedule, its preemptions, where it leaves the run that it comes from."""
+
+    switches: Switches
+    cost: int
+    since: Snapshot | None
 
 
 class Guided:
-    """Follows a schedule, then runs to block; `inner` decides instead of it if given."""
+    """Follows a schedule, then runs to block; `inner` decides instead of it if given.
 
-    __slots__ = ("_inner", "_switches", "next_step")
+    Choices are noted from the step `since` on.
+    """
 
-    def __init__(self, switches: Switches, inner: Strategy | None = None) -> None:
+    __slots__ = ("_inner", "_since", "_switches", "next_step")
+
+    def __init__(self, switches: Switches, inner: Strategy | None = None, since: int = 0) -> None:
         self._switches = dict(switches)
         self._inner = inner
+        self._since = since
         self.next_step = 0
+        if since:
+            self._await(0)
 
     def preempt(self, sched: Interleaver, enabled: list[Task]) -> Task:
         """The task of the schedule, else the current one."""
+        if sched.steps < self._since:
+            chosen = self._named(sched, enabled) or sched.current
+            self._await(sched.steps)
+            return chosen
+        self.next_step = 0
         inner = self._inner
         if inner is not None:
             chosen = sched.current
@@ -66,6 +92,11 @@ class Guided:
 
     def pick(self, sched: Interleaver, enabled: list[Task]) -> Task:
         """The task of the schedule, else the next one by number."""
+        if sched.steps < self._since:
+            chosen = self._named(sched, enabled) or run_to_block(sched, enabled)
+            self._await(sched.steps)
+            return chosen
+        self.next_step = 0
         if self._inner is not None:
             chosen = self._inner.pick(sched, enabled)
         else:
@@ -73,6 +104,10 @@ class Guided:
         assert isinstance(sched, Tracing)
         sched.note(enabled, chosen, True)
         return chosen
+
+    def _await(self, step: int) -> None:
+        """Asks to be asked at the next step of the schedule behind this one."""
+        self.next_step = min((one for one in self._switches if one > step), default=NO_STEP)
 
     def _named(self, sched: Interleaver, enabled: list[Task]) -> Task | None:
         number = self._switches.get(sched.steps)
@@ -88,11 +123,12 @@ class BoundedSearch:
 
     __slots__ = (
         "_bound",
+        "_contending",
+        "_learned",
         "_reduce",
         "_run",
-        "_seen",
-        "_shared",
         "_states",
+        "_uses",
         "_ways",
         "complete",
         "schedules",
@@ -102,8 +138,9 @@ class BoundedSearch:
         self._run = run
         self._bound = preemptions
         self._reduce = reduce
-        self._seen: dict[Hashable, set[Use]] = {}
-        self._shared: set[Hashable] = set()
+        self._uses: dict[int, Uses] = {}
+        self._contending: dict[tuple[Use, Use], bool] = {}
+        self._learned = False
         self._states: dict[tuple[int, int, tuple[int, ...]], int] = {}
         self._ways: dict[tuple[int, int], int] = {}
         self.schedules = 0
@@ -114,28 +151,39 @@ class BoundedSearch:
         if self._reduce:
             for seed in range(WARM_UP):
                 walk = RandomWalk(Random(seed), 1.0 + 4.0 * seed)
-                self._learn(self._once(Guided((), walk)))
+                self._learn(self._once(Guided((), walk), None, None))
                 if stop():
                     return
         while True:
-            before = len(self._shared)
+            self._learned = False
             self._states.clear()
             self._ways.clear()
-            todo: list[tuple[Switches, int]] = [((), 0)]
+            todo = [Departure((), 0, None)]
             while todo:
                 if stop():
                     return
-                switches, cost = todo.pop()
-                decisions = self._once(Guided(switches), self._merge(switches, cost))
+                one = todo.pop()
+                decisions = self._depart(one)
                 self._learn(decisions)
-                todo += self._others(decisions, switches, cost)
-            if not self._reduce or len(self._shared) == before:
+                todo += self._others(decisions, one.switches, one.cost)
+            if not self._reduce or not self._learned:
                 self.complete = True
                 return
 
-    def _once(self, strategy: Strategy, merged: Merge | None = None) -> list[Decision]:
+    def _depart(self, one: Departure) -> list[Decision]:
+        merged = self._merge(one.switches, one.cost)
+        if one.since is not None:
+            guided = Guided(one.switches, since=one.since.decision.step)
+            decisions = self._once(guided, merged, one.since)
+            if decisions:
+                return decisions
+        return self._once(Guided(one.switches), merged, None)
+
+    def _once(
+        self, strategy: Strategy, merged: Merge | None, since: Snapshot | None
+    ) -> list[Decision]:
         self.schedules += 1
-        return self._run(strategy, merged).decisions
+        return self._run(strategy, merged, since).decisions
 
     def _merge(self, switches: Switches, cost: int) -> Merge | None:
         """Tells a run with these departures that it has come to where another one was."""
@@ -158,26 +206,24 @@ class BoundedSearch:
         return merged
 
     def _learn(self, decisions: list[Decision]) -> None:
-        """Notes what is contended."""
-        seen, shared = self._seen, self._shared
+        """Notes who uses what how."""
         for decision in decisions:
             number = decision.chosen
+            at = decision.live[number]
+            table = self._uses.setdefault(decision.phase, {})
             for what, write, locks in decision.accesses:
-                if locks is None or what in shared:
+                if locks is None:
                     continue
-                uses = seen.setdefault(what, set())
                 use = number, write, locks
-                if use not in uses:
-                    if any(contend(use, other) for other in uses):
-                        shared.add(what)
-                    uses.add(use)
+                uses = table.setdefault(what, {})
+                if uses.get(use, -1) < at:
+                    uses[use] = at
+                    self._learned = self._learned or any(self._contend(use, one) for one in uses)
 
-    def _others(
-        self, decisions: list[Decision], switches: Switches, cost: int
-    ) -> list[tuple[Switches, int]]:
+    def _others(self, decisions: list[Decision], switches: Switches, cost: int) -> list[Departure]:
         """The schedules that depart from this run behind its own last departure."""
         last = switches[-1][0] if switches else -1
-        found: list[tuple[Switches, int]] = []
+        found: list[Departure] = []
         for decision in decisions:
             if decision.step <= last:
                 continue
@@ -189,7 +235,8 @@ class BoundedSearch:
                 price = cost + 1
             for number in decision.enabled:
                 if number != decision.chosen and self._is_new(decision, number, price):
-                    found.append(((*switches, (decision.step, number)), price))
+                    further = (*switches, (decision.step, number))
+                    found.append(Departure(further, price, decision.before))
         return found
 
     def _is_new(self, decision: Decision, number: int, price: int) -> bool:
@@ -206,8 +253,23 @@ class BoundedSearch:
     def _matters(self, decision: Decision) -> bool:
         if not self._reduce:
             return True
-        shared = self._shared
-        return any(what in shared for what, _, locks in decision.accesses if locks is not None)
+        live, number = decision.live, decision.chosen
+        table = self._uses[decision.phase]
+        for what, write, locks in decision.accesses:
+            if locks is None:
+                continue
+            mine = number, write, locks
+            for use, last in table[what].items():
+                if live.get(use[0], last + 1) <= last and self._contend(mine, use):
+                    return True
+        return False
+
+    def _contend(self, one: Use, other: Use) -> bool:
+        key = one, other
+        known = self._contending.get(key)
+        if known is None:
+            known = self._contending[key] = contend(one, other)
+        return known
 
 
 def contend(one: Use, other: Use) -> bool:
