@@ -71,9 +71,16 @@ def explore(
     gc.set_threshold(GC_OBJECTS, *thresholds[1:])
     deadline = time.monotonic() + seconds if seconds else None
     for number, factory in enumerate((left, right)):
-        if not isinstance(factory, ModelFactory):
-            raise UsageError(f"side {factory.name!r} has no threads to explore")
-        _explore_side(program, factory, number, preemptions, deadline, reduce, first_only, found)
+        explore_side(
+            program,
+            factory,
+            number,
+            preemptions,
+            found,
+            deadline=deadline,
+            reduce=reduce,
+            first_only=first_only,
+        )
     gc.set_threshold(*thresholds)
     if found.complete and not found.shown and found.ends[0] != found.ends[1]:
         only = found.ends[0] ^ found.ends[1]
@@ -85,16 +92,20 @@ def explore(
     return found
 
 
-def _explore_side(
+def explore_side(
     program: Program,
-    factory: ModelFactory,
+    factory: SideFactory,
     number: int,
     preemptions: int,
-    deadline: float | None,
-    reduce: bool,
-    first_only: bool,
     found: Exploration,
+    *,
+    deadline: float | None = None,
+    reduce: bool = True,
+    first_only: bool = False,
 ) -> None:
+    """Searches side `number` until the deadline, by time.monotonic(), and adds to `found`."""
+    if not isinstance(factory, ModelFactory):
+        raise UsageError(f"side {factory.name!r} has no threads to explore")
     ends: set[tuple[str, ...]] = set()
     known: set[str] = set()
     before = len(found.shown)
