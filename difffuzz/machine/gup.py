@@ -111,6 +111,7 @@ def copy_to_user(mm: Mm, addr: int, value: int) -> bool:
     if pfn < 0:
         return False
     _touch(mm, addr, True)
+    mm.sched.touch(("frame", pfn))
     mm.frames.set_data(pfn, value)
     return True
 
@@ -121,6 +122,7 @@ def copy_from_user(mm: Mm, addr: int) -> int | None:
     if pfn < 0:
         return None
     _touch(mm, addr, False)
+    mm.sched.touch(("frame", pfn), False)
     return mm.frames.data(pfn)
 
 
