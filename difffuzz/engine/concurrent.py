@@ -26,7 +26,7 @@ from difffuzz.oracle.books import (
 from difffuzz.oracle.pages import leaf_violations
 from difffuzz.oracle.witness import Witness
 from difffuzz.program import Kind, Op, Program
-from difffuzz.program.limits import HOST_THREADS
+from difffuzz.program.limits import HOST_THREADS, MAX_SCHEDULE
 from difffuzz.sched import KernelSplat, Task
 from difffuzz.sched.core import OUT_OF_STEPS, STEP_LIMIT
 from difffuzz.sched.interleave import Interleaver
@@ -121,7 +121,7 @@ def run_side(
         # Only without a limit can circles be told from a long way.
         return run_side(program, factory, number, verdict, strategy, trace)
     if verdict.divergences:
-        verdict.schedule = tuple(record.switches)
+        verdict.schedule = tuple(record.switches[:MAX_SCHEDULE])
     return ends
 
 

@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 from difffuzz.engine.concurrent import Abandoned, SideRun, report
 from difffuzz.errors import UsageError
+from difffuzz.machine.mm import Mm
+from difffuzz.machine.pagetable import PageTable
 from difffuzz.machine.spt import PhysMem
 from difffuzz.oracle import Divergence, Verdict, Violation
 from difffuzz.program import Program
@@ -24,6 +26,8 @@ from difffuzz.sides import ModelFactory, SideFactory
 
 GC_OBJECTS = 100_000
 """Objects made between two garbage collections: a run makes and drops thousands."""
+HOST_TABLE = "host page table"
+"""What the host's page table is called where it is changed."""
 STEPS = 60_000
 """Steps of one run; a run that takes more is a divergence (progress)."""
 
@@ -39,16 +43,18 @@ class Exploration:
     """What the search on both sides found.
 
     `schedules`: runs of both sides; `complete`: no schedule with so few preemptions is left;
-    `ends`: for each side, what the probes came to.
+    `ends`: for each side, what the probes came to; `orders`: fingerprints of the runs that went to
+    their ends, which are the same for runs that differ in the order of commuting transitions only.
     """
 
-    __slots__ = ("complete", "ends", "schedules", "shown")
+    __slots__ = ("complete", "ends", "orders", "schedules", "shown")
 
     def __init__(self) -> None:
         self.schedules = 0
         self.complete = True
         self.shown: list[Shown] = []
         self.ends: list[set[tuple[str, ...]]] = []
+        self.orders: list[set[int]] = []
 
 
 def explore(
@@ -107,6 +113,7 @@ def explore_side(
     if not isinstance(factory, ModelFactory):
         raise UsageError(f"side {factory.name!r} has no threads to explore")
     ends: set[tuple[str, ...]] = set()
+    orders: set[int] = set()
     known: set[str] = set()
     before = len(found.shown)
 
@@ -116,6 +123,7 @@ def explore_side(
         sched = Tracing(record, STEPS)
         one = SideRun(program, factory, number, verdict, sched)
         one.side.kvm.mem.__class__ = TracedMem
+        one.side.mm.pt = TracedPageTable(one.side.mm)
         sched.start_tracing(merged, since)
         try:
             result = one.run()
@@ -127,6 +135,7 @@ def explore_side(
             result = []
         if not verdict.divergences:
             ends.add(tuple(result))
+            orders.add(sched.fingerprint())
         for divergence in verdict.divergences[:1]:
             if divergence.signature not in known:
                 known.add(divergence.signature)
@@ -143,6 +152,38 @@ def explore_side(
     found.schedules += search.schedules
     found.complete &= search.complete
     found.ends.append(ends)
+    found.orders.append(orders)
+
+
+class TracedPageTable(PageTable):
+    """A host page table that tells the scheduler who looks at it; who changes it tells anyway.
+
+    But not of page(): oracles use it, and keep what they saw.
+    """
+
+    __slots__ = ("_sched",)
+
+    def __init__(self, mm: Mm) -> None:
+        super().__init__()
+        known = mm.pt
+        self.tables, self.huge, self.gig = known.tables, known.huge, known.gig
+        self.pmd_pages = known.pmd_pages
+        self._sched = mm.sched
+
+    def leaf(self, addr: int) -> tuple[int, int]:
+        """The entry that covers `addr`, and its level."""
+        self._sched.touch(HOST_TABLE, False)
+        return super().leaf(addr)
+
+    def leaves(self, level: int) -> dict[int, int]:
+        """All leaves of a level."""
+        self._sched.touch(HOST_TABLE, False)
+        return super().leaves(level)
+
+    def populated(self, start: int, end: int) -> list[int]:
+        """The tables and 2M leaves of a range."""
+        self._sched.touch(HOST_TABLE, False)
+        return super().populated(start, end)
 
 
 class TracedMem(PhysMem):

@@ -76,8 +76,22 @@ def isolate_table(mm: Mm, table: dict[int, int]) -> bool:
 
 
 def collapse_huge_page(mm: Mm, vma: Vma, base: int) -> bool:
-    """collapse_huge_page() after the allocation, mmap_lock held for write."""
+    """collapse_huge_page() after the allocation, mmap_lock held for write.
+
+    The anon_vma lock, which keeps rmap walks (migration, splitting, reclaim) out while the pmd is
+    clear, and the folio locks of the pages are both `page_lock` here.
+    """
+    mm.page_lock.lock()
+    done = replace_table(mm, vma, base)
+    mm.page_lock.unlock()
+    return done
+
+
+def replace_table(mm: Mm, vma: Vma, base: int) -> bool:
+    """Clears the pmd, takes the pages off their table and maps the huge page, or puts it back."""
     index = base >> 21
+    if index not in mm.pt.tables:
+        return False
     mm.invalidate_range_start(base, base + PMD_SIZE)
     mm.ptl.lock()
     table = mm.pt.tables.pop(index)

@@ -68,6 +68,13 @@ def try_to_migrate(mm: Mm, addr: int, level: int, pfn: int) -> None:
 def move_to_new_folio(mm: Mm, addrs: list[int], level: int, old: int) -> None:
     """Copies the page and maps the copy, or the page itself again if somebody has it pinned."""
     frames = mm.frames
+    if level == 2 and addrs[0] >> 21 in mm.pt.tables:
+        # The huge entry was split meanwhile: what is left of it goes back, the migration failed.
+        mm.ptl.lock()
+        for page in range(PMD_PAGES):
+            remove_migration_pte(mm, addrs[0] + (page << 12), old + page, old + page)
+        mm.ptl.unlock()
+        return
     if not frames.page_count(old):
         return  # unmapped meanwhile
     run = frames.run(old) if level > 1 else None
