@@ -15,19 +15,20 @@ from .pte import (
 from .vma import Vma
 
 
-def split_huge_pmd(mm: Mm, addr: int, freeze: bool = False) -> None:
+def split_huge_pmd(mm: Mm, addr: int, freeze: int = -1) -> None:
     """__split_huge_pmd(): the 2M entry becomes 512 entries of the same pages.
 
-    The notifiers are called even if there is no huge entry.  With `freeze` the new entries are
-    migration entries.
+    The notifiers are called even if there is no huge entry.  With `freeze`, the head of the only
+    huge page that is to be split, the new entries are migration entries.
     """
     base = addr & -PMD_SIZE
     mm.invalidate_range_start(base, base + PMD_SIZE)
     mm.ptl.lock()
-    pte = mm.pt.huge.pop(base >> 21, 0)
-    if pte:
+    pte = mm.pt.huge.get(base >> 21, 0)
+    if pte and freeze in (-1, pte >> 12):
+        del mm.pt.huge[base >> 21]
         pte &= ~PTE_HUGE
-        if freeze:
+        if freeze >= 0:
             pte = pte & ~PTE_MAPPED | PTE_MIGRATION
         vpn = base >> 12
         vpns = range(vpn, vpn + PMD_PAGES)
@@ -68,7 +69,7 @@ def split_huge_page(mm: Mm, addr: int) -> bool:
         return False
     mm.child_split(run.head)
     base = addr & -PMD_SIZE
-    split_huge_pmd(mm, base, freeze=True)
+    split_huge_pmd(mm, base, freeze=run.head)
     mm.invalidate_range_start(base, base + PMD_SIZE)
     mm.ptl.lock()
     for vpn, pte in mm.pt.tables.get(base >> 21, {}).items():
