@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from difffuzz.engine import lockstep
+from difffuzz.fuzz.run import Runner
 from difffuzz.program import parse
 from difffuzz.sides import open_side
 
@@ -19,7 +20,7 @@ REGRESSIONS = sorted(
 @pytest.mark.parametrize("path", REGRESSIONS, ids=lambda path: path.stem)
 def test_regression_stays_quiet(path: Path) -> None:
     program = parse(path.read_text(), str(path))
-    assert not lockstep.run(program, open_side("legacy"), open_side("tdp")).divergences
+    assert not Runner("legacy", "tdp")(program).divergences
 
 
 def test_the_rule_of_stale_mmio_sptes_is_used() -> None:
