@@ -26,6 +26,9 @@ def accounting_violations(side: ModelSide) -> Iterator[Violation]:
         yield Violation(
             "accounting", side.name, "pages", f"{counted} leaves, KVM counts {kvm.stat.pages}"
         )
+    if any(sp.spt >> 12 not in kvm.mem.pages for sp in kvm.possible_nx_huge_pages):
+        text = "a page table that was freed is on the list of those to recover"
+        yield Violation("accounting", side.name, "possible-nx", text)
     if kvm.stat.nx_lpage_splits != len(kvm.possible_nx_huge_pages):
         yield Violation(
             "accounting",

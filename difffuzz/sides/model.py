@@ -281,22 +281,16 @@ class ModelSide:
         vcpu.results = []
         srcu = self.kvm.srcu
         vcpu.srcu_idx = srcu.read_lock()
-        try:
-            r = self._x86.vcpu_enter_guest(vcpu)
-            if r:
-                return
-            if self._translate(vcpu, gfn << 12, access) >= 0:
-                self._x86.vcpu_exit_guest(vcpu)
-                return
+        if not self._x86.vcpu_enter_guest(vcpu):
+            hit = self._translate(vcpu, gfn << 12, access) >= 0
             self._x86.vcpu_exit_guest(vcpu)
-            fast = vcpu.stat.pf_fast
-            r = self._x86.kvm_mmu_page_fault(vcpu, gfn << 12, vcpu.cpu.error_code)
-            outcome.fast = vcpu.stat.pf_fast - fast
-            outcome.value = r
-            vcpu.sigbus = False
-        finally:
-            srcu.read_unlock(vcpu.srcu_idx)
-            outcome.rets = tuple(vcpu.results)
+            if not hit:
+                fast = vcpu.stat.pf_fast
+                outcome.value = self._x86.kvm_mmu_page_fault(vcpu, gfn << 12, vcpu.cpu.error_code)
+                outcome.fast = vcpu.stat.pf_fast - fast
+                vcpu.sigbus = False
+        srcu.read_unlock(vcpu.srcu_idx)
+        outcome.rets = tuple(vcpu.results)
 
     def _finish_fault(self, vcpu_id: int, number: int) -> Outcome:
         """Lets a parked fault go on, then the access itself; NOTHING if there is none."""
