@@ -22,10 +22,11 @@ class Rcu:
     def read_lock(self) -> None:
         """rcu_read_lock()."""
         task = self.sched.current
+        self.sched.touch("rcu", False)
         if not task.rcu_depth:
             task.rcu_section += 1
         task.rcu_depth += 1
-        self.sched.point("rcu", False)
+        self.sched.point("rcu section", False)
 
     def read_unlock(self) -> None:
         """rcu_read_unlock()."""
@@ -33,9 +34,10 @@ class Rcu:
         if not task.rcu_depth:
             raise KernelSplat("rcu", "rcu_read_unlock", "without rcu_read_lock")
         task.rcu_depth -= 1
+        self.sched.touch("rcu", False)
         if self._queue and self.sched.frees_early and not task.rcu_depth:
             self.run_callbacks()
-        self.sched.point("rcu", False)
+        self.sched.point("rcu section", False)
 
     def read_lock_held(self) -> bool:
         """rcu_read_lock_held() of the current task."""
@@ -50,6 +52,8 @@ class Rcu:
     def run_callbacks(self) -> int:
         """Runs, in order, the callbacks whose grace period is over; returns how many ran."""
         ran = 0
+        if self._queue:
+            self.sched.touch("rcu")
         while self._queue:
             readers, callback, arg = self._queue[0]
             if any(t.rcu_depth and t.rcu_section == section for t, section in readers):
@@ -106,11 +110,12 @@ class Srcu:
     def synchronize(self) -> None:
         """synchronize_srcu(): sleeps until every reader that is in now has left."""
         self.sched.might_sleep(f"synchronize_srcu({self.name})")
+        self.sched.touch(self.name)
         old = [idx for idx, readers in self.counts.items() if readers]
         self.idx += 1
         self.counts = {idx: self.counts[idx] for idx in old}
         self.counts[self.idx] = 0
-        self.sched.point(self.name)
+        self.sched.point()
         if old:
             self.sched.wait(
                 f"readers of {self.name}", lambda: not any(self.counts[idx] for idx in old)

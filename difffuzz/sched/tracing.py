@@ -173,6 +173,12 @@ class Tracing(Interleaver):
         self._accesses = decision.accesses
         self.decisions.append(decision)
 
+    def fingerprint(self) -> int:
+        """Of the whole run, which is over."""
+        if self.decisions:
+            self._advance(self.decisions[-1])
+        return self._state
+
     def _begin(self, decision: Decision) -> None:
         """Notes begin here.  Strayed if this is another decision than that of the snapshot."""
         since = self._since

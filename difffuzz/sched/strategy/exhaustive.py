@@ -29,7 +29,7 @@ from typing import NamedTuple
 
 from difffuzz.sched.core import Task
 from difffuzz.sched.interleave import Interleaver
-from difffuzz.sched.tracing import Decision, Locks, Snapshot, Tracing
+from difffuzz.sched.tracing import NO_LOCKS, Decision, Locks, Snapshot, Tracing
 
 from .base import NO_STEP, Strategy, run_to_block
 from .random_walk import RandomWalk
@@ -42,6 +42,7 @@ Use = tuple[int, bool, Locks]
 """A task, whether it changes the thing, and the locks it holds."""
 Uses = dict[Hashable, dict[Use, int]]
 """What is used how, up to which operation of the task."""
+NOBODY: dict[Use, int] = {}
 Merge = Callable[[Decision], bool]
 Run = Callable[[Strategy, "Merge | None", "Snapshot | None"], Tracing]
 """Runs the program once under a strategy, with every step from the snapshot on asked and noted; the
@@ -256,10 +257,8 @@ class BoundedSearch:
         live, number = decision.live, decision.chosen
         table = self._uses[decision.phase]
         for what, write, locks in decision.accesses:
-            if locks is None:
-                continue
-            mine = number, write, locks
-            for use, last in table[what].items():
+            mine = number, write, NO_LOCKS if locks is None else locks
+            for use, last in table.get(what, NOBODY).items():
                 if live.get(use[0], last + 1) <= last and self._contend(mine, use):
                     return True
         return False
