@@ -68,17 +68,11 @@ def try_to_migrate(mm: Mm, addr: int, level: int, pfn: int) -> None:
 def move_to_new_folio(mm: Mm, addrs: list[int], level: int, old: int) -> None:
     """Copies the page and maps the copy, or the page itself again if somebody has it pinned."""
     frames = mm.frames
-    if level == 2 and addrs[0] >> 21 in mm.pt.tables:
-        # The huge entry was split meanwhile: what is left of it goes back, the migration failed.
-        mm.ptl.lock()
-        for page in range(PMD_PAGES):
-            remove_migration_pte(mm, addrs[0] + (page << 12), old + page, old + page)
-        mm.ptl.unlock()
-        return
-    if not frames.page_count(old):
+    split = level == 2 and addrs[0] >> 21 in mm.pt.tables
+    if not split and not frames.page_count(old):
         return  # unmapped meanwhile
     run = frames.run(old) if level > 1 else None
-    if run.pins if run is not None else frames.pins(old):
+    if split or (run.pins if run is not None else frames.pins(old)):
         for addr in addrs:
             mm.ptl.lock()
             remove_migration_entry(mm, addr, level, old, old)
@@ -126,9 +120,16 @@ def move_other_owners(mm: Mm, addr: int, level: int, old: int, new: int) -> None
 
 
 def remove_migration_entry(mm: Mm, addr: int, level: int, old: int, new: int) -> bool:
-    """Maps `new` where the migration entry of `old` still is; True if it was; under `ptl`."""
+    """Maps `new` where the migration entry of `old` still is; True if it was; under `ptl`.
+
+    A huge entry that was split meanwhile gets its own pages back, as if the migration had failed.
+    """
     if level == 1:
         return remove_migration_pte(mm, addr, old, new)
+    if level == 2 and addr >> 21 in mm.pt.tables:
+        for page in range(PMD_PAGES):
+            remove_migration_pte(mm, addr + (page << 12), old + page, old + page)
+        return False
     pte, found = mm.pt.leaf(addr)
     if found != level or not pte & PTE_MIGRATION or pte >> 12 != old:
         return False
