@@ -247,7 +247,7 @@ class SideRun:
             what = "spte"
         if self._trace:
             self._event(following.number, None, None, str(what))
-        running = self.witness.running
+        running = self.witness.threads.all
         word = self._number
         for one in (task, following):
             op = running[one.number].op if one.number >= 0 else None
@@ -268,7 +268,7 @@ class SideRun:
     def _in_circles(self) -> bool:
         """Out of steps: has an operation gone on for long, while nearly nothing was written?"""
         now = self._sched.steps
-        begun = [run.begin for run in self.witness.running if run.op is not None]
+        begun = [run.begin for run in self.witness.threads.all if run.op is not None]
         if not begun or now - min(begun) < CIRCLE_STEPS:
             return False
         return len(self.side.kvm.mem.log) < (now - min(begun)) // 1000
@@ -283,7 +283,7 @@ class SideRun:
             self._found(violation, None)
         self._splats()
         memory = witness.versions.newest
-        memory.smm[:] = witness.smm
+        memory.smm[:] = witness.threads.smm
         for as_id, gfn, leaf in side.all_leaves():
             for violation in leaf_violations(side, config, memory, as_id, gfn, leaf):
                 self._found(violation, None)
@@ -318,7 +318,7 @@ class SideRun:
         for gfn in probed(self._program):
             op = Op(Kind.READ, 0, (gfn,))
             outcome = side.execute(op, 0)
-            as_id = witness.smm[0]
+            as_id = witness.threads.smm[0]
             for violation in access_violations(side, config, memory, as_id, gfn, 0, outcome):
                 self._found(violation, op)
             ends.append(outcome.result)
@@ -342,7 +342,7 @@ class SideRun:
 
     def _current(self) -> Op | None:
         number = self._sched.last.number
-        return self.witness.running[number].op if number >= 0 else None
+        return self.witness.threads.all[number].op if number >= 0 else None
 
     def _found(self, violation: Violation, op: Op | None) -> None:
         operation = op.kind.name.lower() if op is not None else "meeting"

@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""R1 and R2 of a concurrent run, attempt by attempt (see retry.py for the rules)."""
+
+from __future__ import annotations
+
+from difffuzz.oracle.brackets import Brackets
+from difffuzz.oracle.running import Interval, Running, Threads
+from difffuzz.oracle.verdict import Violation
+from difffuzz.oracle.versions import CHANGES, Versions
+from difffuzz.program import Config, Kind, Op
+from difffuzz.sched import Task
+from difffuzz.sched.interleave import Interleaver
+from difffuzz.sides.memory_map import Slot
+from difffuzz.sides.model import ModelSide
+
+RET_PF_RETRY = 1
+MAPPED = frozenset({4, 5})
+"""RET_PF_FIXED and RET_PF_SPURIOUS."""
+ROOTS_CHANGE = CHANGES | {Kind.ZAP_GFN_RANGE, Kind.MMU_PAGES}
+REQ_FREE_OBSOLETE_ROOTS = 1 << 2
+FROZEN = 0x5A0
+PRESENT = 1 << 11
+LARGE = 1 << 7
+ADDRESS = ((1 << 52) - 1) & ~0xFFF
+
+
+class RangeZap:
+    """A zap of the gfns [start, end): when it had mmu_lock, and what was mapped meanwhile."""
+
+    __slots__ = ("end", "locked", "mapped", "start")
+
+    def __init__(self, start: int, end: int) -> None:
+        self.start = start
+        self.end = end
+        self.locked: list[int] = []
+        self.mapped: list[tuple[int, int, Op]] = []
+
+    def missed(self, snapshot: int, locked: int) -> bool:
+        """R1: did a fault that took mmu_lock at `locked` map behind the zap's back?
+
+        The zap is in progress from its first to its last turn with mmu_lock; the end of the last
+        makes every snapshot taken before stale.
+        """
+        if not self.locked or locked < self.locked[0]:
+            return False
+        return locked < self.locked[-1] or snapshot < self.locked[-1]
+
+
+class Attempts:
+    """Judges each attempt of a side's vCPUs to handle a fault.
+
+    `changes`: operations on memslots and roots that are over; `zaps`: those of ranges, all of them.
+    """
+
+    def __init__(
+        self,
+        side: ModelSide,
+        sched: Interleaver,
+        config: Config,
+        versions: Versions,
+        brackets: Brackets,
+        threads: Threads,
+        violations: list[tuple[Violation, Op]],
+    ) -> None:
+        self.changes: list[Interval] = []
+        self.zaps: list[RangeZap] = []
+        self.violations = violations
+        self._side = side
+        self._sched = sched
+        self._config = config
+        self._versions = versions
+        self._brackets = brackets
+        self._threads = threads
+        sched.on_mmu_lock = self.mmu_lock
+
+    def settle(self) -> None:
+        """Nothing is going on: the past is forgotten."""
+        self.changes.clear()
+        self.zaps.clear()
+
+    def begins(self, vcpu: int, gfn: int) -> None:
+        """A fault is handed to KVM."""
+        run = self._threads.all[vcpu]
+        run.tried = self._sched.steps
+        run.locked = 0
+        run.obsolete = False
+        run.switches = self._sched.switches
+
+    def mmu_lock(self, task: Task) -> None:
+        """A task has taken mmu_lock."""
+        if not 0 <= task.number < len(self._side.kvm.vcpus):
+            op = self._threads.all[task.number].op if task.number >= 0 else None
+            if op is not None and op.kind == Kind.ZAP_GFN_RANGE:
+                self.zaps[-1].locked.append(self._sched.steps)
+            return
+        run = self._threads.all[task.number]
+        run.locked = self._sched.steps
+        run.obsolete = self._root_is_obsolete(task.number)
+
+    def _root_is_obsolete(self, vcpu_id: int) -> bool:
+        kvm = self._side.kvm
+        page = kvm.mem.pages.get(kvm.vcpus[vcpu_id].mmu.root.hpa >> 12)
+        if page is None or page.sp is None:
+            return False
+        sp = page.sp
+        return bool(
+            sp.role.invalid or (not sp.tdp_mmu_page and sp.mmu_valid_gen != kvm.mmu_valid_gen)
+        )
+
+    def ends(self, vcpu: int, gfn: int, ret: int) -> None:
+        """KVM answered."""
+        self._judge(vcpu, gfn, ret)
+        self._threads.all[vcpu].entered = self._sched.switches
+
+    def _judge(self, vcpu: int, gfn: int, ret: int) -> None:
+        """R1 if the attempt mapped, R2 if it wants a retry."""
+        run = self._threads.all[vcpu]
+        now = self._sched.steps
+        if run.op is None or (ret not in MAPPED and ret != RET_PF_RETRY):
+            return
+        slots = self._versions.slots(run.tried, now, self._threads.smm[vcpu], gfn)
+        slot = slots[0]
+        snapshot = self._sched.current.parked_at
+        name = self._side.name
+        if ret == RET_PF_RETRY:
+            if len(slots) == 1 and not self._has_cause(vcpu, run, slot, gfn, now):
+                text = f"gfn {gfn:#x}: RETRY without a cause"
+                self.violations.append((Violation("retry", name, "R2", text), run.op))
+        elif run.locked > snapshot >= run.tried:
+            # A change of the map that leaves this page alone excuses nothing.
+            hvas = {one.hva(gfn) if one is not None else -1 for one in slots}
+            same = len(hvas) == 1 and slot is not None
+            late = same and self._brackets.must_retry(max(hvas), snapshot, run.locked)
+            if run.obsolete or late:
+                why = "root" if run.obsolete else "page"
+                text = f"gfn {gfn:#x}: stale {why}, but the fault answered {ret}"
+                self.violations.append((Violation("retry", name, f"R1-{why}", text), run.op))
+            for zap in self.zaps:
+                if zap.start <= gfn < zap.end:
+                    zap.mapped.append((snapshot, run.locked, run.op))
+                    self.zapped(zap)
+
+    def zapped(self, zap: RangeZap) -> None:
+        """Was anything mapped behind the back of a zap?"""
+        for snapshot, locked, op in zap.mapped:
+            if zap.missed(snapshot, locked):
+                text = f"gfn {op.args[0]:#x}: mapped while or since its range is zapped"
+                violation = Violation("retry", self._side.name, "R1-range", text)
+                self.violations.append((violation, op))
+
+    def _has_cause(self, vcpu: int, run: Running, slot: Slot | None, gfn: int, now: int) -> bool:
+        kvm = self._side.kvm
+        if run.obsolete or self._config.async_pf or kvm.vcpus[vcpu].sigbus:
+            return True
+        if slot is not None and self._brackets.may_retry(slot.hva(gfn), run.tried, now):
+            return True
+        if self._threads.busy(self.changes, run.tried, ROOTS_CHANGE):
+            return True
+        if kvm.vcpus[vcpu].requests & REQ_FREE_OBSOLETE_ROOTS:
+            return True
+        if not run.locked and run.entered != self._sched.switches:
+            # The MMIO SPTE that the CPU met is gone.
+            return True
+        if run.switches == self._sched.switches:
+            return self._frozen(vcpu, gfn)
+        # Others ran meanwhile: in the TDP MMU a lost cmpxchg.
+        return bool(kvm.tdp_mmu_enabled)
+
+    def _frozen(self, vcpu: int, gfn: int) -> bool:
+        """Is there a frozen SPTE on the walk for `gfn`?"""
+        kvm = self._side.kvm
+        mmu = kvm.vcpus[vcpu].mmu
+        table, level = mmu.root.hpa, mmu.root_role.level
+        while level:
+            page = kvm.mem.pages.get(table >> 12)
+            if page is None:
+                return False
+            spte = page.ent.get(gfn >> 9 * (level - 1) & 511, page.absent)
+            if spte == FROZEN:
+                return True
+            if not spte & PRESENT or spte & LARGE:
+                return False
+            table = spte & ADDRESS
+            level -= 1
+        return False

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The dirty log of a concurrent run: what it owes, and what it may hold.
+
+A write is owed from the moment at which it is made until a get or a clear that ends after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from difffuzz.oracle.verdict import Violation
+from difffuzz.oracle.versions import Versions
+from difffuzz.sides.memory_map import Slot
+from difffuzz.sides.model import ModelSide
+
+Key = tuple[int, int]
+"""Address space and id of a slot."""
+
+
+class OwedPages:
+    """Pages of each slot: those written and not reported yet, and all that were ever touched."""
+
+    __slots__ = ("_pending", "_side", "_touched", "_versions")
+
+    def __init__(self, side: ModelSide, versions: Versions) -> None:
+        self._side = side
+        self._versions = versions
+        self._pending: dict[Key, set[int]] = {}
+        self._touched: dict[Key, dict[int, int]] = {}
+
+    def touched(self, as_id: int, gfn: int, begin: int, now: int) -> None:
+        """An access of [begin, now] may have touched the page, in any slot that held it."""
+        for slot in self._versions.slots(begin, now, as_id, gfn):
+            if slot is not None:
+                words = self._touched.setdefault((slot.as_id, slot.slot), {})
+                page = gfn - slot.gfn
+                words[page >> 6] = words.get(page >> 6, 0) | 1 << (page & 63)
+
+    def written(self, slot: Slot, gfn: int, begin: int, now: int) -> None:
+        """The guest writes the page now; owed if the slot logs, whichever map is in force."""
+        key = slot.as_id, slot.slot
+        slots = [memory.slots.get(key) for memory in self._versions.during(begin, now)]
+        if all(one is not None and one.dirty_log for one in slots):
+            self._pending.setdefault(key, set()).add(gfn - slot.gfn)
+
+    def forget(self, key: Key) -> None:
+        """The slot has a new bitmap, or none."""
+        self._pending.pop(key, None)
+
+    def drop(self, key: Key, gone: Callable[[int], bool]) -> None:
+        """These pages were reported or cleared: writes up to now need not be in the log again."""
+        pending = self._pending.get(key)
+        if pending:
+            pending.difference_update([page for page in pending if gone(page)])
+
+    def untouched(self, key: Key, bitmap: dict[int, int]) -> Iterator[Violation]:
+        """A page in the log that nobody ever touched."""
+        touched = self._touched.get(key, {})
+        for word, mask in bitmap.items():
+            extra = mask & ~touched.get(word, 0)
+            if extra:
+                page = (word << 6) + extra.bit_length() - 1
+                text = f"slot {key[1]} page {page:#x}: in the log, never touched"
+                yield Violation("dirty-log", self._side.name, "untouched", text)
+                return
+
+    def lost(self) -> Iterator[Violation]:
+        """With nothing going on: a page that is owed and not in the log."""
+        for (as_id, slot_id), pages in self._pending.items():
+            slot = self._side.kvm.memslots[as_id].id_hash.get(slot_id)
+            if slot is None or slot.dirty_bitmap is None:
+                continue
+            for page in sorted(pages):
+                if not slot.dirty_bitmap.get(page >> 6, 0) >> (page & 63) & 1:
+                    text = f"slot {slot_id} page {page:#x}: written, and not in the log"
+                    yield Violation("dirty-log", self._side.name, "lost", text)
+                    return
