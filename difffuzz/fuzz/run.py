@@ -24,6 +24,8 @@ from .watchdog import HANG, Hang, Watchdog
 MODES = ("portfolio", "lockstep", "concurrent")
 """portfolio: programs with a schedule or with `sync` run concurrently, the others in lockstep."""
 WALKS = 0.25
+PCT_GAPS = (30, 60, 120, 400)
+"""Steps between two changes of priority, about: of PCT's depth, so much falls to each race."""
 PCT_STEPS = 40
 """Steps of an operation, about, on either side."""
 FUZZ_STEPS = 60_000
@@ -108,7 +110,8 @@ def strategy_for(program: Program) -> Strategy:
     rng = random.Random(zlib.crc32(repr(program.ops).encode()))
     if rng.random() < WALKS:
         return RandomWalk(rng, rng.choice((5.0, 20.0, 60.0)))
-    return Pct(rng, rng.choice((2, 3, 3, 4)), PCT_STEPS * len(program.ops))
+    length = PCT_STEPS * len(program.ops)
+    return Pct(rng, 2 + length // rng.choice(PCT_GAPS), length)
 
 
 def _place(traceback: TracebackType | None) -> str:

@@ -144,8 +144,11 @@ class Brackets:
                 if one.begun <= end:
                     return True
                 since = min(since, one.called)
-        for one in reversed(self.all):
-            if one.called <= end and one.over >= since:
-                since = min(since, one.called)
-                low, high = min(low, one.start), max(high, one.end)
+        before = NEVER + 1
+        while since < before:
+            before = since
+            for one in self.all:
+                if one.called <= end and one.over >= since:
+                    since = min(since, one.called)
+                    low, high = min(low, one.start), max(high, one.end)
         return low <= hva < high

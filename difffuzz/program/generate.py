@@ -16,11 +16,12 @@ from typing import Any, Final
 
 from . import addresses
 from .fields import MMU_PAGES
-from .limits import MAX_OPS, MAX_STEP, VMM_THREAD
+from .limits import MAX_OPS, MAX_STEP
 from .model import AREA_KINDS, CONFIG_CHOICES, DEFAULT_AREAS, Config, Op, Program, SlotSpec
 from .normalise import normalise, normalise_config
 from .ops import OPS, Kind
 from .phrases import PHRASES, THEMES, Phrase
+from .phrases.race import SYNC, race
 from .scene import Scene
 
 DEFAULT_OPS: Final = 24
@@ -52,11 +53,15 @@ _FLAGS: Final = (0, 0, 0, 0, 1, 1, 1, 2, 3)
 _AREAS: Final = (0, 0, 0, 1, 2, 2, 3)
 _SLOTS: Final = (1, 1, 2, 2, 2, 3)
 _THEMED: Final = 0.7
+_RACES: Final = 0.4
+"""How often a concurrent program is made of races alone."""
+_RACE_OPS: Final = (4, 8, 16, 24)
+_MITIGATED: Final = 0.3
+"""How often it begins under the NX mitigation, which brings in tables, a list and a worker."""
 _SYNCS: Final = (0, 1, 1, 2, 3, 5)
 """Places where all threads of a concurrent program meet."""
 _SCHEDULED: Final = 0.5
 """How often a concurrent program has a schedule; whoever runs one without chooses for it."""
-SYNC: Final = Op(Kind.SYNC, VMM_THREAD)
 _SUITED: Final = 0.5
 """How often a choice of the configuration is made as a theme would have it."""
 _THEME_WEIGHT: Final = 60
@@ -80,7 +85,8 @@ def generate(
     if config is None:
         config = generate_config(rng, paging=paging, theme=theme)
         if concurrent:
-            config = normalise_config(config._replace(vcpus=rng.choice((1, 2, 2, 3))))
+            nx = rng.random() < _MITIGATED
+            config = normalise_config(config._replace(vcpus=rng.choice((1, 2, 2, 3)), nx=nx))
     count = rng.choice((1, 1, 2, 3) if concurrent else (1, 2, 2, 3, 5))
     places = [addresses.pick(rng, config) for _ in range(count)]
     scene = Scene(rng, config, places)
@@ -93,11 +99,15 @@ def generate(
     weighted = [kind for kind in kinds for _ in range(OPS[kind].weight) if kind not in _PAIRED]
     target = min(max(1, int(rng.expovariate(1 / ops)) if rng.random() < 0.3 else ops), MAX_OPS)
     made: list[Op] = []
+    if concurrent and rng.random() < _RACES:
+        target = min(target, rng.choice(_RACE_OPS))
+        while len(made) < target:
+            made += race(scene)
     while len(made) < target:
         made += rng.choices(phrases, cum_weights=weights)[0].make(scene, weighted)
     schedule: tuple[tuple[int, int], ...] = ()
     if concurrent:
-        for _ in range(rng.choice(_SYNCS)):
+        for _ in range(0 if SYNC in made else rng.choice(_SYNCS)):
             made.insert(rng.randrange(len(made) + 1), SYNC)
         if rng.random() < _SCHEDULED:
             schedule = generate_schedule(rng, made)

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The phrase of concurrent programs: a setup, a meeting, then several threads at one page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from .. import addresses
+from ..addresses import Place
+from ..limits import HOST_THREADS, VMM_THREAD, WORKER_THREAD
+from ..model import Op
+from ..ops import Kind
+from ..scene import Scene
+from .parts import access, vcpu, vmm
+
+SYNC: Final = Op(Kind.SYNC, VMM_THREAD)
+_SAME: Final = 0.7
+"""How often a racing operation is about the very page, not about one near it."""
+_HOST: Final = (
+    *(Kind.DONTNEED,) * 3,
+    Kind.MUNMAP,
+    Kind.MIGRATE,
+    Kind.MPROTECT,
+    Kind.COW_WRITE,
+    Kind.THP_SPLIT,
+    Kind.THP_COLLAPSE,
+    Kind.SWAP_OUT,
+    Kind.KSM_MERGE,
+    *(Kind.AGE,) * 2,
+)
+_VMM: Final = (
+    *(Kind.ZAP_GFN_RANGE,) * 3,
+    *(Kind.MEMSLOT_FLAGS,) * 3,
+    *(Kind.DIRTY_GET,) * 2,
+    Kind.DIRTY_CLEAR,
+    *(Kind.NX,) * 2,
+    Kind.TRACK_ADD,
+    Kind.TRACK_REMOVE,
+    Kind.MMU_PAGES,
+    Kind.MEMSLOT_MOVE,
+)
+_PREPARES: Final = (Kind.MEMSLOT_FLAGS, Kind.THP_SPLIT, Kind.FORK, Kind.TRACK_ADD, Kind.NX)
+
+
+def race(scene: Scene) -> list[Op]:
+    """Mappings are made, all threads meet, then two or three do something to the same page."""
+    rng = scene.rng
+    place = scene.place()
+    count = rng.choice((0, 1, 2, 2, 4))
+    ops = [access(scene, near(scene, place), vcpu(scene)) for _ in range(count)]
+    if rng.random() < 0.3:
+        ops.insert(rng.randrange(len(ops) + 1), scene.op(rng.choice(_PREPARES), place))
+    if ops:
+        ops.append(SYNC)
+    actors = rng.sample(_ACTORS, rng.choice((2, 2, 3)))
+    for number in range(rng.choice((1, 1, 2))):
+        for actor in actors:
+            if not number or rng.random() < 0.7:
+                ops += actor(scene, place)
+    return [*ops, SYNC]
+
+
+def near(scene: Scene, place: Place) -> Place:
+    """The place itself, mostly, or one near it."""
+    return place if scene.rng.random() < _SAME else addresses.near(scene.rng, place)
+
+
+def _vcpu(number: int) -> Callable[[Scene, Place], list[Op]]:
+    def act(scene: Scene, place: Place) -> list[Op]:
+        return [access(scene, near(scene, place), number % scene.config.vcpus)]
+
+    return act
+
+
+def _host(number: int) -> Callable[[Scene, Place], list[Op]]:
+    def act(scene: Scene, place: Place) -> list[Op]:
+        kind = scene.rng.choice(_HOST)
+        return [scene.op(kind, near(scene, place), HOST_THREADS[number])]
+
+    return act
+
+
+def _ioctl(scene: Scene, place: Place) -> list[Op]:
+    slot = place.slot
+    if slot is not None and scene.rng.random() < 0.3:
+        ops = [vmm(Kind.MEMSLOT_DELETE, slot.slot, slot.as_id)]
+        if scene.rng.random() < 0.5:
+            ops.append(vmm(Kind.MEMSLOT_CREATE, *slot))
+        return ops
+    return [scene.op(scene.rng.choice(_VMM), near(scene, place))]
+
+
+def _worker(scene: Scene, place: Place) -> list[Op]:
+    return [Op(Kind.NX_RECOVER, WORKER_THREAD)]
+
+
+_ACTORS: Final = (
+    _vcpu(0),
+    _vcpu(0),
+    _vcpu(1),
+    _vcpu(1),
+    _host(0),
+    _host(1),
+    _ioctl,
+    _ioctl,
+    _worker,
+)
