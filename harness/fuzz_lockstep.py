@@ -9,4 +9,4 @@ program in text on stderr; the input that libFuzzer keeps replays as any other f
 from difffuzz.fuzz.target import service_main
 
 if __name__ == "__main__":
-    service_main("legacy", "tdp")
+    service_main("legacy", "tdp", "lockstep")

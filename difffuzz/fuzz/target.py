@@ -86,6 +86,8 @@ def service_main(left: str, right: str, mode: str = "portfolio") -> NoReturn:
         except MissingTool as error:
             print(f"difffuzz: {error}", file=sys.stderr, flush=True)
             os._exit(3)
+        if verdict is not None and verdict.schedule is not None:
+            program = program._replace(schedule=verdict.schedule)
         for found in verdict.divergences[:1] if verdict is not None else ():
             print(f"{render(program)}# {found.detail}", file=sys.stderr, flush=True)
             raise DivergenceFound(found.signature)
