@@ -53,7 +53,7 @@ _FLAGS: Final = (0, 0, 0, 0, 1, 1, 1, 2, 3)
 _AREAS: Final = (0, 0, 0, 1, 2, 2, 3)
 _SLOTS: Final = (1, 1, 2, 2, 2, 3)
 _THEMED: Final = 0.7
-_RACES: Final = 0.4
+_RACES: Final = 0.5
 """How often a concurrent program is made of races alone."""
 _RACE_OPS: Final = (4, 8, 16, 24)
 _MITIGATED: Final = 0.3

@@ -44,11 +44,15 @@ _PREPARES: Final = (Kind.MEMSLOT_FLAGS, Kind.THP_SPLIT, Kind.FORK, Kind.TRACK_AD
 
 
 def race(scene: Scene) -> list[Op]:
-    """Mappings are made, all threads meet, then two or three do something to the same page."""
+    """Mappings are made, all threads meet, then two or three do something to the same page.
+
+    When all is over some of the first accesses are made again: what a TLB kept shows then.
+    """
     rng = scene.rng
     place = scene.place()
     count = rng.choice((0, 1, 2, 2, 4))
     ops = [access(scene, near(scene, place), vcpu(scene)) for _ in range(count)]
+    again = rng.sample(ops, min(len(ops), rng.choice((0, 1, 2))))
     if rng.random() < 0.3:
         ops.insert(rng.randrange(len(ops) + 1), scene.op(rng.choice(_PREPARES), place))
     if ops:
@@ -58,7 +62,7 @@ def race(scene: Scene) -> list[Op]:
         for actor in actors:
             if not number or rng.random() < 0.7:
                 ops += actor(scene, place)
-    return [*ops, SYNC]
+    return [*ops, SYNC, *again]
 
 
 def near(scene: Scene, place: Place) -> Place:
