@@ -8,6 +8,7 @@ inner start (KVM's has returned) and the inner end (KVM's is yet to be called) i
 from __future__ import annotations
 
 from difffuzz.machine.host import HostMM
+from difffuzz.oracle.notifier import SilentNotifier
 from difffuzz.sched import Task
 from difffuzz.sched.interleave import GROUND_TRUTH, Interleaver
 
@@ -29,32 +30,14 @@ class Bracket:
         self.over = NEVER
 
 
-class _Silent:
-    """The notifier calls that nobody here listens to."""
+class _Listener(SilentNotifier):
+    """Notes the time at the start and the end of an invalidation."""
 
     __slots__ = ("brackets", "sched")
 
     def __init__(self, brackets: list[Bracket], sched: Interleaver) -> None:
         self.brackets = brackets
         self.sched = sched
-
-    def change_pte(self, addr: int, pte: int) -> None:
-        """Part of an invalidation."""
-
-    def clear_flush_young(self, start: int, end: int) -> int:
-        """Aging invalidates nothing."""
-        return 0
-
-    def clear_young(self, start: int, end: int) -> int:
-        """Aging invalidates nothing."""
-        return 0
-
-    def test_young(self, addr: int) -> int:
-        """Aging invalidates nothing."""
-        return 0
-
-    def release(self) -> None:
-        """The address space ends."""
 
     def _open(self, start: int, end: int) -> Bracket:
         """The current task's own that is not over yet: others may be at the same range."""
@@ -66,7 +49,7 @@ class _Silent:
         raise AssertionError("an invalidation ends that never began")
 
 
-class _Before(_Silent):
+class _Before(_Listener):
     """Called before KVM."""
 
     __slots__ = ()
@@ -82,7 +65,7 @@ class _Before(_Silent):
         self._open(start, end).begun = self.sched.steps
 
 
-class _After(_Silent):
+class _After(_Listener):
     """Called after KVM."""
 
     __slots__ = ()

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
+from difffuzz.oracle.notifier import SilentNotifier
 from difffuzz.oracle.verdict import Violation
 from difffuzz.program import Config
 from difffuzz.sides.base import SIGBUS, Outcome
@@ -21,7 +22,7 @@ RETRY.  R2: a RETRY has a cause.  R4: both sides answer the same RET_PF_* for th
 RET_PF_RETRY = 1
 
 
-class Invalidations:
+class Invalidations(SilentNotifier):
     """An mmu notifier that only notes the ranges it is told of."""
 
     __slots__ = ("ranges",)
@@ -35,24 +36,6 @@ class Invalidations:
 
     def invalidate_range_end(self, start: int, end: int) -> None:
         """The change is made."""
-
-    def change_pte(self, addr: int, pte: int) -> None:
-        """Part of an invalidation."""
-
-    def clear_flush_young(self, start: int, end: int) -> int:
-        """Aging invalidates nothing."""
-        return 0
-
-    def clear_young(self, start: int, end: int) -> int:
-        """Aging invalidates nothing."""
-        return 0
-
-    def test_young(self, addr: int) -> int:
-        """Aging invalidates nothing."""
-        return 0
-
-    def release(self) -> None:
-        """The address space ends."""
 
 
 class Flight:

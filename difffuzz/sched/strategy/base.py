@@ -28,6 +28,24 @@ class Strategy(Protocol):
         """Who goes on now that the current task blocks, ends or relaxes."""
 
 
+class Wrapper:
+    """A strategy around another: asked when that one wants to be."""
+
+    __slots__ = ("_inner",)
+
+    def __init__(self, inner: Strategy) -> None:
+        self._inner = inner
+
+    @property
+    def next_step(self) -> int:
+        """When the strategy inside wants to be asked."""
+        return self._inner.next_step
+
+    @next_step.setter
+    def next_step(self, step: int) -> None:
+        self._inner.next_step = step
+
+
 def run_to_block(sched: Interleaver, enabled: list[Task]) -> Task:
     """The order without a strategy: the enabled task that follows the current one, by number."""
     number = sched.current.number

@@ -10,7 +10,7 @@ from __future__ import annotations
 from difffuzz.sched.core import Task
 from difffuzz.sched.interleave import Interleaver
 
-from .base import Strategy
+from .base import Strategy, Wrapper
 
 Choice = tuple[int, int, tuple[int, ...], int]
 
@@ -19,24 +19,15 @@ class Nondeterminism(Exception):
     """Two runs that must be equal are not."""
 
 
-class Check:
+class Check(Wrapper):
     """`expected`: the `choices` of the first run, or None for the first run itself."""
 
-    __slots__ = ("_expected", "_inner", "choices")
+    __slots__ = ("_expected", "choices")
 
     def __init__(self, inner: Strategy, expected: list[Choice] | None = None) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._expected = expected
         self.choices: list[Choice] = []
-
-    @property
-    def next_step(self) -> int:
-        """When the strategy wants to be asked."""
-        return self._inner.next_step
-
-    @next_step.setter
-    def next_step(self, step: int) -> None:
-        self._inner.next_step = step
 
     def preempt(self, sched: Interleaver, enabled: list[Task]) -> Task:
         """What the strategy says, compared."""

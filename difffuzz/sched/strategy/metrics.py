@@ -6,31 +6,22 @@ from __future__ import annotations
 from difffuzz.sched.core import Task
 from difffuzz.sched.interleave import Interleaver
 
-from .base import Strategy
+from .base import Strategy, Wrapper
 
 
-class Metrics:
+class Metrics(Wrapper):
     """`preemptions`: switches away from a task that could go on; `forced`: the other choices;
     `asked`: points at which the strategy was asked; `widest`: most tasks that could run at once.
     """
 
-    __slots__ = ("_inner", "asked", "forced", "preemptions", "widest")
+    __slots__ = ("asked", "forced", "preemptions", "widest")
 
     def __init__(self, inner: Strategy) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self.asked = 0
         self.forced = 0
         self.preemptions = 0
         self.widest = 0
-
-    @property
-    def next_step(self) -> int:
-        """When the strategy wants to be asked."""
-        return self._inner.next_step
-
-    @next_step.setter
-    def next_step(self, step: int) -> None:
-        self._inner.next_step = step
 
     def preempt(self, sched: Interleaver, enabled: list[Task]) -> Task:
         """What the strategy says."""

@@ -6,26 +6,17 @@ from __future__ import annotations
 from difffuzz.sched.core import Task
 from difffuzz.sched.interleave import Interleaver
 
-from .base import Strategy, run_to_block
+from .base import Strategy, Wrapper, run_to_block
 
 
-class Record:
+class Record(Wrapper):
     """`switches` is the schedule of the run so far, as (step, number of the task)."""
 
-    __slots__ = ("_inner", "switches")
+    __slots__ = "switches"
 
     def __init__(self, inner: Strategy) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self.switches: list[tuple[int, int]] = []
-
-    @property
-    def next_step(self) -> int:
-        """When the strategy wants to be asked."""
-        return self._inner.next_step
-
-    @next_step.setter
-    def next_step(self, step: int) -> None:
-        self._inner.next_step = step
 
     def preempt(self, sched: Interleaver, enabled: list[Task]) -> Task:
         """What the strategy says, noted if it is a switch."""
