@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from difffuzz.engine.features import FEATURES, answer, transition
 from difffuzz.engine.lockstep import MEMSLOT_UPDATES
-from difffuzz.engine.watch import CIRCLE_STEPS, crash
+from difffuzz.engine.watch import ACCESS_KINDS, CIRCLE_STEPS, crash
 from difffuzz.errors import UsageError
 from difffuzz.oracle import Divergence, Verdict, Violation, signature
 from difffuzz.oracle.access import access_violations
@@ -35,6 +35,7 @@ from difffuzz.sides import ModelFactory, SideFactory
 from difffuzz.sides.base import Outcome
 
 HOST0, HOST1 = HOST_THREADS
+FAULT_KINDS = frozenset({*ACCESS_KINDS, Kind.BEGIN_FAULT})
 PROBES = 6
 """Pages that are read on both sides when all is over, to compare what the guest sees."""
 
@@ -133,9 +134,9 @@ class SideRun:
         "_hosts_raced",
         "_number",
         "_program",
-        "_raced",
         "_sched",
         "_trace",
+        "_updates_raced",
         "_verdict",
         "side",
         "witness",
@@ -158,7 +159,7 @@ class SideRun:
         self.side = factory.start(program.config, sched)
         self.witness = Witness(self.side, sched, program.config)
         self._at = [0] * 8
-        self._raced: set[Kind] = set()
+        self._updates_raced = False
         self._hosts_raced = False
         sched.restart()
         sched.on_switch = self._switched
@@ -167,7 +168,6 @@ class SideRun:
         """All phases, the probes, the end of the VM; stops at the first violation."""
         ends: list[str] = []
         verdict = self._verdict
-        op: Op | None = None
         try:
             for phase in phases(self._program.ops):
                 self._phase(phase)
@@ -179,14 +179,16 @@ class SideRun:
             if not verdict.divergences:
                 self._finish()
         except KernelSplat as splat:
-            op = self._current()
             if splat.where == OUT_OF_STEPS and self._sched.steps < STEP_LIMIT:
                 raise Abandoned(self._in_circles()) from None
             self._witnessed()
-            self._found(Violation(splat.oracle, self.side.name, splat.where, splat.text), op)
+            self._found(
+                Violation(splat.oracle, self.side.name, splat.where, splat.text), self._current()
+            )
         except UsageError:
             raise
         except Exception as error:  # a crash of the model is a finding
+            self._witnessed()
             self._found(crash(self.side.name, error), self._current())
         verdict.steps += self._sched.steps
         return ends
@@ -198,9 +200,11 @@ class SideRun:
         for index, op in phase:
             threads.setdefault(op.thread, []).append((index, op))
         side = self.side
-        if len(threads) > 1:
-            self._raced |= {op.kind for _, op in phase}
-            self._hosts_raced |= {HOST0, HOST1} <= threads.keys()
+        kinds = {op.kind for _, op in phase}
+        self._updates_raced |= not (
+            kinds.isdisjoint(MEMSLOT_UPDATES) or kinds.isdisjoint(FAULT_KINDS)
+        )
+        self._hosts_raced |= {HOST0, HOST1} <= threads.keys()
         bodies: list[tuple[Task, Callable[[], None]]] = []
         for thread in sorted(threads):
             bodies.append((side.task(thread), self._body(threads[thread])))
@@ -301,7 +305,7 @@ class SideRun:
         kernel prevents that, and half a million updates later it would count as current.
         """
         found = list(mmio_violations(self.side))
-        if found and not self._raced.isdisjoint(MEMSLOT_UPDATES):
+        if found and self._updates_raced:
             self._verdict.allowed["mmio-generation-window"] += 1
             return
         for violation in found:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from difffuzz.engine.concurrent import Abandoned, SideRun, report
 from difffuzz.errors import UsageError
 from difffuzz.machine.mm import Mm
-from difffuzz.machine.pagetable import PageTable
+from difffuzz.machine.pagetable import HOST_PAGE_TABLE, PageTable
 from difffuzz.machine.spt import PhysMem
 from difffuzz.oracle import Divergence, Verdict, Violation
 from difffuzz.program import Program
@@ -26,8 +26,6 @@ from difffuzz.sides import ModelFactory, SideFactory
 
 GC_OBJECTS = 100_000
 """Objects made between two garbage collections: a run makes and drops thousands."""
-HOST_TABLE = "host page table"
-"""What the host's page table is called where it is changed."""
 STEPS = 60_000
 """Steps of one run; a run that takes more is a divergence (progress)."""
 
@@ -76,18 +74,20 @@ def explore(
     thresholds = gc.get_threshold()
     gc.set_threshold(GC_OBJECTS, *thresholds[1:])
     deadline = time.monotonic() + seconds if seconds else None
-    for number, factory in enumerate((left, right)):
-        explore_side(
-            program,
-            factory,
-            number,
-            preemptions,
-            found,
-            deadline=deadline,
-            reduce=reduce,
-            first_only=first_only,
-        )
-    gc.set_threshold(*thresholds)
+    try:
+        for number, factory in enumerate((left, right)):
+            explore_side(
+                program,
+                factory,
+                number,
+                preemptions,
+                found,
+                deadline=deadline,
+                reduce=reduce,
+                first_only=first_only,
+            )
+    finally:
+        gc.set_threshold(*thresholds)
     if found.complete and not found.shown and found.ends[0] != found.ends[1]:
         only = found.ends[0] ^ found.ends[1]
         text = f"the probes can end as {' '.join(sorted(only)[0])} on one side only"
@@ -172,17 +172,17 @@ class TracedPageTable(PageTable):
 
     def leaf(self, addr: int) -> tuple[int, int]:
         """The entry that covers `addr`, and its level."""
-        self._sched.touch(HOST_TABLE, False)
+        self._sched.touch(HOST_PAGE_TABLE, False)
         return super().leaf(addr)
 
     def leaves(self, level: int) -> dict[int, int]:
         """All leaves of a level."""
-        self._sched.touch(HOST_TABLE, False)
+        self._sched.touch(HOST_PAGE_TABLE, False)
         return super().leaves(level)
 
     def populated(self, start: int, end: int) -> list[int]:
         """The tables and 2M leaves of a range."""
-        self._sched.touch(HOST_TABLE, False)
+        self._sched.touch(HOST_PAGE_TABLE, False)
         return super().populated(start, end)
 
 

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from difffuzz.machine.host import VM_IO, VM_PFNMAP, VM_READ, VM_WRITE, Vma, pte_pfn, pte_write
 from difffuzz.sched import KernelSplat
 
@@ -79,10 +81,15 @@ def kvm_request_needs_ipi(vcpu: KvmVcpu) -> bool:
     return mode != OUTSIDE_GUEST_MODE
 
 
+def took_ipi(vcpu: KvmVcpu, ipis: int) -> bool:
+    """True once the vCPU's CPU took an interrupt after its `ipis` first ones."""
+    return vcpu.ipis != ipis
+
+
 def kvm_kick_many_cpus(kvm: Kvm, kicked: list[tuple[KvmVcpu, int]]) -> None:
     """Waits until each vCPU took its interrupt; `kicked` has how many it had taken before."""
     for vcpu, ipis in kicked:
-        kvm.sched.wait(f"vcpu{vcpu.vcpu_id} to exit", lambda v=vcpu, n=ipis: v.ipis != n)  # type: ignore[misc]
+        kvm.sched.wait(f"vcpu{vcpu.vcpu_id} to exit", partial(took_ipi, vcpu, ipis))
 
 
 def kvm_make_all_cpus_request(kvm: Kvm, req: int) -> None:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from difffuzz.machine.pagetable import HOST_PAGE_TABLE
+
 from .async_pf import kvm_arch_setup_async_pf, kvm_can_do_async_pf
 from .kvm_host import (
     EFAULT,
@@ -520,7 +522,7 @@ def kvm_faultin_pfn(vcpu: KvmVcpu, fault: KvmPageFault, access: int) -> int:
     vcpu.kvm.sched.touch("mmu_invalidate_seq", False)
     # The order matters: an invalidation after this read makes the fault stale.
     fault.mmu_seq = vcpu.kvm.mmu_invalidate_seq
-    vcpu.kvm.sched.point("host page table", False)
+    vcpu.kvm.sched.point(HOST_PAGE_TABLE, False)
     ret = kvm_faultin_pfn_slot(vcpu, fault)
     if ret != RET_PF_CONTINUE:
         return ret

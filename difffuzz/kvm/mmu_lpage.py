@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from difffuzz.machine.pagetable import HOST_PAGE_TABLE
 from difffuzz.sched import KernelSplat
 
 from .kvm_host import (
@@ -61,7 +62,7 @@ def kvm_mmu_gfn_allow_lpage(kvm: Kvm, slot: KvmMemorySlot, gfn: int) -> None:
 
 def host_pfn_mapping_level(kvm: Kvm, gfn: int, slot: KvmMemorySlot) -> int:
     """The level at which the host maps the page, read without a lock."""
-    kvm.sched.point("host page table", False)
+    kvm.sched.point(HOST_PAGE_TABLE, False)
     return kvm.mm.mapping_level(gfn_to_hva_memslot(slot, gfn))
 
 

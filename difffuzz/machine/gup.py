@@ -7,6 +7,7 @@ from errno import EFAULT
 
 from .fault import VM_FAULT_HWPOISON, VM_FAULT_RETRY, handle_mm_fault
 from .mm import Mm
+from .pagetable import HOST_PAGE_TABLE
 from .pte import PTE_ACCESSED, PTE_DIRTY, PTE_PRESENT, PTE_SPECIAL, PTE_WRITE
 from .vma import VM_IO, VM_PFNMAP, VM_READ, VM_WRITE
 
@@ -15,7 +16,7 @@ EHWPOISON = 133
 
 def get_user_page_fast_only(mm: Mm, addr: int, write: bool) -> int:
     """The pfn mapped at `addr`, with a reference, or -1.  Takes no lock and never faults."""
-    mm.sched.touch("host page table", False)
+    mm.sched.touch(HOST_PAGE_TABLE, False)
     index = addr >> 21
     pt = mm.pt
     table = pt.tables.get(index)
@@ -35,7 +36,7 @@ def get_user_page_fast_only(mm: Mm, addr: int, write: bool) -> int:
 def get_user_pages_locked(mm: Mm, addr: int, write: bool, nowait: bool) -> tuple[int, int]:
     """__get_user_pages() of one page, mmap_lock held; see get_user_pages_unlocked()."""
     while True:
-        mm.sched.touch("host page table", False)
+        mm.sched.touch(HOST_PAGE_TABLE, False)
         vma = mm.vmas.find(addr)
         if vma is None or vma.flags & (VM_IO | VM_PFNMAP):
             return -EFAULT, 0
@@ -94,7 +95,7 @@ def fixup_user_fault(mm: Mm, addr: int, write: bool) -> int:
 def cpu_access(mm: Mm, addr: int, write: bool) -> int:
     """An access of a host CPU with its page faults: the pfn, or -1 for a signal."""
     while True:
-        mm.sched.touch("host page table", False)
+        mm.sched.touch(HOST_PAGE_TABLE, False)
         pte = mm.pt.page(addr)
         if pte & PTE_PRESENT and (not write or pte & PTE_WRITE):
             return pte >> 12

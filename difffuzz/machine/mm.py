@@ -14,7 +14,7 @@ from typing import Protocol
 from difffuzz.sched import Mutex, RwSemaphore, Scheduler, SpinLock
 
 from .frames import Frames
-from .pagetable import PageTable
+from .pagetable import HOST_PAGE_TABLE, PageTable
 from .pte import PTE_PRESENT, PTE_PROTNONE, PTE_WRITE
 from .vma import (
     AREA_FLAGS,
@@ -158,7 +158,7 @@ class Mm:
 
     def note(self, start: int, end: int) -> None:
         """Logs that entries in [start, end) changed."""
-        self.sched.touch("host page table")
+        self.sched.touch(HOST_PAGE_TABLE)
         changed = self.changed
         if changed:
             first, last = changed[-1]

@@ -18,6 +18,10 @@ def keys_in(entries: dict[int, int] | dict[int, dict[int, int]], lo: int, hi: in
     return sorted(key for key in entries if lo <= key < hi)
 
 
+HOST_PAGE_TABLE = "host page table"
+"""What the scheduler is told when an entry is looked at or changed: one name for all of them."""
+
+
 class PageTable:
     """pgd, p4d, pud, pmd and pte levels of one process."""
 

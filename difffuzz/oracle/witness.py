@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from difffuzz.machine.host import PTE_WRITE
+from difffuzz.machine.pagetable import HOST_PAGE_TABLE
 from difffuzz.oracle.attempts import ROOTS_CHANGE, Attempts, RangeZap
 from difffuzz.oracle.brackets import Brackets
 from difffuzz.oracle.owed import OwedPages
@@ -125,7 +126,7 @@ class Witness:
         if run.op is None:
             return
         self._sched.touch(GROUND_TRUTH, False)
-        self._sched.touch("host page table", False)
+        self._sched.touch(HOST_PAGE_TABLE, False)
         as_id, now = self.threads.smm[vcpu], self._sched.steps
         write = access == WRITE
         side = self.side

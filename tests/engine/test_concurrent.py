@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
@@ -19,6 +20,11 @@ from difffuzz.variants.catalogue import find
 
 LEGACY, TDP = open_side("legacy"), open_side("tdp")
 MEMORY = "difffuzz program v1\nconfig vcpus=2\nslot 0 gfn=0x0 pages=0x400 area=1\n"
+
+
+def walk(seed: int, gap: float) -> Callable[[Program], Strategy]:
+    """Makes the random walk of that seed."""
+    return lambda _: RandomWalk(Random(seed), gap)
 
 
 def trace(program: Program, seed: int) -> list[str]:
@@ -49,7 +55,7 @@ def test_what_stands_before_a_sync_is_over_before_what_follows() -> None:
             parse(MEMORY + text),
             LEGACY,
             TDP,
-            strategy=lambda _, seed=seed: RandomWalk(Random(seed), 3.0),  # type: ignore[misc]
+            strategy=walk(seed, 3.0),
             trace=True,
         )
         read = [e for e in verdict.trace if isinstance(e, Event) and e.outcome and e.thread == 0]
@@ -91,7 +97,7 @@ def test_the_recorded_schedule_shows_the_same_divergence() -> None:
             side,
             1,
             verdict,
-            lambda _, seed=seed: RandomWalk(Random(seed), 10.0),  # type: ignore[misc]
+            walk(seed, 10.0),
         )
         if verdict.divergences:
             found += 1
@@ -109,7 +115,7 @@ def test_random_programs_meet_nothing_on_the_base() -> None:
             program,
             LEGACY,
             TDP,
-            strategy=lambda _, seed=seed: RandomWalk(Random(seed), 20.0),  # type: ignore[misc]
+            strategy=walk(seed, 20.0),
             max_steps=60_000,
         )
         assert verdict.divergences == [], seed

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 from random import Random
 
@@ -36,7 +37,7 @@ def run(strategy: Strategy, *bodies: Body, limit: int = 1000) -> str:
     tasks: list[tuple[Task, Callable[[], None]]] = []
     for number, body in enumerate(bodies):
         task = sched.add_task(f"t{number}", number)
-        tasks.append((task, lambda body=body: body(sched, log)))  # type: ignore[misc]
+        tasks.append((task, partial(body, sched, log)))
     sched.run(tasks)
     return "".join(log)
 
