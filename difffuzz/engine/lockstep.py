@@ -20,6 +20,8 @@ from difffuzz.sides import SideFactory
 from difffuzz.sides.base import Leaf, Outcome
 from difffuzz.sides.memory_map import MemoryMap
 
+FAILS_ON_ONE_SIDE = ("no-mmu-pages", "misconfig-is-a-read")
+"""Rules that let an access fail on one side only."""
 MEMSLOT_UPDATES = (
     Kind.MEMSLOT_CREATE,
     Kind.MEMSLOT_DELETE,
@@ -167,7 +169,7 @@ class Lockstep:
             return False
         verdict.operations += 1
         # An access that failed on one side only leaves different data: user space gives up.
-        return "no-mmu-pages" not in verdict.allowed
+        return verdict.allowed.keys().isdisjoint(FAILS_ON_ONE_SIDE)
 
     def finish(self) -> Verdict:
         """After the last operation: the VMs are destroyed, unless a divergence ended the run."""

@@ -154,12 +154,10 @@ def compare_outcomes(
         yield Violation("translation", both, "value", f"returned {left.value} and {right.value}")
     if models and left.parked == right.parked:
         one, other = left.parked_rets, right.parked_rets
-        late = left.rets[:one], right.rets[:other]
-        if late[0][:-1] == late[1][:-1] and (late[0][-1:], late[1][-1:]) in LATE:
-            allowed["late-fault"] += 1
-        else:
-            yield from compare_attempts(both, *late, nx, allowed)
-        yield from compare_attempts(both, left.rets[one:], right.rets[other:], nx, allowed)
+        parked = left.rets[:one], right.rets[:other]
+        yield from compare_attempts(both, *parked, "late-fault", allowed)
+        rule = "nx-split" if nx else ""
+        yield from compare_attempts(both, left.rets[one:], right.rets[other:], rule, allowed)
 
 
 def emulated_at_once(outcome: Outcome) -> bool:
@@ -188,17 +186,20 @@ def failed_as_a_read(one: Outcome, other: Outcome) -> bool:
 
 
 def compare_attempts(
-    both: str, left: tuple[int, ...], right: tuple[int, ...], nx: bool, allowed: Counter[str]
+    both: str, left: tuple[int, ...], right: tuple[int, ...], late: str, allowed: Counter[str]
 ) -> Iterator[Violation]:
-    """R4 for an access that faulted on both sides."""
+    """R4 for an access that faulted on both sides.
+
+    `late`: the rule that lets one side make the mapping which the other finds made, if one does.
+    """
     if left == right or not left or not right:
         return
     for ours, theirs in product(without_stale_mmio(left), without_stale_mmio(right)):
         if ours == theirs:
             allowed["stale-mmio-kept"] += 1
             return
-        if nx and ours[:-1] == theirs[:-1] and (ours[-1:], theirs[-1:]) in LATE:
-            allowed["nx-split"] += 1
+        if late and ours[:-1] == theirs[:-1] and (ours[-1:], theirs[-1:]) in LATE:
+            allowed[late] += 1
             return
     yield Violation("retry", both, "R4", f"RET_PF sequences differ: {left} and {right}")
 
