@@ -14,7 +14,7 @@ import typer
 from typer.exceptions import TyperException
 
 from . import __version__
-from .commands import bugs, corpus, variant
+from .commands import bugs, corpus, native, variant
 from .commands.doctor import doctor
 from .commands.explore import explore
 from .commands.fuzzing import fuzz, smoke
@@ -49,6 +49,7 @@ for command in (fuzz, smoke, replay, minimize, explain, explore, doctor):
 app.add_typer(corpus.app, name="corpus")
 app.add_typer(bugs.app, name="bugs")
 app.add_typer(variant.app, name="variant")
+app.add_typer(native.app, name="native")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A build: from a kernel tree, patches and the harness to a library with a name."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from ..errors import UsageError
+from .cache import LIBRARY, Cache, locked, short_digest, write_atomic
+from .compile import Workshop, compile_units
+from .configure import prepare
+from .digests import Digests
+from .farm import Farm
+from .fetch import source_path
+from .link import FLAGS, link
+from .objects import Object, remove_old
+from .overlay import Root, patched_root, plain_root
+from .patches import apply_patches
+from .stubs import Stubs, needed
+from .toolchain import Compiler, choose_compiler
+from .tree import KernelTree, open_tree
+from .units import Unit, read_units, taken_for
+
+DEFAULT_NAME = "default"
+RECORD = "build.json"
+
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
+
+
+class Build(msgspec.Struct):
+    """What build.json says of a library."""
+
+    name: str
+    tree: str
+    version: str
+    """6.1.192"""
+    kernel: int
+    """6001"""
+    library: str
+    """Absolute path."""
+    digest: str
+    """Of everything that went in."""
+    patches: list[str]
+    compiler: str
+    coverage: bool
+    units: list[str]
+    stubs: list[str]
+    """Functions that nobody defines."""
+    variables: list[str]
+    """The same for variables."""
+
+
+class Made(msgspec.Struct):
+    """A build and what it took."""
+
+    build: Build
+    compiled: int
+    """Units that were not in the cache."""
+    seconds: float
+
+
+class Wish(msgspec.Struct):
+    """What the user asks for."""
+
+    tree: Path | None = None
+    """None: the fetched tree of the default series."""
+    patches: Sequence[Path] = ()
+    name: str | None = None
+    coverage: bool | None = None
+    """None: if the compiler for it is there."""
+    harness: Path = Path(__file__).parents[2] / "harness" / "native"
+
+
+def build(wish: Wish, cache: Cache, say: Callable[[str], None]) -> Made:
+    """Make the library, or find that it is made. `say` takes a line of progress or a warning.
+
+    UsageError: the tree, a patch or the harness is broken. MissingTool.
+    """
+    began = time.monotonic()
+    tree = open_tree(wish.tree or _fetched(cache))
+    if not tree.known:
+        say(f"warning: Linux {tree.version} is not tested, trying it as {taken_for(tree)}")
+    name = build_name(wish)
+    compiler = choose_compiler(wish.coverage)
+    harness = wish.harness.resolve()
+    units = read_units(harness)
+    shadow = cache.shadow(tree.root)
+    with locked(cache.build(name)), locked(shadow):
+        farm = Farm(tree.root, shadow)
+        farm.refresh()
+        digests = Digests(shadow / ".digests")
+        prepare(tree, shadow, digests, say)
+        root = _root(wish, tree, shadow, cache.build(name) / "tree")
+        shop = Workshop(
+            tree, root, harness, compiler, cache, digests, logs=cache.build(name) / "log"
+        )
+        chosen = units.of(tree)
+        objects, compiled = compile_units(shop, chosen)
+        digests.save()
+        stubs = _stubs(chosen, objects, units.keep_undefined)
+        made = _finish(wish, name, shop, chosen, objects, stubs)
+    if compiled:
+        remove_old(cache.objects)
+    return Made(made, compiled, round(time.monotonic() - began, 3))
+
+
+def build_name(wish: Wish) -> str:
+    """As asked for, else after the patches."""
+    name = wish.name or "-".join(patch.stem for patch in wish.patches) or DEFAULT_NAME
+    if not _NAME.fullmatch(name):
+        raise UsageError(f"build name {name!r}: letters, digits, '_', '.', '-' expected (--name)")
+    return name
+
+
+def load_build(cache: Cache, name: str = DEFAULT_NAME) -> Build:
+    """The build of that name. UsageError: there is none."""
+    folder = cache.build(name)
+    try:
+        found = msgspec.json.decode((folder / RECORD).read_bytes(), type=Build)
+    except (OSError, msgspec.DecodeError, msgspec.ValidationError):
+        found = None
+    if found is None or not Path(found.library).is_file():
+        named = "" if name == DEFAULT_NAME else f" --name {name}"
+        raise UsageError(f"no native build {name!r}: run 'difffuzz native build{named}'")
+    return found
+
+
+def _fetched(cache: Cache) -> Path:
+    tree = source_path(cache)
+    if not tree.is_dir():
+        raise UsageError("no kernel tree: run 'difffuzz native fetch', or name one with --tree")
+    return tree
+
+
+def _root(wish: Wish, tree: KernelTree, shadow: Path, path: Path) -> Root:
+    """Where to compile: patched files never show in the shadow that other builds share."""
+    if not wish.patches:
+        return plain_root(shadow)
+    return patched_root(shadow, path, apply_patches(tree, wish.patches))
+
+
+def _stubs(units: list[Unit], objects: list[Object], keep: Sequence[str]) -> Stubs:
+    pairs = list(zip(units, objects, strict=True))
+    return needed(
+        [each.symbols for unit, each in pairs if unit.kind == "kernel"],
+        [each.symbols for unit, each in pairs if unit.kind != "kernel"],
+        keep,
+    )
+
+
+def _finish(
+    wish: Wish,
+    name: str,
+    shop: Workshop,
+    units: list[Unit],
+    objects: list[Object],
+    stubs: Stubs,
+) -> Build:
+    """Link, unless the library is of the same objects, and write the record."""
+    folder = shop.cache.build(name)
+    library = folder / LIBRARY
+    wanted = Build(
+        name=name,
+        tree=str(shop.tree.root),
+        version=shop.tree.version,
+        kernel=shop.tree.number,
+        library=str(library),
+        digest=_digest(shop.compiler, objects, stubs),
+        patches=[str(patch.resolve()) for patch in wish.patches],
+        compiler=shop.compiler.name,
+        coverage=shop.compiler.clang,
+        units=[unit.source for unit in units],
+        stubs=stubs.functions,
+        variables=stubs.variables,
+    )
+    try:
+        have: Build | None = load_build(shop.cache, name)
+    except UsageError:
+        have = None
+    if have is None or have.digest != wanted.digest:
+        link(shop.compiler, objects, stubs, library, shop.logs / "link.log")
+    if have != wanted:
+        write_atomic(folder / RECORD, msgspec.json.format(msgspec.json.encode(wanted)))
+    return wanted
+
+
+def _digest(compiler: Compiler, objects: list[Object], stubs: Stubs) -> str:
+    names = [f"{each.path.parent.name}/{each.path.name}" for each in objects]
+    return short_digest(compiler.identity, *FLAGS, *names, *stubs.functions, "", *stubs.variables)

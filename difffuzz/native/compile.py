@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Compile the units of the harness in a tree, those that are not in the cache already."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import msgspec
+
+from ..errors import UsageError
+from .cache import Cache, short_digest
+from .digests import Digests
+from .elf import read_symbols
+from .messages import Places, first_error
+from .objects import Folder, Object
+from .overlay import Root
+from .run import Failed, run
+from .toolchain import Compiler, flags
+from .tree import KernelTree
+from .units import Unit, taken_for
+
+JOBS = 2
+LABEL = "harness/native/"
+
+
+class Workshop(msgspec.Struct):
+    """All that compiling a unit needs besides the unit."""
+
+    tree: KernelTree
+    root: Root
+    harness: Path
+    compiler: Compiler
+    cache: Cache
+    digests: Digests
+    logs: Path
+    """Folder for what the compiler says."""
+
+
+def compile_units(shop: Workshop, units: list[Unit]) -> tuple[list[Object], int]:
+    """The objects in the order of the units, and how many were compiled now.
+
+    UsageError: one does not compile; the line names the file, relative to the tree, and the line.
+    """
+    found = [_folder(shop, unit).find(shop.root, shop.digests) for unit in units]
+    missing = [unit for unit, known in zip(units, found, strict=True) if known is None]
+    with ThreadPoolExecutor(JOBS) as pool:
+        try:
+            compiled = list(pool.map(lambda unit: _make(shop, unit), missing))
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    made = dict(zip(missing, compiled, strict=True))
+    objects = [known or made[unit] for unit, known in zip(units, found, strict=True)]
+    for unit, each in zip(units, objects, strict=True):
+        _check_symbols(shop, unit, each)
+    return objects, len(missing)
+
+
+def _folder(shop: Workshop, unit: Unit) -> Folder:
+    """Where its objects are. A header that is added to the shims may hide one of the tree."""
+    shims = "\n".join(_names(shop.harness / "shim")) if unit.kind == "kernel" else ""
+    words = flags(unit, shop.tree, shop.harness, shop.compiler)
+    key = short_digest(unit.source, unit.kind, shop.compiler.identity, shims, "\0".join(words))
+    return Folder(shop.cache.objects / key)
+
+
+def _names(folder: Path) -> Iterable[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*.h"))
+
+
+def _make(shop: Workshop, unit: Unit) -> Object:
+    """Compile one unit and put it into the cache."""
+    folder = _folder(shop, unit)
+    target = folder.temporary()
+    notes = target.with_suffix(".d")
+    source = unit.in_tree or str(shop.harness / unit.source)
+    log = shop.logs / f"{unit.kind}-{unit.name}.log"
+    command = [
+        shop.compiler.path,
+        *flags(unit, shop.tree, shop.harness, shop.compiler),
+        # What the object says of its place.
+        "-fmacro-prefix-map=./=",
+        f"-fmacro-prefix-map={shop.harness}/={LABEL}",
+        f"-fdebug-prefix-map={shop.root.path}={shop.tree.root}",
+        *("-MD", "-MF", str(notes)),
+        *("-c", "-o", str(target), source),
+    ]
+    try:
+        run(command, cwd=shop.root.path, log=log)
+        return folder.add(
+            target, _dependencies(notes), read_symbols(target), shop.root, shop.digests
+        )
+    except Failed as failed:
+        raise UsageError(f"{_place(shop, failed.output)} (see {log})") from None
+    finally:
+        target.unlink(missing_ok=True)
+        notes.unlink(missing_ok=True)
+
+
+def _place(shop: Workshop, output: str) -> str:
+    """The error's line, and what may be behind it if it is not in the user's tree."""
+    places = Places((shop.root.path, ""), (shop.tree.root, ""), (shop.harness, LABEL))
+    line = first_error(output, places)
+    if line.startswith(LABEL) and not shop.tree.known:
+        line += f" [the harness knows Linux {taken_for(shop.tree)}, not {shop.tree.series}]"
+    return line
+
+
+def _dependencies(notes: Path) -> list[str]:
+    """The files of a rule that the compiler wrote; of the tree relative to it."""
+    _, _, text = notes.read_text().replace("\\\n", " ").partition(": ")
+    names = text.replace("\\ ", "\0").split()
+    return list(dict.fromkeys(os.path.normpath(name.replace("\0", " ")) for name in names))
+
+
+def _check_symbols(shop: Workshop, unit: Unit, compiled: Object) -> None:
+    known = {*compiled.symbols.defined, *compiled.symbols.local}
+    for name in unit.symbols:
+        if name not in known and not any(each.startswith(f"{name}.") for each in known):
+            raise UsageError(
+                f"{shop.tree.root}: Linux {shop.tree.version} has no {name}(),"
+                f" which {LABEL}{unit.source} needs"
+            )

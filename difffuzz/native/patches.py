@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Patches of a build: unified diffs and named changes, applied to copies of the tree's files."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+from ..errors import UsageError
+from .cache import write_atomic
+from .named_change import apply_changes
+from .run import Failed, run
+from .tree import KernelTree
+
+Files = dict[str, bytes | None]
+"""Content of what the patches change, by name relative to the tree; None: the file is gone."""
+
+NAMED = ".toml"
+
+_HEADER = re.compile(r"^--- ([^\t\n]+).*\n\+\+\+ ([^\t\n]+)", re.MULTILINE)
+_PATCHING = re.compile(r"^(?:patching|checking) file '?([^'\n]+?)'?$", re.MULTILINE)
+_FAILED = re.compile(r"^Hunk #(\d+) (FAILED) at (\d+)", re.MULTILINE)
+
+
+def apply_patches(tree: KernelTree, patches: Iterable[Path]) -> Files:
+    """What the tree's files are after all patches, in their order.
+
+    UsageError: one cannot be read or does not fit; the line names patch, file and place.
+    """
+    files: Files = {}
+    for patch in patches:
+        try:
+            text = patch.read_bytes().decode(errors="surrogateescape")
+        except OSError as error:
+            raise UsageError(f"{patch}: {error.strerror}") from None
+        if patch.suffix == NAMED:
+            apply_changes(patch, text, tree, files)
+        else:
+            _apply_diff(patch, text, tree, files)
+    return files
+
+
+def _apply_diff(patch: Path, text: str, tree: KernelTree, files: Files) -> None:
+    """Let `patch` work in a folder that has only what the diff names."""
+    strip, names = _names(patch, text)
+    with tempfile.TemporaryDirectory(prefix="difffuzz-patch-") as temporary:
+        work = Path(temporary)
+        for name in names:
+            content = current(tree, files, name)
+            if content is not None:
+                write_atomic(work / name, content)
+        command = ["patch", "--force", f"-p{strip}", "-F0", "--no-backup-if-mismatch", "-r-"]
+        try:
+            run([*command, "-d", temporary], stdin=text)
+        except Failed as failed:
+            raise UsageError(f"{patch}: {_refusal(failed.output)}") from None
+        for name in names:
+            path = work / name
+            files[name] = path.read_bytes() if path.is_file() else None
+
+
+def current(tree: KernelTree, files: Files, name: str) -> bytes | None:
+    """A file as the patches so far have left it."""
+    if name in files:
+        return files[name]
+    path = tree.root / name
+    return path.read_bytes() if path.is_file() else None
+
+
+def _names(patch: Path, text: str) -> tuple[int, list[str]]:
+    """How many folders are to be stripped from the names, and the names then."""
+    pairs = [name.strip() for pair in _HEADER.findall(text) for name in pair]
+    named = [name for name in pairs if name != "/dev/null"]
+    if not named or "\n@@ " not in text:
+        raise UsageError(f"{patch}: no unified diff and not named *{NAMED}")
+    strip = 1 if all(name.startswith(("a/", "b/")) for name in named) else 0
+    names = [name[2:] if strip else name for name in named]
+    for name in names:
+        if name.startswith("/") or ".." in name.split("/"):
+            raise UsageError(f"{patch}: {name} is no name inside a kernel tree")
+    return strip, list(dict.fromkeys(names))
+
+
+def _refusal(output: str) -> str:
+    """Which file and hunk, from what `patch` said."""
+    if "previously applied) patch detected" in output:
+        file = _PATCHING.search(output)
+        return f"{file[1] if file else 'a file'}: is applied already, or belongs to another tree"
+    failed = _FAILED.search(output)
+    if failed:
+        files = [file[1] for file in _PATCHING.finditer(output, 0, failed.start())]
+        return f"{files[-1] if files else '?'}: hunk {failed[1]} does not fit at line {failed[3]}"
+    if missing := re.search(r"^can't find file to patch at input line (\d+)", output, re.MULTILINE):
+        return f"line {missing[1]}: the tree has no such file"
+    lines = output.strip().splitlines()
+    return lines[-1].removeprefix("patch: ").strip("* ") if lines else "patch refuses it"

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Which compiler, and with which flags: the kernel's recipe, made fit for a shared library."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+from ..errors import MissingTool
+from .run import PACKAGES, find, install_command
+from .tree import KernelTree
+from .units import Unit
+
+CLANG = "clang-14"
+GCC = "gcc"
+
+_HEADERS = (
+    "arch/x86/include",
+    "arch/x86/include/generated",
+    "include",
+    "arch/x86/include/uapi",
+    "arch/x86/include/generated/uapi",
+    "include/uapi",
+    "include/generated/uapi",
+    "arch/x86/kvm",
+    "virt/kvm",
+    ".",
+)
+_FORCED = ("compiler-version.h", "kconfig.h", "compiler_types.h")
+
+_KERNEL = (
+    "-nostdinc", "-std=gnu11", "-O2", "-g1", "-D__KERNEL__",
+    # What the kernel's C means.
+    "-fno-strict-aliasing", "-fno-common", "-fshort-wchar", "-fno-strict-overflow",
+    "-fno-delete-null-pointer-checks",
+    # No vector registers, as in the kernel: asm statements do not name them.
+    "-m64", "-mno-sse", "-mno-mmx", "-mno-sse2", "-mno-3dnow", "-mno-avx", "-mno-80387",
+    "-mno-red-zone", "-fcf-protection=none", "-fno-stack-protector",
+    "-fno-asynchronous-unwind-tables",
+    # A library instead of a kernel.
+    "-fPIC", "-mcmodel=small", "-ffunction-sections", "-fdata-sections",
+    # What is called without being declared would become a stub that nobody expects.
+    "-Werror=implicit-function-declaration", "-Werror=implicit-int", "-Werror=return-type",
+    "-Wno-pointer-sign", "-Wno-address-of-packed-member",
+)  # fmt: skip
+_KERNEL_GCC = (
+    "-mpreferred-stack-boundary=4", "-mskip-rax-setup", "-fconserve-stack",
+    "-fno-allow-store-data-races", "-fno-stack-clash-protection",
+    "-Werror=incompatible-pointer-types", "-Werror=designated-init",
+)  # fmt: skip
+_KERNEL_CLANG = (
+    "-fno-integrated-as", "-Werror=incompatible-pointer-types", "-Wno-gnu",
+    "-Wno-unused-command-line-argument", "-Wno-tautological-constant-out-of-range-compare",
+)  # fmt: skip
+_MODULE = (
+    "-DKBUILD_MODFILE=\"kvm\"",
+    "-DKBUILD_MODNAME=\"kvm\"",
+    "-D__KBUILD_MODNAME=kmod_kvm",
+)  # fmt: skip
+_LIBC = (
+    "-std=gnu11", "-O2", "-g1", "-fPIC", "-fvisibility=hidden", "-fno-stack-protector",
+    "-ffunction-sections", "-fdata-sections", "-Wall", "-Wextra",
+    "-Werror=implicit-function-declaration",
+)  # fmt: skip
+_LIBC_GCC = ("-fno-tree-loop-distribute-patterns",)
+_COVERAGE = ("-fsanitize-coverage=trace-pc-guard",)
+
+
+class Compiler(NamedTuple):
+    """A compiler that is installed."""
+
+    path: str
+    clang: bool
+    identity: str
+    """Changes when another is installed in its place."""
+
+    @property
+    def name(self) -> str:
+        """As the user calls it."""
+        return CLANG if self.clang else GCC
+
+
+def choose_compiler(coverage: bool | None) -> Compiler:
+    """clang if coverage is wanted, or not said and clang is there; else gcc. MissingTool."""
+    clang = find(CLANG)
+    if coverage and clang is None:
+        raise MissingTool(f"coverage needs {CLANG}", install_command(PACKAGES[CLANG]))
+    with_clang = clang is not None and coverage is not False
+    path = clang if with_clang else find(GCC)
+    if path is None:
+        raise MissingTool("no compiler", install_command(PACKAGES[GCC]))
+    real = os.path.realpath(path)
+    stat = os.stat(real)
+    return Compiler(path, with_clang, f"{real} {stat.st_size} {stat.st_mtime_ns}")
+
+
+def flags(unit: Unit, tree: KernelTree, harness: Path, compiler: Compiler) -> list[str]:
+    """The flags of a unit, but for those that only place it: the same in every folder."""
+    own = [f"-DDIFFFUZZ_KERNEL={tree.number}", *unit.flags]
+    if unit.target:
+        own.append("-DDIFFFUZZ_TARGET")
+        if compiler.clang:
+            own += _COVERAGE
+    if unit.kind == "kernel":
+        return [*_kernel_flags(unit, harness, compiler), *own]
+    if unit.kind == "asm":
+        return ["-D__ASSEMBLY__", f"-I{harness}", *own]
+    return [*_LIBC, *(() if compiler.clang else _LIBC_GCC), f"-I{harness}", *own]
+
+
+def _kernel_flags(unit: Unit, harness: Path, compiler: Compiler) -> list[str]:
+    shim = harness / "shim"
+    found = [*_KERNEL, *(_KERNEL_CLANG if compiler.clang else _KERNEL_GCC), *_MODULE]
+    found.append(f'-DKBUILD_BASENAME="{unit.name}"')
+    found += [f"-I{shim}", *(f"-I./{folder}" for folder in _HEADERS)]
+    for header in _FORCED[:2] if _is_assembly(unit) else _FORCED:
+        found += ["-include", f"./include/linux/{header}"]
+    if _is_assembly(unit):
+        found.append("-D__ASSEMBLY__")
+    else:
+        found += ["-include", str(shim / "prelude.h")]
+    return found
+
+
+def _is_assembly(unit: Unit) -> bool:
+    return unit.source.endswith(".S")
