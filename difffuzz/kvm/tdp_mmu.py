@@ -293,10 +293,8 @@ def handle_removed_pt(kvm: Kvm, pt: int, shared: bool) -> None:
         done.update(todo)
         # The kernel freezes absent entries one by one; here the rest freezes in one step, unless a
         # fault filled one meanwhile.
-        if not shared or page.ent.keys() <= done:
+        if not shared or kvm.mem.freeze_absent(pt, done):
             break
-    if shared:
-        kvm.mem.freeze_absent(pt)
     tdp_mmu_free_sp_rcu(kvm, sp)
 
 

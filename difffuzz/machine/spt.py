@@ -128,10 +128,15 @@ class PhysMem:
             self.store(ptr, value)
         return current
 
-    def freeze_absent(self, pa: int) -> None:
-        """Freezes every absent entry of a table that was cut off."""
-        self.sched.point(pa)
-        self.page(pa).absent = FROZEN
+    def freeze_absent(self, pa: int, known: set[int]) -> bool:
+        """Freezes every absent entry of a table that was cut off; False if more than those entries
+        are not absent."""
+        self.sched.point(("table", pa >> 12))
+        page = self.page(pa)
+        if not page.ent.keys() <= known:
+            return False
+        page.absent = FROZEN
+        return True
 
     def fill(self, pa: int, entries: dict[int, int]) -> None:
         """Writes a page that is not linked yet, as splitting a huge page does."""

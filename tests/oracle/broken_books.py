@@ -100,8 +100,8 @@ LEAK = (
         "tdp",
         "tdp_mmu.py",
         """\
-     if shared:
-         kvm.mem.freeze_absent(pt)
+         if not shared or kvm.mem.freeze_absent(pt, done):
+             break
 -    tdp_mmu_free_sp_rcu(kvm, sp)
 """,
         "leak:tdp:end:page-tables",

@@ -125,8 +125,8 @@ UAF = (
         "tdp",
         "tdp_mmu.py",
         """\
-     if shared:
-         kvm.mem.freeze_absent(pt)
+         if not shared or kvm.mem.freeze_absent(pt, done):
+             break
 -    tdp_mmu_free_sp_rcu(kvm, sp)
 +    tdp_mmu_free_sp_rcu(kvm, sp)
 +    tdp_mmu_free_sp_rcu(kvm, sp)
