@@ -117,14 +117,16 @@ def explore_side(
     known: set[str] = set()
     before = len(found.shown)
 
-    def run(strategy: Strategy, merged: Merge | None, since: Snapshot | None) -> Tracing:
+    def run(
+        strategy: Strategy, merged: Merge | None, worth: Merge | None, since: Snapshot | None
+    ) -> Tracing:
         verdict = Verdict()
         record = Record(strategy)
         sched = Tracing(record, STEPS)
         one = SideRun(program, factory, number, verdict, sched)
         one.side.kvm.mem.__class__ = TracedMem
         one.side.mm.pt = TracedPageTable(one.side.mm)
-        sched.start_tracing(merged, since)
+        sched.start_tracing(merged, worth, since)
         try:
             result = one.run()
         except Merged:
@@ -203,9 +205,13 @@ class TracedMem(PhysMem):
         return value
 
     def store(self, ptr: int, value: int) -> None:
-        """Every store, atomic ones too."""
+        """Every store, atomic ones too; a walk of the whole table sees only what is there."""
         self._touch(ptr, True)
+        page = self.pages.get(ptr >> 12)
+        present = page.bits if page is not None else 0
         super().store(ptr, value)
+        if page is not None and page.bits != present:
+            self.sched.touch(("table", ptr >> 12))
 
     def next_index(self, pa: int, index: int) -> int:
         """A look at a whole table."""
@@ -217,14 +223,13 @@ class TracedMem(PhysMem):
         self.sched.touch(("page", pa >> 12))
         super().free(pa)
 
-    def freeze_absent(self, pa: int) -> None:
+    def freeze_absent(self, pa: int, known: set[int]) -> bool:
         """The absent entries of a table change."""
-        super().freeze_absent(pa)
+        frozen = super().freeze_absent(pa, known)
         self.sched.touch(("table", pa >> 12))
+        return frozen
 
     def _touch(self, ptr: int, write: bool) -> None:
         touch: Callable[..., None] = self.sched.touch
         touch(ptr, write)
         touch(("page", ptr >> 12), False)
-        if write:
-            touch(("table", ptr >> 12), True)

@@ -6,10 +6,10 @@ from __future__ import annotations
 from difffuzz.oracle.brackets import Brackets
 from difffuzz.oracle.running import Interval, Running, Threads
 from difffuzz.oracle.verdict import Violation
-from difffuzz.oracle.versions import CHANGES, Versions
+from difffuzz.oracle.versions import CHANGES, MAP_BEGINS, MAP_ENDS, Versions
 from difffuzz.program import Config, Kind, Op
 from difffuzz.sched import Task
-from difffuzz.sched.interleave import Interleaver
+from difffuzz.sched.interleave import SNAPSHOTS, Interleaver
 from difffuzz.sides.memory_map import Slot
 from difffuzz.sides.model import ModelSide
 
@@ -80,6 +80,7 @@ class Attempts:
 
     def begins(self, vcpu: int, gfn: int) -> None:
         """A fault is handed to KVM."""
+        self._sched.touch(MAP_ENDS, False)
         run = self._threads.all[vcpu]
         run.tried = self._sched.steps
         run.locked = 0
@@ -88,9 +89,11 @@ class Attempts:
 
     def mmu_lock(self, task: Task) -> None:
         """A task has taken mmu_lock."""
+        self._brackets.locked(task)
         if not 0 <= task.number < len(self._side.kvm.vcpus):
             op = self._threads.all[task.number].op if task.number >= 0 else None
             if op is not None and op.kind == Kind.ZAP_GFN_RANGE:
+                self._sched.touch(SNAPSHOTS)
                 self.zaps[-1].locked.append(self._sched.steps)
             return
         run = self._threads.all[task.number]
@@ -115,6 +118,7 @@ class Attempts:
     def _judge(self, vcpu: int, gfn: int, ret: int) -> None:
         """R1 if the attempt mapped, R2 if it wants a retry."""
         run = self._threads.all[vcpu]
+        self._sched.touch(MAP_BEGINS, False)
         now = self._sched.steps
         if run.op is None or (ret not in MAPPED and ret != RET_PF_RETRY):
             return
@@ -152,7 +156,9 @@ class Attempts:
         kvm = self._side.kvm
         if run.obsolete or self._config.async_pf or kvm.vcpus[vcpu].sigbus:
             return True
-        if slot is not None and self._brackets.may_retry(slot.hva(gfn), run.tried, now):
+        # What is stale is decided under mmu_lock.
+        end = run.locked or now
+        if slot is not None and self._brackets.may_retry(slot.hva(gfn), run.tried, end):
             return True
         if self._threads.busy(self.changes, run.tried, ROOTS_CHANGE):
             return True

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Ground truth about invalidations: two mmu notifiers around KVM's own, which note the time.
 
-Between the outer start and the outer end an invalidation may be in progress for KVM; between the
-inner start (KVM's has returned) and the inner end (KVM's is yet to be called) it surely is.
+An invalidation is in progress for KVM from the moment at which its start takes mmu_lock to the one
+at which its end does: who takes the lock in between must see it, whatever KVM has noted.  A call
+that does not take the lock counts as made when it returned.
 """
 
 from __future__ import annotations
@@ -10,43 +11,37 @@ from __future__ import annotations
 from difffuzz.machine.host import HostMM
 from difffuzz.oracle.notifier import SilentNotifier
 from difffuzz.sched import Task
-from difffuzz.sched.interleave import GROUND_TRUTH, Interleaver
+from difffuzz.sched.interleave import SNAPSHOTS, Interleaver
 
 NEVER = 1 << 62
 
 
 class Bracket:
-    """A task's invalidation of the hvas [start, end); times are NEVER for what is yet to come."""
+    """A task's invalidation of the hvas [start, end), in progress from `begun` to `over`.
 
-    __slots__ = ("begun", "called", "end", "over", "start", "surely", "task")
+    Times are NEVER for what is yet to come.  `ending`: KVM is being told that it ends; `sure`: the
+    times are KVM's, not those of an operation that has it somewhere within.
+    """
 
-    def __init__(self, task: Task, start: int, end: int, now: int) -> None:
+    __slots__ = ("begun", "end", "ending", "over", "start", "sure", "task")
+
+    def __init__(self, task: Task, start: int, end: int, *, sure: bool = True) -> None:
+        self.sure = sure
         self.task = task
         self.start = start
         self.end = end
-        self.called = now
-        self.surely = NEVER
         self.begun = NEVER
+        self.ending = False
         self.over = NEVER
 
 
 class _Listener(SilentNotifier):
-    """Notes the time at the start and the end of an invalidation."""
+    """Sees the calls, before or after KVM does."""
 
-    __slots__ = ("brackets", "sched")
+    __slots__ = ("brackets",)
 
-    def __init__(self, brackets: list[Bracket], sched: Interleaver) -> None:
+    def __init__(self, brackets: Brackets) -> None:
         self.brackets = brackets
-        self.sched = sched
-
-    def _open(self, start: int, end: int) -> Bracket:
-        """The current task's own that is not over yet: others may be at the same range."""
-        task = self.sched.current
-        for bracket in reversed(self.brackets):
-            if bracket.task is task and bracket.start == start and bracket.end == end:
-                if bracket.over == NEVER:
-                    return bracket
-        raise AssertionError("an invalidation ends that never began")
 
 
 class _Before(_Listener):
@@ -56,13 +51,11 @@ class _Before(_Listener):
 
     def invalidate_range_start(self, start: int, end: int, blockable: bool) -> None:
         """KVM's start comes next."""
-        self.sched.touch(GROUND_TRUTH)
-        self.brackets.append(Bracket(self.sched.current, start, end, self.sched.steps))
+        self.brackets.starts(start, end)
 
     def invalidate_range_end(self, start: int, end: int) -> None:
         """KVM's end comes next."""
-        self.sched.touch(GROUND_TRUTH)
-        self._open(start, end).begun = self.sched.steps
+        self.brackets.ends(start, end)
 
 
 class _After(_Listener):
@@ -72,45 +65,93 @@ class _After(_Listener):
 
     def invalidate_range_start(self, start: int, end: int, blockable: bool) -> None:
         """KVM's start has returned."""
-        self.sched.touch(GROUND_TRUTH)
-        self._open(start, end).surely = self.sched.steps
+        self.brackets.started()
 
     def invalidate_range_end(self, start: int, end: int) -> None:
         """KVM's end has returned."""
-        self.sched.touch(GROUND_TRUTH)
-        self._open(start, end).over = self.sched.steps
+        self.brackets.ended()
 
 
 class Brackets:
     """The invalidations of a phase, in the order in which they began."""
 
-    __slots__ = ("all", "sched")
+    __slots__ = ("_calling", "all", "sched")
 
     def __init__(self, mm: HostMM, sched: Interleaver) -> None:
         self.sched = sched
         self.all: list[Bracket] = []
-        mm.notifiers.insert(0, _Before(self.all, sched))
-        mm.register(_After(self.all, sched))
+        self._calling: dict[Task, Bracket] = {}
+        mm.notifiers.insert(0, _Before(self))
+        mm.register(_After(self))
+
+    # What the notifiers see
+
+    def starts(self, start: int, end: int) -> None:
+        """The current task is about to tell KVM of an invalidation."""
+        task = self.sched.current
+        bracket = self._calling[task] = Bracket(task, start, end)
+        self.all.append(bracket)
+
+    def started(self) -> None:
+        """KVM was told."""
+        bracket = self._calling.pop(self.sched.current)
+        if bracket.begun == NEVER:
+            self.sched.touch(SNAPSHOTS)
+            bracket.begun = self.sched.steps
+
+    def ends(self, start: int, end: int) -> None:
+        """The current task is about to tell KVM that the invalidation is over."""
+        task = self.sched.current
+        for bracket in reversed(self.all):
+            # Its own: others may be at the same range.
+            if bracket.task is task and bracket.start == start and bracket.end == end:
+                if bracket.over == NEVER:
+                    bracket.ending = True
+                    self._calling[task] = bracket
+                    return
+        raise AssertionError("an invalidation ends that never began")
+
+    def ended(self) -> None:
+        """KVM was told."""
+        bracket = self._calling.pop(self.sched.current)
+        if bracket.over == NEVER:
+            self.sched.touch(SNAPSHOTS)
+            bracket.over = self.sched.steps
+
+    def locked(self, task: Task) -> None:
+        """The task has taken mmu_lock."""
+        bracket = self._calling.get(task)
+        if bracket is None:
+            return
+        if bracket.begun == NEVER:
+            self.sched.touch(SNAPSHOTS)
+            bracket.begun = self.sched.steps
+        elif bracket.ending and bracket.over == NEVER:
+            self.sched.touch(SNAPSHOTS)
+            bracket.over = self.sched.steps
 
     def block_all(self) -> Bracket:
         """The current task blocks the faults of all addresses, as kvm_zap_gfn_range() does."""
-        bracket = Bracket(self.sched.current, 0, NEVER, self.sched.steps)
+        bracket = Bracket(self.sched.current, 0, NEVER, sure=False)
+        bracket.begun = self.sched.steps
         self.all.append(bracket)
         return bracket
 
     def unblock(self, bracket: Bracket) -> None:
         """No longer, for all that the task knows."""
-        bracket.begun = bracket.over = self.sched.steps
+        bracket.over = self.sched.steps
 
     def forget(self) -> None:
         """Drops those that are over."""
         self.all[:] = [bracket for bracket in self.all if bracket.over == NEVER]
 
+    # What they mean for a fault
+
     def must_retry(self, hva: int, snapshot: int, locked: int) -> bool:
         """R1: was `hva` surely being invalidated at `locked`, or did that end since `snapshot`?"""
         for one in self.all:
-            if one.start <= hva < one.end and one.surely < locked and one.begun > snapshot:
-                if one.begun > locked or one.over < locked:
+            if one.start <= hva < one.end and one.begun < locked and one.over > snapshot:
+                if one.sure:
                     return True
         return False
 
@@ -123,15 +164,15 @@ class Brackets:
         low, high = NEVER, 0
         since = NEVER
         for one in self.all:
-            if one.called <= end and one.over >= begin:
-                if one.begun <= end:
+            if one.begun <= end and one.over >= begin:
+                if one.over <= end:
                     return True
-                since = min(since, one.called)
+                since = min(since, one.begun)
         before = NEVER + 1
         while since < before:
             before = since
             for one in self.all:
-                if one.called <= end and one.over >= since:
-                    since = min(since, one.called)
+                if one.begun <= end and one.over >= since:
+                    since = min(since, one.begun)
                     low, high = min(low, one.start), max(high, one.end)
         return low <= hva < high

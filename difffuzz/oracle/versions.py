@@ -12,6 +12,10 @@ from difffuzz.program import Config, Kind, Op
 from difffuzz.sides.memory_map import MemoryMap, Slot
 
 NEVER = 1 << 62
+MAP_BEGINS = "a map begins"
+"""Shared state of the oracles: changes begin, before or after what looks back from its end."""
+MAP_ENDS = "a map ends"
+"""Shared state of the oracles: changes are over, before or after what counts from its beginning."""
 CHANGES = frozenset(
     {
         Kind.MEMSLOT_CREATE,

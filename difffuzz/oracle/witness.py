@@ -16,10 +16,10 @@ from difffuzz.oracle.brackets import Brackets
 from difffuzz.oracle.owed import OwedPages
 from difffuzz.oracle.running import Interval, Threads
 from difffuzz.oracle.verdict import Violation
-from difffuzz.oracle.versions import CHANGES, Versions
+from difffuzz.oracle.versions import CHANGES, MAP_BEGINS, MAP_ENDS, Versions
 from difffuzz.program import Config, Kind, Op
 from difffuzz.program.model import READONLY
-from difffuzz.sched.interleave import GROUND_TRUTH, Interleaver
+from difffuzz.sched.interleave import Interleaver
 from difffuzz.sides.base import ERROR, MMIO, STUCK, Outcome
 from difffuzz.sides.memory_map import Slot
 from difffuzz.sides.model import ModelSide
@@ -30,6 +30,9 @@ only where there was a moment at which they were right."""
 
 WRITE = 1
 ENOSPC = 28
+SLOT_KINDS = frozenset(
+    {Kind.MEMSLOT_CREATE, Kind.MEMSLOT_DELETE, Kind.MEMSLOT_MOVE, Kind.MEMSLOT_FLAGS}
+)
 HOST_KINDS = frozenset(kind for kind in Kind if Kind.MUNMAP <= kind <= Kind.TEST_AGE)
 
 
@@ -58,7 +61,10 @@ class Witness:
 
     def begins(self, op: Op) -> None:
         """An operation of a thread begins."""
-        self._sched.touch(GROUND_TRUTH, op.kind in ROOTS_CHANGE)
+        if op.kind <= Kind.BEGIN_FAULT:
+            self._sched.touch(MAP_ENDS, False)
+        elif op.kind in ROOTS_CHANGE:
+            self._sched.touch(MAP_BEGINS)
         now = self._sched.steps
         run = self.threads.all[op.thread]
         run.op, run.begin = op, now
@@ -72,7 +78,10 @@ class Witness:
 
     def ends(self, op: Op, outcome: Outcome) -> None:
         """The operation is over."""
-        self._sched.touch(GROUND_TRUTH, op.kind in ROOTS_CHANGE)
+        if op.kind <= Kind.BEGIN_FAULT:
+            self._sched.touch(MAP_BEGINS, False)
+        elif op.kind in ROOTS_CHANGE:
+            self._sched.touch(MAP_ENDS)
         now = self._sched.steps
         run = self.threads.all[op.thread]
         begin = run.begin
@@ -94,8 +103,8 @@ class Witness:
                 self._attempts.zapped(self._attempts.zaps[-1])
             if kind in CHANGES:
                 self.versions.finish(now)
-                if kind in (Kind.MEMSLOT_DELETE, Kind.MEMSLOT_MOVE, Kind.MEMSLOT_FLAGS):
-                    self._owed.forget((args[1], args[0]))
+                if kind in SLOT_KINDS:
+                    self._changed(kind, (args[1], args[0]))
         elif kind == Kind.DIRTY_GET:
             self._dirty_get(op, outcome)
         elif kind == Kind.DIRTY_CLEAR and not outcome.value:
@@ -104,6 +113,12 @@ class Witness:
         elif kind in HOST_KINDS:
             self._host.append((begin, now))
         run.op = None
+
+    def _changed(self, kind: Kind, key: tuple[int, int]) -> None:
+        """A slot was changed: its bitmap is gone or new, unless it was created where it was."""
+        slot = self.versions.newest.slots.get(key)
+        if kind != Kind.MEMSLOT_CREATE or slot is None or not slot.dirty_log:
+            self._owed.forget(key)
 
     def settle(self) -> Iterator[Violation]:
         """All threads have met: what is known of the past is forgotten, the dirty log judged."""
@@ -125,7 +140,7 @@ class Witness:
         run = self.threads.all[vcpu]
         if run.op is None:
             return
-        self._sched.touch(GROUND_TRUTH, False)
+        self._sched.touch(MAP_BEGINS, False)
         self._sched.touch(HOST_PAGE_TABLE, False)
         as_id, now = self.threads.smm[vcpu], self._sched.steps
         write = access == WRITE

@@ -20,8 +20,8 @@ from difffuzz.sched.locks import Lock, Rank
 if TYPE_CHECKING:
     from difffuzz.sched.strategy.base import Strategy
 
-GROUND_TRUTH = "ground truth"
-"""What oracles know of the order of things, as a piece of shared state: reordering it matters."""
+SNAPSHOTS = "snapshots"
+"""Shared state of the oracles: faults that found their page out, before or after invalidations."""
 NEVER = -(1 << 62)
 """A threshold that no budget comes below."""
 
@@ -120,7 +120,6 @@ class Interleaver(Scheduler):
     def acquired(self, lock: Lock) -> None:
         """Tells who wants to know about mmu_lock."""
         if lock.rank == Rank.MMU_LOCK and self.on_mmu_lock is not None:
-            self.touch(GROUND_TRUTH, False)
             self.on_mmu_lock(self.current)
 
     def relax(self) -> None:
@@ -159,7 +158,7 @@ class Interleaver(Scheduler):
             super().park_point()
             return
         task = self.current
-        self.touch(GROUND_TRUTH, False)
+        self.touch(SNAPSHOTS, False)
         task.parked_at = self.steps
         if task.want_park:
             task.want_park = False

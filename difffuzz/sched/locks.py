@@ -95,6 +95,7 @@ class Lock:
         self.sched.point(self.name, exclusive)
         if self.writer is not None or (exclusive and self.readers):
             self._wait(exclusive)
+            self.sched.touch(self.name, exclusive)
         if exclusive:
             self.writer = task
         else:

@@ -80,8 +80,9 @@ class Strayed(Merged):
 class Tracing(Interleaver):
     """Records every decision with its accesses; the strategy must want to be asked at each step.
 
-    `merged`, if set, is asked at each decision whether the run may end there.  With a snapshot,
-    notes begin at its decision; before it, the strategy need not be asked.
+    `merged`, if set, is asked at each decision whether the run may end there; `worth`, when its
+    transition is over, whether others may depart from it and want to begin with its notes.  With a
+    snapshot, notes begin at its decision; before it, the strategy need not be asked.
 
     Fingerprints: each task has a hash of its own history, in which every access brings the history
     of the last change of what it touches (and a change also those of the reads since).  Two runs
@@ -100,13 +101,18 @@ class Tracing(Interleaver):
         "_written",
         "decisions",
         "merged",
+        "worth",
     )
 
     def start_tracing(
-        self, merged: Callable[[Decision], bool] | None, since: Snapshot | None = None
+        self,
+        merged: Callable[[Decision], bool] | None,
+        worth: Callable[[Decision], bool] | None,
+        since: Snapshot | None = None,
     ) -> None:
         """Forgets what came before."""
         self.merged = merged
+        self.worth = worth
         self.decisions: list[Decision] = []
         self._since = since
         self._noting = since is None
@@ -148,6 +154,14 @@ class Tracing(Interleaver):
         if self.hub is not None and self._noting and what is not None:
             self._accesses.append((what, write, self._locks()))
 
+    def relax(self) -> None:
+        """Ends the transition, whether there is another task that can go on or not."""
+        if self.hub is not None and self._noting:
+            current = self.current
+            if all(task is current for task in self.enabled()):
+                self.note([current], current, True)
+        super().relax()
+
     def note(self, enabled: list[Task], chosen: Task, forced: bool) -> None:
         """A choice was made: a transition begins.  Merged ends the run."""
         if self.decisions:
@@ -162,14 +176,6 @@ class Tracing(Interleaver):
         operations = self._operations
         decision.phase = self._phase
         decision.live = {task.number: operations[task.number] for task in self.live}
-        if len(numbers) > 1:
-            decision.before = Snapshot(
-                decision,
-                operations.copy(),
-                self._tasks.copy(),
-                self._written.copy(),
-                self._read.copy(),
-            )
         self._accesses = decision.accesses
         self.decisions.append(decision)
 
@@ -202,6 +208,12 @@ class Tracing(Interleaver):
     def _advance(self, decision: Decision) -> None:
         """Adds a transition that is over to the fingerprint."""
         written, read = self._written, self._read
+        if self.worth is not None and self.worth(decision):
+            # The number of operations is that of the decision: one begins with a transition.
+            operations = self._operations | decision.live
+            decision.before = Snapshot(
+                decision, operations, self._tasks.copy(), written.copy(), read.copy()
+            )
         number = decision.chosen
         old = self._tasks.get(number, 0)
         parts: list[int] = [number, old]

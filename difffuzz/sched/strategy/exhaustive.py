@@ -8,11 +8,9 @@ place of one that could (a preemption).
 
 The reduction leaves out what can show nothing new, on two grounds:
 
-- A preemption just before a transition that touches nothing contended can be put off until after
-  it, at no cost.  Contended is what another task may still touch in the phase, in the operation it
-  is at or a later one, if one of the two changes it and no lock keeps them apart (the lock itself
-  is contended then, where it is taken).  Who touches what is found out by running; when a run shows
-  more that is contended, the search is done again.
+- A preemption just before a transition that touches nothing contended (contention.py) can be put
+  off until after it, at no cost.  What is contended is found out by running; when a run shows more
+  that is, the decisions that were passed over because of it get their turn.
 - A decision that was met before in an equivalent state (fingerprints of tracing.py), with the same
   task running and as many preemptions left, has the same future (happens-before caching: Musuvathi
   and Qadeer, MSR-TR-2007-12): the run ends there.
@@ -23,30 +21,26 @@ with a copy of what was noted then.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from random import Random
 from typing import NamedTuple
 
 from difffuzz.sched.core import Task
 from difffuzz.sched.interleave import Interleaver
-from difffuzz.sched.tracing import NO_LOCKS, Decision, Locks, Snapshot, Tracing
+from difffuzz.sched.tracing import Decision, Snapshot, Tracing
 
 from .base import NO_STEP, Strategy, run_to_block
+from .contention import Contention, Place
 from .random_walk import RandomWalk
 
 WARM_UP = 12
 """Random runs before the search, to learn what tasks share."""
 
 Switches = tuple[tuple[int, int], ...]
-Use = tuple[int, bool, Locks]
-"""A task, whether it changes the thing, and the locks it holds."""
-Uses = dict[Hashable, dict[Use, int]]
-"""What is used how, up to which operation of the task."""
-NOBODY: dict[Use, int] = {}
 Merge = Callable[[Decision], bool]
-Run = Callable[[Strategy, "Merge | None", "Snapshot | None"], Tracing]
+Run = Callable[[Strategy, "Merge | None", "Merge | None", "Snapshot | None"], Tracing]
 """Runs the program once under a strategy, with every step from the snapshot on asked and noted; the
-second argument is what the run asks whether it may end."""
+second argument is what the run asks whether it may end, the third whether others may depart."""
 
 
 class Departure(NamedTuple):
@@ -119,17 +113,24 @@ class Guided:
         return None
 
 
+class PassedOver(NamedTuple):
+    """A decision of a run with these departures, at which no run departed."""
+
+    decision: Decision
+    switches: Switches
+    cost: int
+
+
 class BoundedSearch:
     """The search on one side; `schedules` counts runs, `complete` says that none is left out."""
 
     __slots__ = (
         "_bound",
-        "_contending",
-        "_learned",
+        "_contention",
+        "_passed",
         "_reduce",
         "_run",
         "_states",
-        "_uses",
         "_ways",
         "complete",
         "schedules",
@@ -139,9 +140,8 @@ class BoundedSearch:
         self._run = run
         self._bound = preemptions
         self._reduce = reduce
-        self._uses: dict[int, Uses] = {}
-        self._contending: dict[tuple[Use, Use], bool] = {}
-        self._learned = False
+        self._contention = Contention()
+        self._passed: dict[Place, list[PassedOver]] = {}
         self._states: dict[tuple[int, int, tuple[int, ...]], int] = {}
         self._ways: dict[tuple[int, int], int] = {}
         self.schedules = 0
@@ -152,39 +152,39 @@ class BoundedSearch:
         if self._reduce:
             for seed in range(WARM_UP):
                 walk = RandomWalk(Random(seed), 1.0 + 4.0 * seed)
-                self._learn(self._once(Guided((), walk), None, None))
+                self._contention.learn(self._once(Guided((), walk), None, None, None))
                 if stop():
                     return
-        while True:
-            self._learned = False
-            self._states.clear()
-            self._ways.clear()
-            todo = [Departure((), 0, None)]
-            while todo:
-                if stop():
-                    return
-                one = todo.pop()
-                decisions = self._depart(one)
-                self._learn(decisions)
-                todo += self._others(decisions, one.switches, one.cost)
-            if not self._reduce or not self._learned:
-                self.complete = True
+        todo = [Departure((), 0, None)]
+        while todo:
+            if stop():
                 return
+            one = todo.pop()
+            decisions = self._depart(one)
+            if self._reduce:
+                todo += self._late(self._contention.learn(decisions))
+            todo += self._others(decisions, one.switches, one.cost)
+        self.complete = True
 
     def _depart(self, one: Departure) -> list[Decision]:
         merged = self._merge(one.switches, one.cost)
+        worth = self._worth(one.switches, one.cost)
         if one.since is not None:
             guided = Guided(one.switches, since=one.since.decision.step)
-            decisions = self._once(guided, merged, one.since)
+            decisions = self._once(guided, merged, worth, one.since)
             if decisions:
                 return decisions
-        return self._once(Guided(one.switches), merged, None)
+        return self._once(Guided(one.switches), merged, worth, None)
 
     def _once(
-        self, strategy: Strategy, merged: Merge | None, since: Snapshot | None
+        self,
+        strategy: Strategy,
+        merged: Merge | None,
+        worth: Merge | None,
+        since: Snapshot | None,
     ) -> list[Decision]:
         self.schedules += 1
-        return self._run(strategy, merged, since).decisions
+        return self._run(strategy, merged, worth, since).decisions
 
     def _merge(self, switches: Switches, cost: int) -> Merge | None:
         """Tells a run with these departures that it has come to where another one was."""
@@ -206,39 +206,40 @@ class BoundedSearch:
 
         return merged
 
-    def _learn(self, decisions: list[Decision]) -> None:
-        """Notes who uses what how."""
-        for decision in decisions:
-            number = decision.chosen
-            at = decision.live[number]
-            table = self._uses.setdefault(decision.phase, {})
-            for what, write, locks in decision.accesses:
-                if locks is None:
-                    continue
-                use = number, write, locks
-                uses = table.setdefault(what, {})
-                if uses.get(use, -1) < at:
-                    uses[use] = at
-                    self._learned = self._learned or any(self._contend(use, one) for one in uses)
+    def _worth(self, switches: Switches, cost: int) -> Merge:
+        """Tells a run with these departures at which decisions others may depart from it."""
+        last = switches[-1][0] if switches else -1
+        exhausted = cost == self._bound
+
+        def worth(decision: Decision) -> bool:
+            if decision.step <= last or len(decision.enabled) < 2:
+                return False
+            return decision.forced or not (exhausted or not self._matters(decision))
+
+        return worth
 
     def _others(self, decisions: list[Decision], switches: Switches, cost: int) -> list[Departure]:
         """The schedules that depart from this run behind its own last departure."""
         last = switches[-1][0] if switches else -1
         found: list[Departure] = []
         for decision in decisions:
-            if decision.step <= last:
+            if decision.step <= last or len(decision.enabled) < 2:
                 continue
             if decision.forced:
-                price = cost
-            elif cost == self._bound or not self._matters(decision):
-                continue
-            else:
-                price = cost + 1
-            for number in decision.enabled:
-                if number != decision.chosen and self._is_new(decision, number, price):
-                    further = (*switches, (decision.step, number))
-                    found.append(Departure(further, price, decision.before))
+                found += self._ways_on(decision, switches, cost)
+            elif cost < self._bound:
+                if decision.before is not None or self._matters(decision):
+                    found += self._ways_on(decision, switches, cost + 1)
+                else:
+                    self._pass_over(PassedOver(decision, switches, cost))
         return found
+
+    def _ways_on(self, decision: Decision, switches: Switches, price: int) -> list[Departure]:
+        return [
+            Departure((*switches, (decision.step, number)), price, decision.before)
+            for number in decision.enabled
+            if number != decision.chosen and self._is_new(decision, number, price)
+        ]
 
     def _is_new(self, decision: Decision, number: int, price: int) -> bool:
         """Did no run go on with this task in this state before, with as much left to spend?"""
@@ -252,28 +253,28 @@ class BoundedSearch:
         return True
 
     def _matters(self, decision: Decision) -> bool:
-        if not self._reduce:
-            return True
-        live, number = decision.live, decision.chosen
-        table = self._uses[decision.phase]
-        for what, write, locks in decision.accesses:
-            mine = number, write, NO_LOCKS if locks is None else locks
-            for use, last in table.get(what, NOBODY).items():
-                if live.get(use[0], last + 1) <= last and self._contend(mine, use):
-                    return True
-        return False
+        return not self._reduce or self._contention.matters(decision)
 
-    def _contend(self, one: Use, other: Use) -> bool:
-        key = one, other
-        known = self._contending.get(key)
-        if known is None:
-            known = self._contending[key] = contend(one, other)
-        return known
+    # What is learned late
 
+    def _pass_over(self, one: PassedOver) -> None:
+        """Nothing that the decision is about is contended, as far as is known."""
+        phase = one.decision.phase
+        for what in {what for what, _, _ in one.decision.accesses}:
+            self._passed.setdefault((phase, what), []).append(one)
 
-def contend(one: Use, other: Use) -> bool:
-    """Can two accesses to the same thing come in either order, and does it matter?"""
-    if one[0] == other[0] or not (one[1] or other[1]):
-        return False
-    exclusive = dict(other[2])
-    return not any(name in exclusive and (mode or exclusive[name]) for name, mode in one[2])
+    def _late(self, places: set[Place]) -> list[Departure]:
+        """The departures that nobody knew to matter before these were known to be contended."""
+        found: list[Departure] = []
+        for place in places:
+            waiting = self._passed.get(place)
+            if not waiting:
+                continue
+            kept = []
+            for one in waiting:
+                if self._matters(one.decision):
+                    found += self._ways_on(one.decision, one.switches, one.cost + 1)
+                else:
+                    kept.append(one)
+            self._passed[place] = kept
+        return found
