@@ -100,7 +100,7 @@ def build(wish: Wish, cache: Cache, say: Callable[[str], None]) -> Made:
             tree, root, harness, compiler, cache, digests, logs=cache.build(name) / "log"
         )
         chosen = units.of(tree)
-        objects, compiled = compile_units(shop, chosen)
+        objects, compiled = compile_units(shop, chosen, say)
         digests.save()
         stubs = _stubs(chosen, objects, units.keep_undefined)
         made = _finish(wish, name, shop, chosen, objects, stubs)

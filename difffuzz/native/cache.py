@@ -14,6 +14,7 @@ from pathlib import Path
 from ..errors import UsageError
 
 LIBRARY = "libkvmmmu.so"
+LOCK = ".lock"
 
 
 class Cache:
@@ -78,7 +79,7 @@ def short_digest(*parts: str | bytes) -> str:
 def locked(folder: Path) -> Iterator[None]:
     """Hold the folder (made if absent) against other processes."""
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as lock:
+    with (folder / LOCK).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

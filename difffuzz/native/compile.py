@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -39,13 +39,17 @@ class Workshop(msgspec.Struct):
     """Folder for what the compiler says."""
 
 
-def compile_units(shop: Workshop, units: list[Unit]) -> tuple[list[Object], int]:
+def compile_units(
+    shop: Workshop, units: list[Unit], say: Callable[[str], None]
+) -> tuple[list[Object], int]:
     """The objects in the order of the units, and how many were compiled now.
 
     UsageError: one does not compile; the line names the file, relative to the tree, and the line.
     """
     found = [_folder(shop, unit).find(shop.root, shop.digests) for unit in units]
     missing = [unit for unit, known in zip(units, found, strict=True) if known is None]
+    if missing:
+        say(f"compiling {len(missing)} of {len(units)} units")
     with ThreadPoolExecutor(JOBS) as pool:
         try:
             compiled = list(pool.map(lambda unit: _make(shop, unit), missing))
@@ -117,10 +121,9 @@ def _dependencies(notes: Path) -> list[str]:
 
 
 def _check_symbols(shop: Workshop, unit: Unit, compiled: Object) -> None:
-    known = {*compiled.symbols.defined, *compiled.symbols.local}
     for name in unit.symbols:
-        if name not in known and not any(each.startswith(f"{name}.") for each in known):
+        if name not in compiled.symbols.defined:
             raise UsageError(
                 f"{shop.tree.root}: Linux {shop.tree.version} has no {name}(),"
-                f" which {LABEL}{unit.source} needs"
+                f" which {LABEL}{unit.source} should define"
             )

@@ -28,7 +28,8 @@ OFF = (
     "MITIGATION_RETPOLINE", "MITIGATION_RETHUNK", "CPU_MITIGATIONS", "STACKPROTECTOR", "FTRACE",
     "KPROBES", "JUMP_LABEL", "PARAVIRT", "HYPERVISOR_GUEST", "RANDOMIZE_BASE", "X86_KERNEL_IBT",
     "DEBUG_INFO_BTF", "PREEMPT_DYNAMIC", "MODULES", "NUMA", "CGROUPS", "FORTIFY_SOURCE", "SWAP",
-    "SECURITY", "MEMORY_FAILURE", "LOCALVERSION_AUTO", "RUST", "WERROR",
+    "SECURITY", "MEMORY_FAILURE", "LOCALVERSION_AUTO", "RUST", "WERROR", "PREEMPT_NONE",
+    "PREEMPT_VOLUNTARY", "PREEMPT_LAZY",
 )  # fmt: skip
 
 MUST_BE_ON = ("KVM", "KVM_INTEL", "SMP", "X86_5LEVEL", "PREEMPT", "PREEMPT_RCU")
@@ -63,16 +64,16 @@ def prepare(tree: KernelTree, shadow: Path, digests: Digests, say: Callable[[str
     """
     configuration = _configuration_digest(shadow, digests)
     state = _load(shadow)
-    if state is not None and state.configured == configuration:
-        if state.prepared == _inputs_digest(shadow, state.inputs, digests):
-            return False
+    same = state is not None and state.configured == configuration
+    if state and same and state.prepared == _inputs_digest(shadow, state.inputs, digests):
+        return False
+    require_tools()
+    if same:
         say(f"generating headers of Linux {tree.version} again")
     else:
         say(f"configuring Linux {tree.version}")
         (shadow / STATE).unlink(missing_ok=True)
-        require_tools()
         _configure(tree, shadow)
-    require_tools()
     _make(tree, shadow, "prepare0")
     digests.forget()
     inputs = sorted(set(_inputs(shadow)))
@@ -92,7 +93,6 @@ def require_tools() -> None:
 
 
 def _configure(tree: KernelTree, shadow: Path) -> None:
-    (shadow / LOG).unlink(missing_ok=True)
     _make(tree, shadow, BASE)
     options = [word for name in ON for word in ("-e", name)]
     options += [word for name in OFF for word in ("-d", name)]

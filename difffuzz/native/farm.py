@@ -7,13 +7,15 @@ writing follows a link. Neither links nor copies are made of what an earlier bui
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from pathlib import Path
 
 import msgspec
 
-from .cache import write_atomic
+from ..errors import UsageError
+from .cache import LOCK, short_digest, write_atomic
 
 WHOLE = ("include", "arch/x86", "kernel", "lib", "mm", "virt")
 """Every source file is linked."""
@@ -31,8 +33,8 @@ SKIPPED = ("LICENSES", "tools", "include/generated",
            "include/config", "arch/x86/include/generated", "arch/x86/um/shared")  # fmt: skip
 """Not entered (but for the folders named above)."""
 
-KBUILD = ("Kconfig", "Makefile", "Kbuild")
-"""What is linked everywhere else: these names and those that begin so."""
+ELSEWHERE = "Kconfig"
+"""In all other folders only files whose names begin so are linked, at the top every file."""
 
 GENERATED = (
     ".o", ".a", ".so", ".ko", ".s", ".i", ".lst", ".mod", ".mod.c", ".cmd", ".d", ".rej", ".orig",
@@ -41,18 +43,20 @@ GENERATED = (
 GENERATED_NAMES = frozenset(("vmlinux", "System.map", "tags", "TAGS", "cscope.out", "__pycache__"))
 
 STATE = ".farm"
+LAYOUT = short_digest(repr((WHOLE, COPIED, SKIPPED, ELSEWHERE, GENERATED, sorted(GENERATED_NAMES))))
 
 
 class _Folder(msgspec.Struct):
     """What a folder of the tree looked like, and which folders in it are shadowed."""
 
-    mtime: int
+    ctime: int
     folders: list[str]
     files: list[str]
 
 
 class _State(msgspec.Struct):
     tree: str
+    layout: str
     folders: dict[str, _Folder]
 
 
@@ -69,14 +73,18 @@ class Farm:
     def refresh(self) -> None:
         """Follow what was added to or removed from the tree since the last time.
 
-        A folder that has kept its modification time has the same names in it; what is in a linked
-        file shows through the link.
+        A folder that has kept its times has the same names in it; what is in a linked file shows
+        through the link. UsageError: the tree cannot be read.
         """
-        self.shadow.mkdir(parents=True, exist_ok=True)
         before = self._state.folders
-        self._state = _State(str(self.tree), {})
+        if not before:
+            _empty(self.shadow)
+        self._state = self._nothing()
         self.changed = False
-        self._visit("", before)
+        try:
+            self._visit("", before)
+        except OSError as error:
+            raise UsageError(f"{error.filename}: {error.strerror}") from None
         for gone in before.keys() - self._state.folders.keys():
             shutil.rmtree(self.shadow / gone, ignore_errors=True)
             self.changed = True
@@ -85,10 +93,10 @@ class Farm:
 
     def _visit(self, where: str, before: dict[str, _Folder]) -> None:
         source = f"{self.tree}/{where}" if where else str(self.tree)
-        mtime = os.stat(source).st_mtime_ns
+        ctime = os.stat(source).st_ctime_ns
         known = before.get(where)
-        if known is None or known.mtime != mtime:
-            known = self._enter(where, source, mtime, known)
+        if known is None or known.ctime != ctime:
+            known = self._enter(where, source, ctime, known)
             self.changed = True
         self._state.folders[where] = known
         if _below(where, COPIED):
@@ -97,26 +105,32 @@ class Farm:
         for name in known.folders:
             self._visit(f"{where}/{name}" if where else name, before)
 
-    def _enter(self, where: str, source: str, mtime: int, known: _Folder | None) -> _Folder:
+    def _enter(self, where: str, source: str, ctime: int, known: _Folder | None) -> _Folder:
         """List the folder of the tree and make its shadow the same."""
         folders: list[str] = []
         files: list[str] = []
+        everything = not where or _below(where, WHOLE) or _below(where, COPIED)
         with os.scandir(source) as entries:
             for entry in entries:
                 path = f"{where}/{entry.name}" if where else entry.name
                 if entry.is_dir(follow_symlinks=False):
                     if _entered(path):
                         folders.append(entry.name)
-                elif _wanted(where, entry.name) and not _is_program(entry):
+                elif not everything and not entry.name.startswith(ELSEWHERE):
+                    continue
+                elif not _is_generated(entry):
                     files.append(entry.name)
-        here = f"{self.shadow}/{where}"
+        here = os.path.join(self.shadow, where)
+        if os.path.islink(here):
+            os.unlink(here)
         os.makedirs(here, exist_ok=True)
         for name in set(known.files) - set(files) if known else ():
-            os.unlink(f"{here}/{name}")
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(f"{here}/{name}")
         if not _below(where, COPIED):
             for name in set(files) - set(known.files if known else ()):
                 _link(f"{source}/{name}", f"{here}/{name}")
-        return _Folder(mtime, folders, files)
+        return _Folder(ctime, folders, files)
 
     def _copy(self, path: str) -> None:
         """Copy unless the copy has the time of the original."""
@@ -134,11 +148,15 @@ class Farm:
 
     def _load(self) -> _State:
         """What the last refresh saw; nothing if that was another tree or another layout."""
+        nothing = self._nothing()
         try:
             state = msgspec.msgpack.decode((self.shadow / STATE).read_bytes(), type=_State)
-        except (OSError, msgspec.DecodeError, msgspec.ValidationError):
-            return _State(str(self.tree), {})
-        return state if state.tree == str(self.tree) else _State(str(self.tree), {})
+        except (OSError, msgspec.DecodeError):
+            return nothing
+        return state if (state.tree, state.layout) == (nothing.tree, nothing.layout) else nothing
+
+    def _nothing(self) -> _State:
+        return _State(str(self.tree), LAYOUT, {})
 
 
 def _below(path: str, folders: tuple[str, ...]) -> bool:
@@ -159,16 +177,12 @@ def _entered(path: str) -> bool:
     return not _below(path, SKIPPED)
 
 
-def _wanted(where: str, name: str) -> bool:
-    """Is the file of the folder shadowed?"""
+def _is_generated(entry: os.DirEntry[str]) -> bool:
+    """Did an earlier build make the file: by its name, or as a program that is no script?"""
+    name = entry.name
     if name.startswith(".") or name.endswith(GENERATED) or name in GENERATED_NAMES:
-        return False
-    return _below(where, WHOLE) or _below(where, COPIED) or name.startswith(KBUILD) or not where
-
-
-def _is_program(entry: os.DirEntry[str]) -> bool:
-    """Is the file an executable that an earlier build made: no suffix, and not a script?"""
-    if "." in entry.name or not entry.stat(follow_symlinks=False).st_mode & 0o111:
+        return True
+    if "." in name or not entry.stat(follow_symlinks=False).st_mode & 0o111:
         return False
     try:
         with open(entry.path, "rb") as file:
@@ -182,5 +196,18 @@ def _link(target: str, link: str) -> None:
     try:
         os.symlink(target, link)
     except FileExistsError:
-        os.unlink(link)
+        if os.path.isdir(link) and not os.path.islink(link):
+            shutil.rmtree(link)
+        else:
+            os.unlink(link)
         os.symlink(target, link)
+
+
+def _empty(folder: Path) -> None:
+    """Make an empty folder, but for the lock that is held on it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for entry in os.scandir(folder):
+        if entry.is_dir(follow_symlinks=False):
+            shutil.rmtree(entry)
+        elif entry.name != LOCK:
+            os.unlink(entry)

@@ -14,6 +14,7 @@ _DIAGNOSTIC = re.compile(
 _KCONFIG = re.compile(
     r"^(?P<file>[^\s:]*Kconfig[^\s:]*):(?P<line>\d+): ?(?P<text>.*)$", re.MULTILINE
 )
+_OPTION = re.compile(r"\s*\[-W[^\]]*\]$")
 _OTHERS = (
     (re.compile(r"multiple definition of [`']([^']+)'"), "{} is defined twice"),
     (re.compile(r"undefined reference to [`']([^']+)'"), "{} is defined nowhere"),
@@ -41,7 +42,8 @@ def first_error(output: str, places: Places) -> str:
     """FILE:LINE: MESSAGE of the first error, else what comes nearest to it."""
     for found in _candidates(output):
         groups = found.groupdict()
-        return f"{places.name(groups['file'])}:{groups['line']}: {groups['text'].strip()}"
+        text = _OPTION.sub("", groups["text"]).strip()
+        return f"{places.name(groups['file'])}:{groups['line']}: {text}"
     for pattern, form in _OTHERS:
         if other := pattern.search(output):
             return form.format(other[1].strip())

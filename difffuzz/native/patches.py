@@ -18,6 +18,7 @@ Files = dict[str, bytes | None]
 """Content of what the patches change, by name relative to the tree; None: the file is gone."""
 
 NAMED = ".toml"
+NO_FILE = "/dev/null"
 
 _HEADER = re.compile(r"^--- ([^\t\n]+).*\n\+\+\+ ([^\t\n]+)", re.MULTILINE)
 _PATCHING = re.compile(r"^(?:patching|checking) file '?([^'\n]+?)'?$", re.MULTILINE)
@@ -44,21 +45,32 @@ def apply_patches(tree: KernelTree, patches: Iterable[Path]) -> Files:
 
 def _apply_diff(patch: Path, text: str, tree: KernelTree, files: Files) -> None:
     """Let `patch` work in a folder that has only what the diff names."""
-    strip, names = _names(patch, text)
+    strip, pairs = _names(patch, text)
     with tempfile.TemporaryDirectory(prefix="difffuzz-patch-") as temporary:
         work = Path(temporary)
-        for name in names:
-            content = current(tree, files, name)
-            if content is not None:
-                write_atomic(work / name, content)
+        for old, new in pairs:
+            found = [_put(work, tree, files, name) for name in {old, new} - {NO_FILE}]
+            if old != NO_FILE and not any(found):
+                raise UsageError(f"{patch}: {old}: the tree has no such file")
         command = ["patch", "--force", f"-p{strip}", "-F0", "--no-backup-if-mismatch", "-r-"]
         try:
             run([*command, "-d", temporary], stdin=text)
         except Failed as failed:
             raise UsageError(f"{patch}: {_refusal(failed.output)}") from None
-        for name in names:
+        for name in {name for pair in pairs for name in pair} - {NO_FILE}:
             path = work / name
-            files[name] = path.read_bytes() if path.is_file() else None
+            if path.is_file():
+                files[name] = path.read_bytes()
+            elif current(tree, files, name) is not None:
+                files[name] = None
+
+
+def _put(work: Path, tree: KernelTree, files: Files, name: str) -> bool:
+    """Put a file where `patch` works, if there is one."""
+    content = current(tree, files, name)
+    if content is not None:
+        write_atomic(work / name, content)
+    return content is not None
 
 
 def current(tree: KernelTree, files: Files, name: str) -> bytes | None:
@@ -69,18 +81,26 @@ def current(tree: KernelTree, files: Files, name: str) -> bytes | None:
     return path.read_bytes() if path.is_file() else None
 
 
-def _names(patch: Path, text: str) -> tuple[int, list[str]]:
-    """How many folders are to be stripped from the names, and the names then."""
-    pairs = [name.strip() for pair in _HEADER.findall(text) for name in pair]
-    named = [name for name in pairs if name != "/dev/null"]
+def _names(patch: Path, text: str) -> tuple[int, list[tuple[str, str]]]:
+    """How many folders are to be stripped from the names, and each file's two names then."""
+    named = [(old.strip(), new.strip()) for old, new in _HEADER.findall(text)]
     if not named or "\n@@ " not in text:
         raise UsageError(f"{patch}: no unified diff and not named *{NAMED}")
-    strip = 1 if all(name.startswith(("a/", "b/")) for name in named) else 0
-    names = [name[2:] if strip else name for name in named]
-    for name in names:
-        if name.startswith("/") or ".." in name.split("/"):
-            raise UsageError(f"{patch}: {name} is no name inside a kernel tree")
-    return strip, list(dict.fromkeys(names))
+    prefixed = all(
+        name.startswith(("a/", "b/")) or name == NO_FILE for pair in named for name in pair
+    )
+    strip = 1 if prefixed else 0
+    pairs = [tuple(_stripped(patch, name, strip) for name in pair) for pair in named]
+    return strip, [(old, new) for old, new in pairs]
+
+
+def _stripped(patch: Path, name: str, strip: int) -> str:
+    if name == NO_FILE:
+        return name
+    name = name[2:] if strip else name
+    if name.startswith("/") or ".." in name.split("/"):
+        raise UsageError(f"{patch}: {name} is no name inside a kernel tree")
+    return name
 
 
 def _refusal(output: str) -> str:
@@ -92,7 +112,5 @@ def _refusal(output: str) -> str:
     if failed:
         files = [file[1] for file in _PATCHING.finditer(output, 0, failed.start())]
         return f"{files[-1] if files else '?'}: hunk {failed[1]} does not fit at line {failed[3]}"
-    if missing := re.search(r"^can't find file to patch at input line (\d+)", output, re.MULTILINE):
-        return f"line {missing[1]}: the tree has no such file"
     lines = output.strip().splitlines()
     return lines[-1].removeprefix("patch: ").strip("* ") if lines else "patch refuses it"

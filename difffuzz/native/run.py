@@ -24,6 +24,7 @@ PACKAGES = {
     "tar": "tar",
     "xz": "xz-utils",
     "apt-get": "apt",
+    "apt-cache": "apt",
     "dpkg-deb": "dpkg",
 }
 """The Debian package that a tool is in."""

@@ -28,7 +28,7 @@ class Unit(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     versions: tuple[str, ...] = ()
     """The series it is for; empty: all."""
     symbols: tuple[str, ...] = ()
-    """What it must define, static or not: the harness reaches for these."""
+    """What it must define for others, none of them static."""
     flags: tuple[str, ...] = ()
 
     @property

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Fetching a source package: what is there already, what apt is asked, what a user is told."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from difffuzz.errors import MissingTool, UsageError
+from difffuzz.native import fetch as fetching
+from difffuzz.native.apt_source import backports, codename
+from difffuzz.native.cache import Cache
+
+from .fake_tree import write_files
+
+STANZA = """\
+# a comment
+Types: deb deb-src
+URIs: mirror
+Suites: bookworm bookworm-updates
+Components: main
+Signed-By: /key.gpg
+
+Types: deb
+URIs: security
+Suites: bookworm-security
+Components: main
+"""
+
+
+def quiet(line: str) -> None:
+    pass
+
+
+def test_a_tree_that_is_there_is_only_named(cache: Cache) -> None:
+    tree = cache.sources / "linux-source-6.1"
+    tree.mkdir(parents=True)
+    assert fetching.fetch(cache, "6.1", quiet) == tree
+
+
+@pytest.mark.skipif(shutil.which("xz") is None, reason="no xz")
+def test_an_installed_tarball_is_unpacked(
+    cache: Cache, tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetching, "TARBALLS", tmp_path)
+    with tarfile.open(tmp_path / "linux-source-6.1.tar.xz", "w:xz") as archive:
+        archive.add(tree, "linux-source-6.1")
+    fetched = fetching.fetch(cache, "6.1", quiet)
+    assert (fetched / "Makefile").read_bytes() == (tree / "Makefile").read_bytes()
+    assert {path.name for path in cache.sources.iterdir()} == {".lock", "linux-source-6.1"}
+
+
+def test_not_root_is_told_the_command(
+    cache: Cache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetching, "TARBALLS", tmp_path)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    write_files(tmp_path / "bin", {"apt-cache": "#!/bin/sh\necho 'Package: linux-source-6.1'\n"})
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
+    with pytest.raises(MissingTool, match=r"'sudo apt-get install linux-source-6\.1'"):
+        fetching.fetch(cache, "6.1", quiet)
+
+
+@pytest.mark.parametrize("series", ["6", "6.1.2", "x", "../x"])
+def test_no_series(cache: Cache, series: str) -> None:
+    with pytest.raises(UsageError, match=r"6\.1 or 6\.12 expected"):
+        fetching.fetch(cache, series, quiet)
+
+
+def test_sources_in_stanzas(tmp_path: Path) -> None:
+    write_files(tmp_path, {"sources.list.d/a.sources": STANZA})
+    assert backports(tmp_path, "bookworm") == (
+        "Types: deb deb-src\nURIs: mirror\nSuites: bookworm-backports\n"
+        "Components: main\nSigned-By: /key.gpg\n"
+    )
+
+
+def test_sources_in_lines(tmp_path: Path) -> None:
+    write_files(
+        tmp_path,
+        {
+            "sources.list": "# deb mirror bookworm main\n"
+            "deb [arch=amd64 signed-by=/key.gpg] mirror bookworm main contrib\n"
+            "deb-src mirror bookworm main\n",
+            "sources.list.d/b.list": "deb other stable main\n",
+        },
+    )
+    assert backports(tmp_path, "bookworm") == (
+        "Types: deb\nURIs: mirror\nSuites: bookworm-backports\n"
+        "Components: main contrib\nSigned-By: /key.gpg\n"
+    )
+
+
+def test_no_source_offers_the_suite(tmp_path: Path) -> None:
+    write_files(tmp_path, {"sources.list.d/a.sources": f"Enabled: no\n{STANZA}"})
+    with pytest.raises(MissingTool, match="offers bookworm"):
+        backports(tmp_path, "bookworm")
+
+
+def test_the_suite_of_this_machine(tmp_path: Path) -> None:
+    write_files(tmp_path, {"os-release": 'ID=debian\nVERSION_CODENAME="bookworm"\n'})
+    assert codename(tmp_path / "os-release") == "bookworm"
+    with pytest.raises(MissingTool, match="no Debian"):
+        codename(tmp_path / "absent")
