@@ -11,20 +11,20 @@ from pathlib import Path
 import msgspec
 
 from ..errors import UsageError
-from .cache import LIBRARY, Cache, locked, short_digest, write_atomic
-from .compile import Workshop, compile_units
+from .cache import LIBRARY, Cache, locked, write_atomic
+from .compile import Workshop, compile_units, places
 from .configure import prepare
 from .digests import Digests
 from .farm import Farm
 from .fetch import source_path
-from .link import FLAGS, link
+from .link import Parts, link, reachable
 from .objects import Object, remove_old
 from .overlay import Root, patched_root, plain_root
 from .patches import apply_patches
-from .stubs import Stubs, needed
+from .stubs import needed
 from .toolchain import Compiler, choose_compiler
 from .tree import KernelTree, open_tree
-from .units import Unit, read_units, taken_for
+from .units import Unit, Units, read_units, taken_for
 
 DEFAULT_NAME = "default"
 RECORD = "build.json"
@@ -50,9 +50,9 @@ class Build(msgspec.Struct):
     coverage: bool
     units: list[str]
     stubs: list[str]
-    """Functions that nobody defines."""
+    """Functions that the library may call and nobody defines."""
     variables: list[str]
-    """The same for variables."""
+    """Variables that some object uses and nobody defines."""
 
 
 class Made(msgspec.Struct):
@@ -97,13 +97,20 @@ def build(wish: Wish, cache: Cache, say: Callable[[str], None]) -> Made:
         prepare(tree, shadow, digests, say)
         root = _root(wish, tree, shadow, cache.build(name) / "tree")
         shop = Workshop(
-            tree, root, harness, compiler, cache, digests, logs=cache.build(name) / "log"
+            tree,
+            root,
+            harness,
+            units.flags,
+            compiler,
+            cache,
+            digests,
+            logs=cache.build(name) / "log",
         )
         chosen = units.of(tree)
         objects, compiled = compile_units(shop, chosen, say)
         digests.save()
-        stubs = _stubs(chosen, objects, units.keep_undefined)
-        made = _finish(wish, name, shop, chosen, objects, stubs)
+        parts = _parts(compiler, chosen, objects, units)
+        made = _finish(wish, name, shop, chosen, parts)
     if compiled:
         remove_old(cache.objects)
     return Made(made, compiled, round(time.monotonic() - began, 3))
@@ -144,51 +151,45 @@ def _root(wish: Wish, tree: KernelTree, shadow: Path, path: Path) -> Root:
     return patched_root(shadow, path, apply_patches(tree, wish.patches))
 
 
-def _stubs(units: list[Unit], objects: list[Object], keep: Sequence[str]) -> Stubs:
+def _parts(compiler: Compiler, units: list[Unit], objects: list[Object], listed: Units) -> Parts:
     pairs = list(zip(units, objects, strict=True))
-    return needed(
-        [each.symbols for unit, each in pairs if unit.kind == "kernel"],
-        [each.symbols for unit, each in pairs if unit.kind != "kernel"],
-        keep,
+    kernel = [each for unit, each in pairs if unit.kind == "kernel"]
+    user = [each for unit, each in pairs if unit.kind != "kernel"]
+    stubs = needed(
+        [each.symbols for each in kernel], [each.symbols for each in user], listed.keep_undefined
     )
+    return Parts(compiler, kernel, user, stubs, listed.link_flags)
 
 
-def _finish(
-    wish: Wish,
-    name: str,
-    shop: Workshop,
-    units: list[Unit],
-    objects: list[Object],
-    stubs: Stubs,
-) -> Build:
-    """Link, unless the library is of the same objects, and write the record."""
+def _finish(wish: Wish, name: str, shop: Workshop, units: list[Unit], parts: Parts) -> Build:
+    """Link, unless the library is of the same parts, and write the record."""
     folder = shop.cache.build(name)
     library = folder / LIBRARY
+    try:
+        have: Build | None = load_build(shop.cache, name)
+    except UsageError:
+        have = None
+    digest = parts.digest()
+    if have is None or have.digest != digest:
+        (folder / RECORD).unlink(missing_ok=True)
+        link(parts, library, shop.logs / "link.log", places(shop))
+        stubs = reachable(library, parts.stubs)
+    else:
+        stubs = have.stubs
     wanted = Build(
         name=name,
         tree=str(shop.tree.root),
         version=shop.tree.version,
         kernel=shop.tree.number,
         library=str(library),
-        digest=_digest(shop.compiler, objects, stubs),
+        digest=digest,
         patches=[str(patch.resolve()) for patch in wish.patches],
         compiler=shop.compiler.name,
         coverage=shop.compiler.clang,
         units=[unit.source for unit in units],
-        stubs=stubs.functions,
-        variables=stubs.variables,
+        stubs=stubs,
+        variables=parts.stubs.variables,
     )
-    try:
-        have: Build | None = load_build(shop.cache, name)
-    except UsageError:
-        have = None
-    if have is None or have.digest != wanted.digest:
-        link(shop.compiler, objects, stubs, library, shop.logs / "link.log")
     if have != wanted:
         write_atomic(folder / RECORD, msgspec.json.format(msgspec.json.encode(wanted)))
     return wanted
-
-
-def _digest(compiler: Compiler, objects: list[Object], stubs: Stubs) -> str:
-    names = [f"{each.path.parent.name}/{each.path.name}" for each in objects]
-    return short_digest(compiler.identity, *FLAGS, *names, *stubs.functions, "", *stubs.variables)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -32,6 +32,8 @@ class Workshop(msgspec.Struct):
     tree: KernelTree
     root: Root
     harness: Path
+    kernel_flags: Sequence[str]
+    """Of the whole list of units."""
     compiler: Compiler
     cache: Cache
     digests: Digests
@@ -66,9 +68,14 @@ def compile_units(
 def _folder(shop: Workshop, unit: Unit) -> Folder:
     """Where its objects are. A header that is added to the shims may hide one of the tree."""
     shims = "\n".join(_names(shop.harness / "shim")) if unit.kind == "kernel" else ""
-    words = flags(unit, shop.tree, shop.harness, shop.compiler)
+    words = _flags(shop, unit)
     key = short_digest(unit.source, unit.kind, shop.compiler.identity, shims, "\0".join(words))
     return Folder(shop.cache.objects / key)
+
+
+def _flags(shop: Workshop, unit: Unit) -> list[str]:
+    more = shop.kernel_flags if unit.kind == "kernel" else ()
+    return [*flags(unit, shop.tree, shop.harness, shop.compiler), *more]
 
 
 def _names(folder: Path) -> Iterable[str]:
@@ -84,7 +91,7 @@ def _make(shop: Workshop, unit: Unit) -> Object:
     log = shop.logs / f"{unit.kind}-{unit.name}.log"
     command = [
         shop.compiler.path,
-        *flags(unit, shop.tree, shop.harness, shop.compiler),
+        *_flags(shop, unit),
         # What the object says of its place.
         "-fmacro-prefix-map=./=",
         f"-fmacro-prefix-map={shop.harness}/={LABEL}",
@@ -106,11 +113,15 @@ def _make(shop: Workshop, unit: Unit) -> Object:
 
 def _place(shop: Workshop, output: str) -> str:
     """The error's line, and what may be behind it if it is not in the user's tree."""
-    places = Places((shop.root.path, ""), (shop.tree.root, ""), (shop.harness, LABEL))
-    line = first_error(output, places)
+    line = first_error(output, places(shop))
     if line.startswith(LABEL) and not shop.tree.known:
         line += f" [the harness knows Linux {taken_for(shop.tree)}, not {shop.tree.series}]"
     return line
+
+
+def places(shop: Workshop) -> Places:
+    """How files are called."""
+    return Places((shop.root.path, ""), (shop.tree.root, ""), (shop.harness, LABEL))
 
 
 def _dependencies(notes: Path) -> list[str]:

@@ -19,7 +19,7 @@ from .toolchain import CLANG
 MIN_FREE_MB = 2500
 """A tree is 1.5 GB unpacked, its shadow and objects little."""
 
-_ALSO = ("nm", "patch", "tar", "xz")
+_ALSO = ("objcopy", "patch", "tar", "xz")
 
 
 class Requirement(NamedTuple):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Read what an object file defines and what it wants: ELF64, little endian, relocatable."""
+"""Read what an object file or a library defines and what it wants: ELF64, little endian."""
 
 from __future__ import annotations
 

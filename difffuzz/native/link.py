@@ -5,13 +5,18 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
+
 from ..errors import UsageError
+from .cache import short_digest
+from .elf import read_symbols
 from .messages import Places, first_error
 from .objects import Object
 from .run import Failed, run
-from .stubs import Stubs, assembly
+from .stubs import Stubs, assembly, renaming
 from .toolchain import Compiler
 
 FLAGS = (
@@ -20,24 +25,51 @@ FLAGS = (
 )  # fmt: skip
 
 
-def link(compiler: Compiler, objects: list[Object], stubs: Stubs, library: Path, log: Path) -> None:
+class Parts(msgspec.Struct):
+    """What is linked: objects that see the kernel's headers, and the others."""
+
+    compiler: Compiler
+    kernel: list[Object]
+    user: list[Object]
+    stubs: Stubs
+    flags: Sequence[str]
+
+    def digest(self) -> str:
+        """Names the library that comes out."""
+        names = [f"{each.path.parent.name}/{each.path.name}" for each in (*self.kernel, *self.user)]
+        stubs = msgspec.json.encode(self.stubs)
+        return short_digest(self.compiler.identity, *FLAGS, *self.flags, *names, stubs)
+
+
+def link(parts: Parts, library: Path, log: Path, places: Places) -> None:
     """Make the library; it is whole whenever it is there.
 
-    UsageError: a symbol is defined twice, or a unit of the C library's side wants what nobody has.
+    UsageError: a symbol is defined twice, or the C library's side wants what nobody has.
     """
     library.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=library.parent, prefix=".link-") as temporary:
         work = Path(temporary)
-        source = work / "stubs.s"
-        source.write_text(assembly(stubs))
-        made = work / library.name
-        inputs = [str(each.path) for each in objects]
+        (work / "stubs.s").write_text(assembly(parts.stubs))
+        (work / "renamed").write_text(renaming(parts.stubs))
+        compiler = parts.compiler.path
+        user = [str(each.path) for each in parts.user]
+        commands = [
+            [compiler, "-c", "-o", "stubs.o", "stubs.s"],
+            ["ld", "-r", "-o", "kernel.o", *(str(each.path) for each in parts.kernel)],
+            ["objcopy", "--redefine-syms=renamed", "kernel.o"],
+            [compiler, *FLAGS, *parts.flags, "-o", library.name, "kernel.o", *user, "stubs.o"],
+        ]
         try:
-            run([compiler.path, "-c", "-o", str(work / "stubs.o"), str(source)], log=log)
-            run(
-                [compiler.path, *FLAGS, "-o", str(made), *inputs, str(work / "stubs.o")],
-                log=log,
-            )
+            for command in commands:
+                run(command, cwd=work, log=log)
         except Failed as failed:
-            raise UsageError(f"link: {first_error(failed.output, Places())} (see {log})") from None
-        os.replace(made, library)
+            line = first_error(failed.output, places)
+            raise UsageError(f"{line} (linking, see {log})") from None
+        os.replace(work / library.name, library)
+
+
+def reachable(library: Path, stubs: Stubs) -> list[str]:
+    """The functions whose stubs the linker has kept."""
+    symbols = read_symbols(library)
+    kept = {*symbols.defined, *symbols.local}
+    return [name for name in stubs.functions if stubs.symbol(name) in kept]

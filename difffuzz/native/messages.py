@@ -15,6 +15,11 @@ _KCONFIG = re.compile(
     r"^(?P<file>[^\s:]*Kconfig[^\s:]*):(?P<line>\d+): ?(?P<text>.*)$", re.MULTILINE
 )
 _OPTION = re.compile(r"\s*\[-W[^\]]*\]$")
+_TWICE = re.compile(
+    r"^(?:\S+\.o:)?(?P<file>[^\s:(]+):(?P<line>\d+): multiple definition of [`'](?P<name>[^']+)';"
+    r" (?:\S+\.o:)?(?P<file2>[^\s:(]+):(?P<line2>\d+): first defined",
+    re.MULTILINE,
+)
 _OTHERS = (
     (re.compile(r"multiple definition of [`']([^']+)'"), "{} is defined twice"),
     (re.compile(r"undefined reference to [`']([^']+)'"), "{} is defined nowhere"),
@@ -44,6 +49,11 @@ def first_error(output: str, places: Places) -> str:
         groups = found.groupdict()
         text = _OPTION.sub("", groups["text"]).strip()
         return f"{places.name(groups['file'])}:{groups['line']}: {text}"
+    if twice := _TWICE.search(output):
+        return (
+            f"{places.name(twice['file'])}:{twice['line']}: {twice['name']} is also defined"
+            f" at {places.name(twice['file2'])}:{twice['line2']}"
+        )
     for pattern, form in _OTHERS:
         if other := pattern.search(output):
             return form.format(other[1].strip())

@@ -15,7 +15,7 @@ PACKAGES = {
     "gcc": "gcc",
     "clang-14": "clang-14",
     "ld": "binutils",
-    "nm": "binutils",
+    "objcopy": "binutils",
     "make": "make",
     "flex": "flex",
     "bison": "bison",

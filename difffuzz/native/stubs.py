@@ -1,54 +1,72 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Stand-ins for what the kernel's objects want and nobody defines: each says its name and ends.
+"""Stand-ins for what the kernel's objects want and nobody defines.
 
-A function's stub calls `difffuzz_unreached(name)` of the harness. A variable's stub is a page of
-its own between `difffuzz_absent_start` and `difffuzz_absent_end`, which the harness can make
-unreadable; `difffuzz_absent_names` has their names in order, each ended by a zero.
+- A name for which the harness has `native_NAME` is forwarded to that: memcpy() to native_memcpy().
+- Another function says its name to `native_unreached(name)` of the harness.
+- A variable is a page of its own between `native_absent_start` and `native_absent_end`, which the
+  harness can make unreadable; `native_absent_names` has the names in order, each ended by a zero.
+
+The C library is for the harness's own side only. Where that side wants a name too, the kernel's
+objects get the name with `kernels_` before it instead.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
+
+import msgspec
 
 from .elf import Symbols
 
-UNREACHED = "difffuzz_unreached"
-ABSENT = ("difffuzz_absent_start", "difffuzz_absent_end", "difffuzz_absent_names")
+UNREACHED = "native_unreached"
+ABSENT = ("native_absent_start", "native_absent_end", "native_absent_names")
+OURS = "native_"
+KERNELS = "kernels_"
 
 NEVER = ("__start_", "__stop_", "__sanitizer_", "__asan_", "__tsan_", "__ubsan_")
 NEVER_NAMES = frozenset(("_GLOBAL_OFFSET_TABLE_", UNREACHED, *ABSENT))
 
 
-class Stubs:
-    """What needs a stub."""
+class Stubs(msgspec.Struct):
+    """What stands in for what; names as the kernel's objects call them, sorted."""
 
-    __slots__ = ("functions", "variables")
+    functions: list[str]
+    variables: list[str]
+    forwarded: list[str]
+    renamed: list[str]
+    """Those of all the others that the C library's side wants too."""
 
-    def __init__(self, functions: Collection[str], variables: Collection[str]) -> None:
-        self.functions = sorted(functions)
-        self.variables = sorted(variables)
+    def symbol(self, name: str) -> str:
+        """The name that the stub defines."""
+        return KERNELS + name if name in self.renamed else name
 
 
 def needed(kernel: Iterable[Symbols], user: Iterable[Symbols], keep: Iterable[str]) -> Stubs:
-    """What objects with the kernel's headers want, and neither they nor the others define.
-
-    What objects with the C library's headers want is the linker's business, and so is a name that
-    both want: memcpy() is the C library's for both, or the harness defines it.
-    """
+    """Stubs for what the `kernel` objects want and neither they nor the `user` objects define."""
     wanted: set[str] = set()
     read: set[str] = set()
-    defined = set(keep)
+    users: set[str] = set()
+    defined: set[str] = set()
     for symbols in kernel:
         wanted.update(symbols.wanted)
         read.update(symbols.read)
         defined.update(symbols.defined)
     for symbols in user:
+        users.update(symbols.wanted)
         defined.update(symbols.defined)
-        defined.update(symbols.wanted)
     missing = {
-        name for name in wanted - defined if name not in NEVER_NAMES and not name.startswith(NEVER)
+        name
+        for name in wanted - defined - set(keep)
+        if name not in NEVER_NAMES and not name.startswith(NEVER)
     }
-    return Stubs(missing - read, missing & read)
+    forwarded = {name for name in missing if OURS + name in defined}
+    rest = missing - forwarded
+    return Stubs(
+        functions=sorted(rest - read),
+        variables=sorted(rest & read),
+        forwarded=sorted(forwarded),
+        renamed=sorted(missing & users),
+    )
 
 
 def assembly(stubs: Stubs) -> str:
@@ -56,8 +74,7 @@ def assembly(stubs: Stubs) -> str:
     lines = ['.section .note.GNU-stack,"",@progbits']
     for name in stubs.functions:
         lines += [
-            f'.section .text.stub.{name},"ax",@progbits',
-            *_symbol(name, "function"),
+            *_function(stubs.symbol(name)),
             "push %rbp",
             "mov %rsp, %rbp",
             "and $-16, %rsp",
@@ -65,17 +82,27 @@ def assembly(stubs: Stubs) -> str:
             f"call {UNREACHED}",
             "ud2",
             f'1: .asciz "{name}"',
-            f".size {name}, . - {name}",
         ]
+    for name in stubs.forwarded:
+        lines += [*_function(stubs.symbol(name)), f"jmp {OURS}{name}"]
     start, end, names = ABSENT
-    lines += ['.section difffuzz_absent,"aw",@nobits', ".balign 4096", *_symbol(start, "object")]
+    lines += [f'.section {OURS}absent,"aw",@nobits', ".balign 4096", *_symbol(start, "object")]
     for name in stubs.variables:
-        lines += [*_symbol(name, "object"), ".skip 4096", f".size {name}, 4096"]
+        lines += [*_symbol(stubs.symbol(name), "object"), ".skip 4096"]
     lines += _symbol(end, "object")
-    lines += ['.section .rodata.difffuzz_absent_names,"a",@progbits', *_symbol(names, "object")]
+    lines += [f'.section .rodata.{names},"a",@progbits', *_symbol(names, "object")]
     lines += [f'.asciz "{name}"' for name in stubs.variables]
     lines.append(".byte 0")
     return "\n".join(lines) + "\n"
+
+
+def renaming(stubs: Stubs) -> str:
+    """Lines for objcopy: old name, new name."""
+    return "".join(f"{name} {stubs.symbol(name)}\n" for name in stubs.renamed)
+
+
+def _function(name: str) -> list[str]:
+    return [f'.section .text.stub.{name},"ax",@progbits', *_symbol(name, "function")]
 
 
 def _symbol(name: str, kind: str) -> list[str]:

@@ -47,8 +47,11 @@ class Units(msgspec.Struct, forbid_unknown_fields=True):
     """The whole list."""
 
     unit: tuple[Unit, ...]
+    flags: tuple[str, ...] = ()
+    """For every unit that sees the kernel's headers."""
+    link_flags: tuple[str, ...] = ()
     keep_undefined: tuple[str, ...] = ()
-    """Symbols that get no stub; the C library has them."""
+    """Symbols that get no stub: the C library has them, or the linker makes them."""
 
     def of(self, tree: KernelTree) -> list[Unit]:
         """The units for this tree."""

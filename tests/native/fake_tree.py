@@ -68,7 +68,7 @@ HARNESS = {
     ),
     "user.c": (
         "#include <stdio.h>\n#include <stdlib.h>\n"
-        "void difffuzz_unreached(const char *name) { puts(name); exit(7); }\n"
+        "void native_unreached(const char *name) { puts(name); exit(7); }\n"
         "void __sanitizer_cov_trace_pc_guard_init(void *a, void *b) { (void)a; (void)b; }\n"
         "void __sanitizer_cov_trace_pc_guard(void *guard) { (void)guard; }\n"
     ),

@@ -33,6 +33,9 @@ arch/x86/kvm/mmu/mmu.c:101:7: error: another
         ("/shadow/a.c: Assembler messages:\n/shadow/a.c:9: Error: bad `x'", "a.c:9: bad `x'"),
         ("ld: a.o: in function `f':\na.c:(.text+0x1): multiple definition of `f'; b.o: first",
          "f is defined twice"),
+        ("ld: b.o: in function `f':\n/tree/b.c:7: multiple definition of `f'; "
+         "/o/a.o:/harness/a.c:3: first defined here",
+         "b.c:7: f is also defined at harness/native/a.c:3"),
         ("ld: a.o: in function `f':\na.c:(.text+0x1): undefined reference to `g'",
          "g is defined nowhere"),
         ("ld: a.o: relocation R_X86_64_32S against `.text' can not be used",

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from difffuzz.native.elf import Symbols, read_symbols
-from difffuzz.native.stubs import Stubs, assembly, needed
+from difffuzz.native.stubs import Stubs, assembly, needed, renaming
 
 C = """\
 #pragma GCC visibility push(hidden)
@@ -55,9 +55,21 @@ def test_what_another_object_defines_needs_no_stub() -> None:
     assert (found.functions, found.variables) == ([], ["d"])
 
 
-def test_what_both_worlds_want_is_the_c_librarys() -> None:
-    found = needed([symbols("", "memcpy printk")], [symbols("", "memcpy malloc")], [])
-    assert found.functions == ["printk"]
+def test_the_harness_takes_the_place_of_a_name() -> None:
+    found = needed([symbols("", "memcpy printk")], [symbols("native_memcpy")], [])
+    assert (found.functions, found.forwarded) == (["printk"], ["memcpy"])
+    assert "memcpy:\njmp native_memcpy\n" in assembly(found)
+
+
+def test_the_kernel_does_not_get_the_c_librarys() -> None:
+    """A stub of that name would be what the harness's own side calls, too."""
+    found = needed([symbols("", "snprintf memcpy")], [symbols("native_memcpy", "snprintf")], [])
+    assert found.renamed == ["snprintf"]
+    assert renaming(found) == "snprintf kernels_snprintf\n"
+    text = assembly(found)
+    assert "\nkernels_snprintf:\n" in text
+    assert "\nsnprintf:\n" not in text
+    assert '1: .asciz "snprintf"' in text
 
 
 def test_what_is_kept_undefined_gets_none() -> None:
@@ -71,8 +83,8 @@ def test_what_is_kept_undefined_gets_none() -> None:
         "__stop___ex_table",
         "__sanitizer_cov_trace_pc_guard",
         "_GLOBAL_OFFSET_TABLE_",
-        "difffuzz_unreached",
-        "difffuzz_absent_start",
+        "native_unreached",
+        "native_absent_start",
     ],
 )
 def test_what_the_linker_or_the_harness_has(name: str) -> None:
@@ -80,7 +92,7 @@ def test_what_the_linker_or_the_harness_has(name: str) -> None:
 
 
 def test_each_stub_has_its_name_and_section() -> None:
-    text = assembly(Stubs(["one", "two"], ["place"]))
+    text = assembly(Stubs(["one", "two"], ["place"], [], []))
     for name in ("one", "two"):
         assert f'.section .text.stub.{name},"ax",@progbits' in text
         assert f".hidden {name}\n" in text
