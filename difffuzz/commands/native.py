@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from ..errors import UsageError
 from ..native.build import Wish
 from ..native.build import build as make_build
 from ..native.cache import default_cache
@@ -17,6 +20,15 @@ from ..native.fetch import fetch as fetch_source
 from .output import Json, emit, note
 
 app = typer.Typer(help="The kernel's own MMU code, built from a source tree.")
+
+
+@contextlib.contextmanager
+def _one_line() -> Iterator[None]:
+    """A full disk, or a file that may not be read, is no crash."""
+    try:
+        yield
+    except OSError as error:
+        raise UsageError(f"{error.filename or 'cache'}: {error.strerror}") from None
 
 
 @app.callback()
@@ -29,7 +41,8 @@ def fetch(
     series: Annotated[str, typer.Argument(metavar="[6.1|6.12]", help="Which source.")] = DEFAULT,
 ) -> None:
     """Fetch Debian's kernel source into the cache and print where it is."""
-    print(fetch_source(default_cache(), series, note))
+    with _one_line():
+        print(fetch_source(default_cache(), series, note))
 
 
 @app.command()
@@ -63,7 +76,8 @@ def build(
 ) -> None:
     """Build the library from a tree, which is never written to. What is unchanged is reused."""
     wish = Wish(tree=tree, patches=patch or (), name=name, coverage=coverage)
-    made = make_build(wish, default_cache(), note)
+    with _one_line():
+        made = make_build(wish, default_cache(), note)
     result = made.build
     document = {
         "name": result.name,

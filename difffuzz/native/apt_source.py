@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The apt source of this machine, with the suite replaced by its backports."""
+"""The apt sources of this machine, with the backports of its suite."""
 
 from __future__ import annotations
 
@@ -12,6 +12,10 @@ APT = Path("/etc/apt")
 OS_RELEASE = Path("/etc/os-release")
 
 _ONE_LINE = re.compile(r"^deb\s+(?:\[([^\]]*)\]\s+)?(\S+)\s+(\S+)\s+(.+)$")
+_FIELD = re.compile(r"^([\w-]+):[ \t]*(.*(?:\n[ \t]+.*)*)$", re.MULTILINE)
+
+Stanza = dict[str, str]
+"""Fields of the deb822 form, names in lower case."""
 
 
 def codename(os_release: Path = OS_RELEASE) -> str:
@@ -21,55 +25,64 @@ def codename(os_release: Path = OS_RELEASE) -> str:
     except OSError:
         found = None
     if not found:
-        raise MissingTool("no Debian: its backports cannot be named", f"cat {os_release}")
+        raise MissingTool("no Debian: its suite cannot be named", f"cat {os_release}")
     return found[1]
 
 
-def backports(folder: Path = APT, suite: str | None = None) -> str:
-    """Sources in the deb822 form: each that offers the suite, offering its backports instead."""
-    suite = suite or codename()
-    stanzas: list[str] = []
-    for path in sorted((folder / "sources.list.d").glob("*.sources")):
-        stanzas += filter(None, (_stanza(text, suite) for text in _paragraphs(path)))
-    for path in (folder / "sources.list", *sorted((folder / "sources.list.d").glob("*.list"))):
-        if path.is_file():
-            lines = path.read_text(errors="replace").splitlines()
-            stanzas += filter(None, (_from_line(line, suite) for line in lines))
+def with_backports(suite: str, folder: Path = APT) -> str:
+    """The machine's sources for the suite, in the deb822 form, and its backports beside them.
+
+    Sources of others are left out: what is down there must not stop us.
+    """
+    stanzas = [stanza for stanza in _stanzas(folder) if _offers(stanza, suite)]
     if not stanzas:
         raise MissingTool(f"no apt source below {folder} offers {suite}", f"ls {folder}")
-    return "\n\n".join(stanzas) + "\n"
+    return "\n".join(_text(_extended(stanza, suite)) for stanza in stanzas)
 
 
-def _paragraphs(path: Path) -> list[str]:
-    kept = [line for line in path.read_text(errors="replace").splitlines() if line[:1] != "#"]
-    return [text for text in re.split(r"\n\s*\n", "\n".join(kept)) if text.strip()]
+def _stanzas(folder: Path) -> list[Stanza]:
+    found: list[Stanza] = []
+    for path in sorted((folder / "sources.list.d").glob("*.sources")):
+        lines = path.read_text(errors="replace").splitlines()
+        text = "\n".join(line for line in lines if not line.startswith("#"))
+        for paragraph in re.split(r"\n\s*\n", text):
+            found.append({name.lower(): value for name, value in _FIELD.findall(paragraph)})
+    for path in (folder / "sources.list", *sorted((folder / "sources.list.d").glob("*.list"))):
+        if path.is_file():
+            for line in path.read_text(errors="replace").splitlines():
+                found += _from_line(line)
+    return found
 
 
-def _stanza(text: str, suite: str) -> str | None:
-    """The stanza for the backports; None if it is off or of another suite."""
-    suites = re.search(r"^Suites:\s*(.+)$", text, re.MULTILINE | re.IGNORECASE)
-    types = re.search(r"^Types:\s*(.+)$", text, re.MULTILINE | re.IGNORECASE)
-    off = re.search(r"^Enabled:\s*(no|false)\b", text, re.MULTILINE | re.IGNORECASE)
-    if off or not suites or suite not in suites[1].split():
-        return None
-    if not types or "deb" not in types[1].split():
-        return None
-    return text.replace(suites[0], f"Suites: {suite}-backports").strip()
-
-
-def _from_line(line: str, suite: str) -> str | None:
-    """The same for the form of one line: deb [options] URI suite components."""
-    found = _ONE_LINE.match(line.strip())
-    if not found or found[3] != suite:
-        return None
-    fields = [
-        "Types: deb",
-        f"URIs: {found[2]}",
-        f"Suites: {suite}-backports",
-        f"Components: {found[4].partition('#')[0].strip()}",
-    ]
+def _from_line(line: str) -> list[Stanza]:
+    """The other form: deb [options] URI suite components."""
+    found = _ONE_LINE.match(line.partition("#")[0].strip())
+    if not found:
+        return []
+    stanza = {"types": "deb", "uris": found[2], "suites": found[3], "components": found[4]}
     for option in (found[1] or "").split():
         name, _, value = option.partition("=")
         if name.lower() == "signed-by":
-            fields.append(f"Signed-By: {value}")
-    return "\n".join(fields)
+            stanza["signed-by"] = value
+    return [stanza]
+
+
+def _offers(stanza: Stanza, suite: str) -> bool:
+    """Is it on, with packages of the suite or one that belongs to it (its security updates)?"""
+    suites = stanza.get("suites", "").split()
+    on = stanza.get("enabled", "yes").lower() not in ("no", "false")
+    of_suite = any(name == suite or name.startswith(f"{suite}-") for name in suites)
+    return on and of_suite and "deb" in stanza.get("types", "").split()
+
+
+def _extended(stanza: Stanza, suite: str) -> Stanza:
+    """With the backports, if it has the suite itself."""
+    suites = stanza["suites"].split()
+    more = f"{suite}-backports"
+    if suite in suites and more not in suites:
+        suites.append(more)
+    return {**stanza, "types": "deb", "suites": " ".join(suites)}
+
+
+def _text(stanza: Stanza) -> str:
+    return "".join(f"{name.title()}: {value}\n" for name, value in stanza.items())

@@ -13,7 +13,7 @@ import msgspec
 from ..errors import UsageError
 from .cache import LIBRARY, Cache, locked, write_atomic
 from .compile import Workshop, compile_units, places
-from .configure import prepare
+from .configure import prepare, stale
 from .digests import Digests
 from .farm import Farm
 from .fetch import source_path
@@ -95,7 +95,7 @@ def build(wish: Wish, cache: Cache, say: Callable[[str], None]) -> Made:
         farm.refresh()
         digests = Digests(shadow / ".digests")
         prepare(tree, shadow, digests, say)
-        root = _root(wish, tree, shadow, cache.build(name) / "tree")
+        root = _root(wish, tree, shadow, cache.build(name) / "tree", say)
         shop = Workshop(
             tree,
             root,
@@ -144,11 +144,16 @@ def _fetched(cache: Cache) -> Path:
     return tree
 
 
-def _root(wish: Wish, tree: KernelTree, shadow: Path, path: Path) -> Root:
+def _root(
+    wish: Wish, tree: KernelTree, shadow: Path, path: Path, say: Callable[[str], None]
+) -> Root:
     """Where to compile: patched files never show in the shadow that other builds share."""
     if not wish.patches:
         return plain_root(shadow)
-    return patched_root(shadow, path, apply_patches(tree, wish.patches))
+    files = apply_patches(tree, wish.patches)
+    if files_used := stale(shadow, files):
+        say(f"warning: {files_used[0]}: configured and prepared without the patch")
+    return patched_root(shadow, path, files)
 
 
 def _parts(compiler: Compiler, units: list[Unit], objects: list[Object], listed: Units) -> Parts:

@@ -77,9 +77,15 @@ def short_digest(*parts: str | bytes) -> str:
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold the folder (made if absent) against other processes."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / LOCK).open("w") as lock:
+    """Hold the folder (made if absent) against other processes. UsageError: it is not ours."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / LOCK).open("w")
+    except OSError as error:
+        raise UsageError(
+            f"cache {folder}: {error.strerror}, DIFFFUZZ_CACHE may name another"
+        ) from None
+    with lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -82,6 +82,16 @@ def prepare(tree: KernelTree, shadow: Path, digests: Digests, say: Callable[[str
     )
     write_atomic(shadow / STATE, msgspec.msgpack.encode(done))
     return True
+
+
+def stale(shadow: Path, patched: Iterable[str]) -> list[str]:
+    """Those of the files that went into the configuration or the generated headers.
+
+    A patch of them changes neither: both are of the shadow, without patches.
+    """
+    state = _load(shadow)
+    used = {*_kconfig_files(shadow), *(state.inputs if state else ())}
+    return sorted(used.intersection(patched))
 
 
 def require_tools() -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..errors import MissingTool, UsageError
-from .apt_source import backports, codename
+from .apt_source import codename, with_backports
 from .cache import Cache, locked
 from .run import Failed, install_command, run
 
@@ -47,7 +47,7 @@ def fetch(cache: Cache, series: str, say: Callable[[str], None]) -> Path:
 
 
 def _tarball(series: str, work: Path, say: Callable[[str], None]) -> Path:
-    """The package's tarball: as installed, installed now, or taken from the backports."""
+    """The package's tarball: as installed, installed now, or downloaded into `work`."""
     package = f"linux-source-{series}"
     installed = TARBALLS / f"{package}.tar.xz"
     if installed.is_file():
@@ -58,8 +58,8 @@ def _tarball(series: str, work: Path, say: Callable[[str], None]) -> Path:
         say(f"installing {package}")
         _run("apt-get", "install", "-y", "--no-install-recommends", package)
         return installed
-    say(f"taking {package} from {codename()}-backports")
-    return _from_backports(package, work)
+    say(f"downloading {package}")
+    return _download(package, work)
 
 
 def _offered(package: str) -> bool:
@@ -70,16 +70,17 @@ def _offered(package: str) -> bool:
         return False
 
 
-def _from_backports(package: str, work: Path) -> Path:
+def _download(package: str, work: Path) -> Path:
     """Download without touching what apt knows of this machine, which needs no root either."""
+    suite = codename()
     for folder in ("lists/partial", "archives/partial", "parts"):
         (work / folder).mkdir(parents=True)
-    (work / "backports.sources").write_text(backports())
+    (work / "our.sources").write_text(with_backports(suite))
     (work / "status").touch()
     apt = [
         "apt-get",
         "-qq",
-        *("-o", f"Dir::Etc::sourcelist={work / 'backports.sources'}"),
+        *("-o", f"Dir::Etc::sourcelist={work / 'our.sources'}"),
         *("-o", f"Dir::Etc::sourceparts={work / 'parts'}"),
         *("-o", f"Dir::State::lists={work / 'lists'}"),
         *("-o", f"Dir::State::status={work / 'status'}"),
@@ -90,7 +91,7 @@ def _from_backports(package: str, work: Path) -> Path:
     try:
         run([*apt, "download", package], cwd=work)
     except Failed as failed:
-        raise UsageError(f"{codename()}-backports has no {package}: {_last(failed)}") from None
+        raise UsageError(f"{suite} and its backports have no {package}: {_last(failed)}") from None
     [archive] = work.glob(f"{package}_*.deb")
     _run("dpkg-deb", "-x", str(archive), str(work))
     return work / "usr" / "src" / f"{package}.tar.xz"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from difffuzz.errors import UsageError
-from difffuzz.native.cache import Cache, default_cache, short_digest, write_atomic
+from difffuzz.native.cache import Cache, default_cache, locked, short_digest, write_atomic
 from difffuzz.native.digests import Digests
 
 
@@ -77,3 +77,9 @@ def test_a_store_that_is_broken_is_no_store(tmp_path: Path) -> None:
     (tmp_path / "store").write_text("nonsense")
     (tmp_path / "a.h").write_text("one")
     assert Digests(tmp_path / "store").of(str(tmp_path / "a.h"))
+
+
+def test_a_cache_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match="DIFFFUZZ_CACHE"), locked(tmp_path / "file/cache"):
+        pass

@@ -12,7 +12,7 @@ import pytest
 
 from difffuzz.errors import MissingTool, UsageError
 from difffuzz.native import fetch as fetching
-from difffuzz.native.apt_source import backports, codename
+from difffuzz.native.apt_source import codename, with_backports
 from difffuzz.native.cache import Cache
 
 from .fake_tree import write_files
@@ -73,9 +73,10 @@ def test_no_series(cache: Cache, series: str) -> None:
 
 def test_sources_in_stanzas(tmp_path: Path) -> None:
     write_files(tmp_path, {"sources.list.d/a.sources": STANZA})
-    assert backports(tmp_path, "bookworm") == (
-        "Types: deb deb-src\nURIs: mirror\nSuites: bookworm-backports\n"
-        "Components: main\nSigned-By: /key.gpg\n"
+    assert with_backports("bookworm", tmp_path) == (
+        "Types: deb\nUris: mirror\nSuites: bookworm bookworm-updates bookworm-backports\n"
+        "Components: main\nSigned-By: /key.gpg\n\n"
+        "Types: deb\nUris: security\nSuites: bookworm-security\nComponents: main\n"
     )
 
 
@@ -84,21 +85,30 @@ def test_sources_in_lines(tmp_path: Path) -> None:
         tmp_path,
         {
             "sources.list": "# deb mirror bookworm main\n"
-            "deb [arch=amd64 signed-by=/key.gpg] mirror bookworm main contrib\n"
+            "deb [arch=amd64 signed-by=/key.gpg] mirror bookworm main contrib # a comment\n"
             "deb-src mirror bookworm main\n",
             "sources.list.d/b.list": "deb other stable main\n",
         },
     )
-    assert backports(tmp_path, "bookworm") == (
-        "Types: deb\nURIs: mirror\nSuites: bookworm-backports\n"
+    assert with_backports("bookworm", tmp_path) == (
+        "Types: deb\nUris: mirror\nSuites: bookworm bookworm-backports\n"
         "Components: main contrib\nSigned-By: /key.gpg\n"
     )
 
 
-def test_no_source_offers_the_suite(tmp_path: Path) -> None:
-    write_files(tmp_path, {"sources.list.d/a.sources": f"Enabled: no\n{STANZA}"})
+def test_a_key_inside_a_stanza_is_kept(tmp_path: Path) -> None:
+    key = "Signed-By:\n -----BEGIN-----\n .\n abc\n"
+    text = f"Types: deb\nURIs: mirror\nSuites: bookworm\nComponents: main\n{key}"
+    write_files(tmp_path, {"sources.list.d/a.sources": text})
+    assert key.replace(":\n", ": \n") in with_backports("bookworm", tmp_path)
+
+
+@pytest.mark.parametrize("text", [f"Enabled: no\n{STANZA}", "Types: deb\nSuites: stable\n", ""])
+def test_no_source_offers_the_suite(tmp_path: Path, text: str) -> None:
+    stanza = text.partition("\n\n")[0]
+    write_files(tmp_path, {"sources.list.d/a.sources": stanza})
     with pytest.raises(MissingTool, match="offers bookworm"):
-        backports(tmp_path, "bookworm")
+        with_backports("bookworm", tmp_path)
 
 
 def test_the_suite_of_this_machine(tmp_path: Path) -> None:

@@ -138,6 +138,14 @@ def test_a_patch_shows_in_its_own_build_only(make: Builder, tmp_path: Path) -> N
     assert answer(again) == 42
 
 
+def test_a_patch_of_what_was_configured_is_warned_of(make: Builder, tmp_path: Path) -> None:
+    make()
+    text = CHANGE.replace("arch/x86/kvm/x86.h", "arch/x86/Kconfig").replace("X86_ANSWER 40", "bool")
+    (tmp_path / "a.toml").write_text(text)
+    make(patches=[tmp_path / "a.toml"])
+    assert "warning: arch/x86/Kconfig: configured and prepared without the patch" in make.said
+
+
 def test_what_nobody_defines_says_its_name(make: Builder) -> None:
     made = make()
     assert made.build.stubs == ["nobody"]
