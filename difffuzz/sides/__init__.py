@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Sides by name: legacy, tdp, spec, and legacy or tdp with patches (tdp+FILE.patch)."""
+"""Sides by name: legacy, tdp, spec, those with patches (tdp+FILE.patch), and native:*."""
 
 from __future__ import annotations
 
@@ -59,12 +59,17 @@ def short_name(name: str) -> str:
 
 def open_side(name: str) -> SideFactory:
     """The side of that name.  UsageError for an unknown one; PatchError for a patch that fails."""
+    if name.startswith("native:"):
+        from difffuzz.native.side import open_package
+
+        return ModelFactory(name, *open_package(name))
     base, *patches = name.split("+")
     if base == "spec" and not patches:
         return SpecFactory()
     if base not in ("legacy", "tdp"):
         raise UsageError(
-            f"unknown side {name!r}: legacy, tdp, spec, legacy+FILE.patch, tdp+FILE.patch"
+            f"unknown side {name!r}: legacy, tdp, spec, legacy+FILE.patch, tdp+FILE.patch, "
+            "native:legacy, native:tdp, native:NAME:tdp"
         )
     package = load([Path(patch) for patch in patches]) if patches else difffuzz.kvm
     for module in ("vm", "x86", "dirty_log", "memslot_update", "mmu_roots", "mmu_zap"):

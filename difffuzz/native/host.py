@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What the kernel's code asks of the host and of the scheduler: enum native_request, by number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from difffuzz.machine.host import HostMM
+
+if TYPE_CHECKING:
+    from difffuzz.native.kvm import NativeKvm
+    from difffuzz.native.library import Library
+
+WAITS = (
+    "mmu_lock",
+    "mmu_lock",
+    "a spinlock",
+    "a mutex",
+    "SRCU readers",
+    "RCU readers",
+    "a vCPU to exit",
+    "an invalidation to end",
+)
+"""What a task waits for: enum native_wait."""
+X86_PRESENT, X86_WRITE = 1, 2
+
+
+def x86_pte(pte: int) -> int:
+    """An entry of the host's page table as the CPU has it: present, writable, pfn."""
+    return pte & ~0xFFF | (X86_PRESENT | pte & X86_WRITE if pte else 0)
+
+
+class Host:
+    """The answers for one VM."""
+
+    def __init__(self, library: Library, mm: HostMM, kvm: NativeKvm) -> None:
+        self._library = library
+        self._ready = library.ready
+        self._mm = mm
+        self._sched = mm.sched
+        self._kvm = kvm
+        self.table: tuple[Callable[[int, int, int], int], ...] = (
+            self.point,
+            self.wait,
+            self.park,
+            self.gup_fast,
+            self.gup,
+            self.follow_pte,
+            self.fixup_fault,
+            self.vma,
+            self.mmap_lock,
+            self.poisoned,
+            self.put_page,
+            self.dirty_page,
+            self.page_count,
+            self.accessed_page,
+            self.sigbus,
+            self.locked,
+            self.flush,
+            self.queue_flush,
+            self.flush_ranges,
+            self.dirty_logging,
+            self.yield_,
+        )
+
+    # Scheduler
+
+    def point(self, at: int, store: int, c: int) -> int:
+        """A preemption point below the strategy's threshold."""
+        self._sched.decide(at, bool(store))
+        return 0
+
+    def wait(self, kind: int, on: int, c: int) -> int:
+        """The task sleeps until the kernel's side says that it is ready."""
+        self._sched.wait(WAITS[kind], lambda: bool(self._ready(kind, on)))
+        return 0
+
+    def park(self, a: int, b: int, c: int) -> int:
+        """The fault has its pfn and is about to take mmu_lock."""
+        self._sched.park_point()
+        return 0
+
+    def yield_(self, a: int, b: int, c: int) -> int:
+        """Lets others run."""
+        self._sched.relax()
+        return 0
+
+    def locked(self, event: int, b: int, c: int) -> int:
+        """mmu_lock changes hands."""
+        if event < 2:
+            self._sched.acquired(self._kvm.mmu_lock)
+        return 0
+
+    # Host memory
+
+    def gup_fast(self, hva: int, write: int, c: int) -> int:
+        """get_user_page_fast_only()"""
+        return self._mm.get_user_page_fast_only(hva, bool(write))
+
+    def gup(self, hva: int, write: int, nowait: int) -> int:
+        """get_user_pages_unlocked()"""
+        npages, pfn = self._mm.get_user_pages_unlocked(hva, bool(write), bool(nowait))
+        return pfn if npages == 1 else npages
+
+    def follow_pte(self, hva: int, b: int, c: int) -> int:
+        """follow_pte()"""
+        return x86_pte(self._mm.follow_pte(hva))
+
+    def fixup_fault(self, hva: int, write: int, c: int) -> int:
+        """fixup_user_fault()"""
+        return self._mm.fixup_user_fault(hva, bool(write))
+
+    def vma(self, hva: int, b: int, c: int) -> int:
+        """vma_lookup()"""
+        vma = self._mm.vma_lookup(hva)
+        if vma is None:
+            return -1
+        answer = self._library.control.answer
+        answer[0], answer[1] = vma.start, vma.end
+        return vma.flags
+
+    def mmap_lock(self, release: int, b: int, c: int) -> int:
+        """mmap_read_lock(), mmap_read_unlock()"""
+        if release:
+            self._mm.mmap_lock.up_read()
+        else:
+            self._mm.mmap_lock.down_read()
+        return 0
+
+    def poisoned(self, hva: int, b: int, c: int) -> int:
+        """check_user_page_hwpoison()"""
+        return int(self._mm.check_user_page_hwpoison(hva))
+
+    def put_page(self, pfn: int, b: int, c: int) -> int:
+        """put_page()"""
+        self._mm.put_page(pfn)
+        return 0
+
+    def dirty_page(self, pfn: int, b: int, c: int) -> int:
+        """SetPageDirty()"""
+        self._mm.frames.mark_dirty(pfn)
+        return 0
+
+    def page_count(self, pfn: int, b: int, c: int) -> int:
+        """page_count(), as far as KVM cares: is there any reference?"""
+        return int(not self._mm.frames.is_free(pfn))
+
+    def accessed_page(self, pfn: int, b: int, c: int) -> int:
+        """mark_page_accessed()"""
+        self._mm.frames.mark_accessed(pfn)
+        return 0
+
+    # CPUs
+
+    def sigbus(self, hva: int, b: int, c: int) -> int:
+        """The vCPU thread is told of a memory failure."""
+        self._kvm.vcpus[self._sched.current.number].sigbus = True
+        return 0
+
+    def flush(self, vcpu: int, b: int, c: int) -> int:
+        """The CPU drops its TLB."""
+        one = self._kvm.vcpus[vcpu]
+        one.cpu.tlb.flush_all()
+        one.tlb_ranges.clear()
+        return 0
+
+    def queue_flush(self, gfn: int, pages: int, c: int) -> int:
+        """Every CPU is to drop what it caches of a range."""
+        for vcpu in self._kvm.vcpus:
+            vcpu.tlb_ranges.append((gfn, pages))
+        return 0
+
+    def flush_ranges(self, vcpu: int, b: int, c: int) -> int:
+        """The CPU drops the ranges queued for it."""
+        one = self._kvm.vcpus[vcpu]
+        for gfn, pages in one.tlb_ranges:
+            one.cpu.tlb.flush_range(gfn, pages)
+        one.tlb_ranges.clear()
+        return 0
+
+    def dirty_logging(self, vcpu: int, on: int, c: int) -> int:
+        """The CPU logs dirty pages, or no longer."""
+        vcpus = self._kvm.vcpus
+        self._kvm.logging[vcpu] = bool(on)
+        if vcpu < len(vcpus):
+            vcpus[vcpu].pml_enabled = bool(on)
+        return 0

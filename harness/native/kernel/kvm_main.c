@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The tree's kvm_main.c, and a way to its static functions. */
+#include "virt/kvm/kvm_main.c"
+#include "native.h"
+
+const struct mmu_notifier_ops *native_notifier_ops(void)
+{
+	return &kvm_mmu_notifier_ops;
+}
+
+long native_get_dirty_log(struct kvm *kvm, struct kvm_dirty_log *log)
+{
+	return kvm_vm_ioctl_get_dirty_log(kvm, log);
+}
+
+long native_clear_dirty_log(struct kvm *kvm, struct kvm_clear_dirty_log *log)
+{
+	return kvm_vm_ioctl_clear_dirty_log(kvm, log);
+}
+
+void native_free_memslots(struct kvm *kvm)
+{
+	for (int i = 0; i < KVM_ADDRESS_SPACE_NUM; i++) {
+		kvm_free_memslots(kvm, &kvm->__memslots[i][0]);
+		kvm_free_memslots(kvm, &kvm->__memslots[i][1]);
+	}
+}
+
+/* The vCPU whose thread runs now. */
+void native_set_running_vcpu(struct kvm_vcpu *vcpu)
+{
+	__this_cpu_write(kvm_running_vcpu, vcpu);
+}

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The kernel's allocators: pages for page tables, and objects. */
+#include <linux/gfp.h>
+#include <linux/mm.h>
+#include <linux/slab.h>
+#include <linux/vmalloc.h>
+
+#include "native.h"
+
+struct kmem_cache {
+	unsigned int size;
+};
+
+static unsigned long page_alloc(void)
+{
+	unsigned long page = native_page_alloc();
+
+	memset(virt_to_page((void *)page), 0, sizeof(struct page));
+	return page;
+}
+
+unsigned long get_zeroed_page(gfp_t gfp)
+{
+	return page_alloc();
+}
+
+unsigned long __get_free_pages(gfp_t gfp, unsigned int order)
+{
+	if (order)
+		native_die("crash", "__get_free_pages", "more than one page");
+	return page_alloc();
+}
+
+struct page *__alloc_pages(gfp_t gfp, unsigned int order, int nid, nodemask_t *nodes)
+{
+	return virt_to_page((void *)__get_free_pages(gfp, order));
+}
+
+void free_pages(unsigned long page, unsigned int order)
+{
+	if (page && native_page_free(page))
+		native_die("uaf", "free_page", "double free of a page table");
+}
+
+void __free_pages(struct page *page, unsigned int order)
+{
+	free_pages((unsigned long)page_address(page), order);
+}
+
+struct kmem_cache *kmem_cache_create(const char *name, unsigned int size, unsigned int align,
+				     slab_flags_t flags, void (*ctor)(void *))
+{
+	struct kmem_cache *cache = native_alloc_for_good(sizeof(*cache));
+
+	cache->size = size;
+	return cache;
+}
+
+void kmem_cache_destroy(struct kmem_cache *cache)
+{
+}
+
+void *kmem_cache_alloc(struct kmem_cache *cache, gfp_t gfp)
+{
+	return native_alloc(cache->size);
+}
+
+void kmem_cache_free(struct kmem_cache *cache, void *object)
+{
+	native_free(object);
+}
+
+void *__kmalloc(size_t size, gfp_t gfp)
+{
+	return native_alloc(size);
+}
+
+void *kmalloc_trace(struct kmem_cache *cache, gfp_t gfp, size_t size)
+{
+	return native_alloc(size);
+}
+
+void *kvmalloc_node(size_t size, gfp_t gfp, int node)
+{
+	return native_alloc(size);
+}
+
+void *__vcalloc(size_t n, size_t size, gfp_t gfp)
+{
+	return native_alloc(n * size);
+}
+
+void kfree(const void *object)
+{
+	native_free(object);
+}
+
+void kvfree(const void *object)
+{
+	native_free(object);
+}
+
+void vfree(const void *object)
+{
+	native_free(object);
+}

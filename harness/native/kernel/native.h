@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What the files of kernel/ share.  There is one VM at a time. */
+#ifndef NATIVE_KERNEL_H
+#define NATIVE_KERNEL_H
+
+#include <linux/kvm_host.h>
+
+#include "../bridge.h"
+
+extern struct kvm *native_kvm;
+extern struct kvm_vcpu *native_vcpus[NATIVE_VCPUS];
+extern struct mm_struct *native_mm;
+
+/* mmu.c, tdp_mmu.c: the tree's, with a way to their static parts */
+extern int native_handle_mmio_page_fault(struct kvm_vcpu *vcpu, u64 addr);
+extern void native_set_nx(struct kvm *kvm, bool on);
+extern void native_configure_nx(bool on);
+extern void native_recover_nx(struct kvm *kvm);
+extern void native_allow_tdp_mmu(bool on);
+
+/* kvm_main.c */
+extern const struct mmu_notifier_ops *native_notifier_ops(void);
+extern long native_get_dirty_log(struct kvm *kvm, struct kvm_dirty_log *log);
+extern long native_clear_dirty_log(struct kvm *kvm, struct kvm_clear_dirty_log *log);
+extern void native_free_memslots(struct kvm *kvm);
+
+extern void native_set_running_vcpu(struct kvm_vcpu *vcpu);
+
+/* x86.c */
+extern void native_reset_async_pf(struct kvm_vcpu *vcpu);
+extern void native_add_async_pf(struct kvm_vcpu *vcpu, gfn_t gfn);
+extern void native_del_async_pf(struct kvm_vcpu *vcpu, gfn_t gfn);
+
+/* host.c */
+extern void native_init_host(void);
+extern void native_clear_host(void);
+
+
+/* rcu.c, locks.c */
+extern bool native_ready(long kind, const void *object);
+extern void native_wait(enum native_wait kind, const void *object);
+extern bool native_lock_ready(long kind, const void *object);
+extern bool native_rcu_ready(long kind, const void *object);
+extern void native_run_rcu(void);
+extern long native_srcu_depth(void);
+extern void native_might_sleep(const char *where);
+
+/* vm.c */
+extern long native_vcpu_ipis[NATIVE_VCPUS];
+
+#endif

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* What kvm_intel and kvm_amd would do for the MMU: the targets of its static calls. */
+#include <asm/vmx.h>
+#include <linux/kvm_host.h>
+
+#include "arch/x86/kvm/kvm_cache_regs.h"
+
+#include "vm.h"
+
+#if DIFFFUZZ_KERNEL < 6009
+#define DIRTY_LOGGING_SLOTS(kvm) ((kvm)->arch.cpu_dirty_logging_count)
+#else
+#define DIRTY_LOGGING_SLOTS(kvm) atomic_read(&(kvm)->nr_memslots_dirty_logging)
+#endif
+
+static bool ept, interrupts;
+
+/* `async_pf`: the guest can take an interrupt, and so be told of an absent page. */
+void native_set_vendor(bool is_ept, bool async_pf)
+{
+	ept = is_ept;
+	interrupts = async_pf;
+}
+
+int __SCT__kvm_x86_interrupt_allowed(struct kvm_vcpu *vcpu, bool for_injection)
+{
+	return interrupts && !is_guest_mode(vcpu) && !is_smm(vcpu);
+}
+
+/* Ordinary memory is write-back, whatever the guest's own page tables say. */
+u8 __SCT__kvm_x86_get_mt_mask(struct kvm_vcpu *vcpu, gfn_t gfn, bool is_mmio)
+{
+	return ept ? MTRR_TYPE_WRBACK << VMX_EPT_MT_EPTE_SHIFT | VMX_EPT_IPAT_BIT : 0;
+}
+
+void __SCT__kvm_x86_load_mmu_pgd(struct kvm_vcpu *vcpu, hpa_t root, int level)
+{
+}
+
+static void flush(struct kvm_vcpu *vcpu)
+{
+	native_host(HOST_FLUSH, vcpu->vcpu_id, 0, 0);
+}
+
+void __SCT__kvm_x86_flush_tlb_all(struct kvm_vcpu *vcpu)
+{
+	flush(vcpu);
+}
+
+void __SCT__kvm_x86_flush_tlb_current(struct kvm_vcpu *vcpu)
+{
+	flush(vcpu);
+}
+
+void __SCT__kvm_x86_flush_tlb_guest(struct kvm_vcpu *vcpu)
+{
+	flush(vcpu);
+}
+
+#if DIFFFUZZ_KERNEL < 6005
+/* Under a hypervisor that flushes ranges each CPU is told of them before it enters the guest. */
+int __SCT__kvm_x86_tlb_remote_flush_with_range(struct kvm *kvm, struct kvm_tlb_range *range)
+{
+	native_host(HOST_QUEUE_FLUSH, range->start_gfn, range->pages, 0);
+	kvm_make_all_cpus_request(kvm, NATIVE_REQ_FLUSH_RANGES);
+	return 0;
+}
+
+void native_flush_ranges(bool on)
+{
+	kvm_x86_ops.tlb_remote_flush_with_range =
+		on ? __SCT__kvm_x86_tlb_remote_flush_with_range : NULL;
+}
+#else
+int __SCT__kvm_x86_flush_remote_tlbs_range(struct kvm *kvm, gfn_t gfn, gfn_t nr_pages)
+{
+	native_host(HOST_QUEUE_FLUSH, gfn, nr_pages, 0);
+	kvm_make_all_cpus_request(kvm, NATIVE_REQ_FLUSH_RANGES);
+	return 0;
+}
+
+void native_flush_ranges(bool on)
+{
+	kvm_x86_ops.flush_remote_tlbs_range = on ? __SCT__kvm_x86_flush_remote_tlbs_range : NULL;
+}
+#endif
+
+void __SCT__kvm_x86_update_cpu_dirty_logging(struct kvm_vcpu *vcpu)
+{
+	bool on = DIRTY_LOGGING_SLOTS(vcpu->kvm) && !is_guest_mode(vcpu);
+
+	native_host(HOST_DIRTY_LOGGING, vcpu->vcpu_id, on, 0);
+}

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Into the library and out of it: calls from Python, calls of Python, and what ends a call early.
+ *
+ * A call that cannot go on (BUG, a bad access, a broken lock rule, an exception in Python) is left
+ * by a jump to where Python entered.  Python's frames never lie between: each call from Python has
+ * its own entry, and a call of Python returns before its caller jumps.
+ */
+#define _GNU_SOURCE
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <ucontext.h>
+
+#include "../bridge.h"
+#include "user.h"
+
+struct entry {
+	void *jump[5];
+	struct entry *outer;
+};
+
+/* What must survive a reset is on the heap; the pointers are set once. */
+struct state {
+	struct entry *entry;
+	native_host_fn host;
+	struct native_task *task;
+	struct sigaction before;
+	char died[512];
+	char splats[4096];
+};
+
+struct native_control *native_control;
+struct native_task *native_task;
+static struct state *state;
+static struct native_task *tasks;
+
+
+void native_die(const char *oracle, const char *where, const char *text)
+{
+	snprintf(state->died, sizeof(state->died), "%s\n%s\n%s", oracle, where, text);
+	if (!state->entry) {
+		fprintf(stderr, "difffuzz native: %s outside of a call\n", state->died);
+		abort();
+	}
+	__builtin_longjmp(state->entry->jump, 1);
+}
+
+void native_warn(const char *where, const char *text)
+{
+	size_t used = strlen(state->splats);
+
+	native_control->nr_splats++;
+	if (used + strlen(where) + strlen(text) + 3 < sizeof(state->splats))
+		sprintf(state->splats + used, "%s\t%s\n", where, text);
+}
+
+/* "tdp_mmu.c:123" */
+const char *native_place(const char *file, int line)
+{
+	static char place[64];
+	const char *slash = strrchr(file, '/');
+
+	snprintf(place, sizeof(place), "%s:%d", slash ? slash + 1 : file, line);
+	return place;
+}
+
+long native_host(long what, unsigned long a, unsigned long b, unsigned long c)
+{
+	struct entry *entry = state->entry;
+	struct native_task *task = native_task;
+	long r;
+
+	native_leave_task(task);
+	r = state->host(what, a, b, c);
+
+	/* Other tasks may have run: what is current is this one again. */
+	state->entry = entry;
+	native_task = task;
+	native_current_is(task);
+	if (native_control->failed) {
+		native_control->failed = 0;
+		native_die("python", "callback", "raised");
+	}
+	return r;
+}
+
+void native_point(const volatile void *at, int store)
+{
+	if (--native_control->budget < 0)
+		native_host(HOST_POINT, (unsigned long)at, store, 0);
+}
+
+static long native_call(long fn, long a, long b, long c, long d, long e, long f)
+{
+	long r = native_api[fn](a, b, c, d, e, f);
+
+	native_settle_frames();
+	return r;
+}
+
+/* Calls function `fn` as `task`; *died becomes 1 if it could not be seen through. */
+API long native_run(long task, long fn, long *died, long a, long b, long c, long d, long e, long f)
+{
+	struct entry entry;
+	struct native_task *before = native_task;
+	volatile long r = 0;
+	volatile long left_early = 0;
+	volatile int want_park;
+
+	entry.outer = state->entry;
+	state->entry = &entry;
+	native_task = &tasks[task];
+	native_current_is(native_task);
+	/* A fault that is to be parked may call the host, and the host call here. */
+	want_park = native_task->want_park;
+	native_task->want_park = 0;
+	if (!__builtin_setjmp(entry.jump))
+		r = native_call(fn, a, b, c, d, e, f);
+	else
+		left_early = 1;
+	*died = left_early;
+	native_task->want_park = want_park;
+	state->entry = entry.outer;
+	native_task = before;
+	native_current_is(before);
+	return r;
+}
+
+static void after_bad_access(void)
+{
+	native_die(native_bad_oracle, native_bad_where, native_bad_text);
+}
+
+/* A bad access inside a call ends the call; any other is not ours. */
+static void bad_access(int signal, siginfo_t *info, void *context)
+{
+	ucontext_t *uc = context;
+
+	if (!state->entry || !native_is_ours((void *)uc->uc_mcontext.gregs[REG_RIP])) {
+		if (state->before.sa_flags & SA_SIGINFO)
+			state->before.sa_sigaction(signal, info, context);
+		else
+			sigaction(signal, &state->before, NULL);
+		return;
+	}
+	native_explain((unsigned long)info->si_addr, (void *)uc->uc_mcontext.gregs[REG_RIP]);
+	uc->uc_mcontext.gregs[REG_RSP] = ((uc->uc_mcontext.gregs[REG_RSP] - 256) & ~15L) - 8;
+	uc->uc_mcontext.gregs[REG_RIP] = (greg_t)after_bad_access;
+}
+
+API struct native_control *native_start(native_host_fn host)
+{
+	struct sigaction action = { .sa_sigaction = bad_access, .sa_flags = SA_SIGINFO | SA_NODEFER };
+
+	state = calloc(1, sizeof(*state));
+	native_control = calloc(1, sizeof(*native_control));
+	tasks = calloc(NATIVE_TASKS, sizeof(*tasks));
+	for (int i = 0; i < NATIVE_TASKS; i++) {
+		tasks[i].number = i;
+		tasks[i].irq_flags = 0x200;
+	}
+	state->host = host;
+	native_task = &tasks[0];
+	native_control->died = state->died;
+	native_control->splats = state->splats;
+	native_control->budget = 1L << 40;
+	native_coverage_start();
+	sigaction(SIGSEGV, &action, &state->before);
+	sigaction(SIGBUS, &action, NULL);
+	sigaction(SIGILL, &action, NULL);
+	return native_control;
+}
+
+/* Every task is as it was at the start: what they held is gone. */
+void native_reset_tasks(void)
+{
+	for (int i = 0; i < NATIVE_TASKS; i++) {
+		void *task_struct = tasks[i].task_struct;
+
+		memset(&tasks[i], 0, sizeof(tasks[i]));
+		tasks[i].number = i;
+		tasks[i].irq_flags = 0x200;
+		tasks[i].task_struct = task_struct;
+	}
+}
+
+struct native_task *native_task_of(int number)
+{
+	return &tasks[number];
+}

@@ -1,0 +1,320 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The memory of the library: pages for page tables, objects, struct pages; snapshot and reset.
+ *
+ * Nothing is used twice between two resets, so that a freed page can be made inaccessible and a
+ * freed object stay poisoned: whoever uses it is found.
+ */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <link.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "../bridge.h"
+#include "user.h"
+
+#define PAGE 4096UL
+#define HEAP (1UL << 30)
+#define FOR_GOOD 64UL	/* pages behind the others, for what is no page table of KVM */
+#define STRUCT_PAGE 64UL
+#define POISON 0x6b
+#define POISONED_BYTES 4096UL
+#define SMALL (1UL << 20)
+#define MOST_FRAMES (1UL << 20)
+#define MAGIC 0x6e61746976650000UL
+
+enum { NEW = 1024, GONE };
+enum page_state { PAGE_UNUSED, PAGE_LIVE, PAGE_FREED };
+
+/* Before each object. */
+struct header {
+	unsigned long bytes;
+	unsigned long magic;
+};
+
+struct memory {
+	char *heap;
+	unsigned long heap_used;
+	unsigned long pages_used;
+	unsigned long pages_live;
+	uint64_t *shadow;
+	unsigned char *page_state;
+	unsigned char *page_told;	/* what native_changes() said last */
+	unsigned long *frames;		/* pfns whose struct page was touched */
+	unsigned long nr_frames;
+	char *data;			/* the library's variables ... */
+	unsigned long data_bytes;
+	char *saved;			/* ... as they were at the snapshot */
+	char *code;
+	unsigned long code_bytes;
+};
+
+unsigned long native_pages;
+unsigned long native_vmemmap;
+static struct memory *memory;
+
+const char *native_bad_oracle;
+const char *native_bad_where;
+char native_bad_text[160];
+
+static void *reserve(unsigned long bytes, int protection)
+{
+	int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+	void *at = mmap(NULL, bytes, protection, flags, -1, 0);
+
+	if (at == MAP_FAILED) {
+		perror("difffuzz native: mmap");
+		abort();
+	}
+	return at;
+}
+
+static int find_segments(struct dl_phdr_info *info, size_t size __attribute__((unused)),
+			 void *data __attribute__((unused)))
+{
+	uintptr_t here = (uintptr_t)&native_pages;
+	int ours = 0;
+
+	for (int i = 0; i < info->dlpi_phnum; i++) {
+		const ElfW(Phdr) *ph = &info->dlpi_phdr[i];
+		uintptr_t at = info->dlpi_addr + ph->p_vaddr;
+
+		if (ph->p_type == PT_LOAD && here - at < ph->p_memsz) {
+			memory->data = (char *)at;
+			memory->data_bytes = ph->p_memsz;
+			ours = 1;
+		}
+	}
+	for (int i = 0; ours && i < info->dlpi_phnum; i++) {
+		const ElfW(Phdr) *ph = &info->dlpi_phdr[i];
+		uintptr_t at = info->dlpi_addr + ph->p_vaddr;
+
+		if (ph->p_type == PT_LOAD && ph->p_flags & PF_X) {
+			memory->code = (char *)at;
+			memory->code_bytes = ph->p_memsz;
+		}
+	}
+	return ours;
+}
+
+/* Maps everything; called once, before the kernel's code runs. */
+API void native_map_memory(void)
+{
+	char *vmemmap;
+	unsigned long arena_struct_pages = (NATIVE_PAGES_PA / PAGE) * STRUCT_PAGE;
+
+	memory = calloc(1, sizeof(*memory));
+	memory->heap = reserve(HEAP, PROT_READ | PROT_WRITE);
+	memory->shadow = reserve(NATIVE_PAGES * PAGE, PROT_READ | PROT_WRITE);
+	memory->page_state = calloc(NATIVE_PAGES, 1);
+	memory->page_told = calloc(NATIVE_PAGES, 1);
+	memory->frames = calloc(MOST_FRAMES, sizeof(*memory->frames));
+	native_pages = (unsigned long)reserve((NATIVE_PAGES + FOR_GOOD) * PAGE, PROT_READ | PROT_WRITE);
+	vmemmap = reserve(arena_struct_pages + NATIVE_PAGES * STRUCT_PAGE, PROT_READ | PROT_WRITE);
+	native_vmemmap = (unsigned long)vmemmap;
+	dl_iterate_phdr(find_segments, NULL);
+}
+
+/* Keeps the variables as they are now; native_reset() brings them back. */
+API void native_snapshot(void)
+{
+	memory->saved = malloc(memory->data_bytes);
+	memcpy(memory->saved, memory->data, memory->data_bytes);
+}
+
+static void clear(void *at, unsigned long bytes)
+{
+	if (bytes < SMALL)
+		memset(at, 0, bytes);
+	else
+		madvise(at, (bytes + PAGE - 1) & ~(PAGE - 1), MADV_DONTNEED);
+}
+
+/* The library as it was at the snapshot, with all memory free. */
+API void native_reset(void)
+{
+	unsigned long used = memory->pages_used;
+
+	if (used) {
+		mprotect((void *)native_pages, used * PAGE, PROT_READ | PROT_WRITE);
+		clear((void *)native_pages, used * PAGE);
+		clear(memory->shadow, used * PAGE);
+		clear((void *)(native_vmemmap + NATIVE_PAGES_PA / PAGE * STRUCT_PAGE), used * STRUCT_PAGE);
+		memset(memory->page_state, PAGE_UNUSED, used);
+		memset(memory->page_told, PAGE_UNUSED, used);
+	}
+	clear(memory->heap, memory->heap_used);
+	while (memory->nr_frames)
+		memset((void *)(native_vmemmap + memory->frames[--memory->nr_frames] * STRUCT_PAGE), 0,
+		       STRUCT_PAGE);
+	memory->heap_used = memory->pages_used = memory->pages_live = 0;
+	memcpy(memory->data, memory->saved, memory->data_bytes);
+	native_control->failed = native_control->nr_splats = 0;
+	native_control->splats[0] = 0;
+	native_reset_tasks();
+}
+
+/* Zeroed memory until the next reset. */
+void *native_alloc(unsigned long bytes)
+{
+	struct header *header = (struct header *)(memory->heap + memory->heap_used);
+
+	bytes = (bytes + 15) & ~15UL;
+	memory->heap_used += bytes + sizeof(*header);
+	if (memory->heap_used > HEAP)
+		native_die("crash", "native_alloc", "the heap is full");
+	header->bytes = bytes;
+	header->magic = MAGIC;
+	return header + 1;
+}
+
+void *native_alloc_for_good(unsigned long bytes)
+{
+	return calloc(1, bytes);
+}
+
+void native_free(const void *at)
+{
+	struct header *header = (struct header *)at - 1;
+
+	if (!at)
+		return;
+	if ((char *)at < memory->heap || (char *)at >= memory->heap + memory->heap_used)
+		native_die("uaf", "kfree", "free of what was not allocated");
+	if (header->magic != MAGIC)
+		native_die("uaf", "kfree", "double free of an object");
+	header->magic = 0;
+	memset((void *)at, POISON, header->bytes < POISONED_BYTES ? header->bytes : POISONED_BYTES);
+}
+
+/* A zeroed page for a page table. */
+unsigned long native_page_alloc(void)
+{
+	if (memory->pages_used == NATIVE_PAGES)
+		native_die("crash", "native_page_alloc", "out of pages for page tables");
+	memory->page_state[memory->pages_used] = PAGE_LIVE;
+	memory->pages_live++;
+	return native_pages + memory->pages_used++ * PAGE;
+}
+
+/* Zeroed pages that follow each other, which no reset gives back. */
+unsigned long native_pages_for_good(unsigned long n)
+{
+	static unsigned long used;
+	unsigned long page = native_pages + (NATIVE_PAGES + used) * PAGE;
+
+	used += n;
+	if (used > FOR_GOOD)
+		native_die("crash", "native_pages_for_good", "out of pages");
+	return page;
+}
+
+/* From now on any access to the page is a finding.  -1: it was not allocated. */
+int native_page_free(unsigned long page)
+{
+	unsigned long number = (page - native_pages) / PAGE;
+
+	if (number >= NATIVE_PAGES || memory->page_state[number] != PAGE_LIVE)
+		return -1;
+	memory->page_state[number] = PAGE_FREED;
+	memory->pages_live--;
+	mprotect((void *)page, PAGE, PROT_NONE);
+	return 0;
+}
+
+/* The struct page of `pfn` is about to change: the next reset zeroes it. */
+void native_touch_frame(unsigned long pfn, unsigned long bytes)
+{
+	const char *page = (const char *)(native_vmemmap + pfn * STRUCT_PAGE);
+
+	if (bytes != STRUCT_PAGE || pfn >= NATIVE_FRAMES)
+		native_die("crash", "native_touch_frame", "a struct page of another size, or no such frame");
+	for (unsigned long i = 0; i < bytes; i++)
+		if (page[i])
+			return;
+	if (memory->nr_frames == MOST_FRAMES)
+		native_die("crash", "native_touch_frame", "too many frames");
+	memory->frames[memory->nr_frames++] = pfn;
+}
+
+/* The n-th frame whose struct page was touched, -1 after the last. */
+long native_touched_frame(unsigned long n)
+{
+	return n < memory->nr_frames ? (long)memory->frames[n] : -1;
+}
+
+/* Where the pages are, and a byte for each: 1 while it is in use. */
+API void native_page_memory(unsigned long *out)
+{
+	out[0] = native_pages;
+	out[1] = (unsigned long)memory->page_state;
+}
+
+/*
+ * What changed in the page tables since the last call: (page number, index, old, new) for each
+ * entry, at most `max` of them; (number, NEW) for a page not seen before, (number, GONE) for one
+ * that was freed.  The rest waits.
+ */
+API long native_changes(uint64_t *out, long max)
+{
+	uint64_t *pages = (uint64_t *)native_pages;
+	long n = 0;
+
+	for (unsigned long number = 0; number < memory->pages_used; number++) {
+		uint64_t *now = pages + number * 512, *then = memory->shadow + number * 512;
+
+		if (memory->page_state[number] != memory->page_told[number]) {
+			if (n == max)
+				return n;
+			memory->page_told[number] = memory->page_state[number];
+			out[4 * n] = number;
+			out[4 * n + 1] = memory->page_state[number] == PAGE_LIVE ? NEW : GONE;
+			n++;
+		}
+		if (memory->page_state[number] == PAGE_FREED || !memcmp(now, then, PAGE))
+			continue;
+		for (int i = 0; i < 512; i++) {
+			if (now[i] == then[i])
+				continue;
+			if (n == max)
+				return n;
+			out[4 * n] = number;
+			out[4 * n + 1] = i;
+			out[4 * n + 2] = then[i];
+			out[4 * n + 3] = then[i] = now[i];
+			n++;
+		}
+	}
+	return n;
+}
+
+int native_is_ours(const void *code)
+{
+	return (char *)code >= memory->code && (char *)code < memory->code + memory->code_bytes;
+}
+
+/* Says what a bad access was, in native_bad_*. */
+void native_explain(unsigned long address, const void *code)
+{
+	unsigned long number = (address - native_pages) / PAGE;
+	Dl_info info;
+	const char *function = "?";
+
+	if (dladdr(code, &info) && info.dli_sname)
+		function = info.dli_sname;
+	native_bad_where = function;
+	if (address - native_pages < NATIVE_PAGES * PAGE && memory->page_state[number] == PAGE_FREED) {
+		native_bad_oracle = "uaf";
+		native_bad_where = "page_table";
+		snprintf(native_bad_text, sizeof(native_bad_text), "access to a freed page table at +%#lx",
+			 (unsigned long)((char *)code - memory->code));
+		return;
+	}
+	native_bad_oracle = "crash";
+	snprintf(native_bad_text, sizeof(native_bad_text), "bad access to %#lx at +%#lx", address,
+		 (unsigned long)((char *)code - memory->code));
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What the files of user/ share. */
+#ifndef NATIVE_USER_H
+#define NATIVE_USER_H
+
+#define API __attribute__((visibility("default")))
+
+extern const char *native_bad_oracle;
+extern const char *native_bad_where;
+extern char native_bad_text[160];
+
+extern int native_is_ours(const void *code);
+extern void native_explain(unsigned long address, const void *code);
+extern void native_coverage_start(void);
+extern void native_reset_tasks(void);
+
+#endif
