@@ -2,35 +2,44 @@
 """What guides libFuzzer: branches of the model taken, and states reached.
 
 A verdict's features (which RET_PF_* for which cause, which SPTE transition, which lock hand-over)
-and the branches of the instrumented modules each own one 8-bit counter of those that atheris hands
-to libFuzzer, so a program that reaches a new state is kept although it takes no new branch. atheris
+the branches of the instrumented modules and the places of native code each own one 8-bit counter of
+those that atheris hands to libFuzzer, so a program that reaches a new state is kept although it takes no new branch. atheris
 has no public call for that; `_reserve_counter` and `_trace_branch` are what its own instrumented
 code uses. A counter is hit at most once an execution.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from ..errors import MissingTool
 from .branches import MAX_BRANCHES, Branches
 
 N_FEATURES = 1 << 16
+N_GUARDS = 1 << 14
+"""Counters for each side that is the kernel's own code; few share one."""
 GUARD_EXECUTIONS = 500
 
 
 class Feedback:
-    """The counters of states 0..N_FEATURES-1 and of branches. Make it before `atheris.Fuzz()`."""
+    """The counters of states 0..N_FEATURES-1 and of branches. Make it before `atheris.Fuzz()`.
 
-    __slots__ = ("_atheris", "_branches", "_first", "_trace", "branches", "states")
+    `guards`: of each side that is the kernel's own code, what takes the places it has passed.
+    """
 
-    def __init__(self, atheris: Any, branches: Branches) -> None:
-        counters = [atheris._reserve_counter() for _ in range(N_FEATURES + MAX_BRANCHES)]
+    __slots__ = ("_atheris", "_branches", "_first", "_guards", "_trace", "branches", "states")
+
+    def __init__(
+        self, atheris: Any, branches: Branches, guards: Sequence[Callable[[], list[int]]] = ()
+    ) -> None:
+        size = N_FEATURES + MAX_BRANCHES + N_GUARDS * len(guards)
+        counters = [atheris._reserve_counter() for _ in range(size)]
         atheris._reserve_counter()  # of a batch, atheris leaves the last one unregistered
         assert counters[-1] - counters[0] == len(counters) - 1
         self._atheris = atheris
         self._branches = branches
+        self._guards = guards
         self._first: int = counters[0]
         self._trace: Callable[[int], None] | None = None
         self.states: set[int] = set()
@@ -41,6 +50,8 @@ class Feedback:
     def start(self) -> None:
         """Call this before an execution."""
         self._branches.taken.clear()
+        for take in self._guards:
+            take()
 
     def finish(self, features: Iterable[int]) -> None:
         """Tell libFuzzer what the execution since `start()` took and reached."""
@@ -55,6 +66,12 @@ class Feedback:
         first += N_FEATURES
         for branch in taken:
             trace(first + branch)
+        first += MAX_BRANCHES
+        for side, take in enumerate(self._guards):
+            for guard in take():
+                trace(first + guard % N_GUARDS)
+                self.branches.add(MAX_BRANCHES + N_GUARDS * side + guard)
+            first += N_GUARDS
         self.states |= reached
         self.branches |= taken
 

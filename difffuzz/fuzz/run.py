@@ -51,6 +51,12 @@ class Runner:
         )
         if mode == "concurrent" and not self._threads:
             raise UsageError(f"{left} against {right} cannot run concurrently: spec has no threads")
+        self.guards = [
+            side.take_guards
+            for side in (self._left, self._right)
+            if isinstance(side, ModelFactory) and side.take_guards is not None
+        ]
+        """What takes the coverage of native code, for each side that is such."""
         self.watchdog = Watchdog()
 
     def __call__(self, program: Program, trace: bool = False) -> Verdict:

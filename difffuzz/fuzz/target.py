@@ -39,7 +39,7 @@ class Target:
     def __init__(self, run: Runner, atheris: Any, branches: Branches) -> None:
         self.run = run
         self.mutation = ProgramMutation(run.mode)
-        self.feedback = Feedback(atheris, branches)
+        self.feedback = Feedback(atheris, branches, run.guards)
         self._guard: CoverageGuard | None = CoverageGuard()
 
     def execute(self, data: bytes) -> tuple[Program, Verdict | None]:

@@ -51,6 +51,7 @@ FUNCTIONS = [
 ]
 """In the order of native_api[] in harness/native/kernel/api.c."""
 FN = {name: number for number, name in enumerate(FUNCTIONS)}
+MOST_GUARDS = 1 << 14
 MAIN_TASK = 8
 """The task that runs what no thread of a program does."""
 
@@ -70,7 +71,6 @@ class Control(ctypes.Structure):
         ("coverage", ctypes.c_long),
         ("splats", ctypes.c_char_p),
         ("died", ctypes.c_char_p),
-        ("guards", ctypes.c_void_p),
     )
 
 
@@ -103,6 +103,8 @@ class Library:
         self.active_pages = self.function("native_active_pages", pointer, long)
         self.nx_pages = self.function("native_nx_pages", pointer, long)
         self.leaks = self.function("native_leaks", pointer)
+        self._take_guards = self.function("native_take_guards", pointer, long)
+        self._guards = (ctypes.c_uint32 * MOST_GUARDS)()
         self.free_obsolete_roots: int = self.function("native_request_bit")()
         self._lib.native_snapshot()
 
@@ -157,6 +159,11 @@ class Library:
         if oracle == "python" and raised is not None:
             raise raised
         raise KernelSplat(oracle, where, text)
+
+    def take_guards(self) -> list[int]:
+        """The places of the kernel's code, by number, that were passed since the last call."""
+        n = self._take_guards(ctypes.addressof(self._guards), MOST_GUARDS)
+        return self._guards[:n]
 
     def splats(self) -> list[tuple[str, str]]:
         """The WARN()s since the last reset, as (place, text)."""

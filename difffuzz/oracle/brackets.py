@@ -2,8 +2,8 @@
 """Ground truth about invalidations: two mmu notifiers around KVM's own, which note the time.
 
 An invalidation is in progress for KVM from the moment at which its start takes mmu_lock to the one
-at which its end does: who takes the lock in between must see it, whatever KVM has noted.  A call
-that does not take the lock counts as made when it returned.
+at which its end does: who takes the lock in between must see it, whatever KVM has noted.  A start
+that does not take the lock found no memslot there.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class Bracket:
     """A task's invalidation of the hvas [start, end), in progress from `begun` to `over`.
 
     Times are NEVER for what is yet to come.  `ending`: KVM is being told that it ends; `sure`: the
-    times are KVM's, not those of an operation that has it somewhere within.
+    times are KVM's, not those of a call or an operation that has it somewhere within, if at all.
     """
 
     __slots__ = ("begun", "end", "ending", "over", "start", "sure", "task")
@@ -98,6 +98,7 @@ class Brackets:
         if bracket.begun == NEVER:
             self.sched.touch(SNAPSHOTS)
             bracket.begun = self.sched.steps
+            bracket.sure = False
 
     def ends(self, start: int, end: int) -> None:
         """The current task is about to tell KVM that the invalidation is over."""

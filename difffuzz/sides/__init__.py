@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ class ModelFactory:
         self.name = name
         self.package = package
         self.tdp_mmu = tdp_mmu
+        self.take_guards: Callable[[], list[int]] | None = None
 
     def start(self, config: Config, sched: Scheduler | None = None) -> ModelSide:
         """A VM with the program's configuration.  UsageError if the side cannot run it.
@@ -62,7 +64,10 @@ def open_side(name: str) -> SideFactory:
     if name.startswith("native:"):
         from difffuzz.native.side import open_package
 
-        return ModelFactory(name, *open_package(name))
+        native, tdp_mmu = open_package(name)
+        factory = ModelFactory(name, native, tdp_mmu)
+        factory.take_guards = native.library.take_guards
+        return factory
     base, *patches = name.split("+")
     if base == "spec" and not patches:
         return SpecFactory()

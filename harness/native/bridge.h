@@ -71,7 +71,6 @@ struct native_control {
 	long coverage;		/* guards of the library, see user/coverage.c */
 	char *splats;		/* their places, one a line */
 	char *died;		/* oracle, place and text of what ended a call, one a line */
-	unsigned char *guards;	/* counters */
 };
 
 extern struct native_control *native_control;
