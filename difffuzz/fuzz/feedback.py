@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What guides libFuzzer: branches of the model taken, and states reached.
 
-A verdict's features (which RET_PF_* for which cause, which SPTE transition, which lock hand-over)
-the branches of the instrumented modules and the places of native code each own one 8-bit counter of
-those that atheris hands to libFuzzer, so a program that reaches a new state is kept although it takes no new branch. atheris
-has no public call for that; `_reserve_counter` and `_trace_branch` are what its own instrumented
-code uses. A counter is hit at most once an execution.
+A verdict's features (which RET_PF_* for which cause, which SPTE transition, which lock hand-over),
+the branches of the instrumented modules and the places of native code each own one 8-bit counter
+of those that atheris hands to libFuzzer, so a program that reaches a new state is kept although it
+takes no new branch. atheris has no public call for that; `_reserve_counter` and `_trace_branch` are
+what its own instrumented code uses. A counter is hit at most once an execution.
 """
 
 from __future__ import annotations

@@ -143,7 +143,7 @@ class DirtyLog:
         known = kvm.memslots[as_id].id_hash.get(slot)
         words = _words(known.npages if known is not None else 1)
         r = kvm.library.run("get_dirty_log", as_id, slot, ctypes.addressof(words))
-        return r, None if r else {i: word for i, word in enumerate(words) if word}
+        return r, None if r else {i: words[i] for i in _set_words(words)}
 
     @staticmethod
     def kvm_vm_ioctl_clear_dirty_log(
@@ -153,6 +153,13 @@ class DirtyLog:
         words = _words(n)
         ctypes.memset(words, 0xFF, ctypes.sizeof(words))
         return kvm.library.run("clear_dirty_log", as_id, slot, ctypes.addressof(words), first, n)
+
+
+def _set_words(words: Any) -> list[int]:
+    data = bytes(words)
+    if not data.strip(b"\0"):
+        return []
+    return [i for i, word in enumerate(words) if word]
 
 
 def _words(npages: int) -> Any:

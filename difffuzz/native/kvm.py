@@ -7,6 +7,7 @@ Oracles and the side read them as they read the model's; nothing here decides an
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from difffuzz.kvm.vm import VmParams
@@ -20,7 +21,6 @@ from difffuzz.sched import RwLock, Scheduler
 from difffuzz.sched.locks import Rank
 
 NUMBERS = 16
-MOST_LISTED = 1 << 16
 MMU_INVALIDATE_SEQ, MMU_VALID_GEN = 9, 11
 
 
@@ -176,7 +176,7 @@ class NativeSlot:
         self.as_id = as_id
         self.id = slot
         self.base_gfn, self.npages, self.userspace_addr, self.flags = numbers[:4]
-        self.dirty_bitmap = _bitmap(numbers[4], self.npages) if numbers[4] else None
+        self.dirty_bitmap = DirtyBitmap(numbers[4], self.npages) if numbers[4] else None
         self.arch = SlotArch()
 
 
@@ -186,9 +186,29 @@ class SlotArch:
     rmap = None
 
 
-def _bitmap(at: int, npages: int) -> dict[int, int]:
-    words = (ctypes.c_uint64 * ((npages + 63) >> 6)).from_address(at)
-    return {i: word for i, word in enumerate(words) if word}
+class DirtyBitmap(Mapping[int, int]):
+    """The words of a dirty bitmap that are not 0, by number, as they are now."""
+
+    __slots__ = ("_words",)
+
+    def __init__(self, at: int, npages: int) -> None:
+        self._words = (ctypes.c_uint64 * ((npages + 63) >> 6)).from_address(at)
+
+    def __getitem__(self, number: int) -> int:
+        word: int = self._words[number]
+        if not word:
+            raise KeyError(number)
+        return word
+
+    def get(self, number: int, default: Any = None) -> Any:
+        """The word, or `default` if it is 0."""
+        return self._words[number] or default
+
+    def __iter__(self) -> Iterator[int]:
+        return (number for number, word in enumerate(self._words) if word)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
 
 
 class SlotsById:
@@ -266,7 +286,6 @@ class NativeKvm:
         self.vcpus: list[NativeVcpu] = []
         self.logging = [False] * 8
         self._numbers = (ctypes.c_long * NUMBERS)()
-        self._list = (ctypes.c_long * MOST_LISTED)()
         self._splats_seen = 0
         self.mmu_lock = RwLock(sched, "mmu_lock", Rank.MMU_LOCK)
         library.reset(sched, Host(library, mm, self).table)
@@ -342,9 +361,10 @@ class NativeKvm:
         return int(self.numbers()[MMU_INVALIDATE_SEQ])
 
     def _listed(self, function: Any) -> list[ShadowPage]:
-        n = function(ctypes.addressof(self._list), MOST_LISTED)
+        buffer = self.library.buffer
+        found = buffer[: function(ctypes.addressof(buffer), len(buffer))]
         pages = self.mem.pages
-        return [pages[pa >> 12].sp for pa in self._list[:n]]
+        return [pages[pa >> 12].sp for pa in found]
 
     @property
     def tdp_mmu_roots(self) -> list[ShadowPage]:

@@ -83,6 +83,8 @@ class Library:
         self._table: Sequence[Host] = ()
         self._raised: BaseException | None = None
         self.sched = Scheduler()
+        self.calls = 0
+        """Calls into the library so far: what was read before the last one may be out of date."""
         self._callback = ctypes.PYFUNCTYPE(ctypes.c_long, *[ctypes.c_long] * 4)(self._host)
         self._lib.native_start.restype = ctypes.POINTER(Control)
         self.control: Control = self._lib.native_start(self._callback).contents
@@ -104,13 +106,21 @@ class Library:
         self.nx_pages = self.function("native_nx_pages", pointer, long)
         self.leaks = self.function("native_leaks", pointer)
         self._take_guards = self.function("native_take_guards", pointer, long)
+        self.buffer = (ctypes.c_long * (1 << 16))()
+        """Room for a list that a call returns."""
         self._guards = (ctypes.c_uint32 * MOST_GUARDS)()
         self.free_obsolete_roots: int = self.function("native_request_bit")()
         self._lib.native_snapshot()
 
     def function(self, name: str, *argtypes: Any) -> Any:
         """An exported function that needs no task: it only looks."""
-        found = getattr(self._lib, name)
+        try:
+            found = getattr(self._lib, name)
+        except AttributeError:
+            text = (
+                "was built from another version of the harness: run 'difffuzz native build' again"
+            )
+            raise UsageError(f"{self.path} {text}") from None
         found.argtypes = argtypes
         found.restype = ctypes.c_long
         return found
@@ -132,6 +142,7 @@ class Library:
     ) -> int:
         """run() of a function by number."""
         sched, control = self.sched, self.control
+        self.calls += 1
         number = sched.current.number
         control.budget = sched.budget - sched.threshold
         task = MAIN_TASK if number < 0 else number

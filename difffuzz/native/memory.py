@@ -69,31 +69,6 @@ class ShadowPage:
         return int(self.read()[7])
 
 
-class NativePtPage(PtPage):
-    """A page of the library; `sp` is known once the page is linked."""
-
-    __slots__ = ("_mem", "_number", "_sp")
-
-    def __init__(self, mem: NativeMem, number: int) -> None:
-        self._mem = mem
-        self._number = number
-        self._sp: ShadowPage | None = None
-        super().__init__(None)
-
-    @property
-    def sp(self) -> ShadowPage | None:
-        """The shadow page whose table this is."""
-        if self._sp is None:
-            out = self._mem.numbers(self._number)
-            if out is not None:
-                self._sp = ShadowPage(self._mem, self._number, out)
-        return self._sp
-
-    @sp.setter
-    def sp(self, value: object) -> None:
-        self._sp = None
-
-
 class NativeMem:
     """machine.spt.PhysMem over the library's pages.
 
@@ -104,13 +79,14 @@ class NativeMem:
         self.sched = sched
         self.pages: dict[int, PtPage] = {}
         self.log: list[tuple[int, int, int]] = []
+        self._library = library
+        self._synced = -1
         where = (ctypes.c_ulong * 2)()
         library.function("native_page_memory", ctypes.c_void_p)(ctypes.addressof(where))
         self._entries = (ctypes.c_uint64 * (NATIVE_PAGES * 512)).from_address(where[0])
         self._state = (ctypes.c_ubyte * NATIVE_PAGES).from_address(where[1])
         self._changes = library.function("native_changes", ctypes.c_void_p, ctypes.c_long)
         self._shadow_page = library.function("native_shadow_page", ctypes.c_ulong, ctypes.c_void_p)
-        self._buffer = (ctypes.c_uint64 * (4 * MOST_CHANGES))()
         self._numbers = (ctypes.c_long * 9)()
 
     def numbers(self, number: int) -> Any:
@@ -122,10 +98,14 @@ class NativeMem:
 
     def sync(self) -> None:
         """Brings pages and log up to date."""
-        at = ctypes.addressof(self._buffer)
+        if self._synced == self._library.calls:
+            return
+        self._synced = self._library.calls
+        buffer = self._library.buffer
+        at = ctypes.addressof(buffer)
         while True:
             n = self._changes(at, MOST_CHANGES)
-            self._note(self._buffer[: 4 * n])
+            self._note(buffer[: 4 * n])
             if n < MOST_CHANGES:
                 return
 
@@ -133,9 +113,10 @@ class NativeMem:
         pages, log = self.pages, self.log
         for i in range(0, len(changes), 4):
             number, index, old, new = changes[i : i + 4]
+            old, new = old & ENTRY, new & ENTRY
             pfn = PT_PFN_BASE + number
             if index == NEW:
-                pages[pfn] = NativePtPage(self, number)
+                pages[pfn] = PtPage(ShadowPage(self, number, self.numbers(number)))
             elif index == GONE:
                 pages.pop(pfn, None)
             else:
@@ -149,9 +130,10 @@ class NativeMem:
     def page(self, pa: int) -> PtPage:
         """The page at `pa`."""
         page = self.pages.get(pa >> 12)
-        if page is None:
-            raise KernelSplat("uaf", "page_table", "access to a freed page table")
-        return page
+        if page is not None:
+            return page
+        self._index(pa)  # a PAE root is in use, and no shadow page
+        return PtPage(None)
 
     def _index(self, ptr: int) -> int:
         index = (ptr >> 3) - (PT_PFN_BASE << 9)
@@ -171,6 +153,7 @@ class NativeMem:
         current = self._entries[index]
         if current == old:
             self._entries[index] = value
+            self._synced = -1
         return current
 
 

@@ -100,6 +100,7 @@ extern void native_free(const void *at);
 extern unsigned long native_page_alloc(void);
 extern unsigned long native_pages_for_good(unsigned long n);
 extern int native_page_free(unsigned long page);
+extern int native_is_table(unsigned long number);
 extern void native_settle_frames(void);
 extern void native_touch_frame(unsigned long pfn, unsigned long bytes);
 extern long native_touched_frame(unsigned long n);

@@ -19,6 +19,12 @@ static unsigned long page_alloc(void)
 	return page;
 }
 
+/* Is the page of that number the table of a shadow page? */
+int native_is_table(unsigned long number)
+{
+	return page_private(virt_to_page((void *)(native_pages + number * PAGE_SIZE))) != 0;
+}
+
 unsigned long get_zeroed_page(gfp_t gfp)
 {
 	return page_alloc();

@@ -256,7 +256,7 @@ API void native_page_memory(unsigned long *out)
 
 /*
  * What changed in the page tables since the last call: (page number, index, old, new) for each
- * entry, at most `max` of them; (number, NEW) for a page not seen before, (number, GONE) for one
+ * entry, at most `max` of them; (number, NEW) for a table not seen before, (number, GONE) for one
  * that was freed.  The rest waits.
  */
 API long native_changes(uint64_t *out, long max)
@@ -266,14 +266,23 @@ API long native_changes(uint64_t *out, long max)
 
 	for (unsigned long number = 0; number < memory->pages_used; number++) {
 		uint64_t *now = pages + number * 512, *then = memory->shadow + number * 512;
+		int what, known;
 
+		if (memory->page_told[number] == PAGE_FREED)
+			continue;
+		if (memory->page_state[number] == PAGE_LIVE && !native_is_table(number))
+			continue;
 		if (memory->page_state[number] != memory->page_told[number]) {
 			if (n == max)
 				return n;
+			what = memory->page_state[number] == PAGE_LIVE ? NEW : GONE;
+			known = memory->page_told[number] == PAGE_LIVE;
 			memory->page_told[number] = memory->page_state[number];
-			out[4 * n] = number;
-			out[4 * n + 1] = memory->page_state[number] == PAGE_LIVE ? NEW : GONE;
-			n++;
+			if (what == NEW || known) {
+				out[4 * n] = number;
+				out[4 * n + 1] = what;
+				n++;
+			}
 		}
 		if (memory->page_state[number] == PAGE_FREED || !memcmp(now, then, PAGE))
 			continue;
