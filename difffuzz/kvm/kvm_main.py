@@ -119,7 +119,6 @@ def kvm_flush_remote_tlbs_with_address(kvm: Kvm, start_gfn: int, pages: int) -> 
     if not kvm.range_flush:
         kvm_flush_remote_tlbs(kvm)
         return
-    kvm.stat.remote_tlb_flush_requests += 1
     for vcpu in kvm.vcpus:
         vcpu.tlb_ranges.append((start_gfn, pages))
     kvm_make_all_cpus_request(kvm, KVM_REQ_TLB_FLUSH_RANGE)

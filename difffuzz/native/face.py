@@ -143,7 +143,7 @@ class DirtyLog:
         known = kvm.memslots[as_id].id_hash.get(slot)
         words = _words(known.npages if known is not None else 1)
         r = kvm.library.run("get_dirty_log", as_id, slot, ctypes.addressof(words))
-        return r, None if r else {i: words[i] for i in _set_words(words)}
+        return r, {} if r else {i: words[i] for i in _set_words(words)}
 
     @staticmethod
     def kvm_vm_ioctl_clear_dirty_log(

@@ -57,26 +57,13 @@ class VcpuStat:
     """struct kvm_vcpu_stat, the MMU's part."""
 
     __slots__ = ("_vcpu",)
+    NAMES = ("pf_taken", "pf_fixed", "pf_emulate", "pf_spurious", "pf_fast", "pf_mmio_spte_created")
 
     def __init__(self, vcpu: NativeVcpu) -> None:
         self._vcpu = vcpu
 
-    @property
-    def pf_fast(self) -> int:
-        """Faults fixed without mmu_lock."""
-        return int(self._vcpu.numbers()[7])
-
-    def all(self) -> dict[str, int]:
-        """Every number by its kernel name."""
-        names = [
-            "pf_taken",
-            "pf_fixed",
-            "pf_emulate",
-            "pf_spurious",
-            "pf_fast",
-            "pf_mmio_spte_created",
-        ]
-        return dict(zip(names, self._vcpu.numbers()[3:9], strict=True))
+    def __getattr__(self, name: str) -> int:
+        return int(self._vcpu.numbers()[3 + self.NAMES.index(name)])
 
 
 class NativeVcpu:
@@ -301,6 +288,8 @@ class NativeKvm:
         self.memslots = [NativeMemslots(self, as_id) for as_id in (0, 1)]
         self.splats: list[tuple[str, str]] = []
         mm.register(NativeNotifier(library, self))
+        if params.mmu_pages:
+            library.run("set_nr_mmu_pages", params.mmu_pages)
         for _ in range(params.vcpus):
             self.create_vcpu()
 

@@ -11,6 +11,7 @@ import difffuzz.kvm
 import difffuzz.kvm.dirty_log
 import difffuzz.kvm.vm
 import difffuzz.kvm.x86
+import difffuzz.variants
 from difffuzz.errors import UsageError
 from difffuzz.program import Config
 from difffuzz.sched import Scheduler
@@ -19,6 +20,7 @@ from difffuzz.sides.model import ModelSide
 from difffuzz.sides.spec import SpecSide
 from difffuzz.variants import load
 
+KERNELS = Path(difffuzz.variants.__file__).parent / "kernels"
 __all__ = ["Side", "SideFactory", "open_side", "short_name"]
 
 
@@ -59,6 +61,15 @@ def short_name(name: str) -> str:
     return "+".join([base, *(Path(patch).stem for patch in patches)])
 
 
+def _kernel_patch(version: str) -> Path:
+    """The patch that makes the model behave as a kernel's version."""
+    path = KERNELS / f"{version}.patch"
+    if not path.is_file():
+        known = ", ".join(sorted(one.stem for one in KERNELS.glob("*.patch")))
+        raise UsageError(f"no variant of the model for kernel {version!r}: {known}")
+    return path
+
+
 def open_side(name: str) -> SideFactory:
     """The side of that name.  UsageError for an unknown one; PatchError for a patch that fails."""
     if name.startswith("native:"):
@@ -69,12 +80,15 @@ def open_side(name: str) -> SideFactory:
         factory.take_guards = native.library.take_guards
         return factory
     base, *patches = name.split("+")
+    base, at, version = base.partition("@")
+    if at:
+        patches.insert(0, str(_kernel_patch(version)))
     if base == "spec" and not patches:
         return SpecFactory()
     if base not in ("legacy", "tdp"):
         raise UsageError(
-            f"unknown side {name!r}: legacy, tdp, spec, legacy+FILE.patch, tdp+FILE.patch, "
-            "native:legacy, native:tdp, native:NAME:tdp"
+            f"unknown side {name!r}: legacy, tdp, spec, tdp+FILE.patch, tdp@v6.1, native:tdp, "
+            "native:NAME:tdp"
         )
     package = load([Path(patch) for patch in patches]) if patches else difffuzz.kvm
     for module in ("vm", "x86", "dirty_log", "memslot_update", "mmu_roots", "mmu_zap"):

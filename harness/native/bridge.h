@@ -54,7 +54,8 @@ struct native_task {
 	int rcu_depth;
 	int preempt_count;
 	int nr_held;
-	int want_park;
+	int want_park;		/* stop at mmu_lock ... */
+	int got_pfn;		/* ... once the page is faulted in */
 	long irq_flags;
 	struct native_held held[NATIVE_HELD];
 	void *task_struct;

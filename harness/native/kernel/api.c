@@ -85,6 +85,7 @@ API_FN(page_fault)
 			return r;
 	}
 	if (r == RET_PF_INVALID) {
+		native_task->got_pfn = 0;
 		native_task->want_park = e;
 		rets[1] = r = kvm_mmu_do_page_fault(vcpu, b, c, false, NULL);
 		native_task->want_park = 0;

@@ -120,6 +120,7 @@ static struct page *hold_page(unsigned long pfn)
 	else
 		native_die("leak", "gup", "KVM holds too many pages");
 	page_ref_inc(page);
+	native_task->got_pfn = 1;
 	return page;
 }
 
@@ -201,6 +202,7 @@ int follow_pte(struct mm_struct *mm, unsigned long address, pte_t **ptep, spinlo
 	if (!pte)
 		return -EINVAL;
 	followed = native_make_pte(pte);
+	native_task->got_pfn = 1;
 	spin_lock(&pte_lock);
 	*ptep = &followed;
 	*ptlp = &pte_lock;

@@ -157,7 +157,7 @@ bool native_lock_ready(long kind, const void *object)
 
 static void rwlock_wait(rwlock_t *lock, enum native_wait kind)
 {
-	if (native_task->want_park && lock == mmu_lock()) {
+	if (native_task->want_park && native_task->got_pfn && lock == mmu_lock()) {
 		native_task->want_park = 0;
 		native_host(HOST_PARK, 0, 0, 0);
 	}

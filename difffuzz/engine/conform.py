@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Two sides that should be the same: model and kernel, or a kernel before and after a change.
+
+Stricter than lockstep: after each operation the whole outcome, every SPTE, level by level, and the
+statistics must be equal.  No oracle judges: both sides may have the same bug.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from difffuzz.program import Kind, Op, Program
+from difffuzz.program.limits import MAX_VCPUS
+from difffuzz.sched import KernelSplat
+from difffuzz.sched.core import OUT_OF_STEPS, STEP_LIMIT
+from difffuzz.sides import ModelFactory
+from difffuzz.sides.base import Outcome
+from difffuzz.sides.model import ModelSide
+
+PRESENT, LARGE = 1 << 11, 1 << 7
+ADDRESS = ((1 << 52) - 1) & ~0xFFF
+MOST_STEPS = 200_000
+"""Steps of a side after which a program is not seen through."""
+VCPU_STATS = ("pf_taken", "pf_fixed", "pf_emulate", "pf_spurious", "pf_fast", "pf_mmio_spte_created")
+VM_STATS = ("pages", "nx_lpage_splits", "mmu_recycled", "mmu_shadow_zapped", "remote_tlb_flush_requests")
+
+
+class Disagreement(NamedTuple):
+    """The first difference: the operation's number (-1: the end), what differs, both values."""
+
+    index: int
+    what: str
+    left: str
+    right: str
+
+    @property
+    def text(self) -> str:
+        """One line."""
+        return f"operation {self.index}: {self.what}: {self.left} and {self.right}"
+
+
+def conform(program: Program, left: ModelFactory, right: ModelFactory) -> Disagreement | None:
+    """Runs the program on both, one operation at a time; None if they agree."""
+    sides = [factory.start(program.config) for factory in (left, right)]
+    for side in sides:
+        side.sched.budget = MOST_STEPS
+    for index, op in enumerate(program.ops):
+        seen = [_run(side, op, index + 1) for side in sides]
+        if OUT_OF_STEPS in seen:
+            return None
+        found = _first(index, op, seen, sides)
+        if found is not None:
+            return found
+    for side in sides:
+        side.sched.budget = STEP_LIMIT
+    ends = [_end(side, len(program.ops) + 1) for side in sides]
+    return None if ends[0] == ends[1] else Disagreement(-1, "the end", *ends)
+
+
+def _run(side: ModelSide, op: Op, number: int) -> Any:
+    """Every field of the outcome, or what the side's kernel reported."""
+    try:
+        outcome = side.execute(op, number)
+    except KernelSplat as splat:
+        return OUT_OF_STEPS if splat.where == OUT_OF_STEPS else f"splat {splat.oracle}"
+    return {name: getattr(outcome, name) for name in Outcome.__slots__}
+
+
+def _first(index: int, op: Op, seen: list[Any], sides: list[ModelSide]) -> Disagreement | None:
+    left, right = seen
+    if left != right:
+        if not isinstance(left, dict) or not isinstance(right, dict):
+            return Disagreement(index, "outcome", str(left), str(right))
+        what = next(name for name in left if left[name] != right[name])
+        return Disagreement(index, what, str(left[what]), str(right[what]))
+    one, other = sides
+    if one.kvm.mem.log or other.kvm.mem.log or op.kind >= Kind.MEMSLOT_CREATE:
+        one.kvm.mem.log.clear()
+        other.kvm.mem.log.clear()
+        tables = [sorted(_entries(side)) for side in sides]
+        if tables[0] != tables[1]:
+            return Disagreement(index, "tables", *_difference(*tables))
+    for name in VM_STATS:
+        values = [getattr(side.kvm.stat, name) for side in sides]
+        if values[0] != values[1]:
+            return Disagreement(index, name, str(values[0]), str(values[1]))
+    if op.thread < MAX_VCPUS:
+        return _vcpu_stats(index, op.thread, sides)
+    return None
+
+
+def _vcpu_stats(index: int, thread: int, sides: list[ModelSide]) -> Disagreement | None:
+    if thread >= len(sides[0].kvm.vcpus):
+        return None
+    stats = [side.kvm.vcpus[thread].stat for side in sides]
+    for name in VCPU_STATS:
+        values = [getattr(stat, name) for stat in stats]
+        if values[0] != values[1]:
+            return Disagreement(index, name, str(values[0]), str(values[1]))
+    return None
+
+
+def _entries(side: ModelSide) -> Iterator[tuple[int, int, int, int, int]]:
+    """(address space, level, first gfn of the table, index, SPTE) of all tables that are in use.
+
+    A pointer to a table has its address left out: the sides put their tables where they like.
+    """
+    for page in side.kvm.mem.pages.values():
+        sp = page.sp
+        if sp is None:
+            continue
+        role = sp.role
+        level, as_id = role.level, int(role.smm)
+        for index, spte in page.ent.items():
+            if spte & PRESENT and level > 1 and not spte & LARGE:
+                spte &= ~ADDRESS
+            yield as_id, level, sp.gfn, index, spte
+
+
+def _difference(
+    left: list[tuple[int, int, int, int, int]], right: list[tuple[int, int, int, int, int]]
+) -> tuple[str, str]:
+    ours, theirs = (
+        [entry for entry in one if entry not in set(other)]
+        for one, other in ((left, right), (right, left))
+    )
+    return _show(ours), _show(theirs)
+
+
+def _show(entries: list[tuple[int, int, int, int, int]]) -> str:
+    if not entries:
+        return "nothing"
+    as_id, level, gfn, index, spte = entries[0]
+    return f"as {as_id} level {level} table {gfn:#x} index {index}: {spte:#x}"
+
+
+def _end(side: ModelSide, number: int) -> str:
+    """What is left when the VM is gone."""
+    try:
+        side.finish_faults(number)
+        side.destroy()
+    except KernelSplat as splat:
+        return f"splat {splat.oracle}"
+    return f"{len(side.kvm.mem.pages)} tables, {len(side.mm.frames.leaked())} frames"
