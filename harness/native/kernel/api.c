@@ -12,6 +12,7 @@
 #include "arch/x86/kvm/mmu/spte.h"
 #include "arch/x86/kvm/mmu/tdp_mmu.h"
 #include "arch/x86/kvm/x86.h"
+#include "compat.h"
 #include "vm.h"
 
 #define MIN_REQUESTED_MMU_PAGES 8
@@ -80,19 +81,21 @@ API_FN(page_fault)
 	if (WARN_ON(!VALID_PAGE(vcpu->arch.mmu->root.hpa)))
 		return RET_PF_RETRY;
 	if (unlikely(c & PFERR_RSVD_MASK)) {
-		rets[0] = r = native_handle_mmio_page_fault(vcpu, b);
+		r = native_handle_mmio_page_fault(vcpu, b);
+		rets[0] = native_ret_pf(r);
 		if (r == RET_PF_EMULATE)
 			return r;
 	}
 	if (r == RET_PF_INVALID) {
 		native_task->got_pfn = 0;
 		native_task->want_park = e;
-		rets[1] = r = kvm_mmu_do_page_fault(vcpu, b, c, false, NULL);
+		r = native_do_page_fault(vcpu, b, c);
+		rets[1] = native_ret_pf(r);
 		native_task->want_park = 0;
 		if (WARN_ON_ONCE(r == RET_PF_INVALID))
 			return -EIO;
 	}
-	return r;
+	return native_ret_pf(r);
 }
 
 /* b: gpa, c: write.  The hva that the emulator's access reaches, -1 for MMIO. */
@@ -156,7 +159,7 @@ API_FN(reset_context)
 /* c: gfn, d: pages, e: hva, f: KVM_MEM_* */
 API_FN(set_memory_region)
 {
-	struct kvm_userspace_memory_region region = {
+	struct kvm_userspace_memory_region2 region = {
 		.slot = a << 16 | b,
 		.flags = f,
 		.guest_phys_addr = c << PAGE_SHIFT,
@@ -212,15 +215,15 @@ API_FN(page_track)
 	bool done = false;
 
 	if (slot) {
-		track = slot->arch.gfn_track[KVM_PAGE_TRACK_WRITE];
+		track = slot->arch.gfn_write_track;
 		done = c || (track && track[gfn_to_index(b, slot->base_gfn, PG_LEVEL_4K)]);
 	}
 	if (done) {
 		write_lock(&kvm->mmu_lock);
 		if (c)
-			kvm_slot_page_track_add_page(kvm, slot, b, KVM_PAGE_TRACK_WRITE);
+			__kvm_write_track_add_gfn(kvm, slot, b);
 		else
-			kvm_slot_page_track_remove_page(kvm, slot, b, KVM_PAGE_TRACK_WRITE);
+			__kvm_write_track_remove_gfn(kvm, slot, b);
 		write_unlock(&kvm->mmu_lock);
 	}
 	srcu_read_unlock(&kvm->srcu, idx);
@@ -286,10 +289,12 @@ API_FN(invalidate_range_end)
 	return invalidate(a, b, true, false);
 }
 
-/* a: hva, b: the new PTE as the CPU's */
+/* a: hva, b: the new PTE as the CPU's.  Since 6.10 the brackets around it do all. */
 API_FN(change_pte)
 {
+#if DIFFFUZZ_KERNEL < 6010
 	native_notifier_ops()->change_pte(notifier(), native_mm, a, native_make_pte(b));
+#endif
 	return 0;
 }
 

@@ -20,7 +20,7 @@ struct mm_struct *native_mm;
 unsigned long zero_pfn = ZERO_PFN_OF_HOST;
 struct mem_section **mem_section;
 static struct vm_area_struct *vma;
-static pte_t followed;
+static __maybe_unused pte_t followed;
 static spinlock_t pte_lock;
 /* The pmd entries of an area, one for each 2M; and the pud entries above them. */
 static u64 *pmds[AREAS], *puds[AREAS];
@@ -189,12 +189,18 @@ long get_user_pages_unlocked(unsigned long start, unsigned long nr_pages, struct
 }
 
 /* KVM asks this for one thing only: is the page poisoned? */
+#if DIFFFUZZ_KERNEL < 6005
 long get_user_pages(unsigned long start, unsigned long nr_pages, unsigned int gup_flags,
 		    struct page **pages, struct vm_area_struct **vmas)
+#else
+long get_user_pages(unsigned long start, unsigned long nr_pages, unsigned int gup_flags,
+		    struct page **pages)
+#endif
 {
 	return native_host(HOST_POISONED, start, 0, 0) ? -EHWPOISON : -EFAULT;
 }
 
+#if DIFFFUZZ_KERNEL < 6012
 int follow_pte(struct mm_struct *mm, unsigned long address, pte_t **ptep, spinlock_t **ptlp)
 {
 	long pte = native_host(HOST_FOLLOW_PTE, address, 0, 0);
@@ -208,6 +214,24 @@ int follow_pte(struct mm_struct *mm, unsigned long address, pte_t **ptep, spinlo
 	*ptlp = &pte_lock;
 	return 0;
 }
+#else
+int follow_pfnmap_start(struct follow_pfnmap_args *args)
+{
+	long pte = native_host(HOST_FOLLOW_PTE, args->address, 0, 0);
+
+	if (!pte)
+		return -EINVAL;
+	spin_lock(&pte_lock);
+	args->pfn = pte_pfn(native_make_pte(pte));
+	args->writable = pte_write(native_make_pte(pte));
+	return 0;
+}
+
+void follow_pfnmap_end(struct follow_pfnmap_args *args)
+{
+	spin_unlock(&pte_lock);
+}
+#endif
 
 int fixup_user_fault(struct mm_struct *mm, unsigned long address, unsigned int fault_flags, bool *unlocked)
 {
@@ -221,7 +245,7 @@ static struct vm_area_struct *vma_at(unsigned long address)
 
 	if (flags < 0)
 		return NULL;
-	vma->vm_flags = flags;
+	*(vm_flags_t *)&vma->vm_flags = flags;
 	vma->vm_start = native_control->answer[0];
 	vma->vm_end = native_control->answer[1];
 	return vma;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The tree's kvm_main.c, and a way to its static functions. */
 #include "virt/kvm/kvm_main.c"
+#include "compat.h"
 #include "native.h"
 
 const struct mmu_notifier_ops *native_notifier_ops(void)
@@ -20,7 +21,7 @@ long native_clear_dirty_log(struct kvm *kvm, struct kvm_clear_dirty_log *log)
 
 void native_free_memslots(struct kvm *kvm)
 {
-	for (int i = 0; i < KVM_ADDRESS_SPACE_NUM; i++) {
+	for (int i = 0; i < KVM_MAX_NR_ADDRESS_SPACES; i++) {
 		kvm_free_memslots(kvm, &kvm->__memslots[i][0]);
 		kvm_free_memslots(kvm, &kvm->__memslots[i][1]);
 	}

@@ -7,6 +7,22 @@
 
 #include "native.h"
 
+/* Since 6.10 the names are macros that count; these are the functions behind them. */
+#if DIFFFUZZ_KERNEL >= 6010
+#undef get_zeroed_page
+#undef __get_free_pages
+#undef __alloc_pages
+#undef kmem_cache_alloc
+#undef __vcalloc
+#define get_zeroed_page get_zeroed_page_noprof
+#define __get_free_pages get_free_pages_noprof
+#define __alloc_pages __alloc_pages_noprof
+#define kmem_cache_alloc kmem_cache_alloc_noprof
+#define __kmalloc __kmalloc_noprof
+#define kmalloc_trace __kmalloc_cache_noprof
+#define __vcalloc __vcalloc_noprof
+#endif
+
 struct kmem_cache {
 	unsigned int size;
 };
@@ -53,8 +69,13 @@ void __free_pages(struct page *page, unsigned int order)
 	free_pages((unsigned long)page_address(page), order);
 }
 
+#if DIFFFUZZ_KERNEL < 6012
 struct kmem_cache *kmem_cache_create(const char *name, unsigned int size, unsigned int align,
 				     slab_flags_t flags, void (*ctor)(void *))
+#else
+struct kmem_cache *__kmem_cache_create_args(const char *name, unsigned int size,
+					    struct kmem_cache_args *args, slab_flags_t flags)
+#endif
 {
 	struct kmem_cache *cache = native_alloc_for_good(sizeof(*cache));
 
@@ -86,7 +107,11 @@ void *kmalloc_trace(struct kmem_cache *cache, gfp_t gfp, size_t size)
 	return native_alloc(size);
 }
 
+#if DIFFFUZZ_KERNEL < 6010
 void *kvmalloc_node(size_t size, gfp_t gfp, int node)
+#else
+void *__kvmalloc_node_noprof(DECL_BUCKET_PARAMS(size, buckets), gfp_t gfp, int node)
+#endif
 {
 	return native_alloc(size);
 }

@@ -23,8 +23,16 @@ struct cpumask __cpu_online_mask = { { (1UL << NATIVE_TASKS) - 1 } };
 struct kmem_cache *kmalloc_caches[NR_KMALLOC_TYPES][KMALLOC_SHIFT_HIGH + 1];
 bool itlb_multihit_kvm_mitigation;
 const struct kernel_param_ops param_ops_bool, param_ops_uint, param_ops_int;
+#if DIFFFUZZ_KERNEL < 6002
 DEFINE_PER_CPU(int, __preempt_count);
 DEFINE_PER_CPU_READ_MOSTLY(int, cpu_number);
+#define CPU_NUMBER cpu_number
+#define PREEMPT_COUNT __preempt_count
+#else
+DEFINE_PER_CPU_ALIGNED(struct pcpu_hot, pcpu_hot);
+#define CPU_NUMBER pcpu_hot.cpu_number
+#define PREEMPT_COUNT pcpu_hot.preempt_count
+#endif
 DEFINE_PER_CPU_READ_MOSTLY(unsigned long, this_cpu_off);
 
 /* Tasks */
@@ -43,8 +51,8 @@ void native_current_is(struct native_task *task)
 	native_current = task->task_struct;
 	native_current->mm = native_mm;
 	native_irq_flags = task->irq_flags;
-	this_cpu_write(cpu_number, task->number);
-	this_cpu_write(__preempt_count, task->preempt_count);
+	this_cpu_write(CPU_NUMBER, task->number);
+	this_cpu_write(PREEMPT_COUNT, task->preempt_count);
 	native_set_running_vcpu(task->number < NATIVE_VCPUS ? native_vcpus[task->number] : NULL);
 }
 
@@ -56,7 +64,7 @@ void native_irqs(unsigned long flags)
 /* What is only half done when another task runs comes back with native_current_is(). */
 void native_leave_task(struct native_task *task)
 {
-	task->preempt_count = this_cpu_read(__preempt_count);
+	task->preempt_count = this_cpu_read(PREEMPT_COUNT);
 }
 
 /* Diagnostics */
@@ -162,10 +170,12 @@ bool pat_pfn_immune_to_uc_mtrr(unsigned long pfn)
 	return false;
 }
 
+#if DIFFFUZZ_KERNEL < 6010
 bool cpu_mitigations_off(void)
 {
 	return true;
 }
+#endif
 
 int set_memory_encrypted(unsigned long address, int pages)
 {
@@ -215,6 +225,7 @@ void percpu_counter_add_batch(struct percpu_counter *counter, s64 amount, s32 ba
 	counter->count += amount;
 }
 
+#if DIFFFUZZ_KERNEL < 6006
 int __percpu_counter_init(struct percpu_counter *counter, s64 amount, gfp_t gfp, struct lock_class_key *key)
 {
 	counter->count = amount;
@@ -224,11 +235,25 @@ int __percpu_counter_init(struct percpu_counter *counter, s64 amount, gfp_t gfp,
 void percpu_counter_destroy(struct percpu_counter *counter)
 {
 }
+#else
+int __percpu_counter_init_many(struct percpu_counter *counter, s64 amount, gfp_t gfp, u32 n,
+			       struct lock_class_key *key)
+{
+	for (u32 i = 0; i < n; i++)
+		counter[i].count = amount;
+	return 0;
+}
+
+void percpu_counter_destroy_many(struct percpu_counter *counter, u32 n)
+{
+}
+#endif
 
 void mod_node_page_state(struct pglist_data *node, enum node_stat_item item, long delta)
 {
 }
 
+#if DIFFFUZZ_KERNEL < 6007
 int register_shrinker(struct shrinker *shrinker, const char *format, ...)
 {
 	return 0;
@@ -237,3 +262,17 @@ int register_shrinker(struct shrinker *shrinker, const char *format, ...)
 void unregister_shrinker(struct shrinker *shrinker)
 {
 }
+#else
+struct shrinker *shrinker_alloc(unsigned int flags, const char *format, ...)
+{
+	return native_alloc_for_good(sizeof(struct shrinker));
+}
+
+void shrinker_register(struct shrinker *shrinker)
+{
+}
+
+void shrinker_free(struct shrinker *shrinker)
+{
+}
+#endif

@@ -29,6 +29,13 @@ void native_configure_nx(bool on)
 	nx_huge_pages_recovery_ratio = 1;
 }
 
+#if DIFFFUZZ_KERNEL >= 6003
+void native_allow_tdp_mmu(bool on)
+{
+	tdp_mmu_allowed = on;
+}
+#endif
+
 void native_recover_nx(struct kvm *kvm)
 {
 #if DIFFFUZZ_KERNEL < 6002

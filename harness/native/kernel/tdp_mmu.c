@@ -3,7 +3,9 @@
 #include "arch/x86/kvm/mmu/tdp_mmu.c"
 #include "native.h"
 
+#if DIFFFUZZ_KERNEL < 6003
 void native_allow_tdp_mmu(bool on)
 {
 	tdp_mmu_enabled = on;
 }
+#endif

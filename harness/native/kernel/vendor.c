@@ -4,6 +4,9 @@
 #include <linux/kvm_host.h>
 
 #include "arch/x86/kvm/kvm_cache_regs.h"
+#if DIFFFUZZ_KERNEL >= 6002
+#include "arch/x86/kvm/smm.h"
+#endif
 
 #include "vm.h"
 

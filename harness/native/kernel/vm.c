@@ -13,6 +13,7 @@
 #include "arch/x86/kvm/mmu/spte.h"
 #include "arch/x86/kvm/x86.h"
 #include "virt/kvm/kvm_mm.h"
+#include "compat.h"
 #include "vm.h"
 
 #define PHYS_BITS 46
@@ -100,6 +101,7 @@ long native_create_vm(const struct native_params *params)
 	kvm->arch.n_max_mmu_pages = KVM_MIN_ALLOC_MMU_PAGES;
 	kvm->nr_memslot_pages = 0;
 	kvm_page_track_init(kvm);
+	native_allow_write_tracking(kvm);
 	kvm_mmu_init_vm(kvm);
 	paging = params->tdp;
 	native_kvm = kvm;
