@@ -22,14 +22,20 @@ PRESENT, LARGE = 1 << 11, 1 << 7
 ADDRESS = ((1 << 52) - 1) & ~0xFFF
 MOST_STEPS = 200_000
 """Steps of a side after which a program is not seen through."""
-VCPU_STATS = ("pf_taken", "pf_fixed", "pf_emulate", "pf_spurious", "pf_fast", "pf_mmio_spte_created")
-VM_STATS = ("pages", "nx_lpage_splits", "mmu_recycled", "mmu_shadow_zapped", "remote_tlb_flush_requests")
+VCPU_STATS = "pf_taken pf_fixed pf_emulate pf_spurious pf_fast pf_mmio_spte_created".split()
+VM_STATS = (
+    "pages",
+    "nx_lpage_splits",
+    "mmu_recycled",
+    "mmu_shadow_zapped",
+    "remote_tlb_flush_requests",
+)
 
 
 class Disagreement(NamedTuple):
     """The first difference: the operation's number (-1: the end), what differs, both values."""
 
-    index: int
+    at: int
     what: str
     left: str
     right: str
@@ -37,7 +43,7 @@ class Disagreement(NamedTuple):
     @property
     def text(self) -> str:
         """One line."""
-        return f"operation {self.index}: {self.what}: {self.left} and {self.right}"
+        return f"operation {self.at}: {self.what}: {self.left} and {self.right}"
 
 
 def conform(program: Program, left: ModelFactory, right: ModelFactory) -> Disagreement | None:

@@ -123,16 +123,19 @@ def drop_parent_pte(kvm: Kvm, sp: KvmMmuPage, parent_pte: int) -> None:
 def mmu_page_zap_pte(
     kvm: Kvm, sp: KvmMmuPage, sptep: int, invalid_list: list[KvmMmuPage] | None
 ) -> int:
-    """Clears one entry of a page.
-
-    The kernel also zaps the child at once if it shadows nested page tables; the model has none.
-    """
+    """Clears one entry of a page; 1 if it zapped the child too, as it does for those of an L2."""
     pte = kvm.mem.load(sptep)
     if is_shadow_present_pte(pte):
         if is_last_spte(pte, sp.role.level):
             drop_spte(kvm, sptep)
         else:
-            drop_parent_pte(kvm, spte_to_child_sp(kvm, pte), sptep)
+            child = spte_to_child_sp(kvm, pte)
+            drop_parent_pte(kvm, child, sptep)
+            # Nobody is likely to want the page of an L2 again that has no parent left.
+            wanted = invalid_list is None or not child.role.guest_mode or child.parent_ptes
+            if kvm.tdp_enabled and not wanted:
+                assert invalid_list is not None
+                return kvm_mmu_prepare_zap_page(kvm, child, invalid_list)
     elif is_mmio_spte(kvm.masks, pte):
         mmu_spte_clear_no_track(kvm, sptep)
     return 0
@@ -183,8 +186,8 @@ def kvm_mmu_prepare_zap_page_nr(
 
 
 def kvm_mmu_prepare_zap_page(kvm: Kvm, sp: KvmMmuPage, invalid_list: list[KvmMmuPage]) -> int:
-    """Unlinks a page and puts it on `invalid_list`; returns how many pages were zapped."""
-    return kvm_mmu_prepare_zap_page_nr(kvm, sp, invalid_list)[1]
+    """Unlinks a page and puts it on `invalid_list`; 1 if any page was zapped, however many."""
+    return int(kvm_mmu_prepare_zap_page_nr(kvm, sp, invalid_list)[1] > 0)
 
 
 def kvm_mmu_free_shadow_page(kvm: Kvm, sp: KvmMmuPage) -> None:

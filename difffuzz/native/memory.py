@@ -26,13 +26,14 @@ TABLE_ENTRY = 0x63
 class Role:
     """union kvm_mmu_page_role, the part that oracles use."""
 
-    __slots__ = ("_sp", "level", "smm", "word")
+    __slots__ = ("_sp", "guest_mode", "level", "smm", "word")
 
-    def __init__(self, sp: ShadowPage, level: int, smm: int, word: int) -> None:
+    def __init__(self, sp: ShadowPage, numbers: Any) -> None:
         self._sp = sp
-        self.level = level
-        self.smm = smm
-        self.word = word
+        self.level = numbers[0]
+        self.smm = numbers[1]
+        self.word = numbers[8]
+        self.guest_mode = bool(numbers[9])
 
     @property
     def invalid(self) -> bool:
@@ -52,7 +53,7 @@ class ShadowPage:
         self.tdp_mmu_page = bool(out[4])
         self.ptep = out[6]
         self.spt = (PT_PFN_BASE + number) << 12
-        self.role = Role(self, out[0], out[1], out[8])
+        self.role = Role(self, out)
 
     def read(self) -> Any:
         """The numbers of native_shadow_page() now."""
@@ -87,7 +88,7 @@ class NativeMem:
         self._state = (ctypes.c_ubyte * NATIVE_PAGES).from_address(where[1])
         self._changes = library.function("native_changes", ctypes.c_void_p, ctypes.c_long)
         self._shadow_page = library.function("native_shadow_page", ctypes.c_ulong, ctypes.c_void_p)
-        self._numbers = (ctypes.c_long * 9)()
+        self._numbers = (ctypes.c_long * 10)()
 
     def numbers(self, number: int) -> Any:
         """The numbers of the shadow page whose table a page is, or None."""

@@ -95,9 +95,10 @@ class History:
 
     def _order_of_reclaim(self) -> Iterator[Violation]:
         active = self._side.kvm.active_mmu_pages
-        # Oldest first, as it was before.
-        gone = [age for age, sp in enumerate(self._pages) if sp not in active]
-        kept = [age for age, sp in enumerate(self._pages) if sp in active and not sp.root_count]
+        # Oldest first, as it was before; but a page of an L2 goes with its last parent.
+        pages = [(age, sp) for age, sp in enumerate(self._pages) if not sp.role.guest_mode]
+        gone = [age for age, sp in pages if sp not in active]
+        kept = [age for age, sp in pages if sp in active and not sp.root_count]
         if gone and kept and min(kept) < max(gone):
             text = "a shadow page was zapped before an older one"
             yield Violation("accounting", self._side.name, "reclaim-order", text)

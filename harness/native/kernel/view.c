@@ -145,6 +145,7 @@ API long native_shadow_page(unsigned long number, long *out)
 	out[6] = sp->tdp_mmu_page ? (long)sp->ptep : 0;
 	out[7] = sp->tdp_mmu_page ? refcount_read(&sp->tdp_mmu_root_count) : sp->root_count;
 	out[8] = sp->role.word;
+	out[9] = sp->role.guest_mode;
 	return 1;
 }
 
