@@ -22,7 +22,14 @@ PRESENT, LARGE = 1 << 11, 1 << 7
 ADDRESS = ((1 << 52) - 1) & ~0xFFF
 MOST_STEPS = 200_000
 """Steps of a side after which a program is not seen through."""
-VCPU_STATS = "pf_taken pf_fixed pf_emulate pf_spurious pf_fast pf_mmio_spte_created".split()
+VCPU_STATS = (
+    "pf_taken",
+    "pf_fixed",
+    "pf_emulate",
+    "pf_spurious",
+    "pf_fast",
+    "pf_mmio_spte_created",
+)
 VM_STATS = (
     "pages",
     "nx_lpage_splits",

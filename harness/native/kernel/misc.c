@@ -121,9 +121,12 @@ void smp_call_function_many(const struct cpumask *mask, smp_call_func_t func, vo
 			native_wait(WAIT_IPI, (void *)(id << 32 | (native_vcpu_ipis[id] & ~0U)));
 }
 
-void native_smp_send_reschedule(int cpu)
+/* Interrupts the CPU without waiting: it leaves the guest by itself, as its mode is EXITING. */
+static void send_reschedule(int cpu)
 {
 }
+
+struct smp_ops smp_ops = { .smp_send_reschedule = send_reschedule };
 
 asmlinkage void preempt_schedule_thunk(void)
 {

@@ -61,7 +61,8 @@ bool native_ready(long kind, const void *object)
 	case WAIT_RCU:
 		return native_rcu_ready(kind, object);
 	case WAIT_IPI:
-		return native_vcpu_ipis[vcpu] != ((unsigned long)object & ~0U);
+		return native_vcpu_ipis[vcpu] != ((unsigned long)object & ~0U) ||
+		       native_vcpus[vcpu]->mode == OUTSIDE_GUEST_MODE;
 	case WAIT_WAKE:
 		return !native_kvm->mn_active_invalidate_count;
 	default:
