@@ -102,6 +102,7 @@ extern unsigned long native_page_alloc(void);
 extern unsigned long native_pages_for_good(unsigned long n);
 extern int native_page_free(unsigned long page);
 extern int native_is_table(unsigned long number);
+extern unsigned long native_seen(unsigned long entry);
 extern void native_settle_frames(void);
 extern void native_touch_frame(unsigned long pfn, unsigned long bytes);
 extern long native_touched_frame(unsigned long n);

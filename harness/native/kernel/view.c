@@ -70,6 +70,19 @@ bool native_ready(long kind, const void *object)
 	}
 }
 
+/*
+ * An entry as oracles see it: without the bit that suppresses #VE.  Since 6.10 it is set where
+ * nothing is mapped and, if the CPU ignores it otherwise, in every other entry too.
+ */
+unsigned long native_seen(unsigned long entry)
+{
+#if DIFFFUZZ_KERNEL >= 6010
+	if (!is_shadow_present_pte(entry) || shadow_present_mask & SHADOW_NONPRESENT_VALUE)
+		return entry & ~SHADOW_NONPRESENT_VALUE;
+#endif
+	return entry;
+}
+
 /* The numbers of the VM, in the order of difffuzz/native/view.py. */
 API void native_vm_numbers(long *out)
 {

@@ -287,14 +287,21 @@ API long native_changes(uint64_t *out, long max)
 		if (memory->page_state[number] == PAGE_FREED || !memcmp(now, then, PAGE))
 			continue;
 		for (int i = 0; i < 512; i++) {
+			uint64_t old, new;
+
 			if (now[i] == then[i])
 				continue;
 			if (n == max)
 				return n;
+			old = native_seen(then[i]);
+			new = native_seen(now[i]);
+			then[i] = now[i];
+			if (old == new)
+				continue;
 			out[4 * n] = number;
 			out[4 * n + 1] = i;
-			out[4 * n + 2] = then[i];
-			out[4 * n + 3] = then[i] = now[i];
+			out[4 * n + 2] = old;
+			out[4 * n + 3] = new;
 			n++;
 		}
 	}
