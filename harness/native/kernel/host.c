@@ -221,6 +221,7 @@ int follow_pfnmap_start(struct follow_pfnmap_args *args)
 
 	if (!pte)
 		return -EINVAL;
+	native_task->got_pfn = 1;
 	spin_lock(&pte_lock);
 	args->pfn = pte_pfn(native_make_pte(pte));
 	args->writable = pte_write(native_make_pte(pte));
