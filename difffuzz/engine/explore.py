@@ -40,15 +40,18 @@ class Shown(NamedTuple):
 class Exploration:
     """What the search on both sides found.
 
-    `schedules`: runs of both sides; `complete`: no schedule with so few preemptions is left;
+    `schedules`: runs of both sides, `steps` what they took, `features` what they reached;
+    `complete`: no schedule with so few preemptions is left;
     `ends`: for each side, what the probes came to; `orders`: fingerprints of the runs that went to
     their ends, which are the same for runs that differ in the order of commuting transitions only.
     """
 
-    __slots__ = ("complete", "ends", "orders", "schedules", "shown")
+    __slots__ = ("complete", "ends", "features", "orders", "schedules", "shown", "steps")
 
     def __init__(self) -> None:
         self.schedules = 0
+        self.steps = 0
+        self.features: set[int] = set()
         self.complete = True
         self.shown: list[Shown] = []
         self.ends: list[set[tuple[str, ...]]] = []
@@ -62,11 +65,12 @@ def explore(
     preemptions: int,
     *,
     seconds: float = 0.0,
+    limit: int = 0,
     reduce: bool = True,
     first_only: bool = False,
 ) -> Exploration:
-    """Searches both sides, `seconds` long at most (0: no limit); UsageError for a side without
-    threads.
+    """Searches both sides, `seconds` long at most and `limit` schedules each (0: no limit);
+    UsageError for a side without threads.
 
     `first_only`: the search of a side ends with its first divergence.
     """
@@ -83,6 +87,7 @@ def explore(
                 preemptions,
                 found,
                 deadline=deadline,
+                limit=limit,
                 reduce=reduce,
                 first_only=first_only,
             )
@@ -106,10 +111,12 @@ def explore_side(
     found: Exploration,
     *,
     deadline: float | None = None,
+    limit: int = 0,
     reduce: bool = True,
     first_only: bool = False,
 ) -> None:
-    """Searches side `number` until the deadline, by time.monotonic(), and adds to `found`."""
+    """Searches side `number` and adds to `found`; until the deadline, by time.monotonic(), and for
+    `limit` schedules at most if they are given."""
     if not isinstance(factory, ModelFactory):
         raise UsageError(f"side {factory.name!r} has no threads to explore")
     ends: set[tuple[str, ...]] = set()
@@ -130,11 +137,15 @@ def explore_side(
         try:
             result = one.run()
         except Merged:
+            found.features |= verdict.features
+            found.steps += sched.steps
             return sched
         except Abandoned:
             text = f"the run takes more than {STEPS} steps"
             report(verdict, Violation("progress", factory.name, "steps", text), "program", None)
             result = []
+        found.features |= verdict.features
+        found.steps += sched.steps
         if not verdict.divergences:
             ends.add(tuple(result))
             orders.add(sched.fingerprint())
@@ -146,6 +157,8 @@ def explore_side(
 
     def stop() -> bool:
         if first_only and len(found.shown) > before:
+            return True
+        if limit and search.schedules >= limit:
             return True
         return deadline is not None and time.monotonic() > deadline
 

@@ -12,6 +12,7 @@ import zlib
 from types import TracebackType
 
 from ..engine import concurrent, lockstep
+from ..engine.explore import explore
 from ..errors import UsageError
 from ..oracle.verdict import Divergence, Verdict, Violation, signature
 from ..program import Kind, Program
@@ -28,6 +29,13 @@ PCT_GAPS = (30, 60, 120, 400)
 """Steps between two changes of priority, about: of PCT's depth, so much falls to each race."""
 PCT_STEPS = 40
 """Steps of an operation, about, on either side."""
+EXPLORED = 0.02
+"""How many of the small programs without a schedule are explored instead of run once."""
+EXPLORED_SCHEDULES = 400
+"""Schedules of an exploration, at most, on each side."""
+EXPLORED_PREEMPTIONS = 2
+EXPLORED_STEPS = 600
+"""A program is small if it takes no more steps, both sides together."""
 FUZZ_STEPS = 60_000
 """Steps after which a fuzzer gives up a program: a usual one takes six hundred."""
 
@@ -36,7 +44,13 @@ class Runner:
     """Runs programs on two sides. Names are resolved once; UsageError for an unknown one."""
 
     def __init__(
-        self, left: str, right: str, mode: str = "portfolio", max_steps: int = STEP_LIMIT
+        self,
+        left: str,
+        right: str,
+        mode: str = "portfolio",
+        max_steps: int = STEP_LIMIT,
+        *,
+        explores: bool = False,
     ) -> None:
         if mode not in MODES:
             raise UsageError(f"mode {mode!r} is not one of {', '.join(MODES)}")
@@ -57,6 +71,8 @@ class Runner:
             if isinstance(side, ModelFactory) and side.take_guards is not None
         ]
         """What takes the coverage of native code, for each side that is such."""
+        self.explores = explores and not self.guards
+        """Whether the schedules of some small programs are searched."""
         self.watchdog = Watchdog()
 
     def __call__(self, program: Program, trace: bool = False) -> Verdict:
@@ -76,6 +92,8 @@ class Runner:
                     trace=trace,
                     max_steps=self.max_steps,
                 )
+                if not trace and self.explores and is_explored(program, verdict):
+                    self._explore(program, verdict)
             else:
                 verdict = lockstep.run(
                     program, self._left, self._right, trace=trace, max_steps=self.max_steps
@@ -100,6 +118,21 @@ class Runner:
             return False
         return bool(program.schedule) or any(op.kind == Kind.SYNC for op in program.ops)
 
+    def _explore(self, program: Program, verdict: Verdict) -> None:
+        """Adds what many schedules of the program show, until one shows a divergence."""
+        found = explore(
+            program,
+            self._left,
+            self._right,
+            EXPLORED_PREEMPTIONS,
+            limit=EXPLORED_SCHEDULES,
+            first_only=True,
+        )
+        verdict.features |= found.features
+        for one in found.shown[:1]:
+            verdict.divergences.append(one.divergence)
+            verdict.schedule = one.schedule
+
     def _failed(self, oracle: str, location: str, detail: str) -> Verdict:
         violation = Violation(oracle, f"{self.left}/{self.right}", location, detail)
         verdict = Verdict()
@@ -107,6 +140,13 @@ class Runner:
             Divergence(oracle, signature(violation, "program"), detail, None)
         )
         return verdict
+
+
+def is_explored(program: Program, verdict: Verdict) -> bool:
+    """Is this one of the few programs whose schedules are searched?  The program determines it."""
+    if program.schedule or verdict.divergences or verdict.steps > EXPLORED_STEPS:
+        return False
+    return zlib.crc32(repr(program).encode()) < EXPLORED * (1 << 32)
 
 
 def strategy_for(program: Program) -> Strategy:

@@ -78,7 +78,7 @@ def service_main(left: str, right: str, mode: str = "portfolio") -> NoReturn:
     branches = instrument.install()
     from .run import FUZZ_STEPS, Runner
 
-    target = Target(Runner(left, right, mode, FUZZ_STEPS), atheris, branches)
+    target = Target(Runner(left, right, mode, FUZZ_STEPS, explores=True), atheris, branches)
 
     def test_one_input(data: bytes) -> None:
         try:

@@ -146,7 +146,7 @@ def main(arguments: list[str]) -> NoReturn:
     branches = instrument.install()
     from .run import FUZZ_STEPS, Runner
 
-    runner = Runner(options.left, options.right, options.mode, FUZZ_STEPS)
+    runner = Runner(options.left, options.right, options.mode, FUZZ_STEPS, explores=True)
     target = Target(runner, atheris, branches)
     worker = Worker(target, options)
     flags = [sys.argv[0], "-handle_int=0", "-handle_term=0", *libfuzzer]

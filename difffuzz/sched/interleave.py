@@ -29,21 +29,10 @@ NEVER = -(1 << 62)
 class Interleaver(Scheduler):
     """Runs the tasks of one phase after the other under a strategy.
 
-    Outside of run() it behaves like the scheduler of lockstep: nothing switches.  `what` is what the
-    current task is about to touch while the strategy is asked, `writes` whether it may change.
+    Outside of run() it behaves like the scheduler of lockstep: nothing switches.
     """
 
-    __slots__ = (
-        "_limit",
-        "_strategy",
-        "hub",
-        "last",
-        "live",
-        "on_mmu_lock",
-        "on_switch",
-        "what",
-        "writes",
-    )
+    __slots__ = ("_limit", "_strategy", "hub", "last", "live", "on_mmu_lock", "on_switch")
     frees_early = True
 
     def __init__(self, strategy: Strategy, step_limit: int = STEP_LIMIT) -> None:
@@ -55,8 +44,6 @@ class Interleaver(Scheduler):
         self.hub: greenlet | None = None
         self.live: list[Task] = []
         self.last = self.idle
-        self.what: Hashable = None
-        self.writes = False
 
     @property
     def steps(self) -> int:
@@ -125,7 +112,6 @@ class Interleaver(Scheduler):
         if self.hub is None:
             return
         enabled = self.enabled()
-        self.what, self.writes = what, write
         task = self._strategy.preempt(self, enabled)
         self._arm()
         if task is not self.current:

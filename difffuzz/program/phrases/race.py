@@ -8,13 +8,23 @@ from typing import Final
 
 from .. import addresses
 from ..addresses import Place
-from ..limits import HOST_THREADS, VMM_THREAD, WORKER_THREAD
-from ..model import Op
+from ..limits import (
+    GFN_LIMIT,
+    HOST_THREADS,
+    MAX_SLOTS,
+    N_AREAS,
+    VMM_THREAD,
+    WORKER_THREAD,
+)
+from ..model import DIRTY_LOG, Op, SlotSpec
 from ..ops import Kind
 from ..scene import Scene
 from .parts import access, vcpu, vmm
 
 SYNC: Final = Op(Kind.SYNC, VMM_THREAD)
+_USUAL: Final = 0.4
+_HOLES: Final = 0.25
+"""How often a usual race is about a new slot, not about logging."""
 _SAME: Final = 0.7
 """How often a racing operation is about the very page, not about one near it."""
 _HOST: Final = (
@@ -44,12 +54,21 @@ _PREPARES: Final = (Kind.MEMSLOT_FLAGS, Kind.THP_SPLIT, Kind.FORK, Kind.TRACK_AD
 
 
 def race(scene: Scene) -> list[Op]:
+    """A race about anything, or one that real machines run all the time."""
+    place = scene.place()
+    if scene.rng.random() < _USUAL:
+        if place.slot is None or scene.rng.random() < _HOLES:
+            return _new_slot(scene)
+        return _logging(scene, place, place.slot)
+    return _anything(scene, place)
+
+
+def _anything(scene: Scene, place: Place) -> list[Op]:
     """Mappings are made, all threads meet, then two or three do something to the same page.
 
     When all is over some of the first accesses are made again: what a TLB kept shows then.
     """
     rng = scene.rng
-    place = scene.place()
     count = rng.choice((0, 1, 2, 2, 4))
     ops = [access(scene, near(scene, place), vcpu(scene)) for _ in range(count)]
     again = rng.sample(ops, min(len(ops), rng.choice((0, 1, 2))))
@@ -63,6 +82,47 @@ def race(scene: Scene) -> list[Op]:
             if not number or rng.random() < 0.7:
                 ops += actor(scene, place)
     return [*ops, SYNC, *again]
+
+
+def _logging(scene: Scene, place: Place, slot: SlotSpec) -> list[Op]:
+    """Logging goes on or off under guests that use pages of the slot, as in a live migration.
+
+    The host may age a page meanwhile, or the NX worker recover one.
+    """
+    rng = scene.rng
+    name = slot.slot, slot.as_id
+    logged = slot.flags ^ DIRTY_LOG if rng.random() < 0.3 else slot.flags
+    ops = []
+    if logged != slot.flags:
+        ops.append(vmm(Kind.MEMSLOT_FLAGS, *name, logged))
+    count = rng.choice((0, 1, 1, 2))
+    ops += [access(scene, near(scene, place), vcpu(scene)) for _ in range(count)]
+    if ops:
+        ops.append(SYNC)
+    vcpus = range(min(scene.config.vcpus, rng.choice((1, 1, 2))))
+    ops += [access(scene, near(scene, place), thread) for thread in vcpus]
+    if rng.random() < 0.75:
+        ops.append(vmm(Kind.MEMSLOT_FLAGS, *name, logged ^ DIRTY_LOG))
+    else:
+        ops.append(scene.op(rng.choice((Kind.DIRTY_GET, Kind.DIRTY_CLEAR)), place))
+    if rng.random() < 0.25:
+        ops += rng.choice((_aging, _worker))(scene, place)
+    return [*ops, SYNC]
+
+
+def _new_slot(scene: Scene) -> list[Op]:
+    """A slot is put where guests find MMIO, while they look, and look again."""
+    rng = scene.rng
+    gfn = addresses.outside(rng, scene.config).gfn
+    pages = min(rng.choice((1, 8, 512)), GFN_LIMIT - gfn)
+    slot = SlotSpec(rng.randrange(MAX_SLOTS), 0, gfn, pages, rng.randrange(N_AREAS), 0)
+    place = Place(gfn, 0, slot, slot.area, 0)
+    ops: list[Op] = []
+    if rng.random() < 0.5:
+        ops += [access(scene, place, vcpu(scene)), SYNC]
+    for thread in range(scene.config.vcpus):
+        ops += [access(scene, place, thread) for _ in range(rng.choice((0, 1, 1, 2)))]
+    return [*ops, vmm(Kind.MEMSLOT_CREATE, *slot), SYNC]
 
 
 def near(scene: Scene, place: Place) -> Place:
@@ -93,6 +153,10 @@ def _ioctl(scene: Scene, place: Place) -> list[Op]:
             ops.append(vmm(Kind.MEMSLOT_CREATE, *slot))
         return ops
     return [scene.op(scene.rng.choice(_VMM), near(scene, place))]
+
+
+def _aging(scene: Scene, place: Place) -> list[Op]:
+    return [scene.op(Kind.AGE, place)]
 
 
 def _worker(scene: Scene, place: Place) -> list[Op]:
