@@ -7,13 +7,18 @@ statistics must be equal.  No oracle judges: both sides may have the same bug.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import random
+from collections.abc import Hashable, Iterator
+from functools import partial
+from itertools import zip_longest
 from typing import Any, NamedTuple
 
+from difffuzz.engine.concurrent import phases
 from difffuzz.program import Kind, Op, Program
 from difffuzz.program.limits import MAX_VCPUS
-from difffuzz.sched import KernelSplat
+from difffuzz.sched import KernelSplat, Task
 from difffuzz.sched.core import OUT_OF_STEPS, STEP_LIMIT
+from difffuzz.sched.interleave import Interleaver
 from difffuzz.sides import ModelFactory
 from difffuzz.sides.base import Outcome
 from difffuzz.sides.model import ModelSide
@@ -22,6 +27,8 @@ PRESENT, LARGE = 1 << 11, 1 << 7
 ADDRESS = ((1 << 52) - 1) & ~0xFFF
 MOST_STEPS = 200_000
 """Steps of a side after which a program is not seen through."""
+SCHEDULED_STEPS = 600_000
+MMU_LOCK = "mmu_lock"
 VCPU_STATS = (
     "pf_taken",
     "pf_fixed",
@@ -69,6 +76,79 @@ def conform(program: Program, left: ModelFactory, right: ModelFactory) -> Disagr
         side.sched.budget = STEP_LIMIT
     ends = [_end(side, len(program.ops) + 1) for side in sides]
     return None if ends[0] == ends[1] else Disagreement(-1, "the end", *ends)
+
+
+def conform_scheduled(
+    program: Program, left: ModelFactory, right: ModelFactory, seed: int
+) -> Disagreement | None:
+    """Runs the program's threads at once on both, under the same schedule; None if they agree.
+
+    The schedule takes its decisions where mmu_lock is about to be taken and where a task cannot go
+    on: places that both sides reach in the same order, if they are the same.
+    """
+    seen = [_scheduled(program, factory, seed) for factory in (left, right)]
+    if OUT_OF_STEPS in (seen[0][-1], seen[1][-1]):
+        return None
+    for at, (one, other) in enumerate(zip_longest(*seen)):
+        if one != other:
+            return Disagreement(at, "event", str(one), str(other))
+    return None
+
+
+def _scheduled(program: Program, factory: ModelFactory, seed: int) -> list[Any]:
+    """What happened, in its order: operations as they end, tables and statistics of each phase."""
+    sched = LockScheduler(AtLocks(random.Random(seed)), SCHEDULED_STEPS)
+    side = factory.start(program.config, sched)
+    sched.restart()
+    events: list[Any] = []
+
+    def body(ops: list[tuple[int, Op]]) -> None:
+        for index, op in ops:
+            if op.thread >= MAX_VCPUS or op.thread < len(side.kvm.vcpus):
+                outcome = side.execute_among_others(op, index + 1)
+                events.append((index, {name: getattr(outcome, name) for name in Outcome.__slots__}))
+
+    try:
+        for phase in phases(program.ops):
+            threads: dict[int, list[tuple[int, Op]]] = {}
+            for index, op in phase:
+                threads.setdefault(op.thread, []).append((index, op))
+            tasks = [(side.task(one), partial(body, threads[one])) for one in sorted(threads)]
+            sched.run(tasks)
+            side.kvm.rcu.run_callbacks()
+            events.append(sorted(_entries(side)))
+            events.append(str([getattr(side.kvm.stat, name) for name in VM_STATS]))
+            side.kvm.mem.log.clear()
+        events.append(_end(side, len(program.ops) + 1))
+    except KernelSplat as splat:
+        events.append(OUT_OF_STEPS if splat.where == OUT_OF_STEPS else f"splat {splat.oracle}")
+    return events
+
+
+class LockScheduler(Interleaver):
+    """Asks its strategy only where mmu_lock is about to be taken."""
+
+    __slots__ = ()
+
+    def decide(self, what: Hashable, write: bool) -> None:
+        """Another point than that is passed by."""
+        if what == MMU_LOCK or self.budget < 0:
+            super().decide(what, write)
+
+
+class AtLocks:
+    """Goes on with any task, at every point that it is asked at."""
+
+    next_step = 0
+
+    def __init__(self, rng: random.Random) -> None:
+        self._rng = rng
+
+    def preempt(self, sched: Interleaver, enabled: list[Task]) -> Task:
+        """Any of those that can go on."""
+        return self._rng.choice(enabled)
+
+    pick = preempt
 
 
 def _run(side: ModelSide, op: Op, number: int) -> Any:

@@ -68,7 +68,8 @@ class Host:
 
     def point(self, at: int, store: int, c: int) -> int:
         """A preemption point below the strategy's threshold."""
-        self._sched.decide(at, bool(store))
+        what = "mmu_lock" if at == self._library.mmu_lock() else at
+        self._sched.decide(what, bool(store))
         return 0
 
     def wait(self, kind: int, on: int, c: int) -> int:

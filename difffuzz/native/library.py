@@ -104,6 +104,7 @@ class Library:
         self.tdp_roots = self.function("native_tdp_roots", pointer, long)
         self.active_pages = self.function("native_active_pages", pointer, long)
         self.nx_pages = self.function("native_nx_pages", pointer, long)
+        self.mmu_lock = self.function("native_mmu_lock")
         self.leaks = self.function("native_leaks", pointer)
         self._take_guards = self.function("native_take_guards", pointer, long)
         self.buffer = (ctypes.c_long * (1 << 16))()
@@ -148,6 +149,7 @@ class Library:
         task = MAIN_TASK if number < 0 else number
         r: int = self._run(task, fn, self._died_at, a, b, c, d, e, f)
         sched.budget = control.budget + sched.threshold
+        self.calls += 1  # others may have looked while this one was not over
         if self._died.value:
             self._leave()
         return r

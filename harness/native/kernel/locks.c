@@ -183,7 +183,7 @@ void __lockfunc _raw_read_unlock(rwlock_t *lock)
 	drop(lock, 'r');
 	READERS(lock) -= READER;
 	tell(lock, UNLOCKED_READ);
-	native_point(lock, 0);
+	native_point(NULL, 0);
 }
 
 void __lockfunc _raw_write_lock(rwlock_t *lock)
@@ -200,7 +200,7 @@ void __lockfunc _raw_write_unlock(rwlock_t *lock)
 	drop(lock, 'w');
 	READERS(lock) = 0;
 	tell(lock, UNLOCKED_WRITE);
-	native_point(lock, 1);
+	native_point(NULL, 1);
 }
 
 /* Behind those that wait already. */

@@ -5,6 +5,8 @@
 #include <linux/slab.h>
 #include <linux/vmalloc.h>
 
+#include "arch/x86/kvm/mmu.h"
+#include "arch/x86/kvm/mmu/mmu_internal.h"
 #include "native.h"
 
 /* Since 6.10 the names are macros that count; these are the functions behind them. */
@@ -35,10 +37,13 @@ static unsigned long page_alloc(void)
 	return page;
 }
 
-/* Is the page of that number the table of a shadow page? */
+/* Is the page of that number the table of a shadow page that is set up? */
 int native_is_table(unsigned long number)
 {
-	return page_private(virt_to_page((void *)(native_pages + number * PAGE_SIZE))) != 0;
+	struct page *page = virt_to_page((void *)(native_pages + number * PAGE_SIZE));
+	const struct kvm_mmu_page *sp = (void *)page_private(page);
+
+	return sp && sp->role.level;
 }
 
 unsigned long get_zeroed_page(gfp_t gfp)

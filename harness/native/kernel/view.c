@@ -201,6 +201,12 @@ API long native_nx_pages(long *out, long max)
 	return n;
 }
 
+/* Where mmu_lock is: what a preemption point before it names. */
+API long native_mmu_lock(void)
+{
+	return (long)&native_kvm->mmu_lock;
+}
+
 /* The bit of KVM_REQ_MMU_FREE_OBSOLETE_ROOTS. */
 API long native_request_bit(void)
 {
