@@ -11,12 +11,13 @@ from typing import Annotated
 import typer
 
 from ..errors import UsageError
-from ..native.build import Wish
+from ..native.build import DEFAULT_NAME, Wish, load_build
 from ..native.build import build as make_build
 from ..native.cache import default_cache
 from ..native.doctor import requirements
 from ..native.fetch import DEFAULT
 from ..native.fetch import fetch as fetch_source
+from .comparing import compare_sides, comparison_text, variant_of, write_found
 from .output import Json, emit, note
 
 app = typer.Typer(help="The kernel's own MMU code, built from a source tree.")
@@ -95,3 +96,43 @@ def build(
         f"compiled with {result.compiler}, {made.seconds:.1f} s\n{result.library}"
     )
     emit(document, text, json)
+
+
+@app.command()
+def conform(
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="Programs; else all of corpus/ if it is here.")
+    ] = None,
+    name: Annotated[str, typer.Option(help="The build.")] = DEFAULT_NAME,
+    model: Annotated[
+        str | None, typer.Option(help="Variant of the model; else that of the build's version.")
+    ] = None,
+    runs: Annotated[int, typer.Option(min=0, help="Generated programs besides.")] = 1000,
+    schedules: Annotated[
+        int, typer.Option(min=0, help="How many programs run with a schedule too.")
+    ] = 300,
+    seed: Annotated[int, typer.Option(min=0, help="Of the generated programs.")] = 1,
+    out: Annotated[Path, typer.Option(help="Where programs go that show a difference.")] = Path(
+        "out/conform"
+    ),
+    json: Json = False,
+) -> None:
+    """Compare the model with the kernel's own code: outcomes, SPTEs, statistics; exit status 0 or 1."""
+    built = load_build(default_cache(), name)
+    variant = model if model is not None else variant_of(built.version)
+    sides = [(f"{mmu}{variant}", f"native:{name}:{mmu}") for mmu in ("legacy", "tdp")]
+    tally, seconds = compare_sides(sides, files, runs, schedules, seed)
+    found = write_found(tally, out)
+    document = {
+        "tree": built.tree,
+        "version": built.version,
+        "model": variant.lstrip("@") or "base",
+        "programs": tally.programs,
+        "schedules": tally.schedules,
+        "agreed": tally.agreed,
+        "disagreed": found,
+        "seconds": seconds,
+    }
+    title = f"Linux {built.version} ({built.name}) and the model {document['model']}"
+    emit(document, comparison_text(title, tally, found, seconds), json)
+    raise typer.Exit(1 if found else 0)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""`difffuzz variant check`: does a patch apply to the model?"""
+"""`difffuzz variant`: does a patch apply to the model? do two variants behave the same?"""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import typer
 
 from ..variants import load
 from ..variants.unified_diff import parse
+from .comparing import compare_sides, comparison_text, write_found
 from .output import Json, emit
 
 app = typer.Typer(help="Work on patches against the model.")
@@ -35,3 +36,46 @@ def check(
     lines = [f"{one['patch']}: {one['file']}: {one['hunks']} hunks apply" for one in files]
     document = {"applies": True, "package": package.__name__, "files": files}
     emit(document, "\n".join(lines), json)
+
+
+@app.command()
+def diff(
+    left: Annotated[str, typer.Argument(help="base, FILE.patch, v6.1 or native:NAME.")],
+    right: Annotated[str, typer.Argument(help="The other one.")],
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="Programs; else all of corpus/ if it is here.")
+    ] = None,
+    runs: Annotated[int, typer.Option(min=0, help="Generated programs besides.")] = 1000,
+    schedules: Annotated[
+        int, typer.Option(min=0, help="How many programs run with a schedule too.")
+    ] = 300,
+    seed: Annotated[int, typer.Option(min=0, help="Of the generated programs.")] = 1,
+    out: Annotated[Path, typer.Option(help="Where programs go that show a difference.")] = Path(
+        "out/diff"
+    ),
+    json: Json = False,
+) -> None:
+    """Compare two variants with both MMUs: outcomes, SPTEs, statistics; exit status 0 or 1."""
+    sides = [(_side(left, mmu), _side(right, mmu)) for mmu in ("legacy", "tdp")]
+    tally, seconds = compare_sides(sides, files, runs, schedules, seed)
+    found = write_found(tally, out)
+    document = {
+        "left": left,
+        "right": right,
+        "programs": tally.programs,
+        "schedules": tally.schedules,
+        "agreed": tally.agreed,
+        "differences": found,
+        "seconds": seconds,
+    }
+    emit(document, comparison_text(f"{left} and {right}", tally, found, seconds), json)
+    raise typer.Exit(1 if found else 0)
+
+
+def _side(variant: str, mmu: str) -> str:
+    """The name of the side that runs a variant with one of its MMUs."""
+    if variant == "base":
+        return mmu
+    if variant == "native" or variant.startswith("native:"):
+        return f"{variant}:{mmu}"
+    return f"{mmu}+{variant}" if variant.endswith(".patch") else f"{mmu}@{variant}"

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What `native conform` and `variant diff` share: sides by name, programs, and the report."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from ..engine.conform_many import Pair, Tally, compare, programs_of
+from ..errors import UsageError
+from ..program import Program, parse, render
+from ..sides import KERNELS, ModelFactory, open_side
+from .output import PLAIN_SECONDS, note
+
+SHOWN = 12
+"""Differences that the text names."""
+
+
+def variant_of(version: str) -> str:
+    """The suffix of the model's sides for a kernel version: @v6.1, or nothing for the base."""
+    series = "v" + ".".join(version.split(".")[:2])
+    if (KERNELS / f"{series}.patch").is_file():
+        return f"@{series}"
+    note(f"warning: there is no variant of the model for Linux {version}, the base is compared")
+    return ""
+
+
+def compare_sides(
+    names: list[tuple[str, str]], files: list[Path] | None, runs: int, schedules: int, seed: int
+) -> tuple[Tally, float]:
+    """Opens the pairs of sides and compares them; the tally and the seconds it took."""
+    pairs = [Pair(_model(left), _model(right)) for left, right in names]
+    began = time.monotonic()
+    shown = began
+
+    def progress(tally: Tally) -> None:
+        nonlocal shown
+        if time.monotonic() - shown >= PLAIN_SECONDS:
+            shown = time.monotonic()
+            note(
+                f"{shown - began:.0f} s: {tally.programs} programs, {tally.schedules} schedules, "
+                f"{len(tally.found)} differences"
+            )
+
+    programs = programs_of(_programs(files), runs, seed)
+    tally = compare(pairs, programs, schedules, progress)
+    return tally, round(time.monotonic() - began, 1)
+
+
+def _model(name: str) -> ModelFactory:
+    side = open_side(name)
+    if not isinstance(side, ModelFactory):
+        raise UsageError(f"side {name!r} has no page tables to compare")
+    return side
+
+
+def _programs(files: list[Path] | None) -> list[Program]:
+    if files is None:
+        files = sorted(Path("corpus").rglob("*.difffuzz"))
+    programs = []
+    for path in files:
+        try:
+            programs.append(parse(path.read_text(), str(path)))
+        except OSError as error:
+            raise UsageError(f"{path}: {error.strerror}") from None
+    return programs
+
+
+def write_found(tally: Tally, out: Path) -> list[dict[str, object]]:
+    """Writes a program for each difference; what the JSON says of them."""
+    written: list[dict[str, object]] = []
+    for number, found in enumerate(tally.found):
+        out.mkdir(parents=True, exist_ok=True)
+        path = out / f"{number}-{found.pair.right.name.replace(':', '-')}.difffuzz"
+        path.write_text(f"{render(found.program)}# {found.disagreement.text}\n")
+        written.append(
+            {
+                "left": found.pair.left.name,
+                "right": found.pair.right.name,
+                "program": str(path),
+                "schedule": found.seed,
+                "what": found.disagreement.what,
+                "detail": found.disagreement.text,
+            }
+        )
+    return written
+
+
+def comparison_text(
+    title: str, tally: Tally, found: list[dict[str, object]], seconds: float
+) -> str:
+    """The report for people."""
+    all_runs = tally.programs + tally.schedules
+    share = 100 * tally.agreed / all_runs if all_runs else 100.0
+    lines = [
+        f"{title}: {tally.programs} programs and {tally.schedules} schedules in {seconds:.0f} s, "
+        f"{tally.agreed} agree ({share:.3f} %)"
+    ]
+    lines += [f"  {one['program']}: {one['detail']}"[:240] for one in found[:SHOWN]]
+    if len(found) > SHOWN:
+        lines.append(f"  and {len(found) - SHOWN} more")
+    return "\n".join(lines)
