@@ -117,7 +117,7 @@ def conform(
     ),
     json: Json = False,
 ) -> None:
-    """Compare the model with the kernel's own code: outcomes, SPTEs, statistics; exit status 0 or 1."""
+    """Compare the model with the kernel's own code: outcomes, SPTEs, statistics; status 0 or 1."""
     built = load_build(default_cache(), name)
     variant = model if model is not None else variant_of(built.version)
     sides = [(f"{mmu}{variant}", f"native:{name}:{mmu}") for mmu in ("legacy", "tdp")]

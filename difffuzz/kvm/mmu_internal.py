@@ -129,6 +129,7 @@ def track_possible_nx_huge_page(kvm: Kvm, sp: KvmMmuPage) -> None:
     """Puts a page that only exists because of the NX mitigation on the recovery worker's list."""
     if sp in kvm.possible_nx_huge_pages:
         return
+    kvm.sched.touch("nx_lpage_splits")
     kvm.stat.nx_lpage_splits += 1
     kvm.possible_nx_huge_pages[sp] = None
 
@@ -137,6 +138,7 @@ def untrack_possible_nx_huge_page(kvm: Kvm, sp: KvmMmuPage) -> None:
     """Takes the page off the recovery worker's list."""
     if sp not in kvm.possible_nx_huge_pages:
         return
+    kvm.sched.touch("nx_lpage_splits")
     kvm.stat.nx_lpage_splits -= 1
     del kvm.possible_nx_huge_pages[sp]
 

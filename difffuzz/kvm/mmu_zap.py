@@ -164,12 +164,15 @@ def kvm_recover_nx_huge_pages(kvm: Kvm) -> None:
     """The recovery worker: zaps some of the tables that the NX mitigation made, for another try."""
     invalid_list: list[KvmMmuPage] = []
     flush = False
+    # Read before the lock is taken: what faults add until then waits for the next pass.
+    kvm.sched.touch("nx_lpage_splits", False)
+    nx_lpage_splits = kvm.stat.nx_lpage_splits
     rcu_idx = kvm.srcu.read_lock()
     kvm.mmu_lock.write_lock()
     # Zapping TDP pages needs RCU protection even here: sp may be freed by nobody else meanwhile.
     kvm.rcu.read_lock()
     ratio = kvm.nx_huge_pages_recovery_ratio
-    to_zap = -(-kvm.stat.nx_lpage_splits // ratio) if ratio else 0
+    to_zap = -(-nx_lpage_splits // ratio) if ratio else 0
     while to_zap:
         if not kvm.possible_nx_huge_pages:
             break
