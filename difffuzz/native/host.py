@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from difffuzz.machine.host import HostMM
+from difffuzz.sched import KernelSplat
 
 if TYPE_CHECKING:
     from difffuzz.native.kvm import NativeKvm
@@ -140,6 +141,7 @@ class Host:
 
     def dirty_page(self, pfn: int, b: int, c: int) -> int:
         """SetPageDirty()"""
+        self._still_there(pfn, "kvm_set_pfn_dirty")
         self._mm.frames.mark_dirty(pfn)
         return 0
 
@@ -149,8 +151,13 @@ class Host:
 
     def accessed_page(self, pfn: int, b: int, c: int) -> int:
         """mark_page_accessed()"""
+        self._still_there(pfn, "kvm_set_pfn_accessed")
         self._mm.frames.mark_accessed(pfn)
         return 0
+
+    def _still_there(self, pfn: int, where: str) -> None:
+        if self._mm.frames.is_free(pfn):
+            raise KernelSplat("uaf", where, "the host has taken the page back")
 
     # CPUs
 
