@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from difffuzz.errors import UsageError
+from difffuzz.native.symbols import function_in
 from difffuzz.sched import KernelSplat, Scheduler
 
 FUNCTIONS = [
@@ -171,6 +172,8 @@ class Library:
         raised, self._raised = self._raised, None
         if oracle == "python" and raised is not None:
             raise raised
+        if where == "?":
+            where = function_in(self.path, text)
         raise KernelSplat(oracle, where, text)
 
     def take_guards(self) -> list[int]:

@@ -6,7 +6,6 @@
  * freed object stay poisoned: whoever uses it is found.
  */
 #define _GNU_SOURCE
-#include <dlfcn.h>
 #include <link.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -49,6 +48,7 @@ struct memory {
 	char *data;			/* the library's variables ... */
 	unsigned long data_bytes;
 	char *saved;			/* ... as they were at the snapshot */
+	char *base;			/* where the library is */
 	char *code;
 	unsigned long code_bytes;
 };
@@ -89,6 +89,8 @@ static int find_segments(struct dl_phdr_info *info, size_t size __attribute__((u
 			ours = 1;
 		}
 	}
+	if (ours)
+		memory->base = (char *)info->dlpi_addr;
 	for (int i = 0; ours && i < info->dlpi_phnum; i++) {
 		const ElfW(Phdr) *ph = &info->dlpi_phdr[i];
 		uintptr_t at = info->dlpi_addr + ph->p_vaddr;
@@ -317,20 +319,17 @@ int native_is_ours(const void *code)
 void native_explain(unsigned long address, const void *code)
 {
 	unsigned long number = (address - native_pages) / PAGE;
-	Dl_info info;
-	const char *function = "?";
 
-	if (dladdr(code, &info) && info.dli_sname)
-		function = info.dli_sname;
-	native_bad_where = function;
+	/* Python knows the functions by their addresses. */
+	native_bad_where = "?";
 	if (address - native_pages < NATIVE_PAGES * PAGE && memory->page_state[number] == PAGE_FREED) {
 		native_bad_oracle = "uaf";
 		native_bad_where = "page_table";
 		snprintf(native_bad_text, sizeof(native_bad_text), "access to a freed page table at +%#lx",
-			 (unsigned long)((char *)code - memory->code));
+			 (unsigned long)((char *)code - memory->base));
 		return;
 	}
 	native_bad_oracle = "crash";
 	snprintf(native_bad_text, sizeof(native_bad_text), "bad access to %#lx at +%#lx", address,
-		 (unsigned long)((char *)code - memory->code));
+		 (unsigned long)((char *)code - memory->base));
 }
