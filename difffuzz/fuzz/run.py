@@ -36,6 +36,8 @@ EXPLORED_SCHEDULES = 400
 EXPLORED_PREEMPTIONS = 2
 EXPLORED_STEPS = 600
 """A program is small if it takes no more steps, both sides together."""
+NATIVE_STEPS = 10
+"""The kernel's code looks at each of a table's 512 entries, the model at those that are there."""
 FUZZ_STEPS = 60_000
 """Steps after which a fuzzer gives up a program: a usual one takes six hundred."""
 
@@ -71,6 +73,8 @@ class Runner:
             if isinstance(side, ModelFactory) and side.take_guards is not None
         ]
         """What takes the coverage of native code, for each side that is such."""
+        if self.guards:
+            self.max_steps = min(max_steps * NATIVE_STEPS, STEP_LIMIT)
         self.explores = explores and not self.guards
         """Whether the schedules of some small programs are searched."""
         self.watchdog = Watchdog()
