@@ -69,8 +69,10 @@ void native_init_host(void)
 	vmemmap_base = native_vmemmap;
 	init_sections();
 	native_mm = native_alloc_for_good(sizeof(*native_mm));
-	vma = native_alloc_for_good(sizeof(*vma));
-	vma->vm_mm = native_mm;
+	for (int i = 0; i < NATIVE_TASKS; i++) {
+		vmas[i] = native_alloc_for_good(sizeof(*vmas[i]));
+		vmas[i]->vm_mm = native_mm;
+	}
 	init_page_table();
 }
 
@@ -207,10 +209,10 @@ int follow_pte(struct mm_struct *mm, unsigned long address, pte_t **ptep, spinlo
 
 	if (!pte)
 		return -EINVAL;
-	followed = native_make_pte(pte);
+	followed[native_task->number] = native_make_pte(pte);
 	native_task->got_pfn = 1;
 	spin_lock(&pte_lock);
-	*ptep = &followed;
+	*ptep = &followed[native_task->number];
 	*ptlp = &pte_lock;
 	return 0;
 }
@@ -242,6 +244,7 @@ int fixup_user_fault(struct mm_struct *mm, unsigned long address, unsigned int f
 
 static struct vm_area_struct *vma_at(unsigned long address)
 {
+	struct vm_area_struct *vma = vmas[native_task->number];
 	long flags = native_host(HOST_VMA, address, 0, 0);
 
 	if (flags < 0)
