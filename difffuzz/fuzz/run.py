@@ -29,7 +29,7 @@ PCT_GAPS = (30, 60, 120, 400)
 """Steps between two changes of priority, about: of PCT's depth, so much falls to each race."""
 PCT_STEPS = 40
 """Steps of an operation, about, on either side."""
-EXPLORED = 0.02
+EXPLORED = 0.05
 """How many of the small programs without a schedule are explored instead of run once."""
 EXPLORED_SCHEDULES = 400
 """Schedules of an exploration, at most, on each side."""
