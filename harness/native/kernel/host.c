@@ -19,8 +19,9 @@
 struct mm_struct *native_mm;
 unsigned long zero_pfn = ZERO_PFN_OF_HOST;
 struct mem_section **mem_section;
-static struct vm_area_struct *vma;
-static __maybe_unused pte_t followed;
+/* What follow_pte() and vma_lookup() last answered to each task. */
+static struct vm_area_struct *vmas[NATIVE_TASKS];
+static __maybe_unused pte_t followed[NATIVE_TASKS];
 static spinlock_t pte_lock;
 /* The pmd entries of an area, one for each 2M; and the pud entries above them. */
 static u64 *pmds[AREAS], *puds[AREAS];
@@ -193,7 +194,7 @@ long get_user_pages_unlocked(unsigned long start, unsigned long nr_pages, struct
 /* KVM asks this for one thing only: is the page poisoned? */
 #if DIFFFUZZ_KERNEL < 6005
 long get_user_pages(unsigned long start, unsigned long nr_pages, unsigned int gup_flags,
-		    struct page **pages, struct vm_area_struct **vmas)
+		    struct page **pages, struct vm_area_struct **areas)
 #else
 long get_user_pages(unsigned long start, unsigned long nr_pages, unsigned int gup_flags,
 		    struct page **pages)
@@ -205,13 +206,16 @@ long get_user_pages(unsigned long start, unsigned long nr_pages, unsigned int gu
 #if DIFFFUZZ_KERNEL < 6012
 int follow_pte(struct mm_struct *mm, unsigned long address, pte_t **ptep, spinlock_t **ptlp)
 {
-	long pte = native_host(HOST_FOLLOW_PTE, address, 0, 0);
+	long pte;
 
-	if (!pte)
+	spin_lock(&pte_lock);
+	pte = native_host(HOST_FOLLOW_PTE, address, 0, 0);
+	if (!pte) {
+		spin_unlock(&pte_lock);
 		return -EINVAL;
+	}
 	followed[native_task->number] = native_make_pte(pte);
 	native_task->got_pfn = 1;
-	spin_lock(&pte_lock);
 	*ptep = &followed[native_task->number];
 	*ptlp = &pte_lock;
 	return 0;
@@ -219,12 +223,15 @@ int follow_pte(struct mm_struct *mm, unsigned long address, pte_t **ptep, spinlo
 #else
 int follow_pfnmap_start(struct follow_pfnmap_args *args)
 {
-	long pte = native_host(HOST_FOLLOW_PTE, args->address, 0, 0);
+	long pte;
 
-	if (!pte)
-		return -EINVAL;
-	native_task->got_pfn = 1;
 	spin_lock(&pte_lock);
+	pte = native_host(HOST_FOLLOW_PTE, args->address, 0, 0);
+	if (!pte) {
+		spin_unlock(&pte_lock);
+		return -EINVAL;
+	}
+	native_task->got_pfn = 1;
 	args->pfn = pte_pfn(native_make_pte(pte));
 	args->writable = pte_write(native_make_pte(pte));
 	return 0;
