@@ -39,6 +39,16 @@ vcpu0: write gfn=0x0
 """,
         "permission:tdp:write:tracked",
     ),
+    "a stale MMIO SPTE taken for a writable one": (
+        """config vcpus=3
+vcpu0: exec gfn=0x0
+vmm: memslot_create slot=4 as=0 gfn=0x0 n=0x2 area=0 page=0x0 flags=none
+vmm: track_add as=0 gfn=0x0
+vcpu2: write gfn=0x0
+vcpu2: write gfn=0x0
+""",
+        "permission:legacy:write:tracked",
+    ),
     "a flush of the wrong range": (
         """config range_flush=on
 slot 0 as=0 gfn=0x0 pages=0x200 area=2 page=0x0 flags=dirty
