@@ -5,6 +5,9 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from ..engine.conform_many import Pair, Tally, compare, programs_of
 from ..errors import UsageError
@@ -12,6 +15,13 @@ from ..program import Program, parse, render
 from ..sides import KERNELS, ModelFactory, open_side
 from .output import PLAIN_SECONDS, note
 
+Files = Annotated[
+    list[Path] | None, typer.Argument(help="Programs; else all of corpus/ if it is here.")
+]
+Runs = Annotated[int, typer.Option(min=0, help="Generated programs besides.")]
+Schedules = Annotated[int, typer.Option(min=0, help="How many programs run with a schedule too.")]
+Seed = Annotated[int, typer.Option(min=0, help="Of the generated programs.")]
+Out = Annotated[Path, typer.Option(help="Where programs go that show a difference.")]
 SHOWN = 12
 """Differences that the text names."""
 

@@ -17,7 +17,17 @@ from ..native.cache import default_cache
 from ..native.doctor import requirements
 from ..native.fetch import DEFAULT
 from ..native.fetch import fetch as fetch_source
-from .comparing import compare_sides, comparison_text, variant_of, write_found
+from .comparing import (
+    Files,
+    Out,
+    Runs,
+    Schedules,
+    Seed,
+    compare_sides,
+    comparison_text,
+    variant_of,
+    write_found,
+)
 from .output import Json, emit, note
 
 app = typer.Typer(help="The kernel's own MMU code, built from a source tree.")
@@ -100,21 +110,15 @@ def build(
 
 @app.command()
 def conform(
-    files: Annotated[
-        list[Path] | None, typer.Argument(help="Programs; else all of corpus/ if it is here.")
-    ] = None,
+    files: Files = None,
     name: Annotated[str, typer.Option(help="The build.")] = DEFAULT_NAME,
     model: Annotated[
         str | None, typer.Option(help="Variant of the model; else that of the build's version.")
     ] = None,
-    runs: Annotated[int, typer.Option(min=0, help="Generated programs besides.")] = 1000,
-    schedules: Annotated[
-        int, typer.Option(min=0, help="How many programs run with a schedule too.")
-    ] = 300,
-    seed: Annotated[int, typer.Option(min=0, help="Of the generated programs.")] = 1,
-    out: Annotated[Path, typer.Option(help="Where programs go that show a difference.")] = Path(
-        "out/conform"
-    ),
+    runs: Runs = 1000,
+    schedules: Schedules = 300,
+    seed: Seed = 1,
+    out: Out = Path("out/conform"),
     json: Json = False,
 ) -> None:
     """Compare the model with the kernel's own code: outcomes, SPTEs, statistics; status 0 or 1."""

@@ -10,7 +10,16 @@ import typer
 
 from ..variants import load
 from ..variants.unified_diff import parse
-from .comparing import compare_sides, comparison_text, write_found
+from .comparing import (
+    Files,
+    Out,
+    Runs,
+    Schedules,
+    Seed,
+    compare_sides,
+    comparison_text,
+    write_found,
+)
 from .output import Json, emit
 
 app = typer.Typer(help="Work on patches against the model.")
@@ -42,17 +51,11 @@ def check(
 def diff(
     left: Annotated[str, typer.Argument(help="base, FILE.patch, v6.1 or native:NAME.")],
     right: Annotated[str, typer.Argument(help="The other one.")],
-    files: Annotated[
-        list[Path] | None, typer.Argument(help="Programs; else all of corpus/ if it is here.")
-    ] = None,
-    runs: Annotated[int, typer.Option(min=0, help="Generated programs besides.")] = 1000,
-    schedules: Annotated[
-        int, typer.Option(min=0, help="How many programs run with a schedule too.")
-    ] = 300,
-    seed: Annotated[int, typer.Option(min=0, help="Of the generated programs.")] = 1,
-    out: Annotated[Path, typer.Option(help="Where programs go that show a difference.")] = Path(
-        "out/diff"
-    ),
+    files: Files = None,
+    runs: Runs = 1000,
+    schedules: Schedules = 300,
+    seed: Seed = 1,
+    out: Out = Path("out/diff"),
     json: Json = False,
 ) -> None:
     """Compare two variants with both MMUs: outcomes, SPTEs, statistics; exit status 0 or 1."""

@@ -69,7 +69,7 @@ def explore(
     reduce: bool = True,
     first_only: bool = False,
 ) -> Exploration:
-    """Searches both sides, `seconds` long at most and `limit` schedules each (0: no limit);
+    """Searches both sides, `seconds` long at most and about `limit` steps each (0: no limit);
     UsageError for a side without threads.
 
     `first_only`: the search of a side ends with its first divergence.
@@ -116,13 +116,14 @@ def explore_side(
     first_only: bool = False,
 ) -> None:
     """Searches side `number` and adds to `found`; until the deadline, by time.monotonic(), and for
-    `limit` schedules at most if they are given."""
+    about `limit` steps if they are given."""
     if not isinstance(factory, ModelFactory):
         raise UsageError(f"side {factory.name!r} has no threads to explore")
     ends: set[tuple[str, ...]] = set()
     orders: set[int] = set()
     known: set[str] = set()
     before = len(found.shown)
+    steps = found.steps
 
     def run(
         strategy: Strategy, merged: Merge | None, worth: Merge | None, since: Snapshot | None
@@ -158,7 +159,7 @@ def explore_side(
     def stop() -> bool:
         if first_only and len(found.shown) > before:
             return True
-        if limit and search.schedules >= limit:
+        if limit and found.steps - steps >= limit:
             return True
         return deadline is not None and time.monotonic() > deadline
 

@@ -31,8 +31,8 @@ PCT_STEPS = 40
 """Steps of an operation, about, on either side."""
 EXPLORED = 0.05
 """How many of the small programs without a schedule are explored instead of run once."""
-EXPLORED_SCHEDULES = 400
-"""Schedules of an exploration, at most, on each side."""
+EXPLORATION_STEPS = 100_000
+"""Steps of an exploration, about, on each side: several hundred schedules."""
 EXPLORED_PREEMPTIONS = 2
 EXPLORED_STEPS = 600
 """A program is small if it takes no more steps, both sides together."""
@@ -129,7 +129,7 @@ class Runner:
             self._left,
             self._right,
             EXPLORED_PREEMPTIONS,
-            limit=EXPLORED_SCHEDULES,
+            limit=EXPLORATION_STEPS,
             first_only=True,
         )
         verdict.features |= found.features

@@ -11,8 +11,9 @@ from typing import Any
 
 from difffuzz.kvm.vm import VmParams
 from difffuzz.machine.host import HostMM
-from difffuzz.native.kvm import NativeKvm, NativeVcpu
+from difffuzz.native.kvm import NativeKvm
 from difffuzz.native.library import FN, Library
+from difffuzz.native.vcpu import NativeVcpu
 from difffuzz.sched import Scheduler
 
 NOTHING_RETURNED = -(1 << 40)

@@ -7,7 +7,6 @@ Oracles and the side read them as they read the model's; nothing here decides an
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterator, Mapping
 from typing import Any
 
 from difffuzz.kvm.vm import VmParams
@@ -17,107 +16,13 @@ from difffuzz.native.host import Host
 from difffuzz.native.library import Library
 from difffuzz.native.memory import MirroredPageTable, NativeMem, ShadowPage
 from difffuzz.native.notifier import NativeNotifier
+from difffuzz.native.slots import NativeMemslots
+from difffuzz.native.vcpu import NativeVcpu
 from difffuzz.sched import RwLock, Scheduler
 from difffuzz.sched.locks import Rank
 
 NUMBERS = 16
 MMU_INVALIDATE_SEQ, MMU_VALID_GEN = 9, 11
-
-
-class NativeRoot:
-    """struct kvm_mmu_root_info."""
-
-    __slots__ = ("hpa",)
-
-    def __init__(self, hpa: int) -> None:
-        self.hpa = hpa
-
-
-class NativeMmu:
-    """struct kvm_mmu of a vCPU, as it is now."""
-
-    __slots__ = ("prev_roots", "root", "root_role")
-
-    def __init__(self, numbers: Any) -> None:
-        self.root = NativeRoot(numbers[0])
-        self.root_role = RootRole(numbers[1])
-        self.prev_roots = [NativeRoot(hpa) for hpa in numbers[9:12]]
-
-
-class RootRole:
-    """The level of a root."""
-
-    __slots__ = ("level",)
-
-    def __init__(self, level: int) -> None:
-        self.level = level
-
-
-class VcpuStat:
-    """struct kvm_vcpu_stat, the MMU's part."""
-
-    __slots__ = ("_vcpu",)
-    NAMES = ("pf_taken", "pf_fixed", "pf_emulate", "pf_spurious", "pf_fast", "pf_mmio_spte_created")
-
-    def __init__(self, vcpu: NativeVcpu) -> None:
-        self._vcpu = vcpu
-
-    def __getattr__(self, name: str) -> int:
-        return int(self._vcpu.numbers()[3 + self.NAMES.index(name)])
-
-
-class NativeVcpu:
-    """struct kvm_vcpu, and the CPU it runs on."""
-
-    __slots__ = (
-        "_numbers",
-        "_read",
-        "cpu",
-        "guest_mode",
-        "kvm",
-        "pml",
-        "pml_enabled",
-        "results",
-        "rets",
-        "sigbus",
-        "smm",
-        "srcu_idx",
-        "stat",
-        "tlb_ranges",
-        "vcpu_id",
-    )
-
-    def __init__(self, kvm: NativeKvm, vcpu_id: int, cpu: Cpu) -> None:
-        self.kvm = kvm
-        self.vcpu_id = vcpu_id
-        self.cpu = cpu
-        self.stat = VcpuStat(self)
-        self.srcu_idx = vcpu_id
-        self.smm = False
-        self.guest_mode = False
-        self.sigbus = False
-        self.pml: list[int] = []
-        self.pml_enabled = False
-        self.tlb_ranges: list[tuple[int, int]] = []
-        self.results: list[int] = []
-        self.rets = (ctypes.c_long * 2)()
-        self._numbers = (ctypes.c_long * 12)()
-        self._read = kvm.library.vcpu_numbers
-
-    def numbers(self) -> Any:
-        """The numbers of native_vcpu_numbers() now."""
-        self._read(self.vcpu_id, ctypes.addressof(self._numbers))
-        return self._numbers
-
-    @property
-    def mmu(self) -> NativeMmu:
-        """Its MMU context."""
-        return NativeMmu(self.numbers())
-
-    @property
-    def requests(self) -> int:
-        """Pending requests; of those that the model has, at the model's bits."""
-        return self.kvm.model_requests(self.numbers()[2])
 
 
 class NativeStat:
@@ -143,92 +48,6 @@ class NativeMasks:
         self.enable_mmio_caching = bool(numbers[5])
         self.shadow_accessed_mask = numbers[6]
         self.shadow_dirty_mask = numbers[7]
-
-
-class NativeSlot:
-    """struct kvm_memory_slot, as it is now."""
-
-    __slots__ = (
-        "arch",
-        "as_id",
-        "base_gfn",
-        "dirty_bitmap",
-        "flags",
-        "id",
-        "npages",
-        "userspace_addr",
-    )
-
-    def __init__(self, as_id: int, slot: int, numbers: Any) -> None:
-        self.as_id = as_id
-        self.id = slot
-        self.base_gfn, self.npages, self.userspace_addr, self.flags = numbers[:4]
-        self.dirty_bitmap = DirtyBitmap(numbers[4], self.npages) if numbers[4] else None
-        self.arch = SlotArch()
-
-
-class SlotArch:
-    """Its arch part: rmaps are the library's own."""
-
-    rmap = None
-
-
-class DirtyBitmap(Mapping[int, int]):
-    """The words of a dirty bitmap that are not 0, by number, as they are now."""
-
-    __slots__ = ("_words",)
-
-    def __init__(self, at: int, npages: int) -> None:
-        self._words = (ctypes.c_uint64 * ((npages + 63) >> 6)).from_address(at)
-
-    def __getitem__(self, number: int) -> int:
-        word: int = self._words[number]
-        if not word:
-            raise KeyError(number)
-        return word
-
-    def get(self, number: int, default: Any = None) -> Any:
-        """The word, or `default` if it is 0."""
-        return self._words[number] or default
-
-    def __iter__(self) -> Iterator[int]:
-        return (number for number, word in enumerate(self._words) if word)
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
-
-
-class SlotsById:
-    """id_hash of a struct kvm_memslots."""
-
-    def __init__(self, kvm: NativeKvm, as_id: int) -> None:
-        self._kvm = kvm
-        self._as_id = as_id
-
-    def get(self, slot: int) -> NativeSlot | None:
-        """The slot of that id."""
-        out = (ctypes.c_long * 5)()
-        if not self._kvm.library.memslot(self._as_id, slot, ctypes.addressof(out)):
-            return None
-        return NativeSlot(self._as_id, slot, list(out))
-
-    def values(self) -> list[NativeSlot]:
-        """All slots; none once the VM is gone."""
-        return []
-
-
-class NativeMemslots:
-    """struct kvm_memslots in use."""
-
-    def __init__(self, kvm: NativeKvm, as_id: int) -> None:
-        self._kvm = kvm
-        self._as_id = as_id
-        self.id_hash = SlotsById(kvm, as_id)
-
-    @property
-    def generation(self) -> int:
-        """Its generation."""
-        return int(self._kvm.numbers()[12 + self._as_id])
 
 
 class NativeRcu:
