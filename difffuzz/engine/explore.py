@@ -119,6 +119,9 @@ def explore_side(
     about `limit` steps if they are given."""
     if not isinstance(factory, ModelFactory):
         raise UsageError(f"side {factory.name!r} has no threads to explore")
+    if factory.take_guards is not None:
+        text = "cannot be explored: the search has to see what each step of a model touches"
+        raise UsageError(f"side {factory.name!r} {text}")
     ends: set[tuple[str, ...]] = set()
     orders: set[int] = set()
     known: set[str] = set()
