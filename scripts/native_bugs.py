@@ -30,14 +30,18 @@ from difffuzz.fuzz.parent import FuzzOptions, fuzz
 from difffuzz.fuzz.run import Runner
 from difffuzz.native.build import Wish, build
 from difffuzz.native.cache import default_cache
+from difffuzz.native.fetch import source_path
+from difffuzz.native.named_change import read_changes
+from difffuzz.native.tree import KernelTree, open_tree
+from difffuzz.native.units import meant_for
 from difffuzz.program import Program
 from difffuzz.variants.catalogue import Bug, catalogue
 
 ROOT = Path(__file__).resolve().parents[1]
 PATCHES = ROOT / "harness" / "native" / "patches"
 PLAIN = "plain"
-MODEL = "@v6.1"
-"""The model that behaves as the kernel which the patches are for."""
+MODELS = {"6.1": "@v6.1"}
+"""By series: the model that behaves as that kernel, if there is one."""
 STEPS = 400
 """Where a schedule may preempt, from the start of the program."""
 COLUMNS = "{:<13} {:<5} {:<42} {:<6} {:>9} {:>8}  {}"
@@ -95,17 +99,17 @@ class Judge:
         return self.is_the_bug(read_program(Path(finding.program)), finding.signature)
 
 
-def sides(bug: Bug, name: str) -> Iterator[tuple[str, str]]:
-    """The pairs of sides to hunt a bug with."""
+def sides(bug: Bug, name: str, model: str) -> Iterator[tuple[str, str]]:
+    """The pairs of sides to hunt a bug with; `model` is which one."""
     legacy, tdp = f"native:{name}:legacy", f"native:{name}:tdp"
     if bug.right == "spec":
         yield legacy, "spec"
         return
     yield legacy, tdp
     if bug.path in "LB":
-        yield legacy, f"tdp{MODEL}"
+        yield legacy, f"tdp{model}"
     if bug.path in "TB":
-        yield f"legacy{MODEL}", tdp
+        yield f"legacy{model}", tdp
 
 
 def hunt(bug: Bug, pair: tuple[str, str], limits: Limits) -> Hunt:
@@ -185,13 +189,17 @@ def note(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def chosen(names: Iterable[str]) -> list[tuple[Bug, Path]]:
-    """The patches to hunt; UsageError for a name without one."""
+def chosen(names: Iterable[str], tree: KernelTree) -> list[tuple[Bug, Path]]:
+    """The patches to hunt; UsageError for a name without one for this kernel."""
     bugs = {bug.id: bug for bug in catalogue()}
-    patches = {path.stem: path for path in sorted(PATCHES.glob("*.toml"))}
+    patches = {
+        path.stem: path
+        for path in sorted(PATCHES.glob("*.toml"))
+        if any(meant_for(one.versions, tree) for one in read_changes(path, path.read_text()).change)
+    }
     for name in names:
         if name not in patches:
-            raise UsageError(f"{name}: no patch of the kernel: see {PATCHES}")
+            raise UsageError(f"{name}: no patch for Linux {tree.series}: see {PATCHES}")
     return [(bugs[name], patches[name]) for name in (list(names) or patches) if name in bugs]
 
 
@@ -199,6 +207,7 @@ def main() -> int:
     """Build, hunt, print."""
     parser = argparse.ArgumentParser(description="Hunt known bugs in the kernel's own code.")
     parser.add_argument("ids", nargs="*", metavar="ID", help="default: all")
+    parser.add_argument("--tree", type=Path, help="kernel tree; default: the fetched 6.1")
     parser.add_argument("--seconds", type=float, default=60.0, help="for each pair of sides")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--corpus", type=Path, default=ROOT / "corpus" / "seeds")
@@ -208,14 +217,16 @@ def main() -> int:
     options = parser.parse_args()
     limits = Limits(options.seconds, options.seed, options.corpus)
     cache = default_cache()
-    build(Wish(name=PLAIN), cache, note)
+    tree = open_tree(options.tree or source_path(cache))
+    model = MODELS.get(tree.series, "")
+    build(Wish(tree=tree.root, name=PLAIN), cache, note)
     rows: list[Hunt] = []
     print(COLUMNS.format("bug", "path", "sides", "found", "execs", "seconds", "signature"))
-    for bug, patch in chosen(options.ids):
+    for bug, patch in chosen(options.ids, tree):
         if is_race(bug) and options.no_races:
             continue
-        build(Wish(patches=(patch,), name=f"bug-{bug.id}"), cache, note)
-        for pair in sides(bug, f"bug-{bug.id}"):
+        build(Wish(tree=tree.root, patches=(patch,), name=f"bug-{bug.id}"), cache, note)
+        for pair in sides(bug, f"bug-{bug.id}", model):
             row = (litmus if options.litmus else hunt)(bug, pair, limits)
             rows.append(row)
             print(row.row, flush=True)
