@@ -81,11 +81,11 @@ def open_side(name: str) -> SideFactory:
         return factory
     base, *patches = name.split("+")
     base, at, version = base.partition("@")
-    if at:
+    if version:
         patches.insert(0, str(_kernel_patch(version)))
     if base == "spec" and not patches:
         return SpecFactory()
-    if base not in ("legacy", "tdp"):
+    if base not in ("legacy", "tdp") or (at and not version):
         raise UsageError(
             f"unknown side {name!r}: legacy, tdp, spec, tdp+FILE.patch, tdp@v6.1, native:tdp, "
             "native:NAME:tdp"
