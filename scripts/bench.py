@@ -28,6 +28,7 @@ from difffuzz.sides import open_side
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from bench_concurrent import concurrent_figures
 from bench_hypothesis import hypothesis_rate
+from bench_native import native_figures
 
 LEGACY = open_side("legacy")
 TDP = open_side("tdp")
@@ -142,6 +143,7 @@ def main() -> None:
     one, many = mapped_cost(1, int(4000 * scale)), mapped_cost(100_000, int(4000 * scale))
     result["mapped_pages_us"] = {"1": one, "100000": many, "ratio": many / one}
     result["concurrent"] = concurrent_figures(max(seconds / 2, 2), int(1_000_000 * scale))
+    result["native"] = native_figures(max(seconds / 2, 2))
     result["memory"] = memory_growth(int(100_000 * scale))
     print(json.dumps(result, indent=2))
 

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The part of the benchmark that is about the kernel's own code; nothing without a build of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from random import Random
+from typing import Any
+
+from difffuzz import program
+from difffuzz.engine import concurrent, lockstep
+from difffuzz.errors import UsageError
+from difffuzz.native.face import NativePackage
+from difffuzz.oracle import Verdict
+from difffuzz.program import Program
+from difffuzz.sched import Scheduler
+from difffuzz.sched.strategy import RandomWalk
+from difffuzz.sides import ModelFactory, open_side
+
+TWO_THREADS = """\
+difffuzz program v1
+config vcpus=2
+slot 0 gfn=0x0 pages=0x400 area=1
+vcpu0: write gfn=0x1
+vcpu0: read gfn=0x2
+vcpu0: write gfn=0x3
+vcpu0: read gfn=0x1
+host0: dontneed area=1 page=0x0 n=0x8
+host0: age area=1 page=0x0 n=0x8 flush=off
+host0: dontneed area=1 page=0x1 n=0x1
+host0: dontneed area=1 page=0x2 n=0x2
+"""
+CALLS = 20_000
+
+
+def rate(run: Callable[[int], Any], seconds: float) -> float:
+    """Runs a second."""
+    done = 0
+    begin = time.perf_counter()
+    while time.perf_counter() - begin < seconds:
+        run(done)
+        done += 1
+    return done / (time.perf_counter() - begin)
+
+
+def scheduled(side: ModelFactory, one: Program) -> Callable[[int], None]:
+    """Runs a program's threads at once, each time otherwise."""
+
+    def run(number: int) -> None:
+        concurrent.run_side(
+            one, side, 0, Verdict(), strategy=lambda _: RandomWalk(Random(number), 20.0)
+        )
+
+    return run
+
+
+def native_figures(seconds: float) -> dict[str, float]:
+    """Rates of the native sides, and against the models in the same run."""
+    try:
+        legacy, tdp = open_side("native:legacy"), open_side("native:tdp")
+    except UsageError:
+        return {}
+    assert isinstance(tdp, ModelFactory)
+    assert isinstance(tdp.package, NativePackage)
+    programs = [program.generate(Random(seed)) for seed in range(200)]
+    programs = [one for one in programs if one.config.paging == "tdp"]
+    models = open_side("legacy"), open_side("tdp")
+    race = program.parse(TWO_THREADS)
+
+    def on(left: Any, right: Any) -> float:
+        return rate(lambda n: lockstep.run(programs[n % len(programs)], left, right), seconds)
+
+    native, model = on(legacy, tdp), on(*models)
+    assert isinstance(models[1], ModelFactory)
+    at_once = rate(scheduled(tdp, race), seconds)
+    model_at_once = rate(scheduled(models[1], race), seconds)
+    library = tdp.package.library
+    side = tdp.start(race.config)
+    begin = time.perf_counter()
+    for _ in range(CALLS):
+        library.run("end_operation")
+    call = (time.perf_counter() - begin) / CALLS * 1e6
+    side.destroy()
+    reset = 1e6 / rate(lambda _: library.reset(Scheduler(), ()), min(seconds, 1.0))
+    return {
+        "lockstep_programs_per_second": native,
+        "lockstep_to_models": native / model,
+        "scheduled_runs_per_second": at_once,
+        "scheduled_to_models": at_once / model_at_once,
+        "call_us": call,
+        "reset_us": reset,
+    }
