@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import tarfile
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from difffuzz.native.apt_source import codename, with_backports
 from difffuzz.native.cache import Cache
 
 from .fake_tree import write_files
+from .needs import needs
 
 STANZA = """\
 # a comment
@@ -42,7 +42,7 @@ def test_a_tree_that_is_there_is_only_named(cache: Cache) -> None:
     assert fetching.fetch(cache, "6.1", quiet) == tree
 
 
-@pytest.mark.skipif(shutil.which("xz") is None, reason="no xz")
+@needs("xz")
 def test_an_installed_tarball_is_unpacked(
     cache: Cache, tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

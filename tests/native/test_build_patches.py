@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,8 @@ import pytest
 from difffuzz.errors import UsageError
 from difffuzz.native.patches import apply_patches
 from difffuzz.native.tree import KernelTree, open_tree
+
+from .needs import needs
 
 MMU_C = "arch/x86/kvm/mmu/mmu.c"
 
@@ -36,7 +37,7 @@ find = "return   ANSWER ;"
 replace = "return 7;"
 """
 
-needs_patch = pytest.mark.skipif(shutil.which("patch") is None, reason="no patch program")
+needs_patch = needs("patch")
 
 
 def patched(tree: Path, folder: Path, *texts: tuple[str, str]) -> str:

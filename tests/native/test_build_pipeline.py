@@ -17,13 +17,9 @@ from difffuzz.native.build import Made, Wish, build, load_build
 from difffuzz.native.cache import Cache
 
 from . import fake_tree
+from .needs import needs
 
-pytestmark = [
-    pytest.mark.skipif(
-        not all(shutil.which(tool) for tool in ("gcc", "ld", "patch")), reason="no compiler"
-    ),
-    pytest.mark.usefixtures("tools"),
-]
+pytestmark = [needs("gcc", "ld", "patch"), pytest.mark.usefixtures("tools")]
 
 MMU_C = "arch/x86/kvm/mmu/mmu.c"
 CHANGE = """\

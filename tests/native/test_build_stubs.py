@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -11,6 +10,8 @@ import pytest
 
 from difffuzz.native.elf import Symbols, read_symbols
 from difffuzz.native.stubs import Stubs, assembly, needed, renaming
+
+from .needs import needs
 
 C = """\
 #pragma GCC visibility push(hidden)
@@ -27,7 +28,7 @@ def symbols(defined: str = "", wanted: str = "", read: str = "") -> Symbols:
     return Symbols(defined.split(), [], wanted.split(), read.split())
 
 
-@pytest.mark.skipif(shutil.which("gcc") is None, reason="no compiler")
+@needs("gcc")
 def test_an_object_says_what_it_wants(tmp_path: Path) -> None:
     (tmp_path / "a.c").write_text(C)
     command = ["gcc", "-O1", "-fPIC", "-fno-inline", "-c", "-o", "a.o", "a.c"]
