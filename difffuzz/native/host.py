@@ -141,9 +141,8 @@ class Host:
 
     def dirty_page(self, pfn: int, b: int, c: int) -> int:
         """SetPageDirty()"""
-        # Told when the call is over: the host may have taken the page back meanwhile.
-        if not self._mm.frames.is_free(pfn):
-            self._mm.frames.mark_dirty(pfn)
+        self._still_there(pfn, "kvm_set_pfn_dirty")
+        self._mm.frames.mark_dirty(pfn)
         return 0
 
     def page_count(self, pfn: int, b: int, c: int) -> int:
@@ -152,10 +151,13 @@ class Host:
 
     def accessed_page(self, pfn: int, b: int, c: int) -> int:
         """mark_page_accessed()"""
-        if self._mm.frames.is_free(pfn):
-            raise KernelSplat("uaf", "kvm_set_pfn_accessed", "the host has taken the page back")
+        self._still_there(pfn, "kvm_set_pfn_accessed")
         self._mm.frames.mark_accessed(pfn)
         return 0
+
+    def _still_there(self, pfn: int, where: str) -> None:
+        if self._mm.frames.is_free(pfn):
+            raise KernelSplat("uaf", where, "the host has taken the page back")
 
     # CPUs
 

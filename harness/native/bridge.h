@@ -105,7 +105,6 @@ extern int native_is_table(unsigned long number);
 extern unsigned long native_seen(unsigned long entry);
 extern void native_settle_frames(void);
 extern void native_touch_frame(unsigned long pfn, unsigned long bytes);
-extern long native_touched_frame(unsigned long n);
 extern void native_current_is(struct native_task *task);
 extern void native_leave_task(struct native_task *task);
 extern struct native_task *native_task_of(int number);

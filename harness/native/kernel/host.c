@@ -132,7 +132,7 @@ void __folio_put(struct folio *folio)
 	native_die("uaf", "put_page", "reference dropped that nobody took");
 }
 
-/* Tells the host what became of pages: SetPageDirty(), and references that KVM dropped. */
+/* Tells the host of references that KVM dropped. */
 void native_settle_frames(void)
 {
 	long pfn;
@@ -146,14 +146,11 @@ void native_settle_frames(void)
 		held[i] = held[--nr_held];
 		native_host(HOST_PUT_PAGE, pfn, 0, 0);
 	}
-	for (unsigned long i = 0; (pfn = native_touched_frame(i)) >= 0; i++) {
-		struct page *page = pfn_to_page(pfn);
+}
 
-		if (PageDirty(page)) {
-			ClearPageDirty(page);
-			native_host(HOST_DIRTY_PAGE, pfn, 0, 0);
-		}
-	}
+void native_set_page_dirty(struct page *page)
+{
+	native_host(HOST_DIRTY_PAGE, page_to_pfn(page), 0, 0);
 }
 
 int native_page_count(struct page *page)

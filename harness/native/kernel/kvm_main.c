@@ -1,5 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The tree's kvm_main.c, and a way to its static functions. */
+#include <linux/kvm_host.h>
+#include <linux/page-flags.h>
+
+/* The host is told at once, whichever page it is. */
+extern void native_set_page_dirty(struct page *page);
+#define SetPageDirty(page) native_set_page_dirty(page)
+
 #include "virt/kvm/kvm_main.c"
 #include "compat.h"
 #include "native.h"

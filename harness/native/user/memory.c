@@ -231,22 +231,11 @@ int native_page_free(unsigned long page)
 /* The struct page of `pfn` is about to change: the next reset zeroes it. */
 void native_touch_frame(unsigned long pfn, unsigned long bytes)
 {
-	const char *page = (const char *)(native_vmemmap + pfn * STRUCT_PAGE);
-
 	if (bytes != STRUCT_PAGE || pfn >= NATIVE_FRAMES)
 		native_die("crash", "native_touch_frame", "a struct page of another size, or no such frame");
-	for (unsigned long i = 0; i < bytes; i++)
-		if (page[i])
-			return;
 	if (memory->nr_frames == MOST_FRAMES)
 		native_die("crash", "native_touch_frame", "too many frames");
 	memory->frames[memory->nr_frames++] = pfn;
-}
-
-/* The n-th frame whose struct page was touched, -1 after the last. */
-long native_touched_frame(unsigned long n)
-{
-	return n < memory->nr_frames ? (long)memory->frames[n] : -1;
 }
 
 /* Where the pages are, and a byte for each: 1 while it is in use. */
