@@ -132,9 +132,8 @@ def mmu_page_zap_pte(
             child = spte_to_child_sp(kvm, pte)
             drop_parent_pte(kvm, child, sptep)
             # Nobody is likely to want the page of an L2 again that has no parent left.
-            wanted = invalid_list is None or not child.role.guest_mode or child.parent_ptes
-            if kvm.tdp_enabled and not wanted:
-                assert invalid_list is not None
+            unwanted = kvm.tdp_enabled and child.role.guest_mode and not child.parent_ptes
+            if unwanted and invalid_list is not None:
                 return kvm_mmu_prepare_zap_page(kvm, child, invalid_list)
     elif is_mmio_spte(kvm.masks, pte):
         mmu_spte_clear_no_track(kvm, sptep)

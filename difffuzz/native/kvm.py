@@ -22,7 +22,7 @@ from difffuzz.sched import RwLock, Scheduler
 from difffuzz.sched.locks import Rank
 
 NUMBERS = 16
-MMU_INVALIDATE_SEQ, MMU_VALID_GEN = 9, 11
+MMU_VALID_GEN = 11
 
 
 class NativeStat:
@@ -162,11 +162,6 @@ class NativeKvm:
     def mmu_valid_gen(self) -> int:
         """The generation of shadow pages that are not obsolete."""
         return int(self.numbers()[MMU_VALID_GEN])
-
-    @property
-    def mmu_invalidate_seq(self) -> int:
-        """Invalidations that are over."""
-        return int(self.numbers()[MMU_INVALIDATE_SEQ])
 
     def _listed(self, function: Any) -> list[ShadowPage]:
         buffer = self.library.buffer

@@ -69,7 +69,6 @@ class Control(ctypes.Structure):
         ("answer", ctypes.c_long * 4),
         ("failed", ctypes.c_long),
         ("nr_splats", ctypes.c_long),
-        ("coverage", ctypes.c_long),
         ("splats", ctypes.c_char_p),
         ("died", ctypes.c_char_p),
     )

@@ -69,7 +69,6 @@ struct native_control {
 	long answer[4];		/* what a host() call answers besides its value */
 	long failed;		/* Python raised in a callback */
 	long nr_splats;		/* WARN()s since Python looked */
-	long coverage;		/* guards of the library, see user/coverage.c */
 	char *splats;		/* their places, one a line */
 	char *died;		/* oracle, place and text of what ended a call, one a line */
 };
@@ -110,6 +109,5 @@ extern void native_leave_task(struct native_task *task);
 extern struct native_task *native_task_of(int number);
 
 extern const native_api_fn native_api[];
-extern const int native_nr_api;
 
 #endif

@@ -350,4 +350,3 @@ const native_api_fn native_api[] = {
 	api_clear_flush_young, api_clear_young, api_test_young, api_release,
 	api_end_operation,
 };
-const int native_nr_api = ARRAY_SIZE(native_api);

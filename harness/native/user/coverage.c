@@ -14,7 +14,6 @@ static unsigned char *counters;
 void native_coverage_start(void)
 {
 	counters = calloc(MOST_GUARDS, 1);
-	native_control->coverage = nr_guards;
 }
 
 void __sanitizer_cov_trace_pc_guard_init(uint32_t *start, uint32_t *stop)

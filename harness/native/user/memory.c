@@ -39,7 +39,6 @@ struct memory {
 	char *heap;
 	unsigned long heap_used;
 	unsigned long pages_used;
-	unsigned long pages_live;
 	uint64_t *shadow;
 	unsigned char *page_state;
 	unsigned char *page_told;	/* what native_changes() said last */
@@ -153,7 +152,7 @@ API void native_reset(void)
 	while (memory->nr_frames)
 		memset((void *)(native_vmemmap + memory->frames[--memory->nr_frames] * STRUCT_PAGE), 0,
 		       STRUCT_PAGE);
-	memory->heap_used = memory->pages_used = memory->pages_live = 0;
+	memory->heap_used = memory->pages_used = 0;
 	memcpy(memory->data, memory->saved, memory->data_bytes);
 	native_control->failed = native_control->nr_splats = 0;
 	native_control->splats[0] = 0;
@@ -199,7 +198,6 @@ unsigned long native_page_alloc(void)
 	if (memory->pages_used == NATIVE_PAGES)
 		native_die("crash", "native_page_alloc", "out of pages for page tables");
 	memory->page_state[memory->pages_used] = PAGE_LIVE;
-	memory->pages_live++;
 	return native_pages + memory->pages_used++ * PAGE;
 }
 
@@ -223,7 +221,6 @@ int native_page_free(unsigned long page)
 	if (number >= NATIVE_PAGES || memory->page_state[number] != PAGE_LIVE)
 		return -1;
 	memory->page_state[number] = PAGE_FREED;
-	memory->pages_live--;
 	mprotect((void *)page, PAGE, PROT_NONE);
 	return 0;
 }
