@@ -165,6 +165,13 @@ def emulated_at_once(outcome: Outcome) -> bool:
     return outcome.rets[outcome.parked_rets :][:1] == (RET_PF_EMULATE,)
 
 
+def emulated_on_one_side(left: Outcome, right: Outcome) -> bool:
+    """True if the outcomes are the same, but one side emulated at once what the other mapped."""
+    if (left.result, left.value) != (right.result, right.value):
+        return False
+    return emulated_at_once(left) != emulated_at_once(right)
+
+
 def met_stale_mmio(outcome: Outcome) -> bool:
     """True if the first attempt, or the first since the fault was parked, answered INVALID."""
     rets = outcome.rets

@@ -30,6 +30,11 @@ READONLY_LATER = (
     "host0: host_write area=1 page=0x3\nhost0: hwpoison area=1 page=0x3\nvcpu0: read gfn=0x3\n"
     "vmm: memslot_create slot=0 gfn=0x0 n=0x8 area=1 page=0x0 flags=readonly\n"
 )
+OVER_TRACKED = (
+    "slot 0 gfn=0x0 pages=0x200 area=0\nslot 1 as=1 gfn=0x0 pages=0x1 area=0\n"
+    "vcpu0: write gfn=0x0\nvmm: track_add as=1 gfn=0x0\n"
+    "vmm: memslot_flags slot=0 flags=dirty\nvmm: memslot_flags slot=0 flags=none\n"
+)
 
 
 class Use(NamedTuple):
@@ -140,6 +145,12 @@ USES = (
         "vcpu0: read gfn=0x0\nvcpu0: write gfn=0x1\n",
         f"{SMALL}vmm: track_add gfn=0x1\nvcpu0: read gfn=0x1\n"
         "vcpu0: read gfn=0x0\nvcpu0: write gfn=0x1\n",
+    ),
+    Use(
+        "huge-over-tracked",
+        f"{OVER_TRACKED}vcpu0: write gfn=0x1\n",
+        # The tracked page itself, and a huge page whose first gfn is another.
+        f"{OVER_TRACKED}vcpu0: read gfn=0x1\nvcpu0: write gfn=0x0\n",
     ),
     Use(
         "dirty-when-mapped",
