@@ -52,7 +52,7 @@ def compare_sides(
                 f"{len(tally.found)} differences"
             )
 
-    programs = programs_of(_programs(files), runs, seed)
+    programs = programs_of(read_programs(files), runs, seed)
     tally = compare(pairs, programs, schedules, progress)
     return tally, round(time.monotonic() - began, 1)
 
@@ -64,7 +64,8 @@ def _model(name: str) -> ModelFactory:
     return side
 
 
-def _programs(files: list[Path] | None) -> list[Program]:
+def read_programs(files: list[Path] | None) -> list[Program]:
+    """The programs of the files, or of corpus/; UsageError for one that cannot be read."""
     if files is None:
         files = sorted(Path("corpus").rglob("*.difffuzz"))
     programs = []

@@ -66,15 +66,15 @@ def conform(program: Program, left: ModelFactory, right: ModelFactory) -> Disagr
     for side in sides:
         side.sched.budget = MOST_STEPS
     for index, op in enumerate(program.ops):
-        seen = [_run(side, op, index + 1) for side in sides]
+        seen = [run_op(side, op, index + 1) for side in sides]
         if OUT_OF_STEPS in seen:
             return None
-        found = _first(index, op, seen, sides)
+        found = first_difference(index, op, seen, sides)
         if found is not None:
             return found
     for side in sides:
         side.sched.budget = STEP_LIMIT
-    ends = [_end(side, len(program.ops) + 1) for side in sides]
+    ends = [end_of(side, len(program.ops) + 1) for side in sides]
     return None if ends[0] == ends[1] else Disagreement(-1, "the end", *ends)
 
 
@@ -116,10 +116,10 @@ def _scheduled(program: Program, factory: ModelFactory, seed: int) -> list[Any]:
             tasks = [(side.task(one), partial(body, threads[one])) for one in sorted(threads)]
             sched.run(tasks)
             side.kvm.rcu.run_callbacks()
-            events.append(sorted(_entries(side)))
+            events.append(sorted(table_entries(side)))
             events.append(str([getattr(side.kvm.stat, name) for name in VM_STATS]))
             side.kvm.mem.log.clear()
-        events.append(_end(side, len(program.ops) + 1))
+        events.append(end_of(side, len(program.ops) + 1))
     except KernelSplat as splat:
         events.append(OUT_OF_STEPS if splat.where == OUT_OF_STEPS else f"splat {splat.oracle}")
     return events
@@ -151,7 +151,7 @@ class AtLocks:
     pick = preempt
 
 
-def _run(side: ModelSide, op: Op, number: int) -> Any:
+def run_op(side: ModelSide, op: Op, number: int) -> Any:
     """Every field of the outcome, or what the side's kernel reported."""
     try:
         outcome = side.execute(op, number)
@@ -160,7 +160,10 @@ def _run(side: ModelSide, op: Op, number: int) -> Any:
     return {name: getattr(outcome, name) for name in Outcome.__slots__}
 
 
-def _first(index: int, op: Op, seen: list[Any], sides: list[ModelSide]) -> Disagreement | None:
+def first_difference(
+    index: int, op: Op, seen: list[Any], sides: list[ModelSide]
+) -> Disagreement | None:
+    """The first difference in what an operation did, and in what the sides have after it."""
     left, right = seen
     if left != right:
         if not isinstance(left, dict) or not isinstance(right, dict):
@@ -171,7 +174,7 @@ def _first(index: int, op: Op, seen: list[Any], sides: list[ModelSide]) -> Disag
     if one.kvm.mem.log or other.kvm.mem.log or op.kind >= Kind.MEMSLOT_CREATE:
         one.kvm.mem.log.clear()
         other.kvm.mem.log.clear()
-        tables = [sorted(_entries(side)) for side in sides]
+        tables = [sorted(table_entries(side)) for side in sides]
         if tables[0] != tables[1]:
             return Disagreement(index, "tables", *_difference(*tables))
     for name in VM_STATS:
@@ -194,7 +197,7 @@ def _vcpu_stats(index: int, thread: int, sides: list[ModelSide]) -> Disagreement
     return None
 
 
-def _entries(side: ModelSide) -> Iterator[tuple[int, int, int, int, int]]:
+def table_entries(side: ModelSide) -> Iterator[tuple[int, int, int, int, int]]:
     """(address space, level, first gfn of the table, index, SPTE) of all tables that are in use.
 
     A pointer to a table has its address left out: the sides put their tables where they like.
@@ -228,7 +231,7 @@ def _show(entries: list[tuple[int, int, int, int, int]]) -> str:
     return f"as {as_id} level {level} table {gfn:#x} index {index}: {spte:#x}"
 
 
-def _end(side: ModelSide, number: int) -> str:
+def end_of(side: ModelSide, number: int) -> str:
     """What is left when the VM is gone."""
     try:
         side.finish_faults(number)

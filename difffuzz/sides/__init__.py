@@ -18,7 +18,7 @@ from difffuzz.sched import Scheduler
 from difffuzz.sides.base import Side, SideFactory
 from difffuzz.sides.model import ModelSide
 from difffuzz.sides.spec import SpecSide
-from difffuzz.variants import load
+from difffuzz.variants import ChangedLines, load, load_marked
 
 KERNELS = Path(difffuzz.variants.__file__).parent / "kernels"
 __all__ = ["Side", "SideFactory", "open_side", "short_name"]
@@ -79,18 +79,44 @@ def open_side(name: str) -> SideFactory:
         factory = ModelFactory(name, native, tdp_mmu)
         factory.take_guards = native.library.take_guards
         return factory
-    base, *patches = name.split("+")
-    base, at, version = base.partition("@")
-    if version:
-        patches.insert(0, str(_kernel_patch(version)))
+    base, patches = _parts(name)
     if base == "spec" and not patches:
         return SpecFactory()
-    if base not in ("legacy", "tdp") or (at and not version):
+    if base not in ("legacy", "tdp"):
         raise UsageError(
             f"unknown side {name!r}: legacy, tdp, spec, tdp+FILE.patch, tdp@v6.1, native:tdp, "
             "native:NAME:tdp"
         )
-    package = load([Path(patch) for patch in patches]) if patches else difffuzz.kvm
+    package = load(patches) if patches else difffuzz.kvm
+    return _model_factory(name, package, base)
+
+
+def open_marked(name: str, other: str) -> tuple[ModelFactory, ChangedLines]:
+    """A side that is a model, and which of the statements that the side `other` does not have ran.
+
+    UsageError, PatchError as from open_side().
+    """
+    base, patches = _parts(name)
+    package, marks = load_marked(patches, _parts(other)[1])
+    return _model_factory(name, package, base), marks
+
+
+def is_model(name: str) -> bool:
+    """True for the name of a model, patched or not."""
+    return _parts(name)[0] in ("legacy", "tdp")
+
+
+def _parts(name: str) -> tuple[str, list[Path]]:
+    """The first part of a side's name, and its patches with that of a kernel's version first."""
+    base, *patches = name.split("+")
+    base, at, version = base.partition("@")
+    found = [Path(patch) for patch in patches]
+    if version:
+        found.insert(0, _kernel_patch(version))
+    return base if version or not at else name, found
+
+
+def _model_factory(name: str, package: Any, base: str) -> ModelFactory:
     for module in ("vm", "x86", "dirty_log", "memslot_update", "mmu_roots", "mmu_zap"):
         if not hasattr(package, module):
             __import__(f"{package.__name__}.{module}")

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Versions of the modelled KVM as patches against its source, loaded side by side."""
 
-from .engine import load
+from .changed_lines import ChangedLines
+from .engine import load, load_marked
 from .unified_diff import PatchError
 
-__all__ = ["PatchError", "load"]
+__all__ = ["ChangedLines", "PatchError", "load", "load_marked"]

@@ -20,6 +20,7 @@ from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import CodeType, ModuleType
 
+from .changed_lines import MARK, ChangedLines
 from .unified_diff import MAX_PATCH_BYTES, PatchError, apply, parse, split_lines
 
 PREFIX = "difffuzz_variant_"
@@ -38,7 +39,19 @@ def load(patches: Sequence[Path], model: Path | None = None) -> ModuleType:
     Raises PatchError naming patch, file and hunk.
     """
     sources = patched(patches, model)
-    name = f"{PREFIX}{digest(sources)}"
+    return _import(f"{PREFIX}{digest(sources)}", sources, patches)
+
+
+def load_marked(patches: Sequence[Path], other: Sequence[Path]) -> tuple[ModuleType, ChangedLines]:
+    """The package of load(), as one of its own that notes which of its statements have run, of
+    those that the variant with the patches `other` does not have."""
+    sources, others = patched(patches), patched(other)
+    name = f"{PREFIX}{digest(sources)}_{digest(others)}"
+    marks = _finder().marks.setdefault(name, ChangedLines(sources, others))
+    return _import(name, sources, patches), marks
+
+
+def _import(name: str, sources: dict[str, str], patches: Sequence[Path]) -> ModuleType:
     _finder().sources[name] = sources
     try:
         package = importlib.import_module(f"{name}.kvm")
@@ -136,6 +149,7 @@ class VariantFinder(importlib.abc.MetaPathFinder):
 
     def __init__(self) -> None:
         self.sources: dict[str, dict[str, str]] = {}  # variant -> path -> text
+        self.marks: dict[str, ChangedLines] = {}  # variant -> its marked statements
 
     def find_spec(
         self, fullname: str, path: object, target: ModuleType | None = None
@@ -155,7 +169,7 @@ class VariantFinder(importlib.abc.MetaPathFinder):
     def _spec(self, fullname: str, file: str, source: str, is_package: bool) -> ModuleSpec:
         variant = fullname.partition(".")[0]
         filename = file.replace("difffuzz", variant, 1)
-        loader = VariantLoader(filename, source, is_package)
+        loader = VariantLoader(file, filename, source, is_package, self.marks.get(variant))
         spec = ModuleSpec(fullname, loader, origin=filename, is_package=is_package)
         spec.has_location = True  # sets __file__, which tracebacks and coverage show
         return spec
@@ -164,10 +178,19 @@ class VariantFinder(importlib.abc.MetaPathFinder):
 class VariantLoader(importlib.abc.InspectLoader):
     """Runs one module of a variant; `get_code` is the hook for instrumentation."""
 
-    def __init__(self, filename: str, source: str, is_package: bool) -> None:
+    def __init__(
+        self,
+        path: str,
+        filename: str,
+        source: str,
+        is_package: bool,
+        marks: ChangedLines | None = None,
+    ) -> None:
+        self.path = path
         self.filename = filename
         self.source = source
         self.package = is_package
+        self.marks = marks
 
     def get_source(self, fullname: str) -> str:
         return self.source
@@ -179,5 +202,12 @@ class VariantLoader(importlib.abc.InspectLoader):
         # A line cache entry without a time stamp is kept: tracebacks show the patched lines.
         lines = split_lines(self.source)
         linecache.cache[self.filename] = (len(self.source), None, lines, self.filename)
+        if self.marks is not None:
+            return self.marks.compile(self.source, self.filename, self.path)
         code: CodeType = compile(self.source, self.filename, "exec", dont_inherit=True)
         return code
+
+    def exec_module(self, module: ModuleType) -> None:
+        if self.marks is not None:
+            module.__dict__[MARK] = self.marks.ran.add
+        super().exec_module(module)

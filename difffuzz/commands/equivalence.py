@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What `variant diff` does with two models, and how it tells what it saw."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from ..engine.equivalence import Budget, Comparison, Difference
+from ..program import parse, render
+from ..sides import open_marked
+from ..variants.catalogue import catalogue
+from .comparing import read_programs
+from .output import PLAIN_SECONDS, note
+
+MISSED = 12
+"""Changed statements never run that the text names."""
+
+
+def compare_models(
+    left: str,
+    right: str,
+    sides: list[tuple[str, str]],
+    files: list[Path] | None,
+    budget: Budget,
+    seed: int,
+    out: Path,
+) -> tuple[dict[str, Any], str]:
+    """Compares the pairs of sides; the document for programs and the text for people."""
+    began = time.monotonic()
+    programs = read_programs(files)
+    if files is None:
+        programs += [parse(bug.program, bug.id) for bug in catalogue() if bug.program]
+    comparisons = [_open(*pair) for pair in sides]
+    for comparison in comparisons:
+        comparison.run(programs, budget, seed, _Progress(comparison, began).tick)
+    seconds = round(time.monotonic() - began, 1)
+    found = [
+        _written(comparison, number, one, out)
+        for comparison in comparisons
+        for number, one in enumerate(comparison.differences)
+    ]
+    equal: Counter[str] = Counter()
+    for comparison in comparisons:
+        equal += comparison.equal
+    document = {
+        "left": left,
+        "right": right,
+        "programs": sum(one.programs for one in comparisons),
+        "schedules": sum(one.schedules for one in comparisons),
+        "explored": sum(one.explored for one in comparisons),
+        "explored_completely": sum(one.complete for one in comparisons),
+        "agreed": sum(one.agreed for one in comparisons),
+        "equal": dict(sorted(equal.items())),
+        "changed": {name: _changed(comparisons, at) for at, name in ((0, left), (1, right))},
+        "differences": found,
+        "seconds": seconds,
+    }
+    return document, _text(document)
+
+
+class _Progress:
+    """A line now and then."""
+
+    def __init__(self, comparison: Comparison, began: float) -> None:
+        self._comparison = comparison
+        self._began = began
+        self._shown = time.monotonic()
+
+    def tick(self) -> None:
+        """Called after each program."""
+        now = time.monotonic()
+        if now - self._shown >= PLAIN_SECONDS:
+            self._shown = now
+            one = self._comparison
+            note(
+                f"{now - self._began:.0f} s: {one.right.name}: {one.programs} programs, "
+                f"{one.schedules} schedules, {len(one.differences)} differences"
+            )
+
+
+def _open(left: str, right: str) -> Comparison:
+    one, ours = open_marked(left, right)
+    other, theirs = open_marked(right, left)
+    return Comparison(one, other, (ours, theirs))
+
+
+def _changed(comparisons: list[Comparison], at: int) -> dict[str, Any]:
+    """Of one variant: how many of its changed statements ran with either MMU, and which never."""
+    marks = comparisons[0].marks[at]
+    missed = set(marks.missed())
+    for comparison in comparisons[1:]:
+        missed &= set(comparison.marks[at].missed())
+    return {
+        "statements": len(marks.known),
+        "ran": len(marks.known) - len(missed),
+        "missed": [f"{path}:{line}" for path, line in sorted(missed)],
+    }
+
+
+def _written(comparison: Comparison, number: int, one: Difference, out: Path) -> dict[str, Any]:
+    """Writes a difference's program; what the document says of it."""
+    out.mkdir(parents=True, exist_ok=True)
+    name = "".join(c if c.isalnum() or c in "-." else "-" for c in comparison.right.name)
+    path = out / f"{name}-{number}.difffuzz"
+    path.write_text(f"{render(one.program)}# {one.how}: {one.disagreement.text}\n")
+    return {
+        "left": comparison.left.name,
+        "right": comparison.right.name,
+        "program": str(path),
+        "schedule": None if one.how == "lockstep" else one.how,
+        "what": one.disagreement.what,
+        "detail": one.disagreement.text,
+    }
+
+
+def _text(document: dict[str, Any]) -> str:
+    found = document["differences"]
+    verdict = f"{len(found)} differences" if found else "no difference"
+    equal = document["equal"]
+    lines = [
+        f"{document['left']} and {document['right']}: {verdict}, {document['seconds']:.0f} s",
+        f"  {document['programs']} programs one operation at a time, {document['schedules']} "
+        f"schedules, {document['explored']} programs explored "
+        f"({document['explored_completely']} completely, two preemptions)",
+        "  equal: " + ", ".join(f"{count} {name}" for name, count in equal.items()),
+    ]
+    for name, one in document["changed"].items():
+        lines.append(f"  changed in {name}: {one['ran']} of {one['statements']} statements ran")
+        never = one["missed"]
+        if never:
+            more = f" and {len(never) - MISSED} more" if len(never) > MISSED else ""
+            lines.append(f"    never: {', '.join(never[:MISSED])}{more}")
+    for one in found:
+        lines.append(f"  {one['program']} ({one['schedule'] or 'lockstep'})")
+        lines.append(f"    {one['detail']}"[:300])
+    return "\n".join(lines)

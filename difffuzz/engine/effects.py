@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What a model does to the world, written down: the strict view that a refactoring must not change.
+
+Effects are the stores to SPTEs with the lock they are made under, locks, requests to vCPUs (flushes
+are requests), references to pages and to roots, and changes of what KVM shares otherwise.  What is
+only read is not an effect.  Page tables are named by what they map, not by where they lie.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Any
+
+from difffuzz.machine.host import HostMM
+from difffuzz.machine.spt import PhysMem
+from difffuzz.program import Config
+from difffuzz.sched import Task
+from difffuzz.sched.core import STEP_LIMIT
+from difffuzz.sched.interleave import Interleaver
+from difffuzz.sched.locks import Lock
+from difffuzz.sched.strategy.base import Strategy
+from difffuzz.sides import ModelFactory
+from difffuzz.sides.model import ModelSide
+
+Effect = tuple[Any, ...]
+"""What it is (spte, lock, request, reference, root, table, or the name of the state that changed),
+the number of the task that did it, and the details."""
+
+MMU_LOCK = "mmu_lock"
+PRESENT, LARGE = 1 << 11, 1 << 7
+ADDRESS = ((1 << 52) - 1) & ~0xFFF
+QUIET = frozenset({"waiters", "mode"})
+"""Touched by waiting and by entering the guest: seen in what follows from it."""
+
+
+class EffectScheduler(Interleaver):
+    """Writes effects down; a strategy is asked before each, and after stores, and nowhere else.
+
+    Two versions of a function that have the same effects pass the same places in the same order,
+    whatever they read in between, so that one schedule means the same to both.
+    """
+
+    __slots__ = ("_asked", "effects", "side")
+
+    def __init__(self, strategy: Strategy, step_limit: int = STEP_LIMIT) -> None:
+        super().__init__(strategy, step_limit)
+        self.effects: list[Effect] = []
+        self.side: ModelSide | None = None
+        self._asked = -1
+
+    def point(self, what: Hashable = None, write: bool = True) -> None:
+        """Another task may run here; then the current one changes `what`."""
+        super().point(what, write)
+        if write and type(what) is tuple:
+            self._changes(what)
+
+    def touch(self, what: Hashable, write: bool = True) -> None:
+        """The current task changes `what`."""
+        if write:
+            self._changes(what if type(what) is tuple else (what,))
+
+    def decide(self, what: Hashable, write: bool) -> None:
+        """Reads are passed by."""
+        if self.budget < 0 or what == MMU_LOCK or (write and what is not None):
+            super().decide(what, write)
+
+    def acquired(self, lock: Lock) -> None:
+        """A lock was taken."""
+        super().acquired(lock)
+        self.add("lock", lock.name, lock.writer is self.current)
+
+    def released(self, lock: Lock, exclusive: bool) -> None:
+        """A lock was released."""
+        self.add("unlock", lock.name, exclusive)
+
+    def add(self, what: str, *details: Any) -> None:
+        """One more effect of the current task."""
+        self._settle()
+        self.effects.append((what, self.current.number, *details))
+
+    def take(self) -> list[Effect]:
+        """The effects since the last call."""
+        self._settle()
+        found, self.effects = self.effects, []
+        return found
+
+    def under(self) -> tuple[str, bool]:
+        """How the current task holds mmu_lock (w, r or nothing), and whether it is in an RCU
+        section."""
+        task: Task = self.current
+        mode = ""
+        for lock in task.held:
+            if lock.name == MMU_LOCK:
+                mode = "w" if lock.writer is task else "r"
+        return mode, task.rcu_depth > 0
+
+    def _changes(self, what: tuple[Any, ...]) -> None:
+        name = what[0]
+        if name in QUIET or self.side is None:
+            return
+        if name == "requests":
+            self.add("request", what[1])
+            self._asked = what[1]
+        elif name == "root":
+            page = self.side.kvm.mem.pages.get(what[1] >> 12)
+            sp = None if page is None else page.sp
+            count = -1 if sp is None else sp.tdp_mmu_root_count
+            self.add("root", sp is not None and sp.role.smm, count, *self.under())
+        elif name != "table":  # a store says more
+            self.add(str(name), *what[1:], *self.under())
+
+    def _settle(self) -> None:
+        """A request is known once it was made."""
+        if self._asked >= 0 and self.side is not None:
+            vcpu = self.side.kvm.vcpus[self._asked]
+            self._asked = -1
+            self.effects[-1] += (vcpu.requests,)
+
+
+class RecordingMem(PhysMem):
+    """Page tables whose changes are effects."""
+
+    __slots__ = ()
+
+    def store(self, ptr: int, value: int) -> None:
+        """Every store, the atomic ones too."""
+        page = self.pages.get(ptr >> 12)
+        sched = self.sched
+        assert isinstance(sched, EffectScheduler)
+        if page is not None:
+            index = ptr >> 3 & 511
+            old = page.ent.get(index, page.absent)
+            level = page.sp.role.level if page.sp is not None else 0
+            new = self._named(value, level)
+            sched.add("spte", _place(page.sp), index, self._named(old, level), new, *sched.under())
+        super().store(ptr, value)
+        # What follows may be reads only, which are no places to preempt.
+        sched.point("stored")
+
+    def free(self, pa: int) -> None:
+        """A page table goes."""
+        page = self.pages.get(pa >> 12)
+        sched = self.sched
+        assert isinstance(sched, EffectScheduler)
+        sched.add("table", "freed", None if page is None else _place(page.sp))
+        super().free(pa)
+
+    def fill(self, pa: int, entries: dict[int, int]) -> None:
+        """A table that is not linked yet is written as a whole."""
+        sched = self.sched
+        assert isinstance(sched, EffectScheduler)
+        sched.add("table", "filled", len(entries), entries.get(0), entries.get(511))
+        super().fill(pa, entries)
+
+    def freeze_absent(self, pa: int, known: set[int]) -> bool:
+        """What is absent in a table that was cut off is frozen."""
+        frozen = super().freeze_absent(pa, known)
+        sched = self.sched
+        assert isinstance(sched, EffectScheduler)
+        sched.add("table", "frozen", frozen, *sched.under())
+        return frozen
+
+    @staticmethod
+    def _named(spte: int, level: int) -> int:
+        """An SPTE without the address of the table that it points to."""
+        if spte & PRESENT and level != 1 and not spte & LARGE:
+            return spte & ~ADDRESS
+        return spte
+
+
+class RecordingHost(HostMM):
+    """A host whose pages' references, as KVM takes and drops them, are effects."""
+
+    __slots__ = ()
+
+    def get_user_page_fast_only(self, addr: int, write: bool) -> int:
+        """A reference, if the page is there."""
+        pfn = super().get_user_page_fast_only(addr, write)
+        self._got(pfn, addr, write)
+        return pfn
+
+    def get_user_pages_unlocked(self, addr: int, write: bool, nowait: bool) -> tuple[int, int]:
+        """A reference, once the page is there."""
+        found = super().get_user_pages_unlocked(addr, write, nowait)
+        self._got(found[1] if found[0] == 1 else found[0] - 1, addr, write)
+        return found
+
+    def put_page(self, pfn: int) -> None:
+        """A reference goes."""
+        self._effect("put", pfn)
+        super().put_page(pfn)
+
+    def _got(self, pfn: int, addr: int, write: bool) -> None:
+        self._effect("got", pfn, addr, write)
+
+    def _effect(self, *details: Any) -> None:
+        sched = self.sched
+        assert isinstance(sched, EffectScheduler)
+        sched.add("reference", *details, *sched.under())
+
+
+def start(factory: ModelFactory, config: Config, sched: EffectScheduler) -> ModelSide:
+    """A side whose effects `sched` writes down from the program's first operation on."""
+    side = factory.start(config, sched)
+    side.kvm.mem.__class__ = RecordingMem
+    side.mm.__class__ = RecordingHost
+    sched.side = side
+    sched.take()
+    return side
+
+
+def _place(sp: Any) -> tuple[int, int, int] | None:
+    """Address space, level and first gfn of a shadow page; None for pae_root."""
+    return None if sp is None else (int(sp.role.smm), sp.role.level, sp.gfn)

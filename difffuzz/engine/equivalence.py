@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Two variants of the model under many programs: are they the same, and what was looked at?
+
+Programs are those given, then generated ones and mutants of those that reached something new: a
+changed statement, or a shape of effects.  Each runs one operation at a time; those with several
+threads also under random schedules, and the small ones of them under all schedules with few
+preemptions.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from functools import partial
+from random import Random
+from typing import NamedTuple
+
+from difffuzz.engine import strict
+from difffuzz.engine.conform import Disagreement
+from difffuzz.engine.strict import Seen
+from difffuzz.program import Program, generate, mutate
+from difffuzz.sides import ModelFactory
+from difffuzz.variants import ChangedLines
+
+SMALL = 8
+"""Operations of a program whose schedules are explored."""
+POOL = 400
+FRESH = 0.4
+"""Share of generated programs among those that are not given."""
+DIFFERENCES = 5
+"""Of one kind, after which programs are no longer looked for: the answer is clear."""
+
+
+Run = Callable[[Program, ModelFactory, ModelFactory], Seen]
+"""A way to run a program on both."""
+
+
+class Budget(NamedTuple):
+    """How much to look at: programs besides those given, how many programs of several threads run
+    under random schedules, how many are explored, and schedules of each exploration."""
+
+    runs: int
+    schedules: int
+    explored: int
+    plans: int
+
+
+class Difference(NamedTuple):
+    """A program that shows a difference, shrunk; how its threads ran (one operation at a time, the
+    seed of a random schedule, or a plan), and what differs."""
+
+    program: Program
+    how: str
+    disagreement: Disagreement
+
+
+class Comparison:
+    """One MMU of both variants; grows while it is compared."""
+
+    def __init__(
+        self, left: ModelFactory, right: ModelFactory, marks: tuple[ChangedLines, ChangedLines]
+    ) -> None:
+        self.left = left
+        self.right = right
+        self.marks = marks
+        self.programs = 0
+        self.schedules = 0
+        self.explored = 0
+        self.complete = 0
+        """Programs all of whose schedules with at most two preemptions were run."""
+        self.agreed = 0
+        self.equal: Counter[str] = Counter()
+        self.differences: list[Difference] = []
+        self._features: set[Hashable] = set()
+        self._whats: Counter[str] = Counter()
+
+    def run(
+        self, given: Iterable[Program], budget: Budget, seed: int, tick: Callable[[], None]
+    ) -> None:
+        """Compares until the budget is spent, or the same difference came too often."""
+        rng = Random(seed)
+        pool: list[Program] = []
+        scheduled = explored = 0
+        for program in self._programs(given, budget.runs, rng, pool):
+            if self.left.tdp_mmu and program.config.paging != "tdp":
+                continue  # a nonpaging guest needs the legacy MMU
+            self.programs += 1
+            new = self._compare(program, "lockstep", strict.in_lockstep)
+            if len({op.thread for op in program.ops}) > 1:
+                if scheduled < budget.schedules:
+                    scheduled += 1
+                    self.schedules += 1
+                    number = rng.randrange(1 << 30)
+                    run = partial(strict.at_random, seed=number)
+                    new |= self._compare(program, f"random schedule {number}", run)
+                if explored < budget.explored and len(program.ops) <= SMALL:
+                    explored += 1
+                    self._explore(program, budget.plans)
+            if new:
+                pool.append(program)
+                del pool[:-POOL]
+            tick()
+            if self._whats and max(self._whats.values()) >= DIFFERENCES:
+                return
+
+    def _programs(
+        self, given: Iterable[Program], runs: int, rng: Random, pool: list[Program]
+    ) -> Iterator[Program]:
+        yield from given
+        paging = ("tdp",) if self.left.tdp_mmu else ("tdp", "tdp", "tdp", "nonpaging")
+        for _ in range(runs):
+            if pool and rng.random() >= FRESH:
+                yield mutate.mutate(rng.choice(pool), rng, rng.choice(pool))
+            else:
+                concurrent = rng.random() < 0.5
+                yield generate(rng, paging=rng.choice(paging), concurrent=concurrent)
+
+    def _explore(self, program: Program, plans: int) -> None:
+        self.explored += 1
+        done = 0
+        for plan, seen in strict.explore(program, self.left, self.right, plans):
+            done += 1
+            self.schedules += 1
+            self._note(program, f"plan {plan}", seen, partial(strict.under, plan=plan))
+        self.complete += done < plans
+
+    def _compare(self, program: Program, how: str, run: Run) -> bool:
+        """Runs both; True if the program reached something new."""
+        ran = sum(len(marks.ran) for marks in self.marks)
+        seen = run(program, self.left, self.right)
+        self._note(program, how, seen, run)
+        new = not seen.features <= self._features
+        self._features |= seen.features
+        return new or sum(len(marks.ran) for marks in self.marks) > ran
+
+    def _note(
+        self,
+        program: Program,
+        how: str,
+        seen: Seen,
+        run: Run,
+    ) -> None:
+        self.equal += seen.equal
+        found = seen.difference
+        if found is None:
+            self.agreed += 1
+            return
+        self._whats[found.what] += 1
+        if self._whats[found.what] == 1:
+            program, found = self._shrink(program, found, run)
+            self.differences.append(Difference(program, how, found))
+
+    def _shrink(
+        self,
+        program: Program,
+        found: Disagreement,
+        run: Run,
+    ) -> tuple[Program, Disagreement]:
+        """Drops operations while the same thing differs under the same kind of schedule."""
+        size = len(program.ops)
+        while size:
+            start = 0
+            while start < len(program.ops):
+                smaller = program._replace(ops=program.ops[:start] + program.ops[start + size :])
+                difference = run(smaller, self.left, self.right).difference
+                if difference is not None and difference.what == found.what:
+                    program, found = smaller, difference
+                else:
+                    start += size
+            size //= 2
+        return program, found

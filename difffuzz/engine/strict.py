@@ -1,0 +1,256 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Are two variants of the model the same, to the last effect?  "No functional change", checked.
+
+Beyond what conform.py compares (outcomes with every RET_PF_*, tables, statistics) every effect must
+be equal, in its order: see effects.py.  A program runs one operation at a time, under a random
+schedule, or under all schedules with few preemptions; a place to preempt is one before an effect.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterator
+from functools import partial
+from itertools import zip_longest
+from typing import Any, NamedTuple
+
+from difffuzz.engine import effects
+from difffuzz.engine.concurrent import phases
+from difffuzz.engine.conform import (
+    MOST_STEPS,
+    SCHEDULED_STEPS,
+    VM_STATS,
+    Disagreement,
+    end_of,
+    first_difference,
+    run_op,
+    table_entries,
+)
+from difffuzz.engine.effects import Effect, EffectScheduler
+from difffuzz.program import Op, Program
+from difffuzz.program.limits import MAX_VCPUS
+from difffuzz.sched import KernelSplat, Task
+from difffuzz.sched.core import OUT_OF_STEPS, STEP_LIMIT
+from difffuzz.sched.interleave import Interleaver
+from difffuzz.sched.strategy.base import Strategy
+from difffuzz.sides import ModelFactory
+from difffuzz.sides.base import Outcome
+from difffuzz.sides.model import ModelSide
+
+Plan = tuple[tuple[int, int], ...]
+"""Preemptions: (number of the decision, position of the task that goes on among those that can)."""
+
+
+class Seen(NamedTuple):
+    """What a comparison saw: the first difference, and how much of what kind was equal."""
+
+    difference: Disagreement | None
+    equal: Counter[str]
+    features: set[Hashable]
+    """Shapes of effects: what a program reached, for whoever chooses programs."""
+
+
+class Decisions:
+    """A strategy that counts what it is asked, and takes the tasks that a plan or chance says.
+
+    With a plan a task goes on unless the plan has another; without one it is as likely as not
+    that another task gets its turn after `gap` decisions.
+    """
+
+    next_step = 0
+
+    def __init__(self, plan: Plan = (), rng: random.Random | None = None, gap: float = 8.0) -> None:
+        self._plan = dict(plan)
+        self._rng = rng
+        self._share = 1 / gap
+        self.choices: list[int] = []
+        """How many tasks could have gone on at each decision where the running one could."""
+
+    def preempt(self, sched: Interleaver, enabled: list[Task]) -> Task:
+        """The running task, or the one that is to come in."""
+        current = sched.current
+        others = [task for task in enabled if task is not current]
+        number = len(self.choices)
+        self.choices.append(len(others))
+        if not others:
+            return current
+        if self._rng is not None:
+            return self._rng.choice(others) if self._rng.random() < self._share else current
+        at = self._plan.get(number, -1)
+        return others[at] if 0 <= at < len(others) else current
+
+    def pick(self, sched: Interleaver, enabled: list[Task]) -> Task:
+        """Who goes on where the running task cannot: chance, or the first."""
+        return enabled[0] if self._rng is None else self._rng.choice(enabled)
+
+
+def in_lockstep(program: Program, left: ModelFactory, right: ModelFactory) -> Seen:
+    """One operation at a time."""
+    scheds = [EffectScheduler(Decisions()) for _ in range(2)]
+    sides = [
+        effects.start(factory, program.config, sched)
+        for factory, sched in zip((left, right), scheds, strict=True)
+    ]
+    for side in sides:
+        side.sched.budget = MOST_STEPS
+    equal: Counter[str] = Counter()
+    features: set[Hashable] = set()
+
+    def seen(difference: Disagreement | None) -> Seen:
+        return Seen(difference, equal, features)
+
+    for index, op in enumerate(program.ops):
+        outcomes = [run_op(side, op, index + 1) for side in sides]
+        one, other = (sched.take() for sched in scheds)
+        if OUT_OF_STEPS in outcomes:
+            return seen(_cut_short(index, one, other, [what == OUT_OF_STEPS for what in outcomes]))
+        found = first_difference(index, op, outcomes, sides) or _difference(index, one, other)
+        if found is not None:
+            return seen(found)
+        equal["operation"] += 1
+        if isinstance(outcomes[0], dict):
+            equal["RET_PF"] += len(outcomes[0]["rets"])
+            features.add((int(op.kind), outcomes[0]["rets"], outcomes[0]["result"]))
+        _count(one, int(op.kind), equal, features)
+    for side in sides:
+        side.sched.budget = STEP_LIMIT
+    ends = [end_of(side, len(program.ops) + 1) for side in sides]
+    if ends[0] != ends[1]:
+        return seen(Disagreement(-1, "the end", *ends))
+    one, other = (sched.take() for sched in scheds)
+    return seen(_difference(-1, one, other))
+
+
+def at_random(program: Program, left: ModelFactory, right: ModelFactory, seed: int) -> Seen:
+    """The program's threads at once, under a random schedule that the seed determines."""
+    return _at_once(program, left, right, lambda: Decisions(rng=random.Random(seed)))[0]
+
+
+def under(program: Program, left: ModelFactory, right: ModelFactory, plan: Plan) -> Seen:
+    """The program's threads at once, under a plan."""
+    return _at_once(program, left, right, lambda: Decisions(plan))[0]
+
+
+def explore(
+    program: Program, left: ModelFactory, right: ModelFactory, limit: int
+) -> Iterator[tuple[Plan, Seen]]:
+    """Every plan with one preemption, then those with two, up to `limit` plans in all."""
+    queue: list[Plan] = [()]
+    done = 0
+    while queue and done < limit:
+        plan = queue.pop(0)
+        seen, choices = _at_once(program, left, right, partial(Decisions, plan))
+        done += 1
+        yield plan, seen
+        if seen.difference is not None:
+            return
+        if len(plan) < 2:
+            first = plan[-1][0] + 1 if plan else 0
+            for number in range(first, len(choices)):
+                queue += [(*plan, (number, at)) for at in range(choices[number])]
+
+
+def _at_once(
+    program: Program, left: ModelFactory, right: ModelFactory, make: Callable[[], Decisions]
+) -> tuple[Seen, list[int]]:
+    """Runs both under strategies of the same kind; what was seen, and the left one's choices."""
+    strategies = [make(), make()]
+    one, other = (
+        _events(program, factory, strategy)
+        for factory, strategy in zip((left, right), strategies, strict=True)
+    )
+    equal: Counter[str] = Counter()
+    features: set[Hashable] = set()
+    cut = [events[-1][0] == OUT_OF_STEPS for events in (one, other)]
+    if any(cut):
+        left_ended, right_ended = one[: len(one) - cut[0]], other[: len(other) - cut[1]]
+        return Seen(_cut_short(0, left_ended, right_ended, cut), equal, features), []
+    found = _difference(0, one, other)
+    if found is None:
+        _count(one, -1, equal, features)
+    return Seen(found, equal, features), strategies[0].choices
+
+
+def _events(program: Program, factory: ModelFactory, strategy: Strategy) -> list[Effect]:
+    """Effects and outcomes in their order, tables and statistics where all threads meet."""
+    sched = EffectScheduler(strategy, SCHEDULED_STEPS)
+    side = effects.start(factory, program.config, sched)
+    sched.restart()
+    try:
+        for phase in phases(program.ops):
+            threads: dict[int, list[tuple[int, Op]]] = {}
+            for index, op in phase:
+                threads.setdefault(op.thread, []).append((index, op))
+            bodies = [
+                (side.task(thread), partial(_thread, side, sched, threads[thread]))
+                for thread in sorted(threads)
+            ]
+            sched.run(bodies)
+            side.kvm.rcu.run_callbacks()
+            sched.add("tables", str(sorted(table_entries(side))))
+            sched.add("statistics", *(str(getattr(side.kvm.stat, name)) for name in VM_STATS))
+            side.kvm.mem.log.clear()
+        sched.add("end", end_of(side, len(program.ops) + 1))
+    except KernelSplat as splat:
+        events = sched.take()
+        events.append((OUT_OF_STEPS,) if splat.where == OUT_OF_STEPS else ("splat", splat.oracle))
+        return events
+    return sched.take()
+
+
+def _thread(side: ModelSide, sched: EffectScheduler, ops: list[tuple[int, Op]]) -> None:
+    for index, op in ops:
+        if op.thread >= MAX_VCPUS or op.thread < len(side.kvm.vcpus):
+            sched.point("operation")
+            outcome = side.execute_among_others(op, index + 1)
+            details = (f"{name} {getattr(outcome, name)}" for name in Outcome.__slots__)
+            sched.add("outcome", index, *details)
+
+
+def _difference(at: int, left: list[Effect], right: list[Effect]) -> Disagreement | None:
+    if left == right:
+        return None
+    for one, other in zip_longest(left, right):
+        if one != other:
+            what = (one or other)[0]
+            return Disagreement(at, str(what), _show(one), _show(other))
+    return None
+
+
+def _cut_short(
+    at: int, left: list[Effect], right: list[Effect], cut: list[bool]
+) -> Disagreement | None:
+    """The difference up to where a side ran out of steps: the other may only have gone on."""
+    if cut[0]:
+        right = right[: len(left)]
+    if cut[1]:
+        left = left[: len(right)]
+    return _difference(at, left, right)
+
+
+def _show(effect: Effect | None) -> str:
+    if effect is None:
+        return "nothing"
+    return " ".join(hex(part) if type(part) is int and part > 9 else str(part) for part in effect)
+
+
+def _count(events: list[Effect], kind: int, equal: Counter[str], features: set[Hashable]) -> None:
+    """Adds what was equal, and the shapes of the effects: two that follow one another."""
+    before: Any = None
+    for effect in events:
+        name = effect[0]
+        equal[name] += 1
+        shape: Any = name
+        if name == "spte":
+            _, _, place, _, old, new, *under = effect
+            shape = (name, place and place[1], _bits(old), _bits(new), *under)
+        elif name in ("lock", "unlock"):
+            shape = (name, *effect[2:])
+        features.add((kind, before, shape))
+        before = shape
+
+
+def _bits(spte: int) -> int:
+    """An SPTE without its address."""
+    return spte & ~effects.ADDRESS

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The strict comparison: what counts as a difference, what does not, and where it looks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from difffuzz.engine import strict
+from difffuzz.sides import ModelFactory, open_side
+
+from .runs import SMALL, program_of
+
+FAULT = program_of(SMALL + "vcpu0: write gfn=0x3\n")
+RACE = program_of(
+    "config vcpus=2\n" + SMALL + "vcpu0: write gfn=0x3\nhost0: dontneed area=1 page=0x3 n=0x1\n"
+)
+MAP = """\
+--- a/difffuzz/kvm/mmu.py
++++ b/difffuzz/kvm/mmu.py
+@@ -1,4 +1,4 @@
+     kvm.mmu_lock.read_lock()
+     if not is_page_fault_stale(vcpu, fault):
+-        r = kvm_tdp_mmu_map(vcpu, fault)
++        {}
+     kvm.mmu_lock.read_unlock()
+"""
+
+
+def side(directory: Path, line: str) -> ModelFactory:
+    """The side tdp with that in place of the call of kvm_tdp_mmu_map()."""
+    path = directory / "other.patch"
+    path.write_text(MAP.format(line))
+    made = open_side(f"tdp+{path}")
+    assert isinstance(made, ModelFactory)
+    return made
+
+
+def plain(name: str) -> ModelFactory:
+    """A model as it is."""
+    made = open_side(name)
+    assert isinstance(made, ModelFactory)
+    return made
+
+
+def test_a_side_is_like_itself_and_says_what_was_equal() -> None:
+    seen = strict.in_lockstep(FAULT, plain("tdp"), plain("tdp"))
+    assert seen.difference is None
+    assert seen.equal["RET_PF"] == 1
+    assert seen.equal["spte"] > 3  # tables and the leaf
+    assert seen.equal["lock"] > 0
+    assert seen.equal["reference"] >= 2  # got and put
+    assert seen.features
+
+
+def test_a_read_more_is_no_difference(tmp_path: Path) -> None:
+    line = "r = kvm_tdp_mmu_map(vcpu, fault) if kvm.mem.read_once(vcpu.mmu.root.hpa) >= 0 else 0"
+    other = side(tmp_path, line)
+    assert strict.in_lockstep(FAULT, plain("tdp"), other).difference is None
+    for seed in range(5):
+        assert strict.at_random(RACE, plain("tdp"), other, seed).difference is None
+    assert all(seen.difference is None for _, seen in strict.explore(RACE, plain("tdp"), other, 60))
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        # The same tables in the end, by another way: the leaf is written twice.
+        (
+            "r = kvm_tdp_mmu_map(vcpu, fault); s = vcpu.mmu.root.hpa; "
+            "kvm.mem.write_once(s, kvm.mem.load(s))",
+            "spte",
+        ),
+        ("kvm_make_request(1, vcpu); r = kvm_tdp_mmu_map(vcpu, fault)", "request"),
+        # Nobody serves this one: the vCPU never enters the guest again.
+        ("kvm_make_request(1 << 9, vcpu); r = kvm_tdp_mmu_map(vcpu, fault)", "request"),
+        (
+            "r = kvm_tdp_mmu_map(vcpu, fault); "
+            "kvm.mm.frames.get(fault.pfn); kvm.mm.put_page(fault.pfn)",
+            "reference",
+        ),
+        (
+            "kvm.tdp_mmu_pages_lock.lock(); kvm.tdp_mmu_pages_lock.unlock(); "
+            "r = kvm_tdp_mmu_map(vcpu, fault)",
+            "lock",
+        ),
+    ],
+)
+def test_an_effect_more_is_a_difference(line: str, what: str, tmp_path: Path) -> None:
+    other = side(tmp_path, line)
+    found = strict.in_lockstep(FAULT, plain("tdp"), other).difference
+    assert found is not None
+    assert found.right.startswith(what)
+    found = strict.at_random(FAULT, plain("tdp"), other, 1).difference
+    assert found is not None
+
+
+def test_exploring_ends_and_has_every_plan_once() -> None:
+    found = list(strict.explore(RACE, plain("tdp"), plain("tdp"), 10_000))
+    plans = [plan for plan, _ in found]
+    assert len(set(plans)) == len(plans)
+    assert {len(plan) for plan in plans} == {0, 1, 2}
+    limited = list(strict.explore(RACE, plain("tdp"), plain("tdp"), 7))
+    assert len(limited) == 7
+
+
+def test_exploring_reaches_a_race(tmp_path: Path) -> None:
+    """The page goes between the look for staleness and mmu_lock: nothing else shows the mistake."""
+    path = (
+        Path(__file__).parents[1] / "variants" / "refactors" / "stale-check-before-the-lock.patch"
+    )
+    proposal = Path(__file__).parents[2] / "difffuzz/variants/refactors/seed-proposal.patch"
+    other = open_side(f"tdp+{proposal}+{path}")
+    assert isinstance(other, ModelFactory)
+    assert strict.in_lockstep(RACE, plain("tdp"), other).difference is None
+    found = [seen.difference for _, seen in strict.explore(RACE, plain("tdp"), other, 200)]
+    assert found[-1] is not None
