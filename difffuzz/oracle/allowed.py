@@ -119,9 +119,9 @@ ALLOWED: dict[str, Rule] = {
         Rule(
             "huge-over-tracked",
             "retry",
-            "a huge page may cover a page that is tracked in the other address space; a new SPTE for "
-            "it is write-protected, and writes to all of it are emulated, if its first gfn is the "
-            "tracked one; an old SPTE gets its write bit back by the fast path.  Which of the two "
+            "a huge page may cover a page that is tracked in the other address space; a new SPTE "
+            "for it is write-protected, and writes to all of it are emulated, if its first gfn is "
+            "the tracked one; an old SPTE gets its write bit back by the fast path.  Which of them "
             "a side meets depends on what zapped the page: eager splitting is the TDP MMU's only",
             "mmu_try_to_unsync_pages() in make_spte() asks for the SPTE's gfn; fast_page_fault() "
             "does not ask; kvm_mmu_try_split_huge_pages()",
