@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The baseline of scripts/bench: the same models driven by a Hypothesis state machine.
+"""The baseline of scripts/bench and bench-bugs: the models driven by a Hypothesis state machine.
 
 The machine is what somebody who knows Hypothesis would write: a rule for each operation whose
 arguments are drawn by strategies, the configuration drawn by an initialize rule, and the default
@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, Phase, core, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
@@ -24,6 +25,13 @@ from difffuzz.program.model import AREA_KINDS, CONFIG_CHOICES
 from difffuzz.program.normalise import normalise_ops
 from difffuzz.program.ops import SLOT_FIELDS
 from difffuzz.sides import open_side
+
+SETTINGS = settings(
+    database=None,
+    deadline=None,
+    phases=[Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
 
 
 class Clock:
@@ -101,18 +109,56 @@ def hypothesis_rate(seconds: float) -> dict[str, float]:
     both = machine(clock)
     begin = time.perf_counter()
     while time.perf_counter() - begin < seconds:
-        run_state_machine_as_test(
-            both,
-            settings=settings(
-                database=None,
-                deadline=None,
-                phases=[Phase.generate],
-                suppress_health_check=list(HealthCheck),
-            ),
-        )
+        run_state_machine_as_test(both, settings=SETTINGS)
     spent = time.perf_counter() - begin
     return {
         "programs_per_second": clock.examples / spent,
         "operations_per_second": clock.operations / spent,
         "operations_per_program": clock.operations / max(clock.examples, 1),
     }
+
+
+def hunt_with_hypothesis(run: Any, judge: Any, nonpaging: bool) -> None:
+    """Examples until one shows a bug: `run`, `judge` and its spend() are bench_bugs_run's.
+
+    A rule for each operation, as above; what they came to is run at the end of the example, since
+    threads can only run at once when all their operations are known.
+    """
+    pagings = st.sampled_from(("tdp", "nonpaging") if nonpaging else ("tdp",))
+
+    class Hunter(RuleBasedStateMachine):
+        """Collects a program and runs it."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.ops: list[Op] = []
+            self.config = Config()
+
+        @initialize(config=CONFIGS, paging=pagings)
+        def start(self, config: Config, paging: str) -> None:
+            """The machine."""
+            self.config = normalise(Program(config._replace(paging=paging))).config
+
+        def run_op(self, op: Op) -> None:
+            """One more operation."""
+            self.ops.append(op)
+
+        def teardown(self) -> None:
+            """The program is complete; nothing more is run once the bug is found."""
+            if not run.over:
+                run.take(judge.shown(normalise(Program(self.config, tuple(self.ops)))))
+            if run.found:
+                raise BugFound
+
+    rules = {spec.name: operation(kind) for kind, spec in OPS.items() if spec.weight}
+    hunter = type("Hunter", (Hunter,), rules)
+    turn = 0
+    while not run.over:
+        core.global_force_seed = run.seed * 1_000_000 + turn
+        turn += 1
+        with suppress(Exception):  # BugFound, or what Hypothesis makes of it
+            run_state_machine_as_test(hunter, settings=SETTINGS)
+
+
+class BugFound(Exception):
+    """An example shows the bug."""

@@ -99,6 +99,15 @@ class Judge:
         return self.is_the_bug(read_program(Path(finding.program)), finding.signature)
 
 
+def build_for(bug: Bug) -> tuple[str, str]:
+    """Builds the fetched kernel's code with the bug and without; the names of the two builds."""
+    cache = default_cache()
+    tree, name = source_path(cache), f"bug-{bug.id}"
+    build(Wish(tree=tree, name=PLAIN), cache, note)
+    build(Wish(tree=tree, patches=(PATCHES / f"{bug.id}.toml",), name=name), cache, note)
+    return name, PLAIN
+
+
 def sides(bug: Bug, name: str, model: str) -> Iterator[tuple[str, str]]:
     """The pairs of sides to hunt a bug with; `model` is which one."""
     legacy, tdp = f"native:{name}:legacy", f"native:{name}:tdp"

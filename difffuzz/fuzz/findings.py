@@ -28,6 +28,8 @@ class Finding(msgspec.Struct, frozen=True):
     """When it was found, from the start of the run."""
     executions: int = 0
     """After how many executions of its worker."""
+    cpu_seconds: float = 0.0
+    """After how much of its worker's time on a CPU."""
 
 
 def slug(signature: str) -> str:

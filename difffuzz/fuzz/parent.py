@@ -51,6 +51,10 @@ class FuzzOptions:
     stop_on_finding: bool = False
     libfuzzer: tuple[str, ...] = ()
     """More flags for libFuzzer."""
+    cpu_seconds: float = 0.0
+    """Time on a CPU that each worker may take; 0: no limit."""
+    without: tuple[str, ...] = ()
+    """Parts of the fuzzer to leave out, to measure what they are worth: see target.PARTS."""
 
 
 def fuzz(
@@ -188,6 +192,7 @@ class FuzzRun:
             seconds=round(seconds, 3),
             executions_per_second=round(executions / seconds, 1) if seconds else 0.0,
             operations=sum(one.operations for one in stats),
+            cpu_seconds=round(sum(one.cpu_seconds for one in stats), 3),
             coverage=max((one.branches + one.states for one in stats), default=0),
             corpus=sum(1 for _ in self.corpus.iterdir()),
             findings=self._accepted(stats),

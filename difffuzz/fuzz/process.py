@@ -58,6 +58,9 @@ class WorkerProcess:
         own += ["--out", str(options.out), "--work", str(self._work)]
         own += ["--stats", str(self._stats_file), "--runs", str(runs)]
         own += ["--start", repr(start), "--deadline", repr(deadline)]
+        own += ["--cpu-seconds", str(options.cpu_seconds)]
+        for part in options.without:
+            own += ["--without", part]
         # libFuzzer takes seed 0 for "choose one".
         flags = [f"-seed={(self._seed + 7919 * self.restarts) % 0xFFFFFFFE + 1}"]
         flags += [f"-max_len={MAX_BYTES}", "-len_control=0", f"-rss_limit_mb={RSS_LIMIT_MB}"]

@@ -20,6 +20,8 @@ class WorkerStats(msgspec.Struct):
 
     executions: int = 0
     operations: int = 0
+    cpu_seconds: float = 0.0
+    """Time on a CPU, of the process as a whole."""
     skipped: int = 0
     """Executions of programs whose configuration one of the sides cannot have."""
     branches: int = 0
@@ -65,6 +67,8 @@ class Summary(msgspec.Struct):
     seconds: float
     executions_per_second: float
     operations: int
+    cpu_seconds: float
+    """Of all workers together."""
     coverage: int
     """Branches and states, each a counter of libFuzzer's: the best worker's."""
     corpus: int

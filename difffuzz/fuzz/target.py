@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from ..errors import MissingTool, UsageError
@@ -23,6 +24,9 @@ if TYPE_CHECKING:  # run.py loads the model, which has to wait for the instrumen
     from ..oracle.verdict import Verdict
     from .run import Runner
 
+PARTS = ("mutator", "states")
+"""What a measurement may leave out: the mutator that knows programs, and the states reached as a
+signal beside the branches taken."""
 KEEP_STEPS = 20_000
 """Preemption points, some thirty times those of a usual program."""
 
@@ -34,10 +38,13 @@ class DivergenceFound(Exception):
 class Target:
     """Runs inputs and feeds libFuzzer with what they reach."""
 
-    __slots__ = ("_guard", "feedback", "mutation", "run")
+    __slots__ = ("_guard", "_without", "feedback", "mutation", "run")
 
-    def __init__(self, run: Runner, atheris: Any, branches: Branches) -> None:
+    def __init__(
+        self, run: Runner, atheris: Any, branches: Branches, without: Sequence[str] = ()
+    ) -> None:
         self.run = run
+        self._without = frozenset(without)
         self.mutation = ProgramMutation(run.mode)
         self.feedback = Feedback(atheris, branches, run.guards)
         self._guard: CoverageGuard | None = CoverageGuard()
@@ -55,19 +62,16 @@ class Target:
             return program, None
         # A slow program (it splits a whole 1G page, say) is run, but not kept to breed from.
         if verdict.steps <= KEEP_STEPS:
-            self.feedback.finish(verdict.features)
+            self.feedback.finish(() if "states" in self._without else verdict.features)
         if self._guard is not None and self._guard.after(len(self.feedback.branches)):
             self._guard = None
         return program, verdict
 
     def fuzz(self, atheris: Any, arguments: list[str], test_one_input: Any) -> NoReturn:
         """Hand over to libFuzzer: `arguments` are its own, the first names the program."""
-        atheris.Setup(
-            arguments,
-            test_one_input,
-            custom_mutator=self.mutation.mutate,
-            custom_crossover=self.mutation.crossover,
-        )
+        mutation = self.mutation
+        own = {"custom_mutator": mutation.mutate, "custom_crossover": mutation.crossover}
+        atheris.Setup(arguments, test_one_input, **({} if "mutator" in self._without else own))
         atheris.Fuzz()
         raise AssertionError("atheris.Fuzz() returned")
 

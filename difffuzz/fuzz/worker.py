@@ -21,7 +21,7 @@ from ..program import Program
 from . import instrument
 from .findings import Finding, FindingStore
 from .stats import WorkerStats
-from .target import Target
+from .target import PARTS, Target
 from .watchdog import HANG, HURRY_SECONDS
 
 if TYPE_CHECKING:  # an oracle may load the model, which waits for the instrumentation
@@ -84,7 +84,15 @@ class Worker:
             self._target.run.watchdog.seconds = HURRY_SECONDS
         seconds = round(time.monotonic() - self._options.start, 3)
         stats.findings.append(
-            Finding(signature, oracle, str(path), detail, seconds, stats.executions)
+            Finding(
+                signature,
+                oracle,
+                str(path),
+                detail,
+                seconds,
+                stats.executions,
+                round(time.process_time(), 3),
+            )
         )
         self._write_stats()
 
@@ -101,10 +109,14 @@ class Worker:
             self._write_stats()
             if os.getppid() != self._parent:  # the parent died: nobody waits for more
                 self._end()
-        if self._options.deadline and now >= self._options.deadline:
+        options = self._options
+        if options.deadline and now >= options.deadline:
+            self._end()
+        if options.cpu_seconds and time.process_time() >= options.cpu_seconds:
             self._end()
 
     def _write_stats(self) -> None:
+        self._stats.cpu_seconds = round(time.process_time(), 3)
         self._stats.states = len(self._target.feedback.states)
         self._stats.branches = len(self._target.feedback.branches)
         self._stats.write(self._options.stats)
@@ -134,6 +146,8 @@ def parse_arguments(arguments: list[str]) -> tuple[argparse.Namespace, list[str]
     parser.add_argument("--work", type=Path, required=True, help="what the run's workers share")
     parser.add_argument("--stats", type=Path, required=True, help="file for the figures")
     parser.add_argument("--runs", type=int, default=0, help="executions; 0: no limit")
+    parser.add_argument("--cpu-seconds", type=float, default=0.0, help="time on a CPU; 0: no limit")
+    parser.add_argument("--without", action="append", default=[], choices=PARTS)
     parser.add_argument("--start", type=float, default=time.monotonic())
     parser.add_argument("--deadline", type=float, default=0.0, help="monotonic clock; 0: none")
     return parser.parse_args(own), libfuzzer
@@ -147,7 +161,7 @@ def main(arguments: list[str]) -> NoReturn:
     from .run import FUZZ_STEPS, Runner
 
     runner = Runner(options.left, options.right, options.mode, FUZZ_STEPS, explores=True)
-    target = Target(runner, atheris, branches)
+    target = Target(runner, atheris, branches, options.without)
     worker = Worker(target, options)
     flags = [sys.argv[0], "-handle_int=0", "-handle_term=0", *libfuzzer]
     target.fuzz(atheris, flags, worker.execute)

@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""How soon each bug of the catalogue is found: difffuzz, parts of it left out, and baselines.
+
+A run is one bug, one method, one seed, in a process of its own, until the bug is found or its
+budget of time on a CPU is spent: 60 s for a lockstep bug, 300 s for one that needs concurrency.
+difffuzz, and what leaves a part of it out, start from the general corpus without the bug's own
+program.  Runs that are in OUT/runs.jsonl are not repeated, so that one can stop and go on; delete
+that file for a new start.  Prints one JSON document; OUT/survival.svg shows the share of bugs not
+yet found over executions (with matplotlib: pip install '.[bench]').
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import statistics
+import subprocess
+import sys
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from bench_bugs_picture import draw
+from bench_bugs_run import METHODS, Run
+
+from difffuzz.errors import MissingTool, UsageError
+from difffuzz.variants.catalogue import Bug, catalogue, find
+
+HERE = Path(__file__).resolve().parent
+BUDGETS = {False: 60.0, True: 300.0}
+"""Seconds on a CPU, by whether the bug needs concurrency."""
+
+
+def read_runs(path: Path) -> list[Run]:
+    """The runs so far."""
+    if not path.exists():
+        return []
+    return [msgspec.json.decode(line, type=Run) for line in path.read_bytes().splitlines()]
+
+
+def run_one(bug: Bug, method: str, seed: int, budget: float) -> Run:
+    """One run in a process of its own."""
+    command = [sys.executable, str(HERE / "bench_bugs_run.py"), bug.id, method]
+    command += [str(seed), str(budget)]
+    done = subprocess.run(
+        command, stdout=subprocess.PIPE, check=False, env={**os.environ, "PYTHONHASHSEED": "0"}
+    )
+    if done.returncode:
+        raise UsageError(f"{bug.id} {method}: the run ended with status {done.returncode}")
+    return msgspec.json.decode(done.stdout.splitlines()[-1], type=Run)
+
+
+def summary(runs: list[Run]) -> dict[str, Any]:
+    """By bug and method: found, medians; geometric means of executions against difffuzz."""
+    table: dict[str, dict[str, Any]] = defaultdict(dict)
+    grouped: dict[tuple[str, str], list[Run]] = defaultdict(list)
+    for run in runs:
+        grouped[run.bug, run.method].append(run)
+    for (bug, method), group in sorted(grouped.items()):
+        table[bug]["concurrent"] = group[0].concurrent
+        table[bug][method] = {
+            "found": sum(run.found for run in group),
+            "runs": len(group),
+            "median_executions": statistics.median(run.executions for run in group),
+            "median_cpu_seconds": statistics.median(run.cpu_seconds for run in group),
+        }
+    return {
+        "bugs": dict(table),
+        "against": {
+            method: against(grouped, method)
+            for method in METHODS
+            if method not in ("difffuzz", "native")
+        },
+        "only_difffuzz": sorted(
+            bug
+            for bug, row in table.items()
+            if row.get("difffuzz", {}).get("found")
+            and not any(row[m]["found"] for m in ("random", "hypothesis", "raw-bytes") if m in row)
+        ),
+    }
+
+
+def against(grouped: dict[tuple[str, str], list[Run]], method: str) -> dict[str, Any]:
+    """How many times the executions of difffuzz a method needs, as a geometric mean over bugs.
+
+    A run that found nothing counts with what it spent, so that the figure is a lower bound where
+    the method fails; a bug that difffuzz does not find counts against it in the same way.
+    """
+    ratios = []
+    for bug, name in grouped:
+        if name == method and (bug, "difffuzz") in grouped:
+            theirs, ours = _geometric(grouped[bug, method]), _geometric(grouped[bug, "difffuzz"])
+            ratios.append(theirs / ours)
+    if not ratios:
+        return {"bugs": 0}
+    runs = [run for (_, name), group in grouped.items() if name == method for run in group]
+    return {
+        "bugs": len(ratios),
+        "executions_ratio": round(math.exp(statistics.fmean(map(math.log, ratios))), 2),
+        "found": sum(run.found for run in runs),
+        "runs": len(runs),
+    }
+
+
+def _geometric(runs: list[Run]) -> float:
+    return math.exp(statistics.fmean(math.log(max(run.executions, 1)) for run in runs))
+
+
+def main() -> None:
+    """Runs what is missing, prints."""
+    parser = argparse.ArgumentParser(prog="scripts/bench-bugs", description=__doc__)
+    parser.add_argument("bugs", nargs="*", metavar="ID", help="default: all that are not held")
+    parser.add_argument("--methods", default=",".join(METHODS), help="default: all")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--scale", type=float, default=1.0, help="of the budgets")
+    parser.add_argument("--kind", choices=("all", "lockstep", "concurrent"), default="all")
+    parser.add_argument("--out", type=Path, default=Path("out/bench-bugs"))
+    parser.add_argument("--report", action="store_true", help="run nothing, sum up what is there")
+    parser.add_argument("--no-picture", action="store_true")
+    options = parser.parse_args()
+    methods = options.methods.split(",")
+    for method in methods:
+        if method not in METHODS:
+            raise UsageError(f"method {method!r} is not one of {', '.join(METHODS)}")
+    chosen = [find(name) for name in options.bugs] or [bug for bug in catalogue() if not bug.held]
+    if options.kind != "all":
+        chosen = [bug for bug in chosen if bug.concurrent == (options.kind == "concurrent")]
+    options.out.mkdir(parents=True, exist_ok=True)
+    path = options.out / "runs.jsonl"
+    runs = read_runs(path)
+    done = {(run.bug, run.method, run.seed) for run in runs}
+    wanted = [
+        (seed, bug, method)
+        for seed in range(1, options.seeds + 1)
+        for bug in chosen
+        for method in methods
+    ]
+    for seed, bug, method in [] if options.report else wanted:
+        if (bug.id, method, seed) in done or (method == "native" and not has_patch(bug)):
+            continue
+        run = run_one(bug, method, seed, BUDGETS[bug.concurrent] * options.scale)
+        runs.append(run)
+        with path.open("ab") as file:
+            file.write(msgspec.json.encode(run) + b"\n")
+        state = "found" if run.found else "NOT FOUND"
+        print(
+            f"{bug.id} {method} {seed}: {state}, {run.executions} executions, "
+            f"{run.cpu_seconds:.1f} s {run.signature}",
+            file=sys.stderr,
+            flush=True,
+        )
+    document = summary(runs)
+    print(json.dumps(document, indent=2))
+    if not options.no_picture:
+        draw(runs, options.out / "survival.svg")
+
+
+def has_patch(bug: Bug) -> bool:
+    """True if there is a C patch that brings the bug back in the kernel's own code."""
+    return (HERE.parent / "harness" / "native" / "patches" / f"{bug.id}.toml").exists()
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except UsageError as error:
+        print(f"bench-bugs: {error}", file=sys.stderr)
+        sys.exit(2)
+    except MissingTool as error:
+        print(f"bench-bugs: {error}", file=sys.stderr)
+        sys.exit(3)

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The picture of scripts/bench-bugs: survival curves, the share of bugs not yet found."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+
+from bench_bugs_run import METHODS, Run
+
+from difffuzz.errors import MissingTool
+
+
+def draw(runs: list[Run], path: Path) -> None:
+    """Writes a picture with lockstep bugs on the left and concurrent ones on the right.
+
+    A run that found nothing ends its curve's fall, at the share that is left.
+    """
+    try:
+        import matplotlib
+    except ImportError:
+        raise MissingTool(
+            "matplotlib is not installed, so there is no picture",
+            ".venv/bin/python -m pip install -c constraints.txt matplotlib",
+        ) from None
+    matplotlib.use("svg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(1, 2, figsize=(12, 5), sharey=True)
+    for axis, concurrent in zip(axes, (False, True), strict=True):
+        groups: dict[str, list[Run]] = defaultdict(list)
+        for run in runs:
+            if run.concurrent == concurrent:
+                groups[run.method].append(run)
+        for method in METHODS:
+            group = groups[method]
+            if not group:
+                continue
+            found = sorted(run.executions for run in group if run.found)
+            end = max(run.executions for run in group)
+            xs = [1, *found, max(end, found[-1] if found else 1)]
+            left = [1 - number / len(group) for number in range(len(found) + 1)]
+            axis.step(xs, [*left, left[-1]], where="post", label=f"{method} ({len(group)} runs)")
+        axis.set_xscale("log")
+        axis.set_xlabel("executions")
+        axis.set_title("bugs that need concurrency" if concurrent else "lockstep bugs")
+        axis.set_ylim(0, 1.02)
+        axis.grid(alpha=0.3)
+        if axis.get_legend_handles_labels()[0]:
+            axis.legend()
+    axes[0].set_ylabel("share of runs whose bug is not found yet")
+    figure.tight_layout()
+    figure.savefig(path)

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""scripts/bench-bugs: runs of each method, and what the sums say."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SCRIPTS = Path(__file__).parents[2] / "scripts"
+EASY = "47b0c2e4c220"
+"""Two executions are enough."""
+
+
+def run(*arguments: str) -> dict[str, Any]:
+    """What a script prints."""
+    done = subprocess.run([sys.executable, *arguments], capture_output=True, check=True)
+    document: dict[str, Any] = json.loads(done.stdout)
+    return document
+
+
+@pytest.mark.parametrize("method", ["difffuzz", "raw-bytes", "no-states", "random", "hypothesis"])
+def test_every_method_finds_an_easy_bug(method: str) -> None:
+    found = run(str(SCRIPTS / "bench_bugs_run.py"), EASY, method, "1", "60")
+    assert found["found"]
+    assert found["method"] == method
+    assert found["signature"].startswith(("lock:", "warn:"))
+    assert 0 < found["executions"] < 1000
+    assert 0 < found["cpu_seconds"] < 60
+
+
+def test_a_run_without_the_bug_ends_with_its_budget() -> None:
+    found = run(str(SCRIPTS / "bench_bugs_run.py"), "b5b0977f4aa2", "random", "1", "0.001")
+    assert not found["found"]
+    assert found["cpu_seconds"] >= 0.001
+    assert found["executions"] == 1
+
+
+def test_sums(tmp_path: Path) -> None:
+    """Ratios are geometric means over bugs, and a bug that only difffuzz finds is named."""
+    rows = [
+        ("a", "difffuzz", True, 10),
+        ("a", "random", True, 1000),
+        ("b", "difffuzz", True, 100),
+        ("b", "random", False, 100),
+    ]
+    with (tmp_path / "runs.jsonl").open("w") as file:
+        for bug, method, found, executions in rows:
+            one = {"bug": bug, "method": method, "seed": 1, "concurrent": False, "budget": 60.0}
+            one |= {"found": found, "executions": executions, "cpu_seconds": 1.0}
+            file.write(json.dumps(one) + "\n")
+    command = [str(SCRIPTS / "bench_bugs.py"), "--report", "--no-picture", "--out", str(tmp_path)]
+    document = run(*command)
+    assert document["against"]["random"] == {
+        "bugs": 2,
+        "executions_ratio": 10.0,
+        "found": 1,
+        "runs": 2,
+    }
+    assert document["only_difffuzz"] == ["b"]
+    assert document["bugs"]["a"]["difffuzz"]["median_executions"] == 10
+    assert document["against"]["hypothesis"] == {"bugs": 0}
+
+
+def test_an_unknown_method_is_one_line() -> None:
+    done = subprocess.run(
+        [sys.executable, str(SCRIPTS / "bench_bugs.py"), "--methods", "magic"],
+        capture_output=True,
+        check=False,
+        text=True,
+    )
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "magic" in done.stderr
