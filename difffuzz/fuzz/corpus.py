@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -51,6 +52,12 @@ def program_files(directory: Path) -> Iterator[Path]:
             if count > MAX_FILES:
                 raise UsageError(f"{directory}: more than {MAX_FILES} files")
             yield path
+
+
+def pagings_of(*sides: str) -> tuple[str, ...]:
+    """The paging modes of guests that both sides can run: with the TDP MMU there is one only."""
+    tdp = any(re.split("[+@]", side)[0].rpartition(":")[2] == "tdp" for side in sides)
+    return ("tdp",) if tdp else ("tdp", "nonpaging")
 
 
 def prepare(

@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from functools import lru_cache
 
-from ..program import Program, decode, encode, mutate
+from ..program import Program, decode, encode, mutate, normalise
 
 RECENT = 64
 """Programs kept as partners of mutators that take a second program."""
@@ -14,6 +15,8 @@ DECODED = 1024
 """Decoded programs kept: libFuzzer comes back to the same corpus entries."""
 ADD_SCHEDULE = 0.3
 """How often a portfolio's program without a schedule may get one."""
+ANY_PAGING = 0.3
+"""How often a mutant's paging mode is drawn anew, where both sides can run more than one."""
 CROSSOVER_SHARE = 4
 """libFuzzer asks for a crossover every second time; one request in so many is granted."""
 
@@ -21,10 +24,20 @@ CROSSOVER_SHARE = 4
 class ProgramMutation:
     """Mutates programs; what it makes depends on its inputs and their order only."""
 
-    __slots__ = ("_decode", "_made", "_made_program", "_mode", "_recent", "_rng", "_turn")
+    __slots__ = (
+        "_decode",
+        "_made",
+        "_made_program",
+        "_mode",
+        "_pagings",
+        "_recent",
+        "_rng",
+        "_turn",
+    )
 
-    def __init__(self, mode: str = "lockstep") -> None:
+    def __init__(self, mode: str = "lockstep", pagings: Sequence[str] = ("tdp",)) -> None:
         self._mode = mode
+        self._pagings = pagings
         self._rng = random.Random(0)
         self._decode = lru_cache(maxsize=DECODED)(decode)
         self._recent: list[Program] = []
@@ -49,7 +62,10 @@ class ProgramMutation:
         return self._encode(self._mutated(program, other), max_size)
 
     def _mutated(self, program: Program, other: Program | None) -> Program:
-        """A mutant; its schedule changes too if it may have one."""
+        """A mutant; its schedule changes too if it may have one, and its guest's paging mode."""
+        if len(self._pagings) > 1 and self._rng.random() < ANY_PAGING:
+            config = program.config._replace(paging=self._rng.choice(self._pagings))
+            program = normalise(program._replace(config=config))
         concurrent = self._mode == "concurrent"
         if self._mode == "portfolio":
             concurrent = bool(program.schedule) or self._rng.random() < ADD_SCHEDULE

@@ -116,9 +116,7 @@ class FuzzRun:
         self._log.info(
             "start", left=options.left, right=options.right, seed=self.seed, jobs=options.jobs
         )
-        # With the TDP MMU enabled there are no nonpaging guests.
-        tdp = any(side.partition("+")[0] == "tdp" for side in (options.left, options.right))
-        pagings = ("tdp",) if tdp else ("tdp", "nonpaging")
+        pagings = corpus.pagings_of(options.left, options.right)
         corpus.prepare(options.corpus, self.work / "seeds", self.seed, pagings, options.mode)
         for number in (signal.SIGINT, signal.SIGTERM):
             self._old_handlers[number] = signal.signal(number, self._interrupt)

@@ -17,6 +17,7 @@ from ..program import Program, render
 from ..program.limits import MAX_BYTES
 from . import instrument
 from .branches import Branches
+from .corpus import pagings_of
 from .feedback import CoverageGuard, Feedback
 from .mutation import ProgramMutation
 
@@ -45,7 +46,7 @@ class Target:
     ) -> None:
         self.run = run
         self._without = frozenset(without)
-        self.mutation = ProgramMutation(run.mode)
+        self.mutation = ProgramMutation(run.mode, pagings_of(run.left, run.right))
         self.feedback = Feedback(atheris, branches, run.guards)
         self._guard: CoverageGuard | None = CoverageGuard()
 

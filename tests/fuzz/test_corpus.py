@@ -8,7 +8,13 @@ from pathlib import Path
 import pytest
 
 from difffuzz.errors import UsageError
-from difffuzz.fuzz.corpus import GENERATED_SEEDS, prepare, program_files, read_program
+from difffuzz.fuzz.corpus import (
+    GENERATED_SEEDS,
+    pagings_of,
+    prepare,
+    program_files,
+    read_program,
+)
 from difffuzz.program import ProgramError, decode, encode, parse
 
 TEXT = "difffuzz program v1\nvcpu0: write gfn=0x200\n"
@@ -81,3 +87,20 @@ def test_text_is_known_by_its_first_words_whatever_the_file_is_called(tmp_path: 
     file.write_text("difffuzz program v1\nvcpu0: read gfn=?\n")
     with pytest.raises(ProgramError, match=r"mail\.txt:2"):
         read_program(file)
+
+
+@pytest.mark.parametrize(
+    ("sides", "pagings"),
+    [
+        (("legacy", "spec"), ("tdp", "nonpaging")),
+        (("legacy+some.patch", "native:legacy"), ("tdp", "nonpaging")),
+        (("legacy", "tdp"), ("tdp",)),
+        (("tdp@v6.1", "legacy"), ("tdp",)),
+        (("legacy", "tdp+some.patch"), ("tdp",)),
+        (("native:legacy", "native:mine:tdp"), ("tdp",)),
+    ],
+)
+def test_no_nonpaging_guests_with_the_tdp_mmu(
+    sides: tuple[str, str], pagings: tuple[str, ...]
+) -> None:
+    assert pagings_of(*sides) == pagings

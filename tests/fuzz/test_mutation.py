@@ -43,3 +43,13 @@ def test_the_size_limit_is_kept_and_the_result_still_decodes_to_what_runs() -> N
         data = mutation.mutate(INPUTS[seed % len(INPUTS)], 40, seed)
         assert len(data) <= 40
         assert mutation.decode(data) == decode(data)
+
+
+def test_a_guest_may_be_nonpaging_where_both_sides_can_run_it() -> None:
+    def modes(*pagings: str) -> set[str]:
+        mutation = ProgramMutation("lockstep", pagings)
+        made = (mutation.mutate(INPUTS[seed % 8], LIMIT, seed) for seed in range(40))
+        return {decode(data).config.paging for data in made}
+
+    assert modes("tdp") == {"tdp"}
+    assert modes("tdp", "nonpaging") == {"tdp", "nonpaging"}

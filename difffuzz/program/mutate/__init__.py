@@ -52,7 +52,7 @@ _WEIGHTED: Final[tuple[tuple[Mutator, int], ...]] = (
     (change_field, 12),
     (splice, 8),
     (edit_config, 6),
-    (fresh, 44),
+    (fresh, 88),
 )
 MUTATORS: Final[tuple[Mutator, ...]] = (*(mutator for mutator, _ in _WEIGHTED), edit_schedule)
 _TURNS: Final = tuple(mutator for mutator, weight in _WEIGHTED for _ in range(weight))
