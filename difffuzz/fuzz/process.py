@@ -64,6 +64,7 @@ class WorkerProcess:
         # libFuzzer takes seed 0 for "choose one".
         flags = [f"-seed={(self._seed + 7919 * self.restarts) % 0xFFFFFFFE + 1}"]
         flags += [f"-max_len={MAX_BYTES}", "-len_control=0", f"-rss_limit_mb={RSS_LIMIT_MB}"]
+        flags += ["-prefer_small=0"]  # small programs first would mean: those that do little
         if options.runs is None:  # mutate slow programs less often; a run by number is repeatable
             flags += ["-entropic_scale_per_exec_time=1"]
         if options.jobs == 1:  # nobody else adds to the corpus; re-reading it goes by the clock
