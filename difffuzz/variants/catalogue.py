@@ -46,8 +46,8 @@ class Bug(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """Kernels whose model shows it too."""
     programs: dict[str, str] = {}
     """By kernel: a program of its own, where that of the base does not show it."""
-    absent: dict[str, str] = {}
-    """By kernel: why its model has no such bug."""
+    not_on: dict[str, str] = {}
+    """By kernel: why there is nothing to bring back in its model."""
     patch: Path | None = None
 
     def sides(self, kernel: str = "") -> tuple[str, str]:
