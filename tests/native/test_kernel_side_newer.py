@@ -48,12 +48,11 @@ def test_the_model_does_what_the_kernel_does_under_a_schedule(mmu: str) -> None:
 
 
 def test_the_base_is_another_kernel() -> None:
-    native = side(f"native:{built_newer()}:tdp")
-    base = side("tdp")
-    assert any(
-        conform_scheduled(program, base, native, seed) is not None
-        for seed, program in enumerate(programs("concurrent"))
-    )
+    """It faults in what is being invalidated; 6.12 retries before, and before it takes mmu_lock."""
+    base, native = side("tdp"), side(f"native:{built_newer()}:tdp")
+    seeds = [one for one in programs("seeds") if one.config.paging == "tdp"]
+    found = [conform_scheduled(one, base, native, seed) for seed, one in enumerate(seeds)]
+    assert sum(one is not None for one in found) > 10
 
 
 @pytest.mark.parametrize("mmu", MMUS)
