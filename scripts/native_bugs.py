@@ -40,7 +40,7 @@ from difffuzz.variants.catalogue import Bug, catalogue
 ROOT = Path(__file__).resolve().parents[1]
 PATCHES = ROOT / "harness" / "native" / "patches"
 PLAIN = "plain"
-MODELS = {"6.1": "@v6.1"}
+MODELS = {"6.1": "@v6.1", "6.12": "@v6.12"}
 """By series: the model that behaves as that kernel, if there is one."""
 STEPS = 400
 """Where a schedule may preempt, from the start of the program."""

@@ -69,6 +69,8 @@ def show(
         f"mended in {bug.version}; {PATHS[bug.path]}; oracle {bug.oracle}"
         + ("; needs concurrency or a parked fault" if bug.concurrent else ""),
         bug.why,
+        *([f"shown on the models of {', '.join(bug.kernels)} too"] if bug.kernels else []),
+        *(f"{kernel}: {reason}" for kernel, reason in bug.not_on.items()),
         *([bug.program] if bug.program else []),
         patch,
     ]
@@ -81,6 +83,7 @@ def hunt(
     every: Annotated[bool, typer.Option("--all", help="Every bug that is not held.")] = False,
     budget: Annotated[int, typer.Option(min=1, help="Executions for each bug.")] = BUDGET,
     seed: Annotated[int | None, typer.Option(min=0, help="Repeats a hunt.")] = None,
+    kernel: Annotated[str, typer.Option(help="On the model of that kernel: v6.12.")] = "",
     jobs: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 1,
     json: Json = False,
 ) -> None:
@@ -88,9 +91,11 @@ def hunt(
     if every == bool(names):
         raise UsageError("bugs hunt: name bugs, or give --all")
     chosen = (
-        [bug for bug in catalogue() if not bug.held] if every else [find(n) for n in names or []]
+        [bug for bug in catalogue() if not bug.held and (not kernel or kernel in bug.kernels)]
+        if every
+        else [find(n) for n in names or []]
     )
-    hunts = [_hunt(bug, budget, seed, jobs) for bug in chosen]
+    hunts = [_hunt(bug, budget, seed, jobs, kernel) for bug in chosen]
     lines = [
         f"{one.id}  {'found' if one.found else 'NOT FOUND'}  {one.executions} executions  "
         f"{one.seconds:.1f} s  {one.signature or ''}"
@@ -100,13 +105,15 @@ def hunt(
     raise typer.Exit(1 if any(one.found for one in hunts) else 0)
 
 
-def _hunt(bug: Bug, budget: int, seed: int | None, jobs: int) -> Hunt:
+def _hunt(bug: Bug, budget: int, seed: int | None, jobs: int, kernel: str) -> Hunt:
     if bug.held:
         raise UsageError(f"{bug.id}: held, the model cannot express it: {bug.why}")
-    left, right = bug.sides()
+    if kernel in bug.not_on:
+        raise UsageError(f"{bug.id}: not on {kernel}: {bug.not_on[kernel]}")
+    left, right = bug.sides(kernel)
     mode = "concurrent" if bug.concurrent else "lockstep"
     Runner(left, right, mode)  # a patch that does not apply is wrong input, said at once
-    plain = Runner(*bug.plain_sides(), mode)
+    plain = Runner(*bug.plain_sides(kernel), mode)
 
     def is_this_bug(finding: Finding) -> bool:
         """Not what the same program shows without the patch."""

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from difffuzz.machine.hw import Cpu
 from difffuzz.machine.range_map import RangeMap
@@ -347,6 +347,8 @@ class KvmVcpu:
 class Kvm:
     """struct kvm with its arch part, and the model's own: masks, memory, host, scheduler."""
 
+    retries_by_gfn: ClassVar[bool] = False
+    """For oracles: faults are compared with invalidations by gfn, not by hva."""
     __slots__ = (
         "active_mmu_pages",
         "cpu_dirty_log_size",

@@ -191,6 +191,11 @@ class NativeKvm:
         self.library.leaks(ctypes.addressof(out))
         return [1] * out[1]
 
+    @property
+    def retries_by_gfn(self) -> bool:
+        """Faults are compared with invalidations by gfn, not by hva."""
+        return self.library.retries_by_gfn
+
     def model_requests(self, requests: int) -> int:
         """KVM_REQ_MMU_FREE_OBSOLETE_ROOTS at the model's bit, which is all that oracles ask for."""
         return 1 << 2 if requests >> self.library.free_obsolete_roots & 1 else 0

@@ -77,6 +77,9 @@ class Control(ctypes.Structure):
 class Library:
     """One instance.  `host` answers what the kernel's code asks; `sched` is who runs now."""
 
+    retries_by_gfn = False
+    """See Kvm.retries_by_gfn of the model."""
+
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lib = _load_copy(path)

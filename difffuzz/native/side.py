@@ -12,6 +12,8 @@ from difffuzz.native.face import NativePackage
 from difffuzz.native.library import Library
 
 PREFIX = "native:"
+RETRIES_BY_GFN_SINCE = (6, 8)
+"""mmu_invalidate_retry_gfn() took the place of mmu_invalidate_retry_hva()."""
 
 
 def open_package(name: str) -> tuple[NativePackage, bool]:
@@ -24,5 +26,8 @@ def open_package(name: str) -> tuple[NativePackage, bool]:
         raise UsageError(
             f"unknown side {name!r}: native:legacy, native:tdp, native:NAME:legacy, native:NAME:tdp"
         )
-    library = load_build(default_cache(), build or DEFAULT_NAME).library
-    return NativePackage(Library(Path(library))), mmu == "tdp"
+    built = load_build(default_cache(), build or DEFAULT_NAME)
+    library = Library(Path(built.library))
+    major, minor = built.version.split(".")[:2]
+    library.retries_by_gfn = (int(major), int(minor)) >= RETRIES_BY_GFN_SINCE
+    return NativePackage(library), mmu == "tdp"

@@ -158,7 +158,7 @@ class Attempts:
             return True
         # What is stale is decided under mmu_lock.
         end = run.locked or now
-        if slot is not None and self._brackets.may_retry(slot.hva(gfn), run.tried, end):
+        if slot is not None and self._brackets.may_retry(slot.hva(gfn), gfn, run.tried, end):
             return True
         if self._threads.busy(self.changes, run.tried, ROOTS_CHANGE):
             return True

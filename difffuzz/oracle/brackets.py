@@ -8,8 +8,11 @@ that does not take the lock found no memslot there.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from difffuzz.machine.host import HostMM
 from difffuzz.oracle.notifier import SilentNotifier
+from difffuzz.oracle.versions import Versions
 from difffuzz.sched import Task
 from difffuzz.sched.interleave import SNAPSHOTS, Interleaver
 
@@ -19,11 +22,12 @@ NEVER = 1 << 62
 class Bracket:
     """A task's invalidation of the hvas [start, end), in progress from `begun` to `over`.
 
-    Times are NEVER for what is yet to come.  `ending`: KVM is being told that it ends; `sure`: the
-    times are KVM's, not those of a call or an operation that has it somewhere within, if at all.
+    Times are NEVER for what is yet to come.  `told`: KVM's start has returned; `ending`: KVM is
+    being told that it ends; `sure`: the times are KVM's, not those of a call or an operation that
+    has it somewhere within, if at all.  `gfns`: it is of gfns, of no hvas.
     """
 
-    __slots__ = ("begun", "end", "ending", "over", "start", "sure", "task")
+    __slots__ = ("begun", "end", "ending", "gfns", "over", "start", "sure", "task", "told")
 
     def __init__(self, task: Task, start: int, end: int, *, sure: bool = True) -> None:
         self.sure = sure
@@ -31,8 +35,10 @@ class Bracket:
         self.start = start
         self.end = end
         self.begun = NEVER
+        self.told = NEVER
         self.ending = False
         self.over = NEVER
+        self.gfns: tuple[int, int] | None = None
 
 
 class _Listener(SilentNotifier):
@@ -73,12 +79,17 @@ class _After(_Listener):
 
 
 class Brackets:
-    """The invalidations of a phase, in the order in which they began."""
+    """The invalidations of a phase, in the order in which they began.
 
-    __slots__ = ("_calling", "all", "sched")
+    `by_gfn`: KVM compares faults with them by gfn (since 6.8), not by hva.
+    """
 
-    def __init__(self, mm: HostMM, sched: Interleaver) -> None:
+    __slots__ = ("_by_gfn", "_calling", "_versions", "all", "sched")
+
+    def __init__(self, mm: HostMM, sched: Interleaver, versions: Versions, *, by_gfn: bool) -> None:
         self.sched = sched
+        self._versions = versions
+        self._by_gfn = by_gfn
         self.all: list[Bracket] = []
         self._calling: dict[Task, Bracket] = {}
         mm.notifiers.insert(0, _Before(self))
@@ -99,6 +110,9 @@ class Brackets:
             self.sched.touch(SNAPSHOTS)
             bracket.begun = self.sched.steps
             bracket.sure = False
+        elif self._by_gfn:
+            self.sched.touch(SNAPSHOTS)
+        bracket.told = self.sched.steps
 
     def ends(self, start: int, end: int) -> None:
         """The current task is about to tell KVM that the invalidation is over."""
@@ -131,9 +145,13 @@ class Brackets:
             self.sched.touch(SNAPSHOTS)
             bracket.over = self.sched.steps
 
-    def block_all(self) -> Bracket:
-        """The current task blocks the faults of all addresses, as kvm_zap_gfn_range() does."""
+    def block(self, start: int, end: int) -> Bracket:
+        """The current task blocks the faults of the gfns [start, end), as kvm_zap_gfn_range() does.
+
+        By hva, it blocks those of all addresses.
+        """
         bracket = Bracket(self.sched.current, 0, NEVER, sure=False)
+        bracket.gfns = (start, end)
         bracket.begun = self.sched.steps
         self.all.append(bracket)
         return bracket
@@ -152,28 +170,52 @@ class Brackets:
         """R1: was `hva` surely being invalidated at `locked`, or did that end since `snapshot`?"""
         for one in self.all:
             if one.start <= hva < one.end and one.begun < locked and one.over > snapshot:
-                if one.sure:
+                if one.sure and self._binds(one) < locked:
                     return True
         return False
 
-    def may_retry(self, hva: int, begin: int, end: int) -> bool:
+    def _binds(self, one: Bracket) -> int:
+        """From when on the faults of all its pages must retry.
+
+        By gfn, KVM notes the range of one memslot after the other, as it comes to unmap it, and may
+        let others have mmu_lock before it comes to the next.
+        """
+        if not self._by_gfn:
+            return one.begun
+        maps = self._versions.during(one.begun, self.sched.steps)
+        several = any(len(memory.slots_over(one.start, one.end)) > 1 for memory in maps)
+        return one.told if several else one.begun
+
+    def may_retry(self, hva: int, gfn: int, begin: int, end: int) -> bool:
         """R2: could an invalidation make a fault of [begin, end] retry?
 
-        Any that ended meanwhile, whatever its range; and those in progress if `hva` is in the hull
-        of all ranges since the last moment at which none was, which is all that KVM keeps.
+        Any that ended meanwhile, whatever its range; and those in progress if the page is in the
+        hull of all ranges since the last moment at which none was, which is all that KVM keeps.
         """
-        low, high = NEVER, 0
         since = NEVER
         for one in self.all:
             if one.begun <= end and one.over >= begin:
                 if one.over <= end:
                     return True
                 since = min(since, one.begun)
+        low, high = NEVER, 0
         before = NEVER + 1
         while since < before:
             before = since
             for one in self.all:
                 if one.begun <= end and one.over >= since:
                     since = min(since, one.begun)
-                    low, high = min(low, one.start), max(high, one.end)
-        return low <= hva < high
+                    for start, stop in self._ranges(one, end):
+                        low, high = min(low, start), max(high, stop)
+        return low <= (gfn if self._by_gfn else hva) < high
+
+    def _ranges(self, one: Bracket, end: int) -> Iterator[tuple[int, int]]:
+        """What KVM notes of it: its hvas, or the gfns of each memslot there, in any space."""
+        if not self._by_gfn:
+            yield one.start, one.end
+        elif one.gfns is not None:
+            yield one.gfns
+        else:
+            for memory in self._versions.during(one.begun, end):
+                for slot in memory.slots_over(one.start, one.end):
+                    yield slot.gfns_of(one.start, one.end)

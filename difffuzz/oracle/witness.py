@@ -46,7 +46,8 @@ class Witness:
         self.threads = Threads()
         self.violations: list[tuple[Violation, Op]] = []
         self._sched = sched
-        self._brackets = Brackets(side.mm, sched)
+        by_gfn = side.kvm.retries_by_gfn
+        self._brackets = Brackets(side.mm, sched, self.versions, by_gfn=by_gfn)
         self._owed = OwedPages(side, self.versions)
         self._attempts = Attempts(
             side, sched, config, self.versions, self._brackets, self.threads, self.violations
@@ -73,8 +74,9 @@ class Witness:
             self.versions.begin(op, now)
             self._backed.clear()
         if op.kind == Kind.ZAP_GFN_RANGE:
-            self._attempts.zaps.append(RangeZap(op.args[0], op.args[0] + op.args[1]))
-            run.block = self._brackets.block_all()
+            start, end = op.args[0], op.args[0] + op.args[1]
+            self._attempts.zaps.append(RangeZap(start, end))
+            run.block = self._brackets.block(start, end)
 
     def ends(self, op: Op, outcome: Outcome) -> None:
         """The operation is over."""

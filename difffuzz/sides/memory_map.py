@@ -40,6 +40,12 @@ class Slot:
         """The hva (bytes) behind `gfn`."""
         return self.base_hva + ((gfn - self.gfn) << 12)
 
+    def gfns_of(self, start: int, end: int) -> tuple[int, int]:
+        """The gfns (from, up to) behind which hvas of [start, end) are, which the slot overlaps."""
+        first = max(start - self.base_hva, 0) >> 12
+        last = (min(end - self.base_hva, self.npages << 12) + 4095) >> 12
+        return self.gfn + first, self.gfn + last
+
     @property
     def dirty_log(self) -> bool:
         """True if dirty pages are logged."""

@@ -3,6 +3,9 @@
 
 A fact file has the fields of `Bug` below, apart from `patch`. A bug that the model cannot express
 is `held`, says why, and has no patch.
+
+Patches are against the base. On the model of a kernel (`kernels/v6.12.patch`, say) the same patch
+applies, or one of its own that brings back the same bug: bugs/v6.12/ID.patch.
 """
 
 from __future__ import annotations
@@ -39,18 +42,40 @@ class Bug(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     right: str = ""
     program: str = ""
     """Text form of a program that shows it."""
+    kernels: tuple[str, ...] = ()
+    """Kernels whose model shows it too."""
+    programs: dict[str, str] = {}
+    """By kernel: a program of its own, where that of the base does not show it."""
+    not_on: dict[str, str] = {}
+    """By kernel: why there is nothing to bring back in its model."""
     patch: Path | None = None
 
-    def sides(self) -> tuple[str, str]:
-        """The sides to hunt it with: the patched one against the other MMU as it is."""
+    def sides(self, kernel: str = "") -> tuple[str, str]:
+        """The sides to hunt it with: the patched one against the other MMU as it is.
+
+        `kernel`: on the model of that kernel, else on the base.
+        """
         default = ("legacy+{patch}", "tdp") if self.path == "L" else ("legacy", "tdp+{patch}")
         left, right = self.left or default[0], self.right or default[1]
-        return left.format(patch=self.patch), right.format(patch=self.patch)
+        patch = self.patch_on(kernel)
+        return _on(left, kernel).format(patch=patch), _on(right, kernel).format(patch=patch)
 
-    def plain_sides(self) -> tuple[str, str]:
+    def plain_sides(self, kernel: str = "") -> tuple[str, str]:
         """The same sides without the patch: what they show too is not this bug."""
-        left, right = (side.replace(f"+{self.patch}", "") for side in self.sides())
+        patch = f"+{self.patch_on(kernel)}"
+        left, right = (side.replace(patch, "") for side in self.sides(kernel))
         return left, right
+
+    def patch_on(self, kernel: str) -> Path | None:
+        """The patch for the model of that kernel; the base's, unless it has one of its own."""
+        if self.patch is None:
+            return None
+        own = self.patch.parent / kernel / self.patch.name
+        return own if kernel and own.exists() else self.patch
+
+    def program_on(self, kernel: str) -> str:
+        """The program for the model of that kernel."""
+        return self.programs.get(kernel, self.program)
 
 
 def catalogue(directory: Path = DIRECTORY) -> list[Bug]:
@@ -65,6 +90,12 @@ def find(name: str, directory: Path = DIRECTORY) -> Bug:
         problem = "no bug has this id" if not found else "several bugs have ids that start so"
         raise UsageError(f"{name}: {problem}: see 'difffuzz bugs list'")
     return found[0]
+
+
+def _on(side: str, kernel: str) -> str:
+    """The side on the model of a kernel."""
+    base, plus, patch = side.partition("+")
+    return f"{base}@{kernel}{plus}{patch}" if kernel and base != "spec" else side
 
 
 def _read(path: Path) -> Bug:

@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The library of Linux 6.1 that the tests of the native side run."""
+"""The libraries of Linux 6.1, and of 6.12 if it is there, that the tests of the native side run."""
 
 from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
 
+import pytest
+
 from difffuzz.errors import MissingTool, UsageError
 from difffuzz.native.build import Wish, build
 from difffuzz.native.cache import default_cache
+from difffuzz.native.fetch import source_path
 from difffuzz.program import Program, parse
 
 from .needs import missing
@@ -25,6 +28,20 @@ def built() -> str:
     except (MissingTool, UsageError) as error:
         missing(str(error))
     return NAME
+
+
+@cache
+def built_newer() -> str:
+    """The same of Linux 6.12; skips the test where its source was not fetched."""
+    tree = source_path(default_cache(), "6.12")
+    if not tree.is_dir():
+        pytest.skip("no fetched Linux 6.12: run 'difffuzz native fetch 6.12'")
+    name = f"{NAME}-6.12"
+    try:
+        build(Wish(tree=tree, coverage=False, name=name), default_cache(), lambda line: None)
+    except (MissingTool, UsageError) as error:
+        missing(str(error))
+    return name
 
 
 def programs(*folders: str) -> list[Program]:

@@ -11,9 +11,10 @@ from difffuzz.engine import concurrent, lockstep
 from difffuzz.oracle import ORACLES
 from difffuzz.oracle.verdict import Verdict
 from difffuzz.program import Program, normalise, parse
+from difffuzz.sides import KERNELS as KERNEL_PATCHES
 from difffuzz.sides import open_side
 from difffuzz.variants import load
-from difffuzz.variants.catalogue import Bug, catalogue
+from difffuzz.variants.catalogue import DIRECTORY, Bug, catalogue
 
 BUGS = catalogue()
 SHOWN = [bug for bug in BUGS if bug.program]
@@ -43,8 +44,14 @@ RACES = (
 """Those that were thought to need one, or a parked fault."""
 OWN = [bug.id for bug in BUGS if not re.fullmatch("[0-9a-f]{12}", bug.id)]
 
+KERNELS = sorted(path.stem for path in KERNEL_PATCHES.glob("*.patch"))
+ON_A_KERNEL = [(bug, kernel) for bug in SHOWN for kernel in bug.kernels]
+
 each_bug = pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.id)
 each_shown = pytest.mark.parametrize("bug", SHOWN, ids=lambda bug: bug.id)
+each_on_a_kernel = pytest.mark.parametrize(
+    ("bug", "kernel"), ON_A_KERNEL, ids=[f"{bug.id}-{kernel}" for bug, kernel in ON_A_KERNEL]
+)
 
 
 def run(program: Program, sides: tuple[str, str]) -> Verdict:
@@ -115,3 +122,45 @@ def test_race_is_none_without_its_schedule(bug: Bug) -> None:
     """Run to block, the threads do not get in each other's way."""
     program = program_of(bug)._replace(schedule=())
     assert concurrent.run(program, *map(open_side, bug.sides())).divergences == []
+
+
+@each_on_a_kernel
+def test_program_shows_the_bug_on_the_model_of_a_kernel(bug: Bug, kernel: str) -> None:
+    program = parse(bug.program_on(kernel), bug.id)
+    assert normalise(program) == program
+    assert len(program.schedule) <= 6
+    assert run(program, bug.sides(kernel)).divergences
+    assert run(program, bug.plain_sides(kernel)).divergences == []
+
+
+@each_shown
+def test_what_is_not_brought_back_in_the_newest_kernel_has_a_reason(bug: Bug) -> None:
+    kernel = "v6.12"
+    assert (kernel in bug.kernels) != (kernel in bug.not_on)
+
+
+@each_bug
+def test_facts_about_kernels_are_whole(bug: Bug) -> None:
+    named = {*bug.kernels, *bug.programs, *bug.not_on}
+    assert named <= set(KERNELS)
+    assert set(bug.programs) <= set(bug.kernels)
+    assert not set(bug.kernels) & set(bug.not_on)
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_patches_of_its_own_are_for_bugs_that_the_base_has_too(kernel: str) -> None:
+    for path in (DIRECTORY / kernel).glob("*"):
+        bug = BY_ID[path.stem]
+        assert path == bug.patch_on(kernel)
+        load([KERNEL_PATCHES / f"{kernel}.patch", path])
+
+
+@pytest.mark.parametrize(
+    "name", [bug.id for bug in SHOWN if bug.not_on.get("v6.12", "").startswith("it has the bug")]
+)
+def test_a_kernel_that_has_a_bug_shows_it(name: str) -> None:
+    program = program_of(BY_ID[name])
+    sides = BY_ID[name].plain_sides("v6.12")
+    assert run(program, sides).divergences
+    mended = f"+{KERNEL_PATCHES / 'mended' / 'v6.12.patch'}"
+    assert run(program, (sides[0] + mended, sides[1] + mended)).divergences == []
