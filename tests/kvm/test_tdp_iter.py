@@ -101,7 +101,7 @@ def built(places: list[tuple[int, int, int]], root_level: int = 4) -> Tables:
     return tables
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=150)
 @given(PLACES, RANGES, st.integers(1, 4), st.sampled_from([4, 5]))
 def test_it_visits_what_a_plain_walk_finds(
     places: list[Entry], gfns: tuple[int, int], min_level: int, root_level: int
@@ -128,7 +128,7 @@ def test_it_visits_what_a_plain_walk_finds(
     ]
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100)
 @given(PLACES, RANGES, st.sets(st.integers(0, 40)))
 def test_a_yield_loses_nothing(
     places: list[Entry], gfns: tuple[int, int], yields: set[int]
@@ -151,7 +151,7 @@ def test_a_yield_loses_nothing(
     ]
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100)
 @given(PLACES, RANGES)
 def test_entries_may_be_cleared_on_the_way(places: list[Entry], gfns: tuple[int, int]) -> None:
     tables = built(places)

@@ -166,7 +166,7 @@ class Reference:
         assert not self.mm.ksm
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=300)
 @given(st.sampled_from(KINDS), st.lists(ops, max_size=40))
 def test_data_and_secondary_mmu_stay_right(
     kind: str, program: list[tuple[str, int, int, int]]

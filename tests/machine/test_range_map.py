@@ -11,7 +11,7 @@ from difffuzz.machine.range_map import RangeMap
 KEYS = st.integers(0, 20)
 
 
-@settings(derandomize=True, database=None, deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(st.dictionaries(KEYS, st.text(max_size=2)), KEYS, KEYS)
 def test_it_answers_as_a_dictionary_does(plain: dict[int, str], start: int, end: int) -> None:
     tree: RangeMap[str] = RangeMap(plain)

@@ -11,7 +11,7 @@ from difffuzz.machine.vma import Vma, VmaTree
 changes = st.lists(st.tuples(st.integers(0, 30), st.integers(1, 10), st.integers(0, 3)))
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=200)
 @given(changes)
 def test_tree_is_a_range_map(program: list[tuple[int, int, int]]) -> None:
     tree, expected = VmaTree(), dict.fromkeys(range(40), 1)

@@ -12,7 +12,7 @@ from difffuzz.program.limits import MAX_STEP, N_AREAS
 from difffuzz.program.model import AREA_KINDS, CONFIG_CHOICES
 from difffuzz.program.ops import SLOT_FIELDS
 
-PROPERTY = settings(derandomize=True, database=None, deadline=None, max_examples=150)
+PROPERTY = settings(max_examples=150)
 
 _WILD = st.integers(-3, 1 << 33)
 

@@ -194,7 +194,7 @@ MOVES = st.lists(
 )
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=300)
 @given(MOVES)
 def test_any_sequence_leaves_a_consistent_state(moves: list[tuple[int, str, str]]) -> None:
     sched = Scheduler()

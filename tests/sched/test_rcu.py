@@ -170,7 +170,7 @@ def test_srcu_unlock_needs_the_index_of_a_reader(sched: Scheduler) -> None:
 MOVES = st.lists(st.tuples(st.sampled_from(["lock", "unlock", "free", "run"]), st.integers(0, 3)))
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=300)
 @given(MOVES)
 def test_nothing_is_freed_under_a_reader_that_may_see_it(moves: list[tuple[str, int]]) -> None:
     sched = Scheduler()
