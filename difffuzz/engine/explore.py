@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Callable
+from random import Random
 from typing import NamedTuple
 
 from difffuzz.engine.concurrent import Abandoned, SideRun, report
@@ -68,11 +69,13 @@ def explore(
     limit: int = 0,
     reduce: bool = True,
     first_only: bool = False,
+    order: int | None = None,
 ) -> Exploration:
     """Searches both sides, `seconds` long at most and about `limit` steps each (0: no limit);
     UsageError for a side without threads.
 
-    `first_only`: the search of a side ends with its first divergence.
+    `first_only`: the search of a side ends with its first divergence.  `order`: seed of a random
+    order of the runs, for a search that ends before it is complete.
     """
     found = Exploration()
     thresholds = gc.get_threshold()
@@ -90,6 +93,7 @@ def explore(
                 limit=limit,
                 reduce=reduce,
                 first_only=first_only,
+                order=order,
             )
     finally:
         gc.set_threshold(*thresholds)
@@ -114,6 +118,7 @@ def explore_side(
     limit: int = 0,
     reduce: bool = True,
     first_only: bool = False,
+    order: int | None = None,
 ) -> None:
     """Searches side `number` and adds to `found`; until the deadline, by time.monotonic(), and for
     about `limit` steps if they are given."""
@@ -166,7 +171,8 @@ def explore_side(
             return True
         return deadline is not None and time.monotonic() > deadline
 
-    search = BoundedSearch(run, preemptions, reduce=reduce)
+    rng = Random(order) if order is not None else None
+    search = BoundedSearch(run, preemptions, reduce=reduce, order=rng)
     search.search(stop)
     found.schedules += search.schedules
     found.complete &= search.complete

@@ -21,7 +21,8 @@ from .model import AREA_KINDS, CONFIG_CHOICES, DEFAULT_AREAS, Config, Op, Progra
 from .normalise import normalise, normalise_config
 from .ops import OPS, Kind
 from .phrases import PHRASES, THEMES, Phrase
-from .phrases.race import SYNC, race
+from .phrases.parts import SYNC
+from .phrases.race import race
 from .scene import Scene
 
 DEFAULT_OPS: Final = 24
