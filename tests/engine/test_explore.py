@@ -22,10 +22,17 @@ SMALL = {
 
 
 def run(
-    text: str, left: str, right: str, preemptions: int, reduce: bool = True, **options: float
+    text: str,
+    left: str,
+    right: str,
+    preemptions: int,
+    reduce: bool = True,
+    order: int | None = None,
 ) -> Exploration:
     program = parse(MEMORY + text)
-    return explore(program, open_side(left), open_side(right), preemptions, reduce=reduce)
+    return explore(
+        program, open_side(left), open_side(right), preemptions, reduce=reduce, order=order
+    )
 
 
 def shown(found: Exploration) -> set[str]:
@@ -34,8 +41,9 @@ def shown(found: Exploration) -> set[str]:
 
 @pytest.mark.parametrize("text", SMALL.values(), ids=SMALL)
 @pytest.mark.parametrize("preemptions", [0, 1])
-def test_the_reduction_loses_no_end(text: str, preemptions: int) -> None:
-    reduced = run(text, LEGACY, TDP, preemptions)
+@pytest.mark.parametrize("order", [None, 1])
+def test_the_reduction_loses_no_end(text: str, preemptions: int, order: int | None) -> None:
+    reduced = run(text, LEGACY, TDP, preemptions, order=order)
     full = run(text, LEGACY, TDP, preemptions, reduce=False)
     assert reduced.complete
     assert full.complete
@@ -55,6 +63,30 @@ def test_the_reduction_loses_no_divergence(bug: str) -> None:
         reduced = run(text, LEGACY, right, 1)
         full = run(text, LEGACY, right, 1, reduce=False)
         assert shown(reduced) == shown(full), text
+
+
+def test_a_search_in_random_order_loses_no_divergence() -> None:
+    right = f"tdp+{find('edb298c663fc').patch}"
+    text = "vcpu0: write gfn=0x1\nvmm: zap_gfn_range gfn=0x0 n=0x200\n"
+    first = run(text, LEGACY, right, 2)
+    assert shown(first)
+    for order in range(3):
+        other = run(text, LEGACY, right, 2, order=order)
+        assert other.complete
+        assert shown(other) == shown(first)
+
+
+def test_a_search_in_random_order_sees_more_before_it_ends() -> None:
+    """Depth first, the first runs all leave the first one at its end."""
+    bug = find("21a36ac6b6c7")
+    program = parse(bug.program)._replace(schedule=())
+    left, right = map(open_side, bug.sides())
+    found = [
+        bool(explore(program, left, right, 2, limit=15_000, first_only=True, order=order).shown)
+        for order in (None, *range(8))
+    ]
+    assert not found[0]
+    assert sum(found[1:]) >= 3
 
 
 def test_more_preemptions_are_more_schedules() -> None:
