@@ -70,12 +70,14 @@ def explore(
     reduce: bool = True,
     first_only: bool = False,
     order: int | None = None,
+    phase: int = 0,
 ) -> Exploration:
     """Searches both sides, `seconds` long at most and about `limit` steps each (0: no limit);
     UsageError for a side without threads.
 
     `first_only`: the search of a side ends with its first divergence.  `order`: seed of a random
-    order of the runs, for a search that ends before it is complete.
+    order of the runs, for a search that ends before it is complete.  `phase`, counted from 1: where
+    schedules differ; 0 for everywhere.
     """
     found = Exploration()
     thresholds = gc.get_threshold()
@@ -94,10 +96,11 @@ def explore(
                 reduce=reduce,
                 first_only=first_only,
                 order=order,
+                phase=phase,
             )
     finally:
         gc.set_threshold(*thresholds)
-    if found.complete and not found.shown and found.ends[0] != found.ends[1]:
+    if found.complete and not found.shown and not phase and found.ends[0] != found.ends[1]:
         only = found.ends[0] ^ found.ends[1]
         text = f"the probes can end as {' '.join(sorted(only)[0])} on one side only"
         verdict = Verdict()
@@ -119,6 +122,7 @@ def explore_side(
     reduce: bool = True,
     first_only: bool = False,
     order: int | None = None,
+    phase: int = 0,
 ) -> None:
     """Searches side `number` and adds to `found`; until the deadline, by time.monotonic(), and for
     about `limit` steps if they are given."""
@@ -172,7 +176,7 @@ def explore_side(
         return deadline is not None and time.monotonic() > deadline
 
     rng = Random(order) if order is not None else None
-    search = BoundedSearch(run, preemptions, reduce=reduce, order=rng)
+    search = BoundedSearch(run, preemptions, reduce=reduce, order=rng, phase=phase)
     search.search(stop)
     found.schedules += search.schedules
     found.complete &= search.complete

@@ -89,6 +89,22 @@ def test_a_search_in_random_order_sees_more_before_it_ends() -> None:
     assert sum(found[1:]) >= 3
 
 
+def test_a_search_of_one_phase_departs_there_only() -> None:
+    text = SMALL["mapped, then unmapped and read"]
+    race = "vcpu0: write gfn=0x1\nvcpu1: read gfn=0x1\nvmm: sync\n"
+    program = parse(MEMORY + race + text)
+    left, right = open_side(LEGACY), open_side(TDP)
+    both, first, last = (explore(program, left, right, 1, phase=phase) for phase in (0, 1, 3))
+    assert both.complete
+    assert first.complete
+    assert last.complete
+    assert first.schedules + last.schedules < both.schedules + 30
+    alone = explore(program, left, right, 1, phase=2)
+    assert alone.schedules < first.schedules
+    for one in (first, last, alone):
+        assert all(some <= every for some, every in zip(one.ends, both.ends, strict=True))
+
+
 def test_more_preemptions_are_more_schedules() -> None:
     counts = [run(SMALL["fault against unmap"], LEGACY, TDP, k).schedules for k in (0, 1, 2)]
     assert counts == sorted(counts)

@@ -127,13 +127,17 @@ class PassedOver(NamedTuple):
 
 
 class BoundedSearch:
-    """The search on one side; `schedules` counts runs, `complete` says that none is left out."""
+    """The search on one side; `schedules` counts runs, `complete` says that none is left out.
+
+    With a `phase`, counted from 1, all others run to block.
+    """
 
     __slots__ = (
         "_bound",
         "_contention",
         "_order",
         "_passed",
+        "_phase",
         "_reduce",
         "_run",
         "_states",
@@ -143,10 +147,17 @@ class BoundedSearch:
     )
 
     def __init__(
-        self, run: Run, preemptions: int, *, reduce: bool = True, order: Random | None = None
+        self,
+        run: Run,
+        preemptions: int,
+        *,
+        reduce: bool = True,
+        order: Random | None = None,
+        phase: int = 0,
     ) -> None:
         self._run = run
         self._order = order
+        self._phase = phase
         self._bound = preemptions
         self._reduce = reduce
         self._contention = Contention()
@@ -229,7 +240,7 @@ class BoundedSearch:
         exhausted = cost == self._bound
 
         def worth(decision: Decision) -> bool:
-            if decision.step <= last or len(decision.enabled) < 2:
+            if self._has_no_choice(decision, last):
                 return False
             return decision.forced or not (exhausted or not self._matters(decision))
 
@@ -240,7 +251,7 @@ class BoundedSearch:
         last = switches[-1][0] if switches else -1
         found: list[Departure] = []
         for decision in decisions:
-            if decision.step <= last or len(decision.enabled) < 2:
+            if self._has_no_choice(decision, last):
                 continue
             if decision.forced:
                 found += self._ways_on(decision, switches, cost)
@@ -250,6 +261,12 @@ class BoundedSearch:
                 else:
                     self._pass_over(PassedOver(decision, switches, cost))
         return found
+
+    def _has_no_choice(self, decision: Decision, last: int) -> bool:
+        """Is the decision not one at which a run that last departed at step `last` may depart?"""
+        if decision.step <= last or len(decision.enabled) < 2:
+            return True
+        return self._phase not in (0, decision.phase)
 
     def _ways_on(self, decision: Decision, switches: Switches, price: int) -> list[Departure]:
         return [
