@@ -12,7 +12,7 @@ from collections.abc import Callable
 from random import Random
 from typing import NamedTuple
 
-from difffuzz.engine.concurrent import Abandoned, SideRun, report
+from difffuzz.engine.concurrent import NO_PAGES, Abandoned, SideRun, report
 from difffuzz.errors import UsageError
 from difffuzz.machine.mm import Mm
 from difffuzz.machine.pagetable import HOST_PAGE_TABLE, PageTable
@@ -100,14 +100,24 @@ def explore(
             )
     finally:
         gc.set_threshold(*thresholds)
-    if found.complete and not found.shown and not phase and found.ends[0] != found.ends[1]:
-        only = found.ends[0] ^ found.ends[1]
+    only = different_ends(*found.ends)
+    if found.complete and not found.shown and not phase and only:
         text = f"the probes can end as {' '.join(sorted(only)[0])} on one side only"
         verdict = Verdict()
         both = f"{left.name}/{right.name}"
         report(verdict, Violation("translation", both, "ends", text), "probe", None)
         found.shown.append(Shown(verdict.divergences[0], ()))
     return found
+
+
+def different_ends(left: set[tuple[str, ...]], right: set[tuple[str, ...]]) -> set[tuple[str, ...]]:
+    """What the probes came to on one side only, without those for which there were no pages."""
+    failed = {at for end in left | right for at, one in enumerate(end) if one == NO_PAGES}
+
+    def rest(end: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(one for at, one in enumerate(end) if at not in failed)
+
+    return {rest(end) for end in left} ^ {rest(end) for end in right}
 
 
 def explore_side(

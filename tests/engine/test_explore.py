@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import pytest
 
-from difffuzz.engine.explore import Exploration, explore
+from difffuzz.engine.concurrent import NO_PAGES
+from difffuzz.engine.explore import Exploration, different_ends, explore
 from difffuzz.program import parse
 from difffuzz.sides import open_side
 from difffuzz.variants.catalogue import find
@@ -136,3 +137,10 @@ def test_the_schedule_that_was_shown_replays() -> None:
         verdict = Verdict()
         concurrent.run_side(program._replace(schedule=one.schedule), side, 1, verdict)
         assert one.divergence.signature in {two.signature for two in verdict.divergences}
+
+
+def test_a_probe_without_pages_is_not_compared() -> None:
+    failed: set[tuple[str, ...]] = {(NO_PAGES, "mmio"), ("ok", "mmio")}
+    assert not different_ends(failed, {("ok", "mmio")})
+    assert different_ends(failed, {("ok", "ok")}) == {("mmio",), ("ok",)}
+    assert different_ends({("ok",)}, {("mmio",)})
