@@ -9,9 +9,10 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Callable
+from random import Random
 from typing import NamedTuple
 
-from difffuzz.engine.concurrent import Abandoned, SideRun, report
+from difffuzz.engine.concurrent import NO_PAGES, Abandoned, SideRun, report
 from difffuzz.errors import UsageError
 from difffuzz.machine.mm import Mm
 from difffuzz.machine.pagetable import HOST_PAGE_TABLE, PageTable
@@ -68,11 +69,15 @@ def explore(
     limit: int = 0,
     reduce: bool = True,
     first_only: bool = False,
+    order: int | None = None,
+    phase: int = 0,
 ) -> Exploration:
     """Searches both sides, `seconds` long at most and about `limit` steps each (0: no limit);
     UsageError for a side without threads.
 
-    `first_only`: the search of a side ends with its first divergence.
+    `first_only`: the search of a side ends with its first divergence.  `order`: seed of a random
+    order of the runs, for a search that ends before it is complete.  `phase`, counted from 1: where
+    schedules differ; 0 for everywhere.
     """
     found = Exploration()
     thresholds = gc.get_threshold()
@@ -90,17 +95,29 @@ def explore(
                 limit=limit,
                 reduce=reduce,
                 first_only=first_only,
+                order=order,
+                phase=phase,
             )
     finally:
         gc.set_threshold(*thresholds)
-    if found.complete and not found.shown and found.ends[0] != found.ends[1]:
-        only = found.ends[0] ^ found.ends[1]
+    only = different_ends(*found.ends)
+    if found.complete and not found.shown and not phase and only:
         text = f"the probes can end as {' '.join(sorted(only)[0])} on one side only"
         verdict = Verdict()
         both = f"{left.name}/{right.name}"
         report(verdict, Violation("translation", both, "ends", text), "probe", None)
         found.shown.append(Shown(verdict.divergences[0], ()))
     return found
+
+
+def different_ends(left: set[tuple[str, ...]], right: set[tuple[str, ...]]) -> set[tuple[str, ...]]:
+    """What the probes came to on one side only, without those for which there were no pages."""
+    failed = {at for end in left | right for at, one in enumerate(end) if one == NO_PAGES}
+
+    def rest(end: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(one for at, one in enumerate(end) if at not in failed)
+
+    return {rest(end) for end in left} ^ {rest(end) for end in right}
 
 
 def explore_side(
@@ -114,6 +131,8 @@ def explore_side(
     limit: int = 0,
     reduce: bool = True,
     first_only: bool = False,
+    order: int | None = None,
+    phase: int = 0,
 ) -> None:
     """Searches side `number` and adds to `found`; until the deadline, by time.monotonic(), and for
     about `limit` steps if they are given."""
@@ -166,7 +185,8 @@ def explore_side(
             return True
         return deadline is not None and time.monotonic() > deadline
 
-    search = BoundedSearch(run, preemptions, reduce=reduce)
+    rng = Random(order) if order is not None else None
+    search = BoundedSearch(run, preemptions, reduce=reduce, order=rng, phase=phase)
     search.search(stop)
     found.schedules += search.schedules
     found.complete &= search.complete

@@ -29,12 +29,15 @@ PCT_GAPS = (30, 60, 120, 400)
 """Steps between two changes of priority, about: of PCT's depth, so much falls to each race."""
 PCT_STEPS = 40
 """Steps of an operation, about, on either side."""
-EXPLORED = 0.05
+EXPLORED = 0.07
 """How many of the small programs without a schedule are explored instead of run once."""
-EXPLORATION_STEPS = 100_000
-"""Steps of an exploration, about, on each side: several hundred schedules."""
-EXPLORED_PREEMPTIONS = 2
-EXPLORED_STEPS = 600
+EXPLORATION_STEPS = 60_000
+"""Steps of an exploration of one phase, about, on each side: a few hundred schedules, in random
+order.  Instead of twice as many the next program is worth more; with half as many some bugs do not
+show at all."""
+EXPLORED_PREEMPTIONS = (2, 3)
+"""One of these, as the program determines."""
+EXPLORED_STEPS = 1200
 """A program is small if it takes no more steps, both sides together."""
 NATIVE_STEPS = 10
 """The kernel's code looks at each of a table's 512 entries, the model at those that are there."""
@@ -124,13 +127,17 @@ class Runner:
 
     def _explore(self, program: Program, verdict: Verdict) -> None:
         """Adds what many schedules of the program show, until one shows a divergence."""
+        seed = zlib.crc32(repr(program).encode())
+        raced = raced_phases(program)
         found = explore(
             program,
             self._left,
             self._right,
-            EXPLORED_PREEMPTIONS,
+            EXPLORED_PREEMPTIONS[seed % len(EXPLORED_PREEMPTIONS)],
             limit=EXPLORATION_STEPS,
             first_only=True,
+            order=seed,
+            phase=raced[seed // 2 % len(raced)],
         )
         verdict.features |= found.features
         for one in found.shown[:1]:
@@ -150,7 +157,15 @@ def is_explored(program: Program, verdict: Verdict) -> bool:
     """Is this one of the few programs whose schedules are searched?  The program determines it."""
     if program.schedule or verdict.divergences or verdict.steps > EXPLORED_STEPS:
         return False
-    return zlib.crc32(repr(program).encode()) < EXPLORED * (1 << 32)
+    if zlib.crc32(repr(program).encode()) >= EXPLORED * (1 << 32):
+        return False
+    return bool(raced_phases(program))
+
+
+def raced_phases(program: Program) -> list[int]:
+    """The phases, counted from 1, in which two threads or more do something."""
+    phases = concurrent.phases(program.ops)
+    return [at for at, phase in enumerate(phases, 1) if len({op.thread for _, op in phase}) > 1]
 
 
 def strategy_for(program: Program) -> Strategy:

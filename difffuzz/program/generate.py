@@ -21,7 +21,8 @@ from .model import AREA_KINDS, CONFIG_CHOICES, DEFAULT_AREAS, Config, Op, Progra
 from .normalise import normalise, normalise_config
 from .ops import OPS, Kind
 from .phrases import PHRASES, THEMES, Phrase
-from .phrases.race import SYNC, race
+from .phrases.parts import SYNC
+from .phrases.race import race
 from .scene import Scene
 
 DEFAULT_OPS: Final = 24
@@ -55,8 +56,9 @@ _SLOTS: Final = (1, 1, 2, 2, 2, 3)
 _THEMED: Final = 0.7
 _RACES: Final = 0.5
 """How often a concurrent program is made of races alone."""
-_RACE_OPS: Final = (4, 8, 16, 24)
-_MITIGATED: Final = 0.3
+_RACE_OPS: Final = (4, 4, 8, 8, 16)
+"""How long it is then, at least: the schedules of small programs can be explored."""
+_MITIGATED: Final = 0.4
 """How often it begins under the NX mitigation, which brings in tables, a list and a worker."""
 _SYNCS: Final = (0, 1, 1, 2, 3, 5)
 """Places where all threads of a concurrent program meet."""
@@ -86,7 +88,8 @@ def generate(
         config = generate_config(rng, paging=paging, theme=theme)
         if concurrent:
             nx = rng.random() < _MITIGATED
-            config = normalise_config(config._replace(vcpus=rng.choice((1, 2, 2, 3)), nx=nx))
+            vcpus, layout = rng.choice((1, 2, 2, 3)), rng.choice(CONFIG_CHOICES["layout"])
+            config = normalise_config(config._replace(vcpus=vcpus, nx=nx, layout=str(layout)))
     count = rng.choice((1, 1, 2, 3) if concurrent else (1, 2, 2, 3, 5))
     places = [addresses.pick(rng, config) for _ in range(count)]
     scene = Scene(rng, config, places)

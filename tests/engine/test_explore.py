@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import pytest
 
-from difffuzz.engine.explore import Exploration, explore
+from difffuzz.engine.concurrent import NO_PAGES
+from difffuzz.engine.explore import Exploration, different_ends, explore
 from difffuzz.program import parse
 from difffuzz.sides import open_side
 from difffuzz.variants.catalogue import find
@@ -22,10 +23,17 @@ SMALL = {
 
 
 def run(
-    text: str, left: str, right: str, preemptions: int, reduce: bool = True, **options: float
+    text: str,
+    left: str,
+    right: str,
+    preemptions: int,
+    reduce: bool = True,
+    order: int | None = None,
 ) -> Exploration:
     program = parse(MEMORY + text)
-    return explore(program, open_side(left), open_side(right), preemptions, reduce=reduce)
+    return explore(
+        program, open_side(left), open_side(right), preemptions, reduce=reduce, order=order
+    )
 
 
 def shown(found: Exploration) -> set[str]:
@@ -34,8 +42,9 @@ def shown(found: Exploration) -> set[str]:
 
 @pytest.mark.parametrize("text", SMALL.values(), ids=SMALL)
 @pytest.mark.parametrize("preemptions", [0, 1])
-def test_the_reduction_loses_no_end(text: str, preemptions: int) -> None:
-    reduced = run(text, LEGACY, TDP, preemptions)
+@pytest.mark.parametrize("order", [None, 1])
+def test_the_reduction_loses_no_end(text: str, preemptions: int, order: int | None) -> None:
+    reduced = run(text, LEGACY, TDP, preemptions, order=order)
     full = run(text, LEGACY, TDP, preemptions, reduce=False)
     assert reduced.complete
     assert full.complete
@@ -55,6 +64,46 @@ def test_the_reduction_loses_no_divergence(bug: str) -> None:
         reduced = run(text, LEGACY, right, 1)
         full = run(text, LEGACY, right, 1, reduce=False)
         assert shown(reduced) == shown(full), text
+
+
+def test_a_search_in_random_order_loses_no_divergence() -> None:
+    right = f"tdp+{find('edb298c663fc').patch}"
+    text = "vcpu0: write gfn=0x1\nvmm: zap_gfn_range gfn=0x0 n=0x200\n"
+    first = run(text, LEGACY, right, 2)
+    assert shown(first)
+    for order in range(3):
+        other = run(text, LEGACY, right, 2, order=order)
+        assert other.complete
+        assert shown(other) == shown(first)
+
+
+def test_a_search_in_random_order_sees_more_before_it_ends() -> None:
+    """Depth first, the first runs all leave the first one at its end."""
+    bug = find("21a36ac6b6c7")
+    program = parse(bug.program)._replace(schedule=())
+    left, right = map(open_side, bug.sides())
+    found = [
+        bool(explore(program, left, right, 2, limit=15_000, first_only=True, order=order).shown)
+        for order in (None, *range(8))
+    ]
+    assert not found[0]
+    assert sum(found[1:]) >= 3
+
+
+def test_a_search_of_one_phase_departs_there_only() -> None:
+    text = SMALL["mapped, then unmapped and read"]
+    race = "vcpu0: write gfn=0x1\nvcpu1: read gfn=0x1\nvmm: sync\n"
+    program = parse(MEMORY + race + text)
+    left, right = open_side(LEGACY), open_side(TDP)
+    both, first, last = (explore(program, left, right, 1, phase=phase) for phase in (0, 1, 3))
+    assert both.complete
+    assert first.complete
+    assert last.complete
+    assert first.schedules + last.schedules < both.schedules + 30
+    alone = explore(program, left, right, 1, phase=2)
+    assert alone.schedules < first.schedules
+    for one in (first, last, alone):
+        assert all(some <= every for some, every in zip(one.ends, both.ends, strict=True))
 
 
 def test_more_preemptions_are_more_schedules() -> None:
@@ -88,3 +137,10 @@ def test_the_schedule_that_was_shown_replays() -> None:
         verdict = Verdict()
         concurrent.run_side(program._replace(schedule=one.schedule), side, 1, verdict)
         assert one.divergence.signature in {two.signature for two in verdict.divergences}
+
+
+def test_a_probe_without_pages_is_not_compared() -> None:
+    failed: set[tuple[str, ...]] = {(NO_PAGES, "mmio"), ("ok", "mmio")}
+    assert not different_ends(failed, {("ok", "mmio")})
+    assert different_ends(failed, {("ok", "ok")}) == {("mmio",), ("ok",)}
+    assert different_ends({("ok",)}, {("mmio",)})

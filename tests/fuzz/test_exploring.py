@@ -8,7 +8,7 @@ import pytest
 from difffuzz.fuzz import run
 from difffuzz.fuzz.run import Runner
 from difffuzz.oracle import Verdict
-from difffuzz.program import parse
+from difffuzz.program import parse, render
 from difffuzz.variants.catalogue import find
 
 RARE = find("21a36ac6b6c7")
@@ -36,6 +36,18 @@ def test_a_search_finds_what_one_run_does_not(monkeypatch: pytest.MonkeyPatch) -
 def test_the_base_is_quiet_under_a_search(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run, "EXPLORED", 1.0)
     assert not Runner("legacy", "tdp", "concurrent", explores=True)(PROGRAM).divergences
+
+
+def test_one_phase_with_a_race_is_explored(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "EXPLORED", 1.0)
+    alone = parse(
+        "difffuzz program v1\nslot 0 gfn=0 pages=8 area=1\nvcpu0: read gfn=0\nvmm: sync\n"
+        "host0: dontneed area=1 page=0 n=1\nvmm: sync\n"
+    )
+    assert not run.is_explored(alone, Verdict())
+    both = parse(render(alone) + "vcpu0: read gfn=0\nvmm: zap_gfn_range gfn=0 n=8\n")
+    assert run.raced_phases(both) == [3]
+    assert run.is_explored(both, Verdict())
 
 
 def test_only_some_small_programs_without_a_schedule(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,8 @@ from difffuzz.program import Config, Kind, Op, Program, SlotSpec, generate, norm
 from difffuzz.program.addresses import pick
 from difffuzz.program.generate import generate_config
 from difffuzz.program.phrases import PHRASES, THEMES, Phrase, pages, slots
+from difffuzz.program.phrases.race import race
+from difffuzz.program.phrases.race_tables import collapsing, recovering
 from difffuzz.program.scene import Scene
 
 KINDS = (Kind.READ, Kind.WRITE, Kind.DONTNEED, Kind.MIGRATE, Kind.TRACK_ADD)
@@ -96,3 +98,66 @@ def test_a_hole_is_filled_where_the_access_was() -> None:
         first = next(op for op in ops if op.kind <= Kind.EXEC)
         filled += create.args[2] == first.args[0] == ops[-1].args[0]
     assert filled == 100
+
+
+def test_races_are_valid_and_vary() -> None:
+    seen = set()
+    for seed in range(400):
+        scene = scene_of_seed(seed)
+        ops = tuple(race(scene))
+        for op, kept in zip(ops, normalise(Program(scene.config, ops)).ops, strict=True):
+            assert op[:2] == kept[:2]
+        seen.add(tuple(op.kind for op in ops))
+    assert len(seen) > 250
+
+
+def raced(ops: list[Op]) -> list[Op]:
+    """The operations of the last phase, which is the race."""
+    phases: list[list[Op]] = [[]]
+    for op in ops:
+        if op.kind is Kind.SYNC:
+            phases.append([])
+        else:
+            phases[-1].append(op)
+    assert not phases[-1]  # the race ends with a meeting
+    return phases[-2]
+
+
+def test_a_race_for_a_table_is_about_pages_of_one_table() -> None:
+    """Something forbids the huge page, a page is used, then it is used where nothing forbids it."""
+    late = Counter[bool]()
+    for seed in range(200):
+        scene = scene_of_seed(seed, ODD)
+        place = pick(scene.rng, ODD)
+        if place.slot is None:
+            continue
+        ops = collapsing(scene, place, place.slot)
+        gfns = {op.args[0] >> 9 for op in ops if op.kind <= Kind.EXEC}
+        assert gfns == {place.gfn >> 9}
+        allowed = [
+            op
+            for op in ops
+            if op.kind is Kind.TRACK_REMOVE
+            or (op.kind is Kind.MEMSLOT_FLAGS and not op.args[2] & 1)
+        ]
+        assert len(allowed) == 1
+        assert any(op.kind <= Kind.EXEC for op in ops[: ops.index(allowed[0])])
+        assert any(op.kind <= Kind.EXEC for op in raced(ops))
+        late[allowed[0] in raced(ops)] += 1
+    assert min(late[False], late[True]) > 30
+
+
+def test_a_race_for_recovery_has_tables_to_recover() -> None:
+    slot = SlotSpec(0, 0, 0x200, 0x1400, 0, 0x200)
+    config = Config(nx=True, slots=(slot,))
+    others = set()
+    for seed in range(100):
+        scene = scene_of_seed(seed, config)
+        ops = recovering(scene, pick(scene.rng, config)._replace(gfn=0x201, slot=slot), slot)
+        race_begins = [op.kind for op in ops].index(Kind.SYNC)
+        fetched = [op.args[0] for op in ops[:race_begins]]
+        assert len({gfn >> 9 for gfn in fetched}) == len(fetched) >= 2
+        kinds = {op.kind for op in raced(ops)}
+        assert Kind.NX_RECOVER in kinds
+        others |= kinds
+    assert {Kind.NX, Kind.MMU_PAGES, Kind.MEMSLOT_FLAGS, Kind.EXEC} <= others

@@ -38,7 +38,7 @@ RACES = (
     "d02c357e5bfa", "47b0c2e4c220", "f5d16bb9be68", "80a3e4ae962d", "21a36ac6b6c7",
     "50a9ac25985c", "7cca2d0b7e7d", "a835429cda91", "33a3164161fc",
     "a889ea54b3da", "fcb93eb6d09d", "d62007edf01f", "0df9dab891ff", "3d679b7cb31f",
-    "fb25ee778aae", "b59a87c1ba3c",
+    "fb25ee778aae", "b59a87c1ba3c", "e89505698c9f", "ec89e6438671",
 )
 # fmt: on
 """Those that were thought to need one, or a parked fault."""

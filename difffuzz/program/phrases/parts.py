@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from typing import Final
 
 from ..addresses import Place
-from ..limits import HOST_THREADS
+from ..limits import HOST_THREADS, VMM_THREAD
 from ..model import Op
 from ..ops import OPS, Kind
 from ..scene import Scene
 
 _ACCESSES: Final = (Kind.READ, Kind.WRITE, Kind.WRITE, Kind.EXEC)
 _TAKES: Final = (Kind.DONTNEED, Kind.DONTNEED, Kind.MUNMAP, Kind.MIGRATE, Kind.SWAP_OUT)
+SYNC: Final = Op(Kind.SYNC, VMM_THREAD)
 ON: Final = (1,)
 OFF: Final = (0,)
 

@@ -13,18 +13,17 @@ from ..limits import (
     HOST_THREADS,
     MAX_SLOTS,
     N_AREAS,
-    VMM_THREAD,
     WORKER_THREAD,
 )
 from ..model import DIRTY_LOG, Op, SlotSpec
 from ..ops import Kind
 from ..scene import Scene
-from .parts import access, vcpu, vmm
+from .parts import SYNC, access, vcpu, vmm
+from .race_tables import collapsing, recovering, use
 
-SYNC: Final = Op(Kind.SYNC, VMM_THREAD)
-_USUAL: Final = 0.4
-_HOLES: Final = 0.25
-"""How often a usual race is about a new slot, not about logging."""
+_USUAL: Final = 0.6
+_HOLES: Final = 0.2
+"""How often a usual race is about a new slot, not about logging or tables."""
 _SAME: Final = 0.7
 """How often a racing operation is about the very page, not about one near it."""
 _HOST: Final = (
@@ -59,7 +58,7 @@ def race(scene: Scene) -> list[Op]:
     if scene.rng.random() < _USUAL:
         if place.slot is None or scene.rng.random() < _HOLES:
             return _new_slot(scene)
-        return _logging(scene, place, place.slot)
+        return scene.rng.choice(_ABOUT_SLOTS)(scene, place, place.slot)
     return _anything(scene, place)
 
 
@@ -96,11 +95,14 @@ def _logging(scene: Scene, place: Place, slot: SlotSpec) -> list[Op]:
     if logged != slot.flags:
         ops.append(vmm(Kind.MEMSLOT_FLAGS, *name, logged))
     count = rng.choice((0, 1, 1, 2))
-    ops += [access(scene, near(scene, place), vcpu(scene)) for _ in range(count)]
+    ops += [use(scene, near(scene, place)) for _ in range(count)]
+    if count and logged & DIRTY_LOG and rng.random() < 0.3:
+        # What was written is write-protected then.
+        ops += [SYNC, vmm(Kind.DIRTY_GET, *name)]
     if ops:
         ops.append(SYNC)
     vcpus = range(min(scene.config.vcpus, rng.choice((1, 1, 2))))
-    ops += [access(scene, near(scene, place), thread) for thread in vcpus]
+    ops += [use(scene, near(scene, place), thread) for thread in vcpus]
     if rng.random() < 0.75:
         ops.append(vmm(Kind.MEMSLOT_FLAGS, *name, logged ^ DIRTY_LOG))
     else:
@@ -163,6 +165,7 @@ def _worker(scene: Scene, place: Place) -> list[Op]:
     return [Op(Kind.NX_RECOVER, WORKER_THREAD)]
 
 
+_ABOUT_SLOTS: Final = (_logging, _logging, collapsing, collapsing, recovering)
 _ACTORS: Final = (
     _vcpu(0),
     _vcpu(0),

@@ -15,6 +15,9 @@ The reduction leaves out what can show nothing new, on two grounds:
   task running and as many preemptions left, has the same future (happens-before caching: Musuvathi
   and Qadeer, MSR-TR-2007-12): the run ends there.
 
+The order of the runs is depth first, or, given a source of random numbers, half of the time any run
+that is known to be left: a search that ends before it is complete should have seen a bit of all.
+
 Up to its own departure a run is one that was run before: it is run again without notes, which begin
 with a copy of what was noted then.
 """
@@ -35,6 +38,8 @@ from .random_walk import RandomWalk
 
 WARM_UP = 12
 """Random runs before the search, to learn what tasks share."""
+ANY = 0.5
+"""How often a search in random order takes any run of those that are left, not the newest."""
 
 Switches = tuple[tuple[int, int], ...]
 Merge = Callable[[Decision], bool]
@@ -122,12 +127,17 @@ class PassedOver(NamedTuple):
 
 
 class BoundedSearch:
-    """The search on one side; `schedules` counts runs, `complete` says that none is left out."""
+    """The search on one side; `schedules` counts runs, `complete` says that none is left out.
+
+    With a `phase`, counted from 1, all others run to block.
+    """
 
     __slots__ = (
         "_bound",
         "_contention",
+        "_order",
         "_passed",
+        "_phase",
         "_reduce",
         "_run",
         "_states",
@@ -136,8 +146,18 @@ class BoundedSearch:
         "schedules",
     )
 
-    def __init__(self, run: Run, preemptions: int, *, reduce: bool = True) -> None:
+    def __init__(
+        self,
+        run: Run,
+        preemptions: int,
+        *,
+        reduce: bool = True,
+        order: Random | None = None,
+        phase: int = 0,
+    ) -> None:
         self._run = run
+        self._order = order
+        self._phase = phase
         self._bound = preemptions
         self._reduce = reduce
         self._contention = Contention()
@@ -159,12 +179,20 @@ class BoundedSearch:
         while todo:
             if stop():
                 return
-            one = todo.pop()
+            one = self._next(todo)
             decisions = self._depart(one)
             if self._reduce:
                 todo += self._late(self._contention.learn(decisions))
             todo += self._others(decisions, one.switches, one.cost)
         self.complete = True
+
+    def _next(self, todo: list[Departure]) -> Departure:
+        """The newest, or any."""
+        order = self._order
+        if order is not None and order.random() < ANY:
+            at = int(order.random() * len(todo))
+            todo[at], todo[-1] = todo[-1], todo[at]
+        return todo.pop()
 
     def _depart(self, one: Departure) -> list[Decision]:
         merged = self._merge(one.switches, one.cost)
@@ -212,7 +240,7 @@ class BoundedSearch:
         exhausted = cost == self._bound
 
         def worth(decision: Decision) -> bool:
-            if decision.step <= last or len(decision.enabled) < 2:
+            if self._has_no_choice(decision, last):
                 return False
             return decision.forced or not (exhausted or not self._matters(decision))
 
@@ -223,7 +251,7 @@ class BoundedSearch:
         last = switches[-1][0] if switches else -1
         found: list[Departure] = []
         for decision in decisions:
-            if decision.step <= last or len(decision.enabled) < 2:
+            if self._has_no_choice(decision, last):
                 continue
             if decision.forced:
                 found += self._ways_on(decision, switches, cost)
@@ -233,6 +261,12 @@ class BoundedSearch:
                 else:
                     self._pass_over(PassedOver(decision, switches, cost))
         return found
+
+    def _has_no_choice(self, decision: Decision, last: int) -> bool:
+        """Is the decision not one at which a run that last departed at step `last` may depart?"""
+        if decision.step <= last or len(decision.enabled) < 2:
+            return True
+        return self._phase not in (0, decision.phase)
 
     def _ways_on(self, decision: Decision, switches: Switches, price: int) -> list[Departure]:
         return [

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Races about page tables that go: a huge page may be there again, or NX recovery takes them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from .. import addresses
+from ..addresses import Place
+from ..limits import WORKER_THREAD
+from ..model import DIRTY_LOG, Op, SlotSpec
+from ..ops import Kind
+from ..scene import Scene
+from .parts import OFF, ON, SYNC, access, vcpu, vmm
+
+_2M: Final = 512
+_PAGES: Final = (1, 1, 2, 3)
+"""Pages of one table that such a race is about."""
+_REGIONS: Final = (2, 2, 3, 8)
+"""Tables that the NX mitigation gets before the race for them."""
+_TAKES: Final = (
+    *(Kind.AGE,) * 4,
+    Kind.DONTNEED,
+    Kind.MIGRATE,
+    Kind.COW_WRITE,
+    Kind.THP_SPLIT,
+    Kind.TEST_AGE,
+)
+_FEW_PAGES: Final = (8, 8, 10, 12)
+"""Limits of shadow pages that make the legacy MMU reclaim some at once."""
+
+
+def use(scene: Scene, place: Place, thread: int | None = None) -> Op:
+    """An access; under the NX mitigation often a fetch, for which tables are made."""
+    rng = scene.rng
+    thread = vcpu(scene) if thread is None else thread
+    if scene.config.nx and rng.random() < 0.4:
+        return Op(Kind.EXEC, thread, (place.gfn,))
+    return access(scene, place, thread)
+
+
+def collapsing(scene: Scene, place: Place, slot: SlotSpec) -> list[Op]:
+    """A table stands where a huge page may be again: what forbade that goes, or has gone just now.
+
+    Logging forbade it, or a tracked page.  vCPUs use the table's pages while it is cut off, the
+    host ages them or takes them, the worker recovers.
+    """
+    rng = scene.rng
+    pages = _of_one_table(place, slot, 1 + rng.choice(_PAGES))
+    name = slot.slot, slot.as_id
+    ops: list[Op] = []
+    if rng.random() < 0.4:
+        tracked = rng.choice(pages).gfn
+        ops += [vmm(Kind.TRACK_ADD, slot.as_id, tracked), SYNC]
+        allow = vmm(Kind.TRACK_REMOVE, slot.as_id, tracked)
+    else:
+        if not slot.flags & DIRTY_LOG:
+            ops += [vmm(Kind.MEMSLOT_FLAGS, *name, slot.flags | DIRTY_LOG), SYNC]
+        allow = vmm(Kind.MEMSLOT_FLAGS, *name, slot.flags & ~DIRTY_LOG)
+    ops += [use(scene, rng.choice(pages)) for _ in range(rng.choice((1, 1, 2)))]
+    logged = allow.kind is Kind.MEMSLOT_FLAGS
+    if logged and rng.random() < 0.5:
+        ops += [SYNC, vmm(Kind.DIRTY_GET, *name)]
+    before = rng.random() < (0.2 if logged else 0.6)
+    if before:
+        ops += [SYNC, allow]
+    ops.append(SYNC)
+    for thread in range(min(scene.config.vcpus, rng.choice((1, 2, 2)))):
+        ops += [use(scene, rng.choice(pages), thread) for _ in range(rng.choice((1, 1, 2)))]
+    if rng.random() < 0.4:
+        ops.append(scene.op(rng.choice(_TAKES), rng.choice(pages)))
+    if rng.random() < 0.15:
+        ops.append(Op(Kind.NX_RECOVER, WORKER_THREAD))
+    if not before:
+        ops.append(allow)
+    return [*ops, SYNC]
+
+
+def recovering(scene: Scene, place: Place, slot: SlotSpec) -> list[Op]:
+    """The worker recovers tables of the NX mitigation while others make or free some.
+
+    Fetches in several regions of 2M made them.
+    """
+    rng = scene.rng
+    name = slot.slot, slot.as_id
+    offsets = range((place.gfn - slot.gfn) % _2M, slot.npages, _2M)
+    regions = [addresses.inside(slot, offset) for offset in offsets[: rng.choice(_REGIONS)]]
+    ops: list[Op] = [] if scene.config.nx else [vmm(Kind.NX, *ON), SYNC]
+    thread = vcpu(scene)
+    ops += [Op(Kind.EXEC, thread, (region.gfn,)) for region in regions]
+    ops.append(SYNC)
+    if rng.random() < 0.6:
+        ops.append(Op(Kind.EXEC, vcpu(scene), (rng.choice(regions).gfn,)))
+    if rng.random() < 0.3:
+        ops.append(access(scene, rng.choice(regions)))
+    ops.append(Op(Kind.NX_RECOVER, WORKER_THREAD))
+    way = rng.random()
+    if way < 0.3:
+        ops += [vmm(Kind.NX, *OFF), vmm(Kind.NX, *ON)]
+    elif way < 0.6:
+        ops.append(vmm(Kind.MMU_PAGES, rng.choice(_FEW_PAGES)))
+    elif way < 0.75:
+        ops.append(vmm(Kind.MEMSLOT_FLAGS, *name, slot.flags ^ DIRTY_LOG))
+    elif way < 0.85:
+        ops.append(vmm(Kind.MEMSLOT_DELETE, *name))
+    else:
+        ops.append(scene.op(rng.choice(_TAKES), rng.choice(regions)))
+    return [*ops, SYNC]
+
+
+def _of_one_table(place: Place, slot: SlotSpec, count: int) -> list[Place]:
+    """Up to `count` neighbours that one page table maps, the place first."""
+    table = place.gfn // _2M
+    offset = place.gfn - slot.gfn
+    near = (offset + step for step in (0, 1, -1, 2, -2, 3, -3))
+    return [
+        addresses.inside(slot, one)
+        for one in near
+        if 0 <= one < slot.npages and (slot.gfn + one) // _2M == table
+    ][:count]
