@@ -14,6 +14,9 @@
 #include <sys/mman.h>
 
 #include "../bridge.h"
+#include "../machine/arena.h"
+#include "../machine/play.h"
+#include "../machine/task.h"
 #include "user.h"
 
 #define PAGE 4096UL
@@ -118,6 +121,10 @@ API void native_map_memory(void)
 	vmemmap = reserve(arena_struct_pages + NATIVE_PAGES * STRUCT_PAGE, PROT_READ | PROT_WRITE);
 	native_vmemmap = (unsigned long)vmemmap;
 	dl_iterate_phdr(find_segments, NULL);
+	hm_map_memory();
+	task_map_stacks();
+	tables_map();
+	record_map();
 }
 
 /* Keeps the variables as they are now; native_reset() brings them back. */
@@ -157,6 +164,7 @@ API void native_reset(void)
 	native_control->failed = native_control->nr_splats = 0;
 	native_control->splats[0] = 0;
 	native_reset_tasks();
+	hm_reset_memory();
 }
 
 /* Zeroed memory until the next reset. */
@@ -240,6 +248,20 @@ API void native_page_memory(unsigned long *out)
 {
 	out[0] = native_pages;
 	out[1] = (unsigned long)memory->page_state;
+}
+
+/* Is it a page that was allocated and is not freed? */
+int native_page_is_live(unsigned long number)
+{
+	return number < NATIVE_PAGES && memory->page_state[number] == PAGE_LIVE;
+}
+
+/* The entry at a physical address; NULL if it is in no page that is live. */
+unsigned long *native_entry(unsigned long pa)
+{
+	if (!native_page_is_live((pa - NATIVE_PAGES_PA) / PAGE))
+		return NULL;
+	return (unsigned long *)(native_pages + pa - NATIVE_PAGES_PA);
 }
 
 /*

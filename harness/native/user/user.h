@@ -13,5 +13,6 @@ extern int native_is_ours(const void *code);
 extern void native_explain(unsigned long address, const void *code);
 extern void native_coverage_start(void);
 extern void native_reset_tasks(void);
+extern void native_reset(void);
 
 #endif

@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A program played from begin to end inside the library, with harness/native/machine as its host.
+
+The same calls of KVM happen as when Python is the host; nothing comes back to Python before the end.
+What it did can be read from a Played; what seems wrong on the way ends it, with the reason.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from array import array
+from collections.abc import Collection
+from typing import Any, Final, NamedTuple
+
+from difffuzz.native.kvm import param_values
+from difffuzz.native.library import Library
+from difffuzz.program import Kind, Program
+from difffuzz.program.model import AREA_KINDS
+from difffuzz.sides.base import Outcome
+from difffuzz.sides.params import vm_params
+
+RESULTS: Final = ("ok", "mmio", "sigbus", "error", "stuck", "done", "nothing")
+"""enum result of harness/native/machine/play.h."""
+OP_ARGS: Final = 7
+N_AREAS: Final = 4
+OUTCOME_FIELDS: Final = 17
+"""Numbers of an outcome before its RET_PF_*."""
+PADDING: Final = [(0,) * (OP_ARGS - n) for n in range(OP_ARGS + 1)]
+LONG: Final = 8
+
+
+class PlayedOp(NamedTuple):
+    """What one operation did, and what the comparison of two sides has to know of that moment."""
+
+    index: int
+    """Of the operation in the program; the end of a parked fault has that of what waits for it."""
+    kind: Kind
+    thread: int
+    outcome: Outcome
+    bitmap_digest: int
+    nx: bool
+    may_be_absent: bool
+    """The page is tracked, and this side loses mappings by itself."""
+    flushes: int
+
+
+class PlayedLeaf(NamedTuple):
+    """A present leaf of the page tables after the last operation."""
+
+    as_id: int
+    gfn: int
+    spte: int
+    level: int
+
+
+class Played:
+    """A run.  Read it before the library plays the next one."""
+
+    __slots__ = ("_numbers", "reason")
+
+    def __init__(self, numbers: Any, reason: str) -> None:
+        self._numbers = numbers
+        self.reason = reason
+        """Why it was left early; empty if it was not."""
+
+    @property
+    def steps(self) -> int:
+        """Preemption points passed."""
+        return int(self._numbers[8])
+
+    def compared(self) -> bytes:
+        """What both sides must agree on, of all operations."""
+        return ctypes.string_at(self._numbers[2], LONG * self._numbers[3])
+
+    def features(self) -> array[int]:
+        """The state features reached."""
+        return self._longs(4)
+
+    def operations(self) -> list[PlayedOp]:
+        """What each operation did."""
+        return _operations(self._longs(0))
+
+    def leaves(self) -> list[PlayedLeaf]:
+        """The leaves at the end, if they were asked for."""
+        numbers = self._longs(6)
+        return [PlayedLeaf(*numbers[i : i + 4]) for i in range(0, len(numbers), 4)]
+
+    def _longs(self, at: int) -> array[int]:
+        length = self._numbers[at + 1]
+        return array("l", ctypes.string_at(self._numbers[at], LONG * length) if length else b"")
+
+
+def _operations(numbers: array[int]) -> list[PlayedOp]:
+    found = []
+    at = 0
+    while at < len(numbers):
+        fields = numbers[at : at + OUTCOME_FIELDS]
+        rets = tuple(numbers[at + OUTCOME_FIELDS : at + OUTCOME_FIELDS + fields[16]])
+        outcome = Outcome(RESULTS[fields[3]], fields[4])
+        outcome.pfn, outcome.fast, outcome.parked = fields[5], fields[6], bool(fields[7])
+        outcome.parked_ret, outcome.parked_rets = fields[8], fields[9]
+        outcome.access, outcome.fault_gfn, outcome.rets = fields[10], fields[11], rets
+        found.append(
+            PlayedOp(
+                fields[0],
+                Kind(fields[1]),
+                fields[2],
+                outcome,
+                fields[12],
+                bool(fields[13]),
+                bool(fields[14]),
+                fields[15],
+            )
+        )
+        at += OUTCOME_FIELDS + len(rets)
+    return found
+
+
+class Encoded:
+    """A program as harness/native/machine/play.h has it; the operations are encoded once."""
+
+    __slots__ = ("_ops", "_program", "_slots")
+
+    def __init__(self, program: Program) -> None:
+        self._program = program
+        self._slots = [number for slot in program.config.slots for number in slot]
+        self._ops: list[int] = []
+        self._encode(())
+
+    def _encode(self, ends: Collection[int]) -> None:
+        ops: list[int] = []
+        padding = PADDING
+        for kind, thread, args in self._program.ops:
+            ops += (kind, thread)
+            ops += args
+            ops += padding[len(args)]
+            ops.append(0)
+        for index in ends:
+            ops[(index + 1) * (OP_ARGS + 3) - 1] = 1
+        self._ops = ops
+
+    def end_at_once(self, indices: Collection[int]) -> None:
+        """The faults that these operations begin are not to stay parked."""
+        self._encode(indices)
+
+    def numbers(self, tdp_mmu: bool, side: int, steps: int, trace: bool) -> array[int]:
+        """All of it, for one side."""
+        config = self._program.config
+        areas = [AREA_KINDS.index(kind) for kind in config.areas]
+        return array(
+            "l",
+            [
+                *param_values(vm_params(config, tdp_mmu)),
+                side,
+                steps,
+                trace,
+                config.vcpus,
+                config.mmu_pages,
+                len(areas),
+                *areas,
+                *[0] * (N_AREAS - len(areas)),
+                len(config.slots),
+                len(self._program.ops),
+                *self._slots,
+                *self._ops,
+            ],
+        )
+
+
+class Player:
+    """Plays programs on one side of a library."""
+
+    def __init__(self, library: Library, tdp_mmu: bool, side: int) -> None:
+        self._library = library
+        self._tdp_mmu = tdp_mmu
+        self._side = side
+        self._play = library.function("native_play", ctypes.c_void_p)
+        self._played = library.function("native_played", ctypes.c_void_p)
+        self._numbers = (ctypes.c_long * 10)()
+        self._at = ctypes.addressof(self._numbers)
+
+    def play(self, encoded: Encoded, steps: int, trace: bool = False) -> Played:
+        """Runs it; `steps` bounds the preemption points it may pass."""
+        numbers = encoded.numbers(self._tdp_mmu, self._side, steps, trace)
+        library = self._library
+        library.calls += 1
+        left_early = self._play(numbers.buffer_info()[0])
+        self._played(self._at)
+        reason = ""
+        if left_early:
+            oracle, where, text = (library.control.died or b"").decode().split("\n", 2)
+            reason = f"{oracle}: {where} {text}".strip()
+        return Played(self._numbers, reason)
