@@ -262,5 +262,7 @@ void check_destroyed(void)
 	tables_changes(&changes);
 	if (native_control->nr_splats)
 		suspect("WARN()");
+	if (!native_poison_is_whole())
+		suspect("a freed page table was written to");
 	books_check_leaks();
 }

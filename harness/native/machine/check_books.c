@@ -32,7 +32,7 @@ static void check_counters(const long *vm)
 		tdp += table->tdp && table->has_parent;
 		legacy += !table->tdp;
 		for (int i = 0; table->level <= 3 && i < 512; i++) {
-			u64 spte = tables_entry(number, i);
+			u64 spte = tables_raw(number)[i] ? tables_entry(number, i) : 0;
 
 			leaves[table->level] += spte && tables_is_leaf(table, spte);
 		}
@@ -95,7 +95,7 @@ static void check_mmio(const long *vm)
 		return;
 	for (long number = 0; number < nr_tables; number++)
 		for (int i = 0; tables[number].live && i < 512; i++) {
-			u64 spte = tables_entry(number, i);
+			u64 spte = tables_raw(number)[i] ? tables_entry(number, i) : 0;
 			long generation = (spte >> 3 & 0xff) | (spte >> 52 & 0x7ff) << 8;
 
 			if (!spte || spte & SPTE_PRESENT || (spte & masks[3]) != masks[4])

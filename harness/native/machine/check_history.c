@@ -72,13 +72,15 @@ static void check_order(long used)
 	for (long i = nr_pages - 1; i >= 0; i--) {
 		bool is_active = false;
 
+		/* A page of an L2 goes with its last parent. */
+		if (pages[i] < nr_tables && tables[pages[i]].guest_mode)
+			continue;
 		for (long j = 0; j < nr && !is_active; j++)
 			is_active = active[j] == pages[i];
-		/* A page of an L2 goes with its last parent: not one that is gone, nor one that stays. */
 		if (!is_active) {
 			if (kept_older)
 				suspect("a shadow page was zapped before an older one");
-		} else if (native_shadow_page(pages[i], sp) && !sp[SP_GUEST_MODE] && !sp[SP_ROOT_COUNT]) {
+		} else if (native_shadow_page(pages[i], sp) && !sp[SP_ROOT_COUNT]) {
 			kept_older = true;
 		}
 	}

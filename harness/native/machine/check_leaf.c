@@ -112,9 +112,10 @@ void leaf_check_all(void)
 {
 	for (long number = 0; number < nr_tables; number++) {
 		const struct table *table = &tables[number];
+		const unsigned long *raw = tables_raw(number);
 
 		for (int i = 0; table->live && i < 512; i++) {
-			u64 spte = tables_entry(number, i);
+			u64 spte = raw[i] ? tables_entry(number, i) : 0;
 
 			if (spte && tables_is_leaf(table, spte))
 				leaf_check(table->as_id, table->gfn + ((u64)i << 9 * (table->level - 1)), spte,

@@ -7,10 +7,10 @@
  */
 #include "machine.h"
 
-#define MOST_4K_CHUNKS 4096
-#define MOST_2M 4096
+#define MOST_4K_CHUNKS 512
+#define MOST_2M 2048
 #define MOST_1G 64
-#define MOST_DEVICE_CHUNKS (1 << 16)
+#define MOST_DEVICE_CHUNKS (1 << 14)
 #define MOST_RETIRED 1024
 
 struct retired {
@@ -20,7 +20,7 @@ struct retired {
 static u64 next_4k = BASE_4K, next_2m = BASE_2M, next_1g = BASE_1G, next_device = BASE_DEVICE;
 static struct hm_frame **chunks;		/* of 4K pages */
 static struct hm_frame **device_chunks;
-static struct hm_run *runs_2m, *runs_1g;
+static struct hm_run **runs_2m, **runs_1g;
 static struct retired *retired;
 static int nr_retired;
 static struct hm_frame zero_page;
@@ -33,7 +33,7 @@ void hm_init_frames(void)
 	runs_1g = hm_alloc(MOST_1G * sizeof(*runs_1g));
 }
 
-static struct hm_run *run_slot(u64 pfn)
+static struct hm_run **run_slot(u64 pfn)
 {
 	if (pfn < BASE_2M || pfn >= BASE_DEVICE)
 		return NULL;
@@ -44,9 +44,9 @@ static struct hm_run *run_slot(u64 pfn)
 
 struct hm_run *hm_run(u64 pfn)
 {
-	struct hm_run *run = run_slot(pfn);
+	struct hm_run **slot = run_slot(pfn);
 
-	return run && run->live ? run : NULL;
+	return slot && *slot && (*slot)->live ? *slot : NULL;
 }
 
 static struct hm_frame *in_chunk(struct hm_frame **at, u64 index, bool make)
@@ -62,7 +62,7 @@ static struct hm_frame *in_chunk(struct hm_frame **at, u64 index, bool make)
 /* The page's record; NULL if there is none and none is to be made. */
 static struct hm_frame *find(u64 pfn, bool make)
 {
-	struct hm_run *run;
+	struct hm_run **slot;
 
 	if (pfn == ZERO_PFN)
 		return &zero_page;
@@ -72,10 +72,8 @@ static struct hm_frame *find(u64 pfn, bool make)
 		return in_chunk(device_chunks, pfn - BASE_DEVICE, make);
 	}
 	if (pfn >= BASE_2M) {
-		run = run_slot(pfn);
-		if (!run || !run->chunks)
-			return NULL;
-		return in_chunk(run->chunks, pfn - run->head, make);
+		slot = run_slot(pfn);
+		return slot && *slot ? in_chunk((*slot)->chunks, pfn - (*slot)->head, make) : NULL;
 	}
 	if (pfn < BASE_4K || pfn >= next_4k)
 		return NULL;
@@ -100,10 +98,11 @@ struct hm_frame *hm_frame(u64 pfn)
 
 static struct hm_run *new_run(u64 head, unsigned long size)
 {
-	struct hm_run *run = run_slot(head);
+	struct hm_run **slot = run_slot(head), *run;
 
-	if (!run)
+	if (!slot)
 		hm_give_up("too many huge pages");
+	run = *slot = hm_alloc(sizeof(*run));
 	run->head = head;
 	run->size = size;
 	run->maps = 1;

@@ -176,6 +176,7 @@ extern u64 hm_page(u64 addr);
 extern void hm_put_leaf(u64 addr, int level, u64 pte);
 extern struct hm_list hm_mapped(u64 start, u64 end);
 extern bool hm_populated(u64 addr);
+extern u64 hm_next_populated(u64 start, u64 end);
 extern u64 hm_lookup(u64 addr);
 extern int hm_mapping_level(u64 addr);
 extern void hm_clear_tables(void);

@@ -187,9 +187,9 @@ static void change_protection(struct hm_vma *vma)
 		u64 here[PMD_PAGES];
 		int nr = 0;
 
-		for (u64 base = first; base < last; base += PMD_BYTES)
-			if (hm_populated(base))
-				here[nr++] = base;
+		for (u64 base = hm_next_populated(first, last); base < last;
+		     base = hm_next_populated(base + PMD_BYTES, last))
+			here[nr++] = base;
 		if (!nr)
 			continue;
 		first = later(start, here[0]);

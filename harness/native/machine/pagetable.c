@@ -13,6 +13,7 @@
 struct area {
 	struct hm_table **tables;
 	u64 *huge;
+	u64 populated[HM_PMDS / 64];	/* a bit for each pmd with a table or a leaf */
 	u64 gig[HM_PUDS];
 	bool pmd_pages[HM_PUDS];
 	u64 *pmds, *puds;		/* the kernel's */
@@ -64,6 +65,10 @@ static int pud_of(u64 addr)
 
 static void tell_pmd(struct area *area, int pmd)
 {
+	if (area->tables[pmd] || area->huge[pmd])
+		area->populated[pmd >> 6] |= 1UL << (pmd & 63);
+	else
+		area->populated[pmd >> 6] &= ~(1UL << (pmd & 63));
 	area->pmds[pmd] = area->tables[pmd] ? TABLE_ENTRY : area->huge[pmd] & PTE_MAPPED ? LARGE_ENTRY : 0;
 }
 
@@ -178,9 +183,29 @@ void hm_put_leaf(u64 addr, int level, u64 pte)
 
 bool hm_populated(u64 addr)
 {
-	struct area *area = area_of(addr);
+	return area_of(addr)->populated[pmd_of(addr) >> 6] >> (pmd_of(addr) & 63) & 1;
+}
 
-	return area->tables[pmd_of(addr)] || area->huge[pmd_of(addr)];
+/* The start of the first 2M of [start, end) with a table or a leaf, or `end` or more. */
+u64 hm_next_populated(u64 start, u64 end)
+{
+	u64 addr = start & -PMD_BYTES;
+	struct area *area;
+
+	if (addr >= end)
+		return end;
+	area = area_of(addr);
+	for (int pmd = pmd_of(addr); addr < end; addr += PMD_BYTES, pmd++) {
+		u64 rest = pmd < HM_PMDS ? area->populated[pmd >> 6] >> (pmd & 63) : 1;
+
+		if (rest & 1)
+			break;
+		/* On to the last of those that are known to be empty. */
+		rest = rest ? __builtin_ctzl(rest) - 1 : 63 - (pmd & 63);
+		pmd += rest;
+		addr += rest * PMD_BYTES;
+	}
+	return addr < end ? addr : end;
 }
 
 static void add(struct hm_list *list, u64 addr, int level)
@@ -205,7 +230,7 @@ struct hm_list hm_mapped(u64 start, u64 end)
 	for (u64 addr = start & -PUD_BYTES; addr < end; addr += PUD_BYTES)
 		if (area->gig[pud_of(addr)])
 			add(&list, addr, 3);
-	for (u64 addr = start & -PMD_BYTES; addr < end; addr += PMD_BYTES) {
+	for (u64 addr = hm_next_populated(start, end); addr < end; addr = hm_next_populated(addr + PMD_BYTES, end)) {
 		struct hm_table *table = area->tables[pmd_of(addr)];
 
 		if (!table) {
@@ -240,10 +265,12 @@ int hm_mapping_level(u64 addr)
 
 void hm_clear_tables(void)
 {
-	for (int i = 0; i < HM_AREAS; i++)
-		for (int pmd = 0; pmd < HM_PMDS; pmd++)
-			if (areas[i].tables[pmd]) {
-				areas[i].tables[pmd] = NULL;
-				tell_pmd(&areas[i], pmd);
-			}
+	for (int i = 0; i < HM_AREAS; i++) {
+		u64 end = HM_AREA_BASE(i) + (HM_AREA_PAGES << 12), addr = HM_AREA_BASE(i);
+
+		while ((addr = hm_next_populated(addr, end)) < end) {
+			hm_set_table(addr, NULL);
+			addr += PMD_BYTES;
+		}
+	}
 }

@@ -118,7 +118,7 @@ extern bool map_tracked(int as_id, u64 gfn);
 /* tables.c: KVM's page tables as they are after an operation */
 struct table {
 	bool live;
-	bool tdp, has_parent;
+	bool tdp, has_parent, guest_mode;
 	int level, as_id;
 	u64 gfn;
 };
@@ -140,6 +140,7 @@ extern void tables_init(void);
 extern long tables_changes(struct change **out);
 extern long tables_leaves_in(int as_id, u64 start, u64 end, struct mapping **out);
 extern bool tables_is_leaf(const struct table *table, u64 spte);
+extern const unsigned long *tables_raw(long number);	/* entries, as they are in memory */
 extern u64 tables_entry(long number, int index);
 
 #define SPTE_PRESENT (1UL << 11)
@@ -202,6 +203,7 @@ extern void native_leaks(long *out);
 extern long native_request_bit(void);
 extern long native_changes(uint64_t *out, long max);
 extern int native_page_is_live(unsigned long number);
+extern int native_poison_is_whole(void);
 
 enum vm_number {
 	VM_PAGES_4K, VM_PAGES_2M, VM_PAGES_1G, VM_NX_SPLITS, VM_NX_LISTED, VM_RECYCLED, VM_USED_PAGES,

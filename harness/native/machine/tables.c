@@ -62,7 +62,7 @@ static void note_new(long number)
 		return;
 	tables[number] = (struct table){
 		.live = true, .tdp = sp[SP_TDP], .has_parent = sp[SP_PTEP], .level = sp[SP_LEVEL],
-		.as_id = sp[SP_SMM], .gfn = sp[SP_GFN],
+		.as_id = sp[SP_SMM], .gfn = sp[SP_GFN], .guest_mode = sp[SP_GUEST_MODE],
 	};
 }
 
@@ -104,9 +104,14 @@ long tables_changes(struct change **out)
 	return kept;
 }
 
+const unsigned long *tables_raw(long number)
+{
+	return (const unsigned long *)native_pages + number * 512;
+}
+
 u64 tables_entry(long number, int index)
 {
-	unsigned long entry = ((unsigned long *)native_pages)[number * 512 + index];
+	unsigned long entry = tables_raw(number)[index];
 
 	return entry ? native_seen(entry) : 0;
 }

@@ -58,9 +58,7 @@ void hm_unmap_vma(struct hm_vma *vma, u64 start, u64 end)
 		unmap_hugepage_range(vma, start, end);
 		return;
 	}
-	for (u64 base = start & -PMD_BYTES; base < end; base += PMD_BYTES) {
-		if (!hm_populated(base))
-			continue;
+	for (u64 base = hm_next_populated(start, end); base < end; base = hm_next_populated(base + PMD_BYTES, end)) {
 		if (!hm_table(base)) {
 			if (start <= base && base + PMD_BYTES <= end) {
 				zap_huge(base, 2);
@@ -77,7 +75,7 @@ void hm_free_pgtables(u64 start, u64 end)
 {
 	struct hm_vma *found[MOST_VMAS];
 
-	for (u64 base = start & -PMD_BYTES; base < end; base += PMD_BYTES)
+	for (u64 base = hm_next_populated(start, end); base < end; base = hm_next_populated(base + PMD_BYTES, end))
 		if (hm_table(base) && !hm_vma_overlapping(base, base + PMD_BYTES, found))
 			hm_set_table(base, NULL);
 	for (u64 base = start & -PUD_BYTES; base < end; base += PUD_BYTES)

@@ -92,8 +92,17 @@ long native_host(long what, unsigned long a, unsigned long b, unsigned long c)
 	return r;
 }
 
+int native_is_playing(void)
+{
+	return playing;
+}
+
 void native_point(const volatile void *at, int store)
 {
+	unsigned long page = ((unsigned long)at - native_pages) >> 12;
+
+	if (playing && page < NATIVE_PAGES && native_page_states[page] == PAGE_FREED)
+		native_die("uaf", "page_table", "access to a freed page table");
 	if (--native_control->budget < 0)
 		native_host(HOST_POINT, (unsigned long)at, store, 0);
 }

@@ -23,14 +23,13 @@
 #define HEAP (1UL << 30)
 #define FOR_GOOD 64UL	/* pages behind the others, for what is no page table of KVM */
 #define STRUCT_PAGE 64UL
-#define POISON 0x6b
+#define POISON 0x6b	/* an SPTE of it is present, writable, and maps no page that exists */
 #define POISONED_BYTES 4096UL
 #define SMALL (1UL << 20)
 #define MOST_FRAMES (1UL << 20)
 #define MAGIC 0x6e61746976650000UL
 
 enum { NEW = 1024, GONE };
-enum page_state { PAGE_UNUSED, PAGE_LIVE, PAGE_FREED };
 
 /* Before each object. */
 struct header {
@@ -42,6 +41,7 @@ struct memory {
 	char *heap;
 	unsigned long heap_used;
 	unsigned long pages_used;
+	int protected;			/* some page is inaccessible */
 	uint64_t *shadow;
 	unsigned char *page_state;
 	unsigned char *page_told;	/* what native_changes() said last */
@@ -57,6 +57,7 @@ struct memory {
 
 unsigned long native_pages;
 unsigned long native_vmemmap;
+const unsigned char *native_page_states;
 static struct memory *memory;
 
 const char *native_bad_oracle;
@@ -115,6 +116,7 @@ API void native_map_memory(void)
 	memory->heap = reserve(HEAP, PROT_READ | PROT_WRITE);
 	memory->shadow = reserve(NATIVE_PAGES * PAGE, PROT_READ | PROT_WRITE);
 	memory->page_state = calloc(NATIVE_PAGES, 1);
+	native_page_states = memory->page_state;
 	memory->page_told = calloc(NATIVE_PAGES, 1);
 	memory->frames = calloc(MOST_FRAMES, sizeof(*memory->frames));
 	native_pages = (unsigned long)reserve((NATIVE_PAGES + FOR_GOOD) * PAGE, PROT_READ | PROT_WRITE);
@@ -148,7 +150,9 @@ API void native_reset(void)
 	unsigned long used = memory->pages_used;
 
 	if (used) {
-		mprotect((void *)native_pages, used * PAGE, PROT_READ | PROT_WRITE);
+		if (memory->protected)
+			mprotect((void *)native_pages, used * PAGE, PROT_READ | PROT_WRITE);
+		memory->protected = 0;
 		clear((void *)native_pages, used * PAGE);
 		clear(memory->shadow, used * PAGE);
 		clear((void *)(native_vmemmap + NATIVE_PAGES_PA / PAGE * STRUCT_PAGE), used * STRUCT_PAGE);
@@ -221,7 +225,13 @@ unsigned long native_pages_for_good(unsigned long n)
 	return page;
 }
 
-/* From now on any access to the page is a finding.  -1: it was not allocated. */
+/*
+ * From now on any access to the page is a finding.  -1: it was not allocated.
+ *
+ * Making it inaccessible takes longer than all else that a short program does.  While one is played
+ * the page is poisoned instead: native_point() sees the accesses that are preemption points,
+ * native_poison_is_whole() the other stores.
+ */
 int native_page_free(unsigned long page)
 {
 	unsigned long number = (page - native_pages) / PAGE;
@@ -229,8 +239,26 @@ int native_page_free(unsigned long page)
 	if (number >= NATIVE_PAGES || memory->page_state[number] != PAGE_LIVE)
 		return -1;
 	memory->page_state[number] = PAGE_FREED;
+	if (native_is_playing()) {
+		memset((void *)page, POISON, PAGE);
+		return 0;
+	}
+	memory->protected = 1;
 	mprotect((void *)page, PAGE, PROT_NONE);
 	return 0;
+}
+
+/* Did nothing write to a freed page? */
+int native_poison_is_whole(void)
+{
+	for (unsigned long number = 0; number < memory->pages_used; number++) {
+		const char *page = (const char *)native_pages + number * PAGE;
+
+		if (memory->page_state[number] == PAGE_FREED &&
+		    (*page != POISON || memcmp(page, page + 1, PAGE - 1)))
+			return 0;
+	}
+	return 1;
 }
 
 /* The struct page of `pfn` is about to change: the next reset zeroes it. */

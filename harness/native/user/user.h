@@ -14,5 +14,9 @@ extern void native_explain(unsigned long address, const void *code);
 extern void native_coverage_start(void);
 extern void native_reset_tasks(void);
 extern void native_reset(void);
+extern int native_is_playing(void);
+
+enum page_state { PAGE_UNUSED, PAGE_LIVE, PAGE_FREED };
+extern const unsigned char *native_page_states;	/* of the pages for page tables */
 
 #endif
