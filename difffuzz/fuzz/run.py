@@ -13,6 +13,7 @@ from types import TracebackType
 
 from ..engine import concurrent, lockstep
 from ..engine.explore import explore
+from ..engine.fast_lockstep import fast_lockstep
 from ..errors import UsageError
 from ..oracle.verdict import Divergence, Verdict, Violation, signature
 from ..program import Kind, Program
@@ -77,6 +78,8 @@ class Runner:
             self.max_steps = min(max_steps * NATIVE_STEPS, STEP_LIMIT)
         self.explores = explores and not self.guards
         """Whether the schedules of some small programs are searched."""
+        self.fast = fast_lockstep(self._left, self._right)
+        """Tells clean programs from suspicious ones, if both sides are the kernel's own code."""
         self.watchdog = Watchdog()
 
     def __call__(self, program: Program, trace: bool = False) -> Verdict:
@@ -99,9 +102,7 @@ class Runner:
                 if not trace and self.explores and is_explored(program, verdict):
                     self._explore(program, verdict)
             else:
-                verdict = lockstep.run(
-                    program, self._left, self._right, trace=trace, max_steps=self.max_steps
-                )
+                verdict = self._lockstep(program, trace)
             watchdog.stop()
         except Hang:
             return self._failed("progress", HANG, "the execution does not end")
@@ -113,6 +114,15 @@ class Runner:
             place = f"{type(error).__name__}@{_place(error.__traceback__)}"
             return self._failed("crash", place, f"{error!r} in {_place(error.__traceback__)}")
         return verdict
+
+    def _lockstep(self, program: Program, trace: bool) -> Verdict:
+        if self.fast is not None and not trace:
+            verdict = self.fast.run(program, self.max_steps)
+            if verdict is not None:
+                return verdict
+        return lockstep.run(
+            program, self._left, self._right, trace=trace, max_steps=self.max_steps
+        )
 
     def is_concurrent(self, program: Program) -> bool:
         """True if the program's threads run concurrently in this mode."""

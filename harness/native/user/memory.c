@@ -26,6 +26,7 @@
 #define POISON 0x6b	/* an SPTE of it is present, writable, and maps no page that exists */
 #define POISONED_BYTES 4096UL
 #define SMALL (1UL << 20)
+#define LARGE_OBJECT (1UL << 16)	/* mostly untouched, as what memslots have for each page */
 #define MOST_FRAMES (1UL << 20)
 #define MAGIC 0x6e61746976650000UL
 
@@ -38,8 +39,8 @@ struct header {
 };
 
 struct memory {
-	char *heap;
-	unsigned long heap_used;
+	char *heap, *large_heap;
+	unsigned long heap_used, large_used;
 	unsigned long pages_used;
 	int protected;			/* some page is inaccessible */
 	uint64_t *shadow;
@@ -114,6 +115,7 @@ API void native_map_memory(void)
 
 	memory = calloc(1, sizeof(*memory));
 	memory->heap = reserve(HEAP, PROT_READ | PROT_WRITE);
+	memory->large_heap = reserve(HEAP, PROT_READ | PROT_WRITE);
 	memory->shadow = reserve(NATIVE_PAGES * PAGE, PROT_READ | PROT_WRITE);
 	memory->page_state = calloc(NATIVE_PAGES, 1);
 	native_page_states = memory->page_state;
@@ -160,10 +162,12 @@ API void native_reset(void)
 		memset(memory->page_told, PAGE_UNUSED, used);
 	}
 	clear(memory->heap, memory->heap_used);
+	if (memory->large_used)
+		madvise(memory->large_heap, (memory->large_used + PAGE - 1) & ~(PAGE - 1), MADV_DONTNEED);
 	while (memory->nr_frames)
 		memset((void *)(native_vmemmap + memory->frames[--memory->nr_frames] * STRUCT_PAGE), 0,
 		       STRUCT_PAGE);
-	memory->heap_used = memory->pages_used = 0;
+	memory->heap_used = memory->large_used = memory->pages_used = 0;
 	memcpy(memory->data, memory->saved, memory->data_bytes);
 	native_control->failed = native_control->nr_splats = 0;
 	native_control->splats[0] = 0;
@@ -174,11 +178,13 @@ API void native_reset(void)
 /* Zeroed memory until the next reset. */
 void *native_alloc(unsigned long bytes)
 {
-	struct header *header = (struct header *)(memory->heap + memory->heap_used);
+	int large = bytes >= LARGE_OBJECT;
+	unsigned long *used = large ? &memory->large_used : &memory->heap_used;
+	struct header *header = (struct header *)((large ? memory->large_heap : memory->heap) + *used);
 
 	bytes = (bytes + 15) & ~15UL;
-	memory->heap_used += bytes + sizeof(*header);
-	if (memory->heap_used > HEAP)
+	*used += bytes + sizeof(*header);
+	if (*used > HEAP)
 		native_die("crash", "native_alloc", "the heap is full");
 	header->bytes = bytes;
 	header->magic = MAGIC;
@@ -196,7 +202,8 @@ void native_free(const void *at)
 
 	if (!at)
 		return;
-	if ((char *)at < memory->heap || (char *)at >= memory->heap + memory->heap_used)
+	if ((unsigned long)((char *)at - memory->heap) >= memory->heap_used &&
+	    (unsigned long)((char *)at - memory->large_heap) >= memory->large_used)
 		native_die("uaf", "kfree", "free of what was not allocated");
 	if (header->magic != MAGIC)
 		native_die("uaf", "kfree", "double free of an object");

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Lockstep of two native sides without Python in between: a filter before the engine that judges.
+
+A program is played on each side inside its library (native/fast.py), which checks in C what the
+oracles would look at; here the two records are compared.  A program is clean if nothing at all
+seems wrong, or nothing but what a rule of the oracles allows.  Any other is suspicious, whatever the
+reason: only lockstep.run() says what it is.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from difffuzz.engine.lockstep import FAILS_ON_ONE_SIDE, IS_COMPARED
+from difffuzz.native.face import NativePackage
+from difffuzz.native.fast import Encoded, Played, PlayedOp, Player
+from difffuzz.oracle import Verdict
+from difffuzz.oracle.access import alike, compare_outcomes
+from difffuzz.program import Kind, Program
+from difffuzz.sides import ModelFactory, SideFactory
+
+MOST_REPEATS = 16
+"""Faults of one program that park on one side only, and are ended at once on both."""
+
+
+class FastLockstep:
+    """Two native sides.  `reasons` counts why programs were suspicious, `programs` all of them."""
+
+    def __init__(self, left: ModelFactory, right: ModelFactory) -> None:
+        self.programs = 0
+        self.reasons: Counter[str] = Counter()
+        self._factories = (left, right)
+        self._names = (left.name, right.name)
+        self._players = [
+            Player(side.package.library, side.tdp_mmu, number)
+            for number, side in enumerate((left, right))
+        ]
+
+    def run(self, program: Program, max_steps: int) -> Verdict | None:
+        """The verdict of a clean program; None for a suspicious one.
+
+        `max_steps` bounds the preemption points of each side.  UsageError if a side cannot run the
+        program's configuration.
+        """
+        for factory in self._factories:
+            factory.check(program.config)
+        self.programs += 1
+        encoded = Encoded(program)
+        ends: set[int] = set()
+        while True:
+            runs = []
+            for player in self._players:
+                played = player.play(encoded, max_steps)
+                if played.reason:
+                    return self._suspicious(played.reason)
+                runs.append(played)
+            left, right = runs
+            allowed: Counter[str] = Counter()
+            if left.compared() == right.compared():
+                return self._clean(program, left, right, ends, allowed)
+            ours, theirs = left.operations(), right.operations()
+            one = parked_on_one_side(ours, theirs)
+            if one is None:
+                break
+            if len(ends) == MOST_REPEATS:
+                return self._suspicious("parked-on-one-side")
+            ends.add(one)
+            encoded.end_at_once(ends)
+        reason = self._differ(ours, theirs, allowed)
+        if reason:
+            return self._suspicious(reason)
+        return self._clean(program, left, right, ends, allowed)
+
+    def _suspicious(self, reason: str) -> None:
+        self.reasons[reason] += 1
+
+    def _clean(
+        self, program: Program, left: Played, right: Played, ends: set[int], allowed: Counter[str]
+    ) -> Verdict:
+        verdict = Verdict()
+        verdict.operations = len(program.ops)
+        verdict.steps = left.steps + right.steps
+        verdict.features.update(left.features())
+        verdict.features.update(right.features())
+        verdict.allowed = allowed
+        if ends:
+            allowed["parked-on-one-side"] = len(ends)
+        return verdict
+
+    def _differ(
+        self, left: list[PlayedOp], right: list[PlayedOp], allowed: Counter[str]
+    ) -> str | None:
+        """What the oracle of equal outcomes has against the two; None: nothing."""
+        if [(op.index, op.kind) for op in left] != [(op.index, op.kind) for op in right]:
+            return "other operations"
+        for ours, theirs in zip(left, right, strict=True):
+            if not IS_COMPARED[ours.kind] or alike(ours.outcome, theirs.outcome):
+                continue
+            fetch = ours.kind == Kind.EXEC or ours.outcome.access == Kind.EXEC
+            violations = compare_outcomes(
+                *self._names,
+                ours.outcome,
+                theirs.outcome,
+                True,
+                fetch and ours.nx,
+                ours.may_be_absent or theirs.may_be_absent,
+                allowed,
+            )
+            for violation in violations:
+                return f"{violation.oracle}: {violation.location}"
+            if not allowed.keys().isdisjoint(FAILS_ON_ONE_SIDE):
+                return "failed on one side"
+        return None
+
+
+def parked_on_one_side(left: list[PlayedOp], right: list[PlayedOp]) -> int | None:
+    """The first operation whose fault is parked on one side only, as lockstep would end it."""
+    for ours, theirs in zip(left, right, strict=False):
+        if ours.kind == Kind.BEGIN_FAULT and ours.outcome.parked != theirs.outcome.parked:
+            return ours.index if theirs.index == ours.index else None
+    return None
+
+
+def fast_lockstep(left: SideFactory, right: SideFactory) -> FastLockstep | None:
+    """For these sides; None unless both are the kernel's own code."""
+    if not isinstance(left, ModelFactory) or not isinstance(right, ModelFactory):
+        return None
+    if not isinstance(left.package, NativePackage) or not isinstance(right.package, NativePackage):
+        return None
+    return FastLockstep(left, right)
