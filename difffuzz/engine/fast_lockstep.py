@@ -3,8 +3,8 @@
 
 A program is played on each side inside its library (native/fast.py), which checks in C what the
 oracles would look at; here the two records are compared.  A program is clean if nothing at all
-seems wrong, or nothing but what a rule of the oracles allows.  Any other is suspicious, whatever the
-reason: only lockstep.run() says what it is.
+seems wrong, or nothing but what a rule of the oracles allows.  Any other is suspicious, whatever
+the reason: only lockstep.run() says what it is.
 """
 
 from __future__ import annotations
@@ -45,34 +45,32 @@ class FastLockstep:
         for factory in self._factories:
             factory.check(program.config)
         self.programs += 1
+        found = self._run(program, max_steps)
+        if isinstance(found, Verdict):
+            return found
+        self.reasons[found] += 1
+        return None
+
+    def _run(self, program: Program, max_steps: int) -> Verdict | str:
+        """The verdict, or why the program is suspicious."""
         encoded = Encoded(program)
         ends: set[int] = set()
         while True:
-            runs = []
-            for player in self._players:
-                played = player.play(encoded, max_steps)
-                if played.reason:
-                    return self._suspicious(played.reason)
-                runs.append(played)
-            left, right = runs
+            left, right = [player.play(encoded, max_steps) for player in self._players]
+            if left.reason or right.reason:
+                return left.reason or right.reason
             allowed: Counter[str] = Counter()
             if left.compared() == right.compared():
                 return self._clean(program, left, right, ends, allowed)
             ours, theirs = left.operations(), right.operations()
-            one = parked_on_one_side(ours, theirs)
-            if one is None:
-                break
+            parks = parked_on_one_side(ours, theirs, ends)
+            if parks is None:
+                reason = self._differ(ours, theirs, allowed)
+                return reason or self._clean(program, left, right, ends, allowed)
             if len(ends) == MOST_REPEATS:
-                return self._suspicious("parked-on-one-side")
-            ends.add(one)
+                return "parked-on-one-side"
+            ends.add(parks)
             encoded.end_at_once(ends)
-        reason = self._differ(ours, theirs, allowed)
-        if reason:
-            return self._suspicious(reason)
-        return self._clean(program, left, right, ends, allowed)
-
-    def _suspicious(self, reason: str) -> None:
-        self.reasons[reason] += 1
 
     def _clean(
         self, program: Program, left: Played, right: Played, ends: set[int], allowed: Counter[str]
@@ -91,7 +89,7 @@ class FastLockstep:
         self, left: list[PlayedOp], right: list[PlayedOp], allowed: Counter[str]
     ) -> str | None:
         """What the oracle of equal outcomes has against the two; None: nothing."""
-        if [(op.index, op.kind) for op in left] != [(op.index, op.kind) for op in right]:
+        if [(op.op_index, op.kind) for op in left] != [(op.op_index, op.kind) for op in right]:
             return "other operations"
         for ours, theirs in zip(left, right, strict=True):
             if not IS_COMPARED[ours.kind] or alike(ours.outcome, theirs.outcome):
@@ -113,11 +111,16 @@ class FastLockstep:
         return None
 
 
-def parked_on_one_side(left: list[PlayedOp], right: list[PlayedOp]) -> int | None:
-    """The first operation whose fault is parked on one side only, as lockstep would end it."""
+def parked_on_one_side(left: list[PlayedOp], right: list[PlayedOp], ended: set[int]) -> int | None:
+    """The first operation whose fault is parked on one side only, as lockstep would end it.
+
+    `ended`: those whose faults are ended at once already.
+    """
     for ours, theirs in zip(left, right, strict=False):
+        if ours.op_index != theirs.op_index or ours.op_index in ended:
+            continue
         if ours.kind == Kind.BEGIN_FAULT and ours.outcome.parked != theirs.outcome.parked:
-            return ours.index if theirs.index == ours.index else None
+            return ours.op_index
     return None
 
 

@@ -120,9 +120,7 @@ class Runner:
             verdict = self.fast.run(program, self.max_steps)
             if verdict is not None:
                 return verdict
-        return lockstep.run(
-            program, self._left, self._right, trace=trace, max_steps=self.max_steps
-        )
+        return lockstep.run(program, self._left, self._right, trace=trace, max_steps=self.max_steps)
 
     def is_concurrent(self, program: Program) -> bool:
         """True if the program's threads run concurrently in this mode."""

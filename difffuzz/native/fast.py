@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """A program played from begin to end inside the library, with harness/native/machine as its host.
 
-The same calls of KVM happen as when Python is the host; nothing comes back to Python before the end.
-What it did can be read from a Played; what seems wrong on the way ends it, with the reason.
+The same calls of KVM happen as when Python is the host; nothing comes back to Python before the
+end.  What it did can be read from a Played; what seems wrong on the way ends it, with the reason.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ LONG: Final = 8
 class PlayedOp(NamedTuple):
     """What one operation did, and what the comparison of two sides has to know of that moment."""
 
-    index: int
+    op_index: int
     """Of the operation in the program; the end of a parked fault has that of what waits for it."""
     kind: Kind
     thread: int

@@ -30,8 +30,8 @@ static void create_vm(const struct config *config, const struct slot_spec *slots
 			     HM_AREA_BASE(slots[i].area) + (slots[i].page << 12), slots[i].flags);
 }
 
-/* One operation, and what is checked after it; true if it parked a fault. */
-static bool step(const struct op *op, long index)
+/* One operation, and what is checked after it. */
+static void step(const struct op *op, long index)
 {
 	int as_id = op->thread < NR_VCPU_THREADS ? map_smm[op->thread] : 0;
 	struct outcome outcome;
@@ -42,7 +42,6 @@ static bool step(const struct op *op, long index)
 	map_apply(op);
 	check_after(op, &outcome, as_id);
 	record_outcome(index, op, &outcome);
-	return outcome.parked;
 }
 
 static void end_fault(long thread, long index)
@@ -95,7 +94,8 @@ void play(const long *program)
 	create_vm(config, slots);
 	for (long i = 0; i < config->nr_ops; i++) {
 		end_faults(&ops[i], i);
-		if (step(&ops[i], i) && ops[i].kind == OP_BEGIN_FAULT && ops[i].ends)
+		step(&ops[i], i);
+		if (ops[i].ends)
 			end_fault(ops[i].thread, i);
 	}
 	steps = config->steps - native_control->budget;

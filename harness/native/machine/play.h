@@ -24,7 +24,7 @@ struct op {
 	long kind;
 	long thread;
 	long args[OP_ARGS];
-	long ends;		/* a fault that is parked by it goes on at once */
+	long ends;		/* the fault that it begins is not to stay parked */
 };
 
 /* struct native_params of kernel/vm.h, and what else a program says of the machine. */

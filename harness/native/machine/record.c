@@ -84,7 +84,8 @@ static void tell_both_sides(const struct op *op, const struct outcome *outcome)
 {
 	long *to = record->compared, *nr = &record->nr_compared;
 
-	add(to, nr, outcome->parked);
+	/* Where it ends at once it may have been parked on one side only. */
+	add(to, nr, outcome->parked && !op->ends);
 	if (!is_compared(op->kind))
 		return;
 	add(to, nr, outcome->result);
