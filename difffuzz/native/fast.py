@@ -85,6 +85,11 @@ class Played:
         numbers = self._longs(6)
         return [PlayedLeaf(*numbers[i : i + 4]) for i in range(0, len(numbers), 4)]
 
+    def switches(self) -> tuple[tuple[int, int], ...]:
+        """Of a run whose threads ran at once: the schedule that it amounts to."""
+        numbers = self._longs(10)
+        return tuple((numbers[i], numbers[i + 1]) for i in range(0, len(numbers), 2))
+
     def _longs(self, at: int) -> array[int]:
         length = self._numbers[at + 1]
         return array("l", ctypes.string_at(self._numbers[at], LONG * length) if length else b"")
@@ -116,6 +121,15 @@ def _operations(numbers: array[int]) -> list[PlayedOp]:
     return found
 
 
+class Threads(NamedTuple):
+    """How threads run at once: by a random walk of that seed, or by a schedule if it is 0."""
+
+    schedule: tuple[tuple[int, int], ...] = ()
+    seed: int = 0
+    gap: int = 20
+    """About so many steps are between two preemptions of the walk."""
+
+
 class Encoded:
     """A program as harness/native/machine/play.h has it; the operations are encoded once."""
 
@@ -143,8 +157,15 @@ class Encoded:
         """The faults that these operations begin are not to stay parked."""
         self._encode(indices)
 
-    def numbers(self, tdp_mmu: bool, side: int, steps: int, trace: bool) -> array[int]:
+    def numbers(
+        self, tdp_mmu: bool, side: int, steps: int, trace: bool, threads: Threads | None
+    ) -> array[int]:
         """All of it, for one side."""
+        schedule: list[int] = []
+        at_once = (0, 0, 0, 0)
+        if threads is not None:
+            schedule = [number for switch in threads.schedule for number in switch]
+            at_once = (1, threads.seed, threads.gap, len(threads.schedule))
         config = self._program.config
         areas = [AREA_KINDS.index(kind) for kind in config.areas]
         return array(
@@ -154,6 +175,7 @@ class Encoded:
                 side,
                 steps,
                 trace,
+                *at_once,
                 config.vcpus,
                 config.mmu_pages,
                 len(areas),
@@ -163,6 +185,7 @@ class Encoded:
                 len(self._program.ops),
                 *self._slots,
                 *self._ops,
+                *schedule,
             ],
         )
 
@@ -176,12 +199,17 @@ class Player:
         self._side = side
         self._play = library.function("native_play", ctypes.c_void_p)
         self._played = library.function("native_played", ctypes.c_void_p)
-        self._numbers = (ctypes.c_long * 10)()
+        self._numbers = (ctypes.c_long * 12)()
         self._at = ctypes.addressof(self._numbers)
 
-    def play(self, encoded: Encoded, steps: int, trace: bool = False) -> Played:
-        """Runs it; `steps` bounds the preemption points it may pass."""
-        numbers = encoded.numbers(self._tdp_mmu, self._side, steps, trace)
+    def play(
+        self, encoded: Encoded, steps: int, trace: bool = False, threads: Threads | None = None
+    ) -> Played:
+        """Runs it; `steps` bounds the preemption points it may pass.
+
+        One operation at a time, or all threads at once.
+        """
+        numbers = encoded.numbers(self._tdp_mmu, self._side, steps, trace, threads)
         library = self._library
         library.calls += 1
         left_early = self._play(numbers.buffer_info()[0])

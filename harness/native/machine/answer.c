@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* What the kernel's code asks of the host while a program is played: enum native_request. */
 #include "guest.h"
+#include "interleave.h"
 #include "play.h"
 #include "task.h"
 
 static void must_be_unlocked(void)
 {
-	if (hm.mmap_lock.writer || hm.page_lock.writer || hm.ptl.writer)
-		hm_give_up("KVM wants mmap_lock inside a lock of the host");
+	const struct hm_lock *locks[] = { &hm.mmap_lock, &hm.page_lock, &hm.ptl };
+
+	for (int i = 0; i < 3; i++)
+		if (locks[i]->writer && locks[i]->owner == native_task->number)
+			hm_give_up("KVM wants mmap_lock inside a lock of the host");
 }
 
 static long still_there(u64 pfn)
@@ -42,7 +46,10 @@ static long mmap_lock(bool release)
 /* The fault has its pfn and is about to take mmu_lock. */
 static long park(void)
 {
-	task_leave();
+	if (inter_on())
+		run_parks();
+	else
+		task_switch(MAIN_TASK);
 	return 0;
 }
 
@@ -51,9 +58,13 @@ long native_answer(long what, unsigned long a, unsigned long b, unsigned long c)
 	(void)c;
 	switch (what) {
 	case HOST_POINT:
-		hm_give_up("out of steps");
+		if (!inter_on())
+			hm_give_up("out of steps");
+		inter_decide();
+		return 0;
 	case HOST_WAIT:
-		hm_give_up("KVM waits for what nobody will give");
+		inter_wait(a, (const void *)b);
+		return 0;
 	case HOST_PARK:
 		return park();
 	case HOST_GUP_FAST:
@@ -97,7 +108,10 @@ long native_answer(long what, unsigned long a, unsigned long b, unsigned long c)
 	case HOST_DIRTY_LOGGING:
 		gm_vcpus[a].pml_enabled = b;
 		return 0;
+	case HOST_LOCKED:
+		return 0;
 	case HOST_YIELD:
+		inter_relax();
 		return 0;
 	}
 	hm_give_up("a request that a played program has no answer to");

@@ -243,6 +243,35 @@ void check_after(const struct op *op, const struct outcome *outcome, int as_id)
 	check_slots(op);
 }
 
+/* Concurrent runs: what can be told at once, and what only where all threads meet */
+
+/* The guest uses a frame: that which the host maps now, and not against the map as it is now. */
+void check_touch(int as_id, u64 gfn, u64 pfn, int access)
+{
+	const struct map_slot *slot = map_slot_at(as_id, gfn);
+	u64 pte;
+
+	if (!slot)
+		suspect("used a frame without a memslot");
+	pte = hm_lookup(map_hva(slot, gfn));
+	if (!pte || pte >> 12 != pfn)
+		suspect("used a frame that the host took back");
+	if (access == GM_WRITE && (slot->flags & SLOT_READONLY || map_tracked_in(slot, gfn, gfn + 1)))
+		suspect("written against the memory map");
+}
+
+/* Features of what an operation among others changed. */
+void check_rest(const struct op *op)
+{
+	struct change *changes;
+	long nr = tables_changes(&changes);
+
+	for (long i = 0; i < nr; i++)
+		note_transition(op->kind, tables[changes[i].number].level, changes[i].old, changes[i].new);
+	if (native_control->nr_splats)
+		suspect("WARN()");
+}
+
 /* After the last operation, when faults have ended. */
 void check_end(void)
 {

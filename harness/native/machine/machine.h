@@ -190,6 +190,7 @@ static inline u64 hm_size(int level)
 struct hm_lock {
 	int readers;
 	bool writer;
+	int owner;		/* the task that holds it as writer */
 };
 
 struct hm_range {

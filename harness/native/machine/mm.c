@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "functions.h"
+#include "interleave.h"
 #include "machine.h"
 
 struct hm hm;
@@ -57,18 +58,26 @@ long hm_kvm(int function, long a, long b, long c, long d, long e, long f)
 	return r;
 }
 
-/* Locks.  One operation runs at a time, so that whoever finds one taken has met a deadlock. */
+/* Locks.  Where one operation runs at a time, whoever finds one taken has met a deadlock. */
 
 void hm_point(void)
 {
 	native_point(NULL, 1);
 }
 
-void hm_down_read(struct hm_lock *lock)
+static void take(struct hm_lock *lock, bool exclusive)
 {
 	hm_point();
-	if (lock->writer)
-		hm_give_up("a lock of the host is held");
+	if (!lock->writer && !(exclusive && lock->readers))
+		return;
+	if (lock->writer && lock->owner == native_task->number)
+		hm_give_up("a lock of the host is taken again by its holder");
+	inter_wait(exclusive ? WAIT_HOST_WRITE : WAIT_HOST_READ, lock);
+}
+
+void hm_down_read(struct hm_lock *lock)
+{
+	take(lock, false);
 	lock->readers++;
 }
 
@@ -80,10 +89,9 @@ void hm_up_read(struct hm_lock *lock)
 
 void hm_lock(struct hm_lock *lock)
 {
-	hm_point();
-	if (lock->writer || lock->readers)
-		hm_give_up("a lock of the host is held");
+	take(lock, true);
 	lock->writer = true;
+	lock->owner = native_task->number;
 }
 
 void hm_unlock(struct hm_lock *lock)

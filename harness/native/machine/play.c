@@ -62,9 +62,10 @@ static void end_faults(const struct op *op, long index)
 			end_fault(vcpu, index);
 }
 
-static void end_vm(const struct config *config, long index)
+/* Leaves, the last checks, the end of the VM. */
+void play_end(const struct config *config, long number)
 {
-	run_finish_faults(index + 2);
+	run_finish_faults(number);
 	hm_kvm(FN_END_OPERATION, 0, 0, 0, 0, 0, 0);
 	check_end();
 	for (long number = 0; config->trace && number < nr_tables; number++)
@@ -91,7 +92,12 @@ void play(const long *program)
 	play_config = config;
 	record_begin();
 	native_control->budget = config->steps;
+	native_control->frees_early = native_control->concurrent = config->concurrent;
 	create_vm(config, slots);
+	if (config->concurrent) {
+		play_at_once(ops);
+		return;
+	}
 	for (long i = 0; i < config->nr_ops; i++) {
 		end_faults(&ops[i], i);
 		step(&ops[i], i);
@@ -101,6 +107,6 @@ void play(const long *program)
 	steps = config->steps - native_control->budget;
 	/* The end is always seen through. */
 	native_control->budget = 1L << 40;
-	end_vm(config, config->nr_ops - 1);
+	play_end(config, config->nr_ops + 1);
 	record_end(steps, config->nr_ops);
 }

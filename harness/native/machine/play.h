@@ -35,6 +35,9 @@ struct config {
 	long side;		/* 0 left, 1 right: of the features */
 	long steps;		/* preemption points that it may pass */
 	long trace;		/* tell the leaves at the end */
+	long concurrent;	/* threads run at once: the next three matter */
+	long seed, gap;		/* of a random walk; 0: the schedule behind the operations */
+	long nr_schedule;
 	long vcpus, mmu_pages, nr_areas, areas[HM_AREAS], nr_slots, nr_ops;
 };
 
@@ -72,10 +75,14 @@ struct outcome {
 extern const struct config *play_config;
 extern long native_answer(long what, unsigned long a, unsigned long b, unsigned long c);
 extern void play(const long *program);
+extern void play_at_once(const struct op *ops);		/* concurrent.c */
+extern void play_end(const struct config *config, long number);
 
 /* run.c: one operation as difffuzz/sides/model.py has it */
 extern void run_init(void);
 extern struct outcome run_op(const struct op *op, long number);
+extern struct outcome run_op_among_others(const struct op *op, long number);
+extern void run_parks(void);
 extern bool run_has_fault(int vcpu);
 extern void run_finish_faults(long number);
 extern long run_set_slot(int as_id, int slot, u64 gfn, u64 npages, u64 hva, long flags);
@@ -89,6 +96,9 @@ extern void record_begin(void);
 extern void record_outcome(long index, const struct op *op, const struct outcome *outcome);
 extern void record_feature(unsigned long feature);
 extern void record_end(long steps, long operations);
+extern void record_schedule(void);
+extern void record_nothing_compared(void);
+extern void record_probe(enum result result);
 extern void record_leaf(int as_id, u64 gfn, u64 spte, int level);
 
 /* map.c: what the guest's memory should be */
@@ -165,6 +175,8 @@ extern void check_before(const struct op *op);
 extern void check_after(const struct op *op, const struct outcome *outcome, int as_id);
 extern void check_end(void);
 extern void check_destroyed(void);
+extern void check_touch(int as_id, u64 gfn, u64 pfn, int access);
+extern void check_rest(const struct op *op);
 
 /* check_leaf.c */
 extern void leaf_init(void);

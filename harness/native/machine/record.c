@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "interleave.h"
 #include "play.h"
 
 #define API __attribute__((visibility("default")))
@@ -21,6 +22,8 @@ struct record {
 	unsigned char has_feature[FEATURES];
 	long *leaves, nr_leaves, room_for_leaves;
 	long steps, operations;
+	const struct decision *switches;
+	long nr_switches;
 };
 
 static struct record *record;
@@ -150,6 +153,24 @@ void record_end(long steps, long operations)
 	record->operations = operations;
 }
 
+/* The switches of a concurrent run so far, even if it is left early. */
+void record_schedule(void)
+{
+	record->nr_switches = strategy_switches(&record->switches);
+}
+
+/* What threads did at once may differ between the sides. */
+void record_nothing_compared(void)
+{
+	record->nr_compared = 0;
+}
+
+/* How an access ended that is made when all is over. */
+void record_probe(enum result result)
+{
+	add(record->compared, &record->nr_compared, result);
+}
+
 /* Addresses and lengths of all of it. */
 API void native_played(long *out)
 {
@@ -163,4 +184,7 @@ API void native_played(long *out)
 	out[7] = record->nr_leaves;
 	out[8] = record->steps;
 	out[9] = record->operations;
+	record_schedule();
+	out[10] = (long)record->switches;
+	out[11] = 2 * record->nr_switches;
 }

@@ -7,6 +7,7 @@
 
 #include "functions.h"
 #include "guest.h"
+#include "interleave.h"
 #include "play.h"
 #include "task.h"
 
@@ -21,6 +22,7 @@ struct parked_fault {
 };
 
 static struct parked_fault *faults;
+static bool wants_park[NATIVE_TASKS];	/* concurrent: lets the others run where it would be parked */
 
 void run_init(void)
 {
@@ -82,7 +84,10 @@ static long translate(int vcpu, u64 gpa, int access)
 static long page_fault(int vcpu, u64 gpa, bool park, struct outcome *outcome)
 {
 	long rets[2] = { NOTHING_RETURNED, NOTHING_RETURNED };
-	long r = hm_kvm(FN_PAGE_FAULT, vcpu, gpa, gm_vcpus[vcpu].error_code, (long)rets, park, 0);
+	long r;
+
+	park |= native_control->concurrent;
+	r = hm_kvm(FN_PAGE_FAULT, vcpu, gpa, gm_vcpus[vcpu].error_code, (long)rets, park, 0);
 
 	add_ret(outcome, rets[0]);
 	add_ret(outcome, rets[1]);
@@ -132,8 +137,15 @@ static void end(struct outcome *outcome, enum result result, long value)
 	outcome->value = value;
 }
 
+/* How often an access may fault, and when others ran last. */
+struct patience {
+	int attempts;
+	long switches;
+};
+
 /* One round of KVM_RUN; true when the access is done. */
-static bool run_once(int vcpu, u64 gfn, int access, long number, int attempts, struct outcome *outcome)
+static bool run_once(int vcpu, u64 gfn, int access, long number, struct patience *patience,
+		     struct outcome *outcome)
 {
 	u64 gpa = gfn << 12;
 	long r = enter(vcpu), pfn;
@@ -145,16 +157,25 @@ static bool run_once(int vcpu, u64 gfn, int access, long number, int attempts, s
 	pfn = translate(vcpu, gpa, access);
 	if (pfn >= 0) {
 		hm_point();
+		if (inter_on())
+			check_touch(map_smm[vcpu], gfn, pfn, access);
 		touch(pfn, access, number, outcome);
 		leave(vcpu);
 		return true;
 	}
 	leave(vcpu);
-	if (outcome->nr_rets >= attempts) {
+	if (inter_switches() != patience->switches) {
+		/* Others ran: only attempts with all else at rest count. */
+		patience->switches = inter_switches();
+		patience->attempts = outcome->nr_rets + MAX_ATTEMPTS;
+	}
+	if (outcome->nr_rets >= patience->attempts) {
 		outcome->result = RESULT_STUCK;
 		return true;
 	}
 	r = page_fault(vcpu, gpa, false, outcome);
+	if (r == RET_RETRY)
+		inter_relax();
 	if (r < 0) {
 		end(outcome, RESULT_ERROR, r);
 		return true;
@@ -174,10 +195,11 @@ static bool run_once(int vcpu, u64 gfn, int access, long number, int attempts, s
 /* KVM_RUN until the access is done. */
 static void run_access(int vcpu, u64 gfn, int access, long number, int attempts, struct outcome *outcome)
 {
+	struct patience patience = { attempts, inter_switches() };
 	long fast = stat_fast(vcpu);
 
 	hm_kvm(FN_VCPU_SRCU_LOCK, vcpu, 0, 0, 0, 0, 0);
-	while (!run_once(vcpu, gfn, access, number, attempts, outcome))
+	while (!run_once(vcpu, gfn, access, number, &patience, outcome))
 		;
 	hm_kvm(FN_VCPU_SRCU_UNLOCK, vcpu, 0, 0, 0, 0, 0);
 	outcome->fast += stat_fast(vcpu) - fast;
@@ -214,9 +236,10 @@ static struct outcome begin_fault(int vcpu, u64 gfn, int access)
 
 	*fault = (struct parked_fault){ .begun = true, .gfn = gfn, .access = access };
 	fault->outcome = outcome_of(RESULT_NOTHING, 0);
-	task_spawn(vcpu, one_fault);
+	task_prepare(vcpu, one_fault);
+	task_switch(vcpu);
 	begun.fault_gfn = gfn;
-	if (task_parked(vcpu)) {
+	if (task_alive(vcpu)) {
 		begun.parked = fault->parked = true;
 	} else {
 		begun.nr_rets = fault->outcome.nr_rets;
@@ -237,8 +260,8 @@ static struct outcome finish_fault(int vcpu, long number)
 	done.fault_gfn = fault->gfn;
 	done.access = fault->access;
 	if (fault->parked) {
-		task_resume(vcpu);
-		if (task_parked(vcpu) || !fault->outcome.nr_rets)
+		task_switch(vcpu);
+		if (task_alive(vcpu) || !fault->outcome.nr_rets)
 			hm_give_up("a parked fault does not end");
 		done.parked = true;
 		done.nr_rets = done.parked_rets = fault->outcome.nr_rets;
@@ -382,6 +405,39 @@ struct outcome run_op(const struct op *op, long number)
 		outcome = op->kind <= OP_TEST_AGE ? run_host_op(op, number) : run_ioctl(op);
 	}
 	task_run_as(MAIN_TASK);
+	hm_kvm(FN_END_OPERATION, 0, 0, 0, 0, 0, 0);
+	return outcome;
+}
+
+/* Concurrent runs */
+
+/* A fault has its pfn: one that a program wants parked lets the others run. */
+void run_parks(void)
+{
+	bool *wants = &wants_park[native_task->number];
+
+	if (!*wants)
+		return;
+	*wants = false;
+	inter_relax();
+}
+
+/* An operation of the current thread, while others do theirs. */
+struct outcome run_op_among_others(const struct op *op, long number)
+{
+	struct op access = { .kind = op->args[1], .thread = op->thread, .args = { op->args[0] } };
+	struct outcome outcome;
+
+	if (op->kind == OP_END_FAULT)
+		return outcome_of(RESULT_NOTHING, 0);
+	wants_park[op->thread] = op->kind == OP_BEGIN_FAULT;
+	if (op->kind == OP_BEGIN_FAULT)
+		op = &access;
+	if (op->kind <= OP_RELOAD)
+		outcome = run_vcpu_op(op, number);
+	else
+		outcome = op->kind <= OP_TEST_AGE ? run_host_op(op, number) : run_ioctl(op);
+	wants_park[op->thread] = false;
 	hm_kvm(FN_END_OPERATION, 0, 0, 0, 0, 0, 0);
 	return outcome;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The threads of a program that is played: who runs, and coroutines for the faults that are parked.
+ * The threads of a program that is played: who runs, and coroutines for those that can be left in
+ * the middle: parked faults, and all threads of a concurrent run.
  *
  * A coroutine that is given up (its program ended early) is forgotten; its stack is used again.
  */
@@ -22,10 +23,9 @@ struct coroutine {
 };
 
 static char *stacks;
+/* By number of the task; the stack that all began on is MAIN_TASK's. */
 static struct coroutine coroutines[NATIVE_TASKS];
-static void *main_stack_pointer;
-static int main_task;
-static int running = -1;	/* the coroutine, -1: none */
+static int running = MAIN_TASK;
 
 /* Saves what a call must keep, and goes on where `to` left off. */
 void native_switch(void **from, void *to);
@@ -65,41 +65,46 @@ void task_map_stacks(void)
 		mprotect(stacks + i * STACK_BYTES, GUARD_BYTES, PROT_NONE);
 }
 
-/* From now on the task of that number is the current one. */
+static void make_current(int number)
+{
+	native_task = native_task_of(number);
+	native_current_is(native_task);
+}
+
+/* From now on the task of that number is the current one, on the same stack. */
 void task_run_as(int number)
 {
 	if (native_task->number == number)
 		return;
 	native_leave_task(native_task);
-	native_task = native_task_of(number);
-	native_current_is(native_task);
+	make_current(number);
+}
+
+/* Goes on with another stack, until something switches back. */
+void task_switch(int number)
+{
+	int me = running, as = native_task->number;
+
+	native_leave_task(native_task);
+	running = number;
+	native_switch(&coroutines[me].stack_pointer, coroutines[number].stack_pointer);
+	running = me;
+	make_current(as);
 }
 
 static void first(void)
 {
 	int number = running;
 
+	make_current(number);
 	coroutines[number].body(number);
 	coroutines[number].alive = false;
-	running = -1;
-	native_leave_task(native_task);
-	native_switch(&coroutines[number].stack_pointer, main_stack_pointer);
+	task_switch(MAIN_TASK);
 	native_die("crash", "task", "a coroutine that ended was resumed");
 }
 
-/* Goes on with a coroutine until it ends or leaves. */
-void task_resume(int number)
-{
-	main_task = native_task->number;
-	task_run_as(number);
-	running = number;
-	native_switch(&main_stack_pointer, coroutines[number].stack_pointer);
-	native_task = native_task_of(main_task);
-	native_current_is(native_task);
-}
-
-/* Gives the task a stack of its own on which `body` runs until it ends or leaves. */
-void task_spawn(int number, void (*body)(int number))
+/* Gives the task a stack of its own, on which `body` will run. */
+void task_prepare(int number, void (*body)(int number))
 {
 	void **top = (void **)(stacks + (number + 1) * STACK_BYTES);
 
@@ -111,23 +116,16 @@ void task_spawn(int number, void (*body)(int number))
 	coroutines[number].stack_pointer = top;
 	coroutines[number].body = body;
 	coroutines[number].alive = true;
-	task_resume(number);
 }
 
-/* The current coroutine waits until it is resumed. */
-void task_leave(void)
-{
-	int number = running;
-
-	if (number < 0)
-		native_die("deadlock", "task", "waits for what nobody will give");
-	running = -1;
-	native_leave_task(native_task);
-	native_switch(&coroutines[number].stack_pointer, main_stack_pointer);
-}
-
-/* Has it left, and not ended? */
-bool task_parked(int number)
+/* Has its body not ended? */
+bool task_alive(int number)
 {
 	return coroutines[number].alive;
+}
+
+/* Whose stack this is. */
+int task_running(void)
+{
+	return running;
 }
