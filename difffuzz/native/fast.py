@@ -23,7 +23,7 @@ RESULTS: Final = ("ok", "mmio", "sigbus", "error", "stuck", "done", "nothing")
 """enum result of harness/native/machine/play.h."""
 OP_ARGS: Final = 7
 N_AREAS: Final = 4
-OUTCOME_FIELDS: Final = 17
+OUTCOME_FIELDS: Final = 18
 """Numbers of an outcome before its RET_PF_*."""
 PADDING: Final = [(0,) * (OP_ARGS - n) for n in range(OP_ARGS + 1)]
 LONG: Final = 8
@@ -42,6 +42,8 @@ class PlayedOp(NamedTuple):
     may_be_absent: bool
     """The page is tracked, and this side loses mappings by itself."""
     flushes: int
+    step: int
+    """At which it was over, if threads ran at once."""
 
 
 class PlayedLeaf(NamedTuple):
@@ -100,7 +102,7 @@ def _operations(numbers: array[int]) -> list[PlayedOp]:
     at = 0
     while at < len(numbers):
         fields = numbers[at : at + OUTCOME_FIELDS]
-        rets = tuple(numbers[at + OUTCOME_FIELDS : at + OUTCOME_FIELDS + fields[16]])
+        rets = tuple(numbers[at + OUTCOME_FIELDS : at + OUTCOME_FIELDS + fields[17]])
         outcome = Outcome(RESULTS[fields[3]], fields[4])
         outcome.pfn, outcome.fast, outcome.parked = fields[5], fields[6], bool(fields[7])
         outcome.parked_ret, outcome.parked_rets = fields[8], fields[9]
@@ -115,6 +117,7 @@ def _operations(numbers: array[int]) -> list[PlayedOp]:
                 bool(fields[13]),
                 bool(fields[14]),
                 fields[15],
+                fields[16],
             )
         )
         at += OUTCOME_FIELDS + len(rets)

@@ -28,8 +28,10 @@ static void body(int number)
 			continue;
 		inter_new_operation();
 		hm_point();
+		check_updates += op->kind >= OP_MEMSLOT_CREATE;
 		outcome = run_op_among_others(op, i + 1);
 		map_apply(op);
+		check_updates -= op->kind >= OP_MEMSLOT_CREATE;
 		record_outcome(i, op, &outcome);
 		check_rest(op);
 		if (outcome.result == RESULT_STUCK)
@@ -94,6 +96,7 @@ static void probe(long nr)
 			continue;
 		gfns[known++] = op.args[0];
 		outcome = run_op(&op, 0);
+		check_rest(&op);
 		access_check(map_smm[0], op.args[0], GM_READ, &outcome, MAX_ATTEMPTS);
 		record_probe(outcome.result);
 	}

@@ -22,6 +22,7 @@ struct thread {
 
 static struct thread threads[NATIVE_TASKS];
 static bool on, running;
+static bool starving;	/* the last look for enabled threads left some out, or could have */
 static int current = NONE;
 static long limit, threshold, switches;
 
@@ -121,8 +122,8 @@ static int fair(int *found, int nr)
 static int enabled(int *found)
 {
 	int nr = 0;
-	bool starving = false;
 
+	starving = false;
 	for (int i = 0; i < NATIVE_TASKS; i++)
 		if (threads[i].live && is_ready(&threads[i])) {
 			found[nr++] = i;
@@ -198,6 +199,9 @@ void inter_decide(void)
 	arm();
 	if (next != current)
 		go_on_with(next);
+	else if (starving)
+		/* Looking has changed who starves whom: who follows the schedule must look, too. */
+		strategy_record(current);
 }
 
 /* Until the thread can go on. */

@@ -28,6 +28,7 @@ struct decision {
 
 extern void strategy_begin(const struct decision *schedule, long nr, long seed, long gap);
 extern long strategy_next_step(void);
+extern void strategy_record(int number);
 extern int strategy_preempt(int current, const int *enabled, int nr);
 extern int strategy_pick(int current, const int *enabled, int nr);
 extern long strategy_switches(const struct decision **out);

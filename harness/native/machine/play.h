@@ -51,7 +51,7 @@ enum result { RESULT_OK, RESULT_MMIO, RESULT_SIGBUS, RESULT_ERROR, RESULT_STUCK,
 
 enum { RET_RETRY = 1, RET_EMULATE, RET_INVALID, RET_FIXED, RET_SPURIOUS };
 
-#define MOST_RETS 32
+#define MOST_RETS 64
 #define MAX_ATTEMPTS 12
 #define MIN_MMU_PAGES 8
 
@@ -61,7 +61,7 @@ struct outcome {
 	long value;
 	long pfn;		/* that the access used, -1 if none */
 	long rets[MOST_RETS];
-	int nr_rets;
+	int nr_rets, dropped_rets;
 	long fast;
 	bool parked;
 	long parked_ret;
@@ -175,6 +175,7 @@ extern void check_before(const struct op *op);
 extern void check_after(const struct op *op, const struct outcome *outcome, int as_id);
 extern void check_end(void);
 extern void check_destroyed(void);
+extern int check_updates;	/* memslot updates and the like that are going on */
 extern void check_touch(int as_id, u64 gfn, u64 pfn, int access);
 extern void check_rest(const struct op *op);
 

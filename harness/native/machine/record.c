@@ -130,6 +130,7 @@ void record_outcome(long index, const struct op *op, const struct outcome *outco
 	add(to, nr, map_nx);
 	add(to, nr, may_be_absent(op, outcome) && (vm[VM_RECYCLED] || !play_config->ad));
 	add(to, nr, vm[VM_FLUSHES]);
+	add(to, nr, inter_on() ? inter_steps() : 0);
 	add(to, nr, outcome->nr_rets);
 	for (int i = 0; i < outcome->nr_rets; i++)
 		add(to, nr, outcome->rets[i]);

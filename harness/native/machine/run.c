@@ -43,6 +43,12 @@ static void add_ret(struct outcome *outcome, long ret)
 {
 	if (ret == NOTHING_RETURNED)
 		return;
+	if (outcome->nr_rets == MOST_RETS && inter_on()) {
+		/* A vCPU that waits for others: only the last attempts are told. */
+		outcome->nr_rets = MOST_RETS / 2;
+		outcome->dropped_rets += MOST_RETS / 2;
+		memmove(outcome->rets, outcome->rets + MOST_RETS / 2, MOST_RETS / 2 * sizeof(long));
+	}
 	if (outcome->nr_rets == MOST_RETS)
 		hm_give_up("too many attempts");
 	outcome->rets[outcome->nr_rets++] = ret;
@@ -167,9 +173,9 @@ static bool run_once(int vcpu, u64 gfn, int access, long number, struct patience
 	if (inter_switches() != patience->switches) {
 		/* Others ran: only attempts with all else at rest count. */
 		patience->switches = inter_switches();
-		patience->attempts = outcome->nr_rets + MAX_ATTEMPTS;
+		patience->attempts = outcome->dropped_rets + outcome->nr_rets + MAX_ATTEMPTS;
 	}
-	if (outcome->nr_rets >= patience->attempts) {
+	if (outcome->dropped_rets + outcome->nr_rets >= patience->attempts) {
 		outcome->result = RESULT_STUCK;
 		return true;
 	}

@@ -43,7 +43,7 @@ long strategy_next_step(void)
 	return next_step;
 }
 
-static void record(int number)
+void strategy_record(int number)
 {
 	if (nr_switches == MOST_SWITCHES)
 		hm_give_up("too many switches");
@@ -86,7 +86,7 @@ int strategy_preempt(int current, const int *enabled, int nr)
 	if (next < 0)
 		next = current;
 	if (next != current)
-		record(next);
+		strategy_record(next);
 	return next;
 }
 
@@ -102,7 +102,7 @@ int strategy_pick(int current, const int *enabled, int nr)
 	if (next < 0)
 		next = otherwise;
 	if (next != otherwise)
-		record(next);
+		strategy_record(next);
 	return next;
 }
 

@@ -42,24 +42,35 @@ static void zap_pte_range(u64 base, u64 start, u64 end)
 
 static void unmap_hugepage_range(struct hm_vma *vma, u64 start, u64 end)
 {
-	u64 size = hm_size(vma->level);
+	u64 size = hm_size(vma->level), found[HM_PMDS];
+	int nr = 0;
 
 	hm_invalidate_start(start, end);
+	/* All that is there now: others may come in between. */
 	for (u64 base = start & -size; base + size <= end; base += size)
 		if (vma->level == 2 ? hm_huge(base) : hm_gig(base))
-			zap_huge(base, vma->level);
+			found[nr++] = base;
+	for (int i = 0; i < nr; i++)
+		zap_huge(found[i], vma->level);
 	hm_invalidate_end(start, end);
 }
 
 /* Clears every entry of [start, end) in the VMA; the caller has told the notifiers. */
 void hm_unmap_vma(struct hm_vma *vma, u64 start, u64 end)
 {
+	u64 found[HM_PMDS];
+	int nr = 0;
+
 	if (vma->level > 1) {
 		unmap_hugepage_range(vma, start, end);
 		return;
 	}
-	for (u64 base = hm_next_populated(start, end); base < end; base = hm_next_populated(base + PMD_BYTES, end)) {
-		if (!hm_table(base)) {
+	for (u64 base = hm_next_populated(start, end); base < end; base = hm_next_populated(base + PMD_BYTES, end))
+		found[nr++] = base;
+	for (int i = 0; i < nr; i++) {
+		u64 base = found[i];
+
+		if (hm_huge(base)) {
 			if (start <= base && base + PMD_BYTES <= end) {
 				zap_huge(base, 2);
 				continue;
