@@ -20,6 +20,7 @@ struct flight {
 };
 
 static struct flight *flights;
+long check_vm[NR_VM_NUMBERS];
 static long ranges_before;
 static bool was_logging;
 static u64 mmu_writable;
@@ -43,6 +44,8 @@ void check_before(const struct op *op)
 {
 	const struct map_slot *slot;
 
+	if (!check_vm[VM_MOST_PAGES])
+		native_vm_numbers(check_vm);
 	ranges_before = hm.nr_ranges;
 	history_before(op);
 	if (op->kind == OP_MEMSLOT_FLAGS) {
@@ -136,10 +139,16 @@ static void note_transition(long kind, int level, u64 old, u64 new)
 	record_feature((word * 2654435761UL >> 7) % FEATURES);
 }
 
+/* Do operations of the kind change SPTEs by stores that are no preemption points? */
+static bool stores_plainly(long kind)
+{
+	return kind == OP_AGE || kind == OP_TEST_AGE || kind >= OP_MEMSLOT_CREATE;
+}
+
 static void check_changes(long kind)
 {
 	struct change *changes;
-	long nr = tables_changes(&changes);
+	long nr = tables_changes(&changes, stores_plainly(kind));
 
 	for (long i = 0; i < nr; i++) {
 		const struct table *table = &tables[changes[i].number];
@@ -271,7 +280,7 @@ void check_touch(int as_id, u64 gfn, u64 pfn, int access)
 void check_rest(const struct op *op)
 {
 	struct change *changes;
-	long nr = tables_changes(&changes);
+	long nr = tables_changes(&changes, true);
 
 	for (long i = 0; i < nr; i++)
 		note_transition(op->kind, tables[changes[i].number].level, changes[i].old, changes[i].new);
@@ -284,7 +293,7 @@ void check_end(void)
 {
 	struct change *changes;
 
-	tables_changes(&changes);
+	tables_changes(&changes, true);
 	if (native_control->nr_splats)
 		suspect("WARN()");
 	leaf_check_all();
@@ -295,7 +304,7 @@ void check_destroyed(void)
 {
 	struct change *changes;
 
-	tables_changes(&changes);
+	tables_changes(&changes, true);
 	if (native_control->nr_splats)
 		suspect("WARN()");
 	if (!native_poison_is_whole())

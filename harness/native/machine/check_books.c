@@ -31,11 +31,10 @@ static void check_counters(const long *vm)
 			continue;
 		tdp += table->tdp && table->has_parent;
 		legacy += !table->tdp;
-		for (int i = 0; table->level <= 3 && i < 512; i++) {
-			u64 spte = tables_raw(number)[i] ? tables_entry(number, i) : 0;
-
-			leaves[table->level] += spte && tables_is_leaf(table, spte);
-		}
+		if (table->level > 3)
+			continue;
+		for (int i = tables_next(tables_raw(number), 0); i < 512; i = tables_next(tables_raw(number), i + 1))
+			leaves[table->level] += tables_is_leaf(table, tables_entry(number, i));
 	}
 	if (leaves[1] != vm[VM_PAGES_4K] || leaves[2] != vm[VM_PAGES_2M] || leaves[3] != vm[VM_PAGES_1G])
 		suspect("leaves are counted otherwise");
@@ -93,16 +92,21 @@ static void check_mmio(const long *vm)
 	native_masks(masks);
 	if (!masks[5])
 		return;
-	for (long number = 0; number < nr_tables; number++)
-		for (int i = 0; tables[number].live && i < 512; i++) {
-			u64 spte = tables_raw(number)[i] ? tables_entry(number, i) : 0;
+	for (long number = 0; number < nr_tables; number++) {
+		const unsigned long *raw = tables_raw(number);
+
+		if (!tables[number].live)
+			continue;
+		for (int i = tables_next(raw, 0); i < 512; i = tables_next(raw, i + 1)) {
+			u64 spte = tables_entry(number, i);
 			long generation = (spte >> 3 & 0xff) | (spte >> 52 & 0x7ff) << 8;
 
-			if (!spte || spte & SPTE_PRESENT || (spte & masks[3]) != masks[4])
+			if (spte & SPTE_PRESENT || (spte & masks[3]) != masks[4])
 				continue;
 			if (generation > vm[VM_GENERATION0 + tables[number].as_id] % MMIO_GENERATIONS)
 				suspect("an MMIO SPTE outlived the wrap of the generation");
 		}
+	}
 }
 
 void books_check(void)

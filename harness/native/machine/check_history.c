@@ -51,9 +51,8 @@ static void note_bitmap(int as_id, int slot)
 
 void history_before(const struct op *op)
 {
-	long vm[NR_VM_NUMBERS];
+	const long *vm = check_vm;
 
-	native_vm_numbers(vm);
 	recycled = vm[VM_RECYCLED];
 	nr_pages = 0;
 	if (vm[VM_USED_PAGES] + NEAR_LIMIT > vm[VM_MOST_PAGES] || op->kind == OP_MMU_PAGES ||
@@ -131,7 +130,7 @@ void history_after(const struct op *op, const struct outcome *outcome, bool dist
 {
 	bool splits = play_config->eager_page_split && play_config->tdp && play_config->tdp_mmu;
 	const struct map_slot *slot;
-	long vm[NR_VM_NUMBERS], last = outcome->nr_rets ? outcome->rets[outcome->nr_rets - 1] : 0;
+	long *vm = check_vm, last = outcome->nr_rets ? outcome->rets[outcome->nr_rets - 1] : 0;
 
 	native_vm_numbers(vm);
 	if (vm[VM_RECYCLED] != recycled) {

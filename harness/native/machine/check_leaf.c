@@ -114,10 +114,12 @@ void leaf_check_all(void)
 		const struct table *table = &tables[number];
 		const unsigned long *raw = tables_raw(number);
 
-		for (int i = 0; table->live && i < 512; i++) {
-			u64 spte = raw[i] ? tables_entry(number, i) : 0;
+		if (!table->live)
+			continue;
+		for (int i = tables_next(raw, 0); i < 512; i = tables_next(raw, i + 1)) {
+			u64 spte = tables_entry(number, i);
 
-			if (spte && tables_is_leaf(table, spte))
+			if (tables_is_leaf(table, spte))
 				leaf_check(table->as_id, table->gfn + ((u64)i << 9 * (table->level - 1)), spte,
 					   table->level, false);
 		}

@@ -197,7 +197,8 @@ static bool set_bits(struct gm_vcpu *cpu, const u64 *ptrs, const u64 *entries, i
 
 		if (new == entries[i])
 			continue;
-		hm_point();
+		at = entry_at(ptrs[i]);
+		native_point(at, 1);
 		at = entry_at(ptrs[i]);
 		if (*at != entries[i])
 			return false;

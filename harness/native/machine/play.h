@@ -72,6 +72,22 @@ struct outcome {
 	long bitmap_words;
 };
 
+enum vm_number {
+	VM_PAGES_4K, VM_PAGES_2M, VM_PAGES_1G, VM_NX_SPLITS, VM_NX_LISTED, VM_RECYCLED, VM_USED_PAGES,
+	VM_MOST_PAGES, VM_TDP_PAGES, VM_SEQ, VM_IN_PROGRESS, VM_VALID_GEN, VM_GENERATION0, VM_GENERATION1,
+	VM_FLUSHES, VM_ZAPPED, NR_VM_NUMBERS
+};
+
+enum vcpu_number {
+	VCPU_ROOT, VCPU_ROOT_LEVEL, VCPU_REQUESTS, VCPU_TAKEN, VCPU_FIXED, VCPU_EMULATED, VCPU_SPURIOUS,
+	VCPU_FAST, VCPU_MMIO, VCPU_PREV_ROOTS, NR_VCPU_NUMBERS = VCPU_PREV_ROOTS + 3
+};
+
+enum shadow_page_number {
+	SP_LEVEL, SP_SMM, SP_GFN, SP_INVALID, SP_TDP, SP_VALID_GEN, SP_PTEP, SP_ROOT_COUNT, SP_WORD,
+	SP_GUEST_MODE, NR_SP_NUMBERS
+};
+
 extern const struct config *play_config;
 extern long native_answer(long what, unsigned long a, unsigned long b, unsigned long c);
 extern void play(const long *program);
@@ -147,7 +163,8 @@ extern struct table *tables;
 extern long nr_tables;
 extern void tables_map(void);
 extern void tables_init(void);
-extern long tables_changes(struct change **out);
+extern long tables_changes(struct change **out, bool thorough);
+extern int tables_next(const unsigned long *raw, int index);
 extern long tables_leaves_in(int as_id, u64 start, u64 end, struct mapping **out);
 extern bool tables_is_leaf(const struct table *table, u64 spte);
 extern const unsigned long *tables_raw(long number);	/* entries, as they are in memory */
@@ -170,6 +187,7 @@ static inline u64 level_pages(int level)
 
 /* check.c and its like: what the oracles of lockstep would look at; each ends a suspicious program */
 extern void suspect(const char *why) __attribute__((noreturn));
+extern long check_vm[NR_VM_NUMBERS];	/* KVM's numbers after the last operation */
 extern void check_init(void);
 extern void check_before(const struct op *op);
 extern void check_after(const struct op *op, const struct outcome *outcome, int as_id);
@@ -214,24 +232,8 @@ extern long native_nx_pages(long *out, long max);
 extern long native_memslot(long as_id, long id, long *out);
 extern void native_leaks(long *out);
 extern long native_request_bit(void);
-extern long native_changes(uint64_t *out, long max);
+extern long native_changes_of(uint64_t *out, long max, int thorough);
 extern int native_page_is_live(unsigned long number);
 extern int native_poison_is_whole(void);
-
-enum vm_number {
-	VM_PAGES_4K, VM_PAGES_2M, VM_PAGES_1G, VM_NX_SPLITS, VM_NX_LISTED, VM_RECYCLED, VM_USED_PAGES,
-	VM_MOST_PAGES, VM_TDP_PAGES, VM_SEQ, VM_IN_PROGRESS, VM_VALID_GEN, VM_GENERATION0, VM_GENERATION1,
-	VM_FLUSHES, VM_ZAPPED, NR_VM_NUMBERS
-};
-
-enum vcpu_number {
-	VCPU_ROOT, VCPU_ROOT_LEVEL, VCPU_REQUESTS, VCPU_TAKEN, VCPU_FIXED, VCPU_EMULATED, VCPU_SPURIOUS,
-	VCPU_FAST, VCPU_MMIO, VCPU_PREV_ROOTS, NR_VCPU_NUMBERS = VCPU_PREV_ROOTS + 3
-};
-
-enum shadow_page_number {
-	SP_LEVEL, SP_SMM, SP_GFN, SP_INVALID, SP_TDP, SP_VALID_GEN, SP_PTEP, SP_ROOT_COUNT, SP_WORD,
-	SP_GUEST_MODE, NR_SP_NUMBERS
-};
 
 #endif

@@ -109,11 +109,11 @@ static bool may_be_absent(const struct op *op, const struct outcome *outcome)
 
 void record_outcome(long index, const struct op *op, const struct outcome *outcome)
 {
-	long *to = record->outcomes, *nr = &record->nr_outcomes, vm[NR_VM_NUMBERS];
+	long *to = record->outcomes, *nr = &record->nr_outcomes;
+	const long *vm = check_vm;
 
 	tell_both_sides(op, outcome);
 	note_answer(op, outcome);
-	native_vm_numbers(vm);
 	add(to, nr, index);
 	add(to, nr, op->kind);
 	add(to, nr, op->thread);

@@ -78,14 +78,31 @@ static void note_change(long number, long index, u64 old, u64 new)
 	changes[nr_changes++] = (struct change){ number, index, old, new };
 }
 
+/* The first entry from `index` on that is not 0, or 512. */
+int tables_next(const unsigned long *raw, int index)
+{
+	for (; index & 7; index++)
+		if (raw[index])
+			return index;
+	for (; index < 512; index += 8) {
+		const unsigned long *at = raw + index;
+
+		if (at[0] | at[1] | at[2] | at[3] | at[4] | at[5] | at[6] | at[7])
+			break;
+	}
+	while (index < 512 && !raw[index])
+		index++;
+	return index;
+}
+
 /* The entries that changed since the last call, of tables that are still there. */
-long tables_changes(struct change **out)
+long tables_changes(struct change **out, bool thorough)
 {
 	long n, kept = 0;
 
 	nr_changes = 0;
 	do {
-		n = native_changes(buffer, MOST_CHANGES);
+		n = native_changes_of(buffer, MOST_CHANGES, thorough);
 		for (long i = 0; i < n; i++) {
 			uint64_t *one = buffer + 4 * i;
 

@@ -101,8 +101,11 @@ void native_point(const volatile void *at, int store)
 {
 	unsigned long page = ((unsigned long)at - native_pages) >> 12;
 
-	if (playing && page < NATIVE_PAGES && native_page_states[page] == PAGE_FREED)
-		native_die("uaf", "page_table", "access to a freed page table");
+	if (playing && page < NATIVE_PAGES) {
+		if (native_page_states[page] == PAGE_FREED)
+			native_die("uaf", "page_table", "access to a freed page table");
+		native_pages_stored[page] |= store;
+	}
 	if (--native_control->budget < 0)
 		native_host(HOST_POINT, (unsigned long)at, store, 0);
 }

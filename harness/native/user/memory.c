@@ -46,6 +46,7 @@ struct memory {
 	uint64_t *shadow;
 	unsigned char *page_state;
 	unsigned char *page_told;	/* what native_changes() said last */
+	unsigned char *page_zero;	/* freed, but never used: as it was when it was allocated */
 	unsigned long *frames;		/* pfns whose struct page was touched */
 	unsigned long nr_frames;
 	char *data;			/* the library's variables ... */
@@ -59,6 +60,7 @@ struct memory {
 unsigned long native_pages;
 unsigned long native_vmemmap;
 const unsigned char *native_page_states;
+unsigned char *native_pages_stored;
 static struct memory *memory;
 
 const char *native_bad_oracle;
@@ -119,7 +121,9 @@ API void native_map_memory(void)
 	memory->shadow = reserve(NATIVE_PAGES * PAGE, PROT_READ | PROT_WRITE);
 	memory->page_state = calloc(NATIVE_PAGES, 1);
 	native_page_states = memory->page_state;
+	native_pages_stored = calloc(NATIVE_PAGES, 1);
 	memory->page_told = calloc(NATIVE_PAGES, 1);
+	memory->page_zero = calloc(NATIVE_PAGES, 1);
 	memory->frames = calloc(MOST_FRAMES, sizeof(*memory->frames));
 	native_pages = (unsigned long)reserve((NATIVE_PAGES + FOR_GOOD) * PAGE, PROT_READ | PROT_WRITE);
 	vmemmap = reserve(arena_struct_pages + NATIVE_PAGES * STRUCT_PAGE, PROT_READ | PROT_WRITE);
@@ -146,6 +150,22 @@ static void clear(void *at, unsigned long bytes)
 		madvise(at, (bytes + PAGE - 1) & ~(PAGE - 1), MADV_DONTNEED);
 }
 
+/* The pages that were used, and what native_changes() knows of them. */
+static void clear_pages(unsigned long used)
+{
+	if (used * PAGE >= SMALL) {
+		clear((void *)native_pages, used * PAGE);
+		clear(memory->shadow, used * PAGE);
+		return;
+	}
+	for (unsigned long number = 0; number < used; number++) {
+		if (!memory->page_zero[number])
+			memset((void *)(native_pages + number * PAGE), 0, PAGE);
+		if (memory->page_told[number])
+			memset(memory->shadow + number * 512, 0, PAGE);
+	}
+}
+
 /* The library as it was at the snapshot, with all memory free. */
 API void native_reset(void)
 {
@@ -155,11 +175,12 @@ API void native_reset(void)
 		if (memory->protected)
 			mprotect((void *)native_pages, used * PAGE, PROT_READ | PROT_WRITE);
 		memory->protected = 0;
-		clear((void *)native_pages, used * PAGE);
-		clear(memory->shadow, used * PAGE);
+		clear_pages(used);
 		clear((void *)(native_vmemmap + NATIVE_PAGES_PA / PAGE * STRUCT_PAGE), used * STRUCT_PAGE);
 		memset(memory->page_state, PAGE_UNUSED, used);
 		memset(memory->page_told, PAGE_UNUSED, used);
+		memset(memory->page_zero, 0, used);
+		memset(native_pages_stored, 0, used);
 	}
 	clear(memory->heap, memory->heap_used);
 	if (memory->large_used)
@@ -232,12 +253,19 @@ unsigned long native_pages_for_good(unsigned long n)
 	return page;
 }
 
+static int is_all(unsigned long page, char byte)
+{
+	const char *at = (const char *)page;
+
+	return *at == byte && !memcmp(at, at + 1, PAGE - 1);
+}
+
 /*
  * From now on any access to the page is a finding.  -1: it was not allocated.
  *
  * Making it inaccessible takes longer than all else that a short program does.  While one is played
  * the page is poisoned instead: native_point() sees the accesses that are preemption points,
- * native_poison_is_whole() the other stores.
+ * native_poison_is_whole() the other stores.  A page that no table was made of is left as it is.
  */
 int native_page_free(unsigned long page)
 {
@@ -247,7 +275,9 @@ int native_page_free(unsigned long page)
 		return -1;
 	memory->page_state[number] = PAGE_FREED;
 	if (native_is_playing()) {
-		memset((void *)page, POISON, PAGE);
+		memory->page_zero[number] = !native_is_table(number) && is_all(page, 0);
+		if (!memory->page_zero[number])
+			memset((void *)page, POISON, PAGE);
 		return 0;
 	}
 	memory->protected = 1;
@@ -259,10 +289,8 @@ int native_page_free(unsigned long page)
 int native_poison_is_whole(void)
 {
 	for (unsigned long number = 0; number < memory->pages_used; number++) {
-		const char *page = (const char *)native_pages + number * PAGE;
-
 		if (memory->page_state[number] == PAGE_FREED &&
-		    (*page != POISON || memcmp(page, page + 1, PAGE - 1)))
+		    !is_all(native_pages + number * PAGE, memory->page_zero[number] ? 0 : POISON))
 			return 0;
 	}
 	return 1;
@@ -306,6 +334,15 @@ unsigned long *native_entry(unsigned long pa)
  */
 API long native_changes(uint64_t *out, long max)
 {
+	return native_changes_of(out, max, 1);
+}
+
+/*
+ * native_changes(), but unless it is `thorough` only of tables that are new or that a store went to
+ * which was a preemption point.  What other stores changed (aging, clearing the dirty log) waits.
+ */
+long native_changes_of(uint64_t *out, long max, int thorough)
+{
 	uint64_t *pages = (uint64_t *)native_pages;
 	long n = 0;
 
@@ -315,8 +352,12 @@ API long native_changes(uint64_t *out, long max)
 
 		if (memory->page_told[number] == PAGE_FREED)
 			continue;
-		if (memory->page_state[number] == PAGE_LIVE && !native_is_table(number))
+		if (memory->page_state[number] == PAGE_LIVE && memory->page_told[number] == PAGE_LIVE) {
+			if (!thorough && !native_pages_stored[number])
+				continue;
+		} else if (memory->page_state[number] == PAGE_LIVE && !native_is_table(number)) {
 			continue;
+		}
 		if (memory->page_state[number] != memory->page_told[number]) {
 			if (n == max)
 				return n;
@@ -329,8 +370,12 @@ API long native_changes(uint64_t *out, long max)
 				n++;
 			}
 		}
-		if (memory->page_state[number] == PAGE_FREED || !memcmp(now, then, PAGE))
+		if (memory->page_state[number] == PAGE_FREED)
 			continue;
+		if (!memcmp(now, then, PAGE)) {
+			native_pages_stored[number] = 0;
+			continue;
+		}
 		for (int i = 0; i < 512; i++) {
 			uint64_t old, new;
 
@@ -349,6 +394,7 @@ API long native_changes(uint64_t *out, long max)
 			out[4 * n + 3] = new;
 			n++;
 		}
+		native_pages_stored[number] = 0;
 	}
 	return n;
 }
