@@ -86,9 +86,9 @@ def native_figures(seconds: float) -> dict[str, float]:
     suspicious = sum(fast.reasons.values()) / fast.programs
     judged = on(lambda one: lockstep.run(one, legacy, tdp))
     assert isinstance(models[1], ModelFactory)
-    player, encoded = Player(tdp.package.library, True, 0), Encoded(race)
+    player = Player(tdp.package.library, True, 0)
     at_once = rate(
-        lambda number: player.play(encoded, FUZZ_STEPS, threads=Threads(seed=number + 1)), seconds
+        lambda number: player.play(Encoded(race, Threads(seed=number + 1)), FUZZ_STEPS), seconds
     )
     judged_at_once = rate(scheduled(tdp, race), seconds)
     model_at_once = rate(scheduled(models[1], race), seconds)

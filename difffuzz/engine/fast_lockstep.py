@@ -13,7 +13,7 @@ from collections import Counter
 
 from difffuzz.engine.lockstep import FAILS_ON_ONE_SIDE, IS_COMPARED
 from difffuzz.native.face import NativePackage
-from difffuzz.native.fast import Encoded, Played, PlayedOp, Player
+from difffuzz.native.fast import Encoded, Played, PlayedOp, Player, differences
 from difffuzz.oracle import Verdict
 from difffuzz.oracle.access import alike, compare_outcomes
 from difffuzz.program import Kind, Program
@@ -62,10 +62,10 @@ class FastLockstep:
             allowed: Counter[str] = Counter()
             if left.compared() == right.compared():
                 return self._clean(program, left, right, ends, allowed)
-            ours, theirs = left.operations(), right.operations()
-            parks = parked_on_one_side(ours, theirs, ends)
+            found, alike_so_far = differences(left, right)
+            parks = parked_on_one_side(found, ends)
             if parks is None:
-                reason = self._differ(ours, theirs, allowed)
+                reason = self._differ(found, allowed) if alike_so_far else "other operations"
                 return reason or self._clean(program, left, right, ends, allowed)
             if len(ends) == MOST_REPEATS:
                 return "parked-on-one-side"
@@ -85,13 +85,9 @@ class FastLockstep:
             allowed["parked-on-one-side"] = len(ends)
         return verdict
 
-    def _differ(
-        self, left: list[PlayedOp], right: list[PlayedOp], allowed: Counter[str]
-    ) -> str | None:
+    def _differ(self, found: list[tuple[PlayedOp, PlayedOp]], allowed: Counter[str]) -> str | None:
         """What the oracle of equal outcomes has against the two; None: nothing."""
-        if [(op.op_index, op.kind) for op in left] != [(op.op_index, op.kind) for op in right]:
-            return "other operations"
-        for ours, theirs in zip(left, right, strict=True):
+        for ours, theirs in found:
             if not IS_COMPARED[ours.kind] or alike(ours.outcome, theirs.outcome):
                 continue
             fetch = ours.kind == Kind.EXEC or ours.outcome.access == Kind.EXEC
@@ -111,16 +107,15 @@ class FastLockstep:
         return None
 
 
-def parked_on_one_side(left: list[PlayedOp], right: list[PlayedOp], ended: set[int]) -> int | None:
+def parked_on_one_side(found: list[tuple[PlayedOp, PlayedOp]], ended: set[int]) -> int | None:
     """The first operation whose fault is parked on one side only, as lockstep would end it.
 
     `ended`: those whose faults are ended at once already.
     """
-    for ours, theirs in zip(left, right, strict=False):
-        if ours.op_index != theirs.op_index or ours.op_index in ended:
-            continue
+    for ours, theirs in found:
         if ours.kind == Kind.BEGIN_FAULT and ours.outcome.parked != theirs.outcome.parked:
-            return ours.op_index
+            if ours.op_index not in ended:
+                return ours.op_index
     return None
 
 

@@ -49,12 +49,12 @@ class FastSchedules:
 
         `features` grows by the states that all of them reached.
         """
-        encoded = Encoded(program)
         seed = zlib.crc32(repr(program.ops).encode())
         for number in range(count):
             threads = Threads(seed=seed + number + 1, gap=GAPS[number % len(GAPS)])
+            encoded = Encoded(program, threads)
             for player in self._players:
-                played = player.play(encoded, max_steps, threads=threads)
+                played = player.play(encoded, max_steps)
                 self.runs += 1
                 features.update(played.features())
                 if not played.reason or played.reason.startswith(NOT_SEEN_THROUGH):

@@ -25,7 +25,13 @@ OP_ARGS: Final = 7
 N_AREAS: Final = 4
 OUTCOME_FIELDS: Final = 18
 """Numbers of an outcome before its RET_PF_*."""
-PADDING: Final = [(0,) * (OP_ARGS - n) for n in range(OP_ARGS + 1)]
+NR_RETS: Final = 17
+"""Which of them is the number of those."""
+TDP_MMU, SIDE, STEPS, TRACE = 1, 17, 18, 19
+"""Where a program's numbers differ between the sides, and from run to run."""
+OP_NUMBERS: Final = OP_ARGS + 3
+"""Numbers of an operation: kind, thread, arguments, whether its fault ends at once."""
+PADDING: Final = [(0,) * (OP_ARGS - n + 1) for n in range(OP_ARGS + 1)]
 LONG: Final = 8
 
 
@@ -97,35 +103,62 @@ class Played:
         return array("l", ctypes.string_at(self._numbers[at], LONG * length) if length else b"")
 
 
+def _operation(numbers: array[int], at: int) -> PlayedOp:
+    """The operation whose numbers begin there."""
+    fields = numbers[at : at + OUTCOME_FIELDS]
+    outcome = Outcome(RESULTS[fields[3]], fields[4])
+    outcome.pfn, outcome.fast, outcome.parked = fields[5], fields[6], bool(fields[7])
+    outcome.parked_ret, outcome.parked_rets = fields[8], fields[9]
+    outcome.access, outcome.fault_gfn = fields[10], fields[11]
+    at += OUTCOME_FIELDS
+    outcome.rets = tuple(numbers[at : at + fields[NR_RETS]])
+    return PlayedOp(
+        fields[0],
+        Kind(fields[1]),
+        fields[2],
+        outcome,
+        fields[12],
+        bool(fields[13]),
+        bool(fields[14]),
+        fields[15],
+        fields[16],
+    )
+
+
 def _operations(numbers: array[int]) -> list[PlayedOp]:
     found = []
     at = 0
     while at < len(numbers):
-        fields = numbers[at : at + OUTCOME_FIELDS]
-        rets = tuple(numbers[at + OUTCOME_FIELDS : at + OUTCOME_FIELDS + fields[17]])
-        outcome = Outcome(RESULTS[fields[3]], fields[4])
-        outcome.pfn, outcome.fast, outcome.parked = fields[5], fields[6], bool(fields[7])
-        outcome.parked_ret, outcome.parked_rets = fields[8], fields[9]
-        outcome.access, outcome.fault_gfn, outcome.rets = fields[10], fields[11], rets
-        found.append(
-            PlayedOp(
-                fields[0],
-                Kind(fields[1]),
-                fields[2],
-                outcome,
-                fields[12],
-                bool(fields[13]),
-                bool(fields[14]),
-                fields[15],
-                fields[16],
-            )
-        )
-        at += OUTCOME_FIELDS + len(rets)
+        found.append(_operation(numbers, at))
+        at += OUTCOME_FIELDS + numbers[at + NR_RETS]
     return found
 
 
+def differences(left: Played, right: Played) -> tuple[list[tuple[PlayedOp, PlayedOp]], bool]:
+    """The operations that ended otherwise on one side than on the other.
+
+    And whether both sides had the same operations all along; if not, those before.
+    """
+    ours, theirs = left._longs(0), right._longs(0)
+    found: list[tuple[PlayedOp, PlayedOp]] = []
+    i = j = 0
+    while i < len(ours) and j < len(theirs):
+        if ours[i : i + 3] != theirs[j : j + 3]:
+            return found, False
+        ends = i + OUTCOME_FIELDS + ours[i + NR_RETS], j + OUTCOME_FIELDS + theirs[j + NR_RETS]
+        if (
+            ours[i + 3 : i + 5] != theirs[j + 3 : j + 5]
+            or ours[i + 7] != theirs[j + 7]
+            or ours[i + 9] != theirs[j + 9]
+            or ours[i + NR_RETS : ends[0]] != theirs[j + NR_RETS : ends[1]]
+        ):
+            found.append((_operation(ours, i), _operation(theirs, j)))
+        i, j = ends
+    return found, i == len(ours) and j == len(theirs)
+
+
 class Threads(NamedTuple):
-    """How threads run at once: by a random walk of that seed, or by a schedule if it is 0."""
+    """That threads run at once: by a random walk of that seed, or by a schedule if it is 0."""
 
     schedule: tuple[tuple[int, int], ...] = ()
     seed: int = 0
@@ -134,63 +167,56 @@ class Threads(NamedTuple):
 
 
 class Encoded:
-    """A program as harness/native/machine/play.h has it; the operations are encoded once."""
+    """A program as harness/native/machine/play.h has it."""
 
-    __slots__ = ("_ops", "_program", "_slots")
+    __slots__ = ("_ends", "_numbers", "_program", "_threads")
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, threads: Threads | None = None) -> None:
         self._program = program
-        self._slots = [number for slot in program.config.slots for number in slot]
-        self._ops: list[int] = []
-        self._encode(())
-
-    def _encode(self, ends: Collection[int]) -> None:
-        ops: list[int] = []
-        padding = PADDING
-        for kind, thread, args in self._program.ops:
-            ops += (kind, thread)
-            ops += args
-            ops += padding[len(args)]
-            ops.append(0)
-        for index in ends:
-            ops[(index + 1) * (OP_ARGS + 3) - 1] = 1
-        self._ops = ops
+        self._threads = threads
+        self._ends: Collection[int] = ()
+        self._numbers = self._encode()
 
     def end_at_once(self, indices: Collection[int]) -> None:
         """The faults that these operations begin are not to stay parked."""
-        self._encode(indices)
+        self._ends = indices
+        self._numbers = self._encode()
 
-    def numbers(
-        self, tdp_mmu: bool, side: int, steps: int, trace: bool, threads: Threads | None
-    ) -> array[int]:
-        """All of it, for one side."""
-        schedule: list[int] = []
-        at_once = (0, 0, 0, 0)
-        if threads is not None:
-            schedule = [number for switch in threads.schedule for number in switch]
-            at_once = (1, threads.seed, threads.gap, len(threads.schedule))
-        config = self._program.config
+    def numbers(self, tdp_mmu: bool, side: int, steps: int, trace: bool) -> array[int]:
+        """All of it, for one side, until the next call."""
+        numbers = self._numbers
+        numbers[TDP_MMU] = tdp_mmu and self._program.config.paging == "tdp"
+        numbers[SIDE], numbers[STEPS], numbers[TRACE] = side, steps, trace
+        return numbers
+
+    def _encode(self) -> array[int]:
+        config, threads = self._program.config, self._threads
         areas = [AREA_KINDS.index(kind) for kind in config.areas]
-        return array(
-            "l",
-            [
-                *param_values(vm_params(config, tdp_mmu)),
-                side,
-                steps,
-                trace,
-                *at_once,
-                config.vcpus,
-                config.mmu_pages,
-                len(areas),
-                *areas,
-                *[0] * (N_AREAS - len(areas)),
-                len(config.slots),
-                len(self._program.ops),
-                *self._slots,
-                *self._ops,
-                *schedule,
-            ],
-        )
+        numbers = [
+            *param_values(vm_params(config, True)),
+            *(0, 0, 0),  # see numbers()
+            *((1, threads.seed, threads.gap, len(threads.schedule)) if threads else (0, 0, 0, 0)),
+            config.vcpus,
+            config.mmu_pages,
+            len(areas),
+            *areas,
+            *[0] * (N_AREAS - len(areas)),
+            len(config.slots),
+            len(self._program.ops),
+        ]
+        for slot in config.slots:
+            numbers += slot
+        first = len(numbers)
+        padding = PADDING
+        for kind, thread, args in self._program.ops:
+            numbers += (kind, thread)
+            numbers += args
+            numbers += padding[len(args)]
+        for index in self._ends:
+            numbers[first + (index + 1) * OP_NUMBERS - 1] = 1
+        for switch in threads.schedule if threads else ():
+            numbers += switch
+        return array("l", numbers)
 
 
 class Player:
@@ -205,14 +231,9 @@ class Player:
         self._numbers = (ctypes.c_long * 12)()
         self._at = ctypes.addressof(self._numbers)
 
-    def play(
-        self, encoded: Encoded, steps: int, trace: bool = False, threads: Threads | None = None
-    ) -> Played:
-        """Runs it; `steps` bounds the preemption points it may pass.
-
-        One operation at a time, or all threads at once.
-        """
-        numbers = encoded.numbers(self._tdp_mmu, self._side, steps, trace, threads)
+    def play(self, encoded: Encoded, steps: int, trace: bool = False) -> Played:
+        """Runs it; `steps` bounds the preemption points it may pass."""
+        numbers = encoded.numbers(self._tdp_mmu, self._side, steps, trace)
         library = self._library
         library.calls += 1
         left_early = self._play(numbers.buffer_info()[0])
