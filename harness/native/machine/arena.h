@@ -4,6 +4,7 @@
 #define NATIVE_ARENA_H
 
 extern void hm_map_memory(void);
+extern void hm_map_page_table(void);
 extern void hm_reset_memory(void);
 
 #endif

@@ -142,7 +142,7 @@ static void note_transition(long kind, int level, u64 old, u64 new)
 /* Do operations of the kind change SPTEs by stores that are no preemption points? */
 static bool stores_plainly(long kind)
 {
-	return kind == OP_AGE || kind == OP_TEST_AGE || kind >= OP_MEMSLOT_CREATE;
+	return kind == OP_AGE || (kind >= OP_MEMSLOT_FLAGS && kind <= OP_DIRTY_CLEAR);
 }
 
 static void check_changes(long kind)

@@ -8,15 +8,7 @@
 
 static struct outcome done(long value)
 {
-	return (struct outcome){ .result = RESULT_DONE, .value = value, .pfn = -1, .parked_ret = -1, .fault_gfn = -1 };
-}
-
-static struct outcome nothing(void)
-{
-	struct outcome outcome = done(0);
-
-	outcome.result = RESULT_NOTHING;
-	return outcome;
+	return outcome_of(RESULT_DONE, value);
 }
 
 long run_set_slot(int as_id, int slot, u64 gfn, u64 npages, u64 hva, long flags)
@@ -93,7 +85,7 @@ struct outcome run_ioctl(const struct op *op)
 		return done(0);
 	case OP_VCPU_CREATE:
 		if (gm_nr_vcpus >= NR_VCPU_THREADS)
-			return nothing();
+			return outcome_of(RESULT_NOTHING, 0);
 		gm_nr_vcpus++;
 		hm_kvm(FN_CREATE_VCPU, 0, 0, 0, 0, 0, 0);
 		return done(0);
@@ -101,7 +93,7 @@ struct outcome run_ioctl(const struct op *op)
 		hm_kvm(FN_RECOVER_NX, 0, 0, 0, 0, 0, 0);
 		return done(0);
 	case OP_SYNC:
-		return nothing();
+		return outcome_of(RESULT_NOTHING, 0);
 	}
 	hm_give_up("no such operation");
 }

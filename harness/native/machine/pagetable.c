@@ -10,7 +10,15 @@
 #define LARGE_ENTRY 0x81UL
 #define TABLE_ENTRY 0x63UL
 
+/* Outlives a reset: what was used is cleared before the next program. */
+struct pmds {
+	struct hm_table *tables[HM_PMDS];
+	u64 huge[HM_PMDS];
+	u64 used[HM_PMDS / 64];		/* a bit for each that was not empty once */
+};
+
 struct area {
+	struct pmds *of;
 	struct hm_table **tables;
 	u64 *huge;
 	u64 populated[HM_PMDS / 64];	/* a bit for each pmd with a table or a leaf */
@@ -24,14 +32,33 @@ extern void native_host_tables(unsigned long *out);
 
 static struct area areas[HM_AREAS];
 
+/* Once, before the snapshot. */
+void hm_map_page_table(void)
+{
+	for (int i = 0; i < HM_AREAS; i++)
+		areas[i].of = native_alloc_for_good(sizeof(struct pmds));
+}
+
+static void empty(struct pmds *of)
+{
+	for (int word = 0; word < HM_PMDS / 64; word++)
+		for (; of->used[word]; of->used[word] &= of->used[word] - 1) {
+			int pmd = word * 64 + __builtin_ctzl(of->used[word]);
+
+			of->tables[pmd] = NULL;
+			of->huge[pmd] = 0;
+		}
+}
+
 void hm_init_page_table(void)
 {
 	unsigned long where[2 * HM_AREAS];
 
 	native_host_tables(where);
 	for (int i = 0; i < HM_AREAS; i++) {
-		areas[i].tables = hm_alloc(HM_PMDS * sizeof(*areas[i].tables));
-		areas[i].huge = hm_alloc(HM_PMDS * sizeof(*areas[i].huge));
+		empty(areas[i].of);
+		areas[i].tables = areas[i].of->tables;
+		areas[i].huge = areas[i].of->huge;
 		areas[i].puds = (u64 *)where[2 * i];
 		areas[i].pmds = (u64 *)where[2 * i + 1];
 		for (int pud = 0; pud < HM_PUDS; pud++)
@@ -65,6 +92,7 @@ static int pud_of(u64 addr)
 
 static void tell_pmd(struct area *area, int pmd)
 {
+	area->of->used[pmd >> 6] |= 1UL << (pmd & 63);
 	if (area->tables[pmd] || area->huge[pmd])
 		area->populated[pmd >> 6] |= 1UL << (pmd & 63);
 	else

@@ -15,7 +15,7 @@ static void create_vm(const struct config *config, const struct slot_spec *slots
 	hm_kvm(FN_CREATE_VM, (long)config, 0, 0, 0, 0, 0);
 	hm_init(config->areas, config->nr_areas);
 	gm_init(config->tdp, config->ept, config->ad, config->pml);
-	run_init();
+	access_init();
 	tables_init();
 	check_init();
 	map_init(config, slots);
@@ -58,14 +58,14 @@ static void end_faults(const struct op *op, long index)
 	bool own = op->kind != OP_BEGIN_FAULT && op->kind != OP_END_FAULT;
 
 	for (int vcpu = 0; vcpu < NR_VCPU_THREADS; vcpu++)
-		if (run_has_fault(vcpu) && (update || (own && op->thread == vcpu)))
+		if (access_has_fault(vcpu) && (update || (own && op->thread == vcpu)))
 			end_fault(vcpu, index);
 }
 
 /* Leaves, the last checks, the end of the VM. */
 void play_end(const struct config *config, long number)
 {
-	run_finish_faults(number);
+	access_finish_faults(number);
 	hm_kvm(FN_END_OPERATION, 0, 0, 0, 0, 0, 0);
 	check_end();
 	for (long number = 0; config->trace && number < nr_tables; number++)

@@ -94,13 +94,23 @@ extern void play(const long *program);
 extern void play_at_once(const struct op *ops);		/* concurrent.c */
 extern void play_end(const struct config *config, long number);
 
-/* run.c: one operation as difffuzz/sides/model.py has it */
-extern void run_init(void);
+static inline struct outcome outcome_of(enum result result, long value)
+{
+	return (struct outcome){ .result = result, .value = value, .pfn = -1, .parked_ret = -1, .fault_gfn = -1 };
+}
+
+/* access.c: what the guest does to its memory */
+extern void access_init(void);
+extern void access_run(int vcpu, u64 gfn, int access, long number, int attempts, struct outcome *outcome);
+extern struct outcome access_begin_fault(int vcpu, u64 gfn, int access);
+extern struct outcome access_finish_fault(int vcpu, long number);
+extern bool access_has_fault(int vcpu);
+extern void access_finish_faults(long number);
+
+/* run.c: one operation */
 extern struct outcome run_op(const struct op *op, long number);
 extern struct outcome run_op_among_others(const struct op *op, long number);
 extern void run_parks(void);
-extern bool run_has_fault(int vcpu);
-extern void run_finish_faults(long number);
 extern long run_set_slot(int as_id, int slot, u64 gfn, u64 npages, u64 hva, long flags);
 
 /* ioctls.c */

@@ -46,7 +46,7 @@ struct memory {
 	uint64_t *shadow;
 	unsigned char *page_state;
 	unsigned char *page_told;	/* what native_changes() said last */
-	unsigned char *page_zero;	/* freed, but never used: as it was when it was allocated */
+	unsigned char *page_poisoned;	/* freed while a program was played, and a table */
 	unsigned long *frames;		/* pfns whose struct page was touched */
 	unsigned long nr_frames;
 	char *data;			/* the library's variables ... */
@@ -123,13 +123,14 @@ API void native_map_memory(void)
 	native_page_states = memory->page_state;
 	native_pages_stored = calloc(NATIVE_PAGES, 1);
 	memory->page_told = calloc(NATIVE_PAGES, 1);
-	memory->page_zero = calloc(NATIVE_PAGES, 1);
+	memory->page_poisoned = calloc(NATIVE_PAGES, 1);
 	memory->frames = calloc(MOST_FRAMES, sizeof(*memory->frames));
 	native_pages = (unsigned long)reserve((NATIVE_PAGES + FOR_GOOD) * PAGE, PROT_READ | PROT_WRITE);
 	vmemmap = reserve(arena_struct_pages + NATIVE_PAGES * STRUCT_PAGE, PROT_READ | PROT_WRITE);
 	native_vmemmap = (unsigned long)vmemmap;
 	dl_iterate_phdr(find_segments, NULL);
 	hm_map_memory();
+	hm_map_page_table();
 	task_map_stacks();
 	tables_map();
 	record_map();
@@ -153,17 +154,14 @@ static void clear(void *at, unsigned long bytes)
 /* The pages that were used, and what native_changes() knows of them. */
 static void clear_pages(unsigned long used)
 {
+	clear((void *)native_pages, used * PAGE);
 	if (used * PAGE >= SMALL) {
-		clear((void *)native_pages, used * PAGE);
 		clear(memory->shadow, used * PAGE);
 		return;
 	}
-	for (unsigned long number = 0; number < used; number++) {
-		if (!memory->page_zero[number])
-			memset((void *)(native_pages + number * PAGE), 0, PAGE);
+	for (unsigned long number = 0; number < used; number++)
 		if (memory->page_told[number])
 			memset(memory->shadow + number * 512, 0, PAGE);
-	}
 }
 
 /* The library as it was at the snapshot, with all memory free. */
@@ -179,7 +177,7 @@ API void native_reset(void)
 		clear((void *)(native_vmemmap + NATIVE_PAGES_PA / PAGE * STRUCT_PAGE), used * STRUCT_PAGE);
 		memset(memory->page_state, PAGE_UNUSED, used);
 		memset(memory->page_told, PAGE_UNUSED, used);
-		memset(memory->page_zero, 0, used);
+		memset(memory->page_poisoned, 0, used);
 		memset(native_pages_stored, 0, used);
 	}
 	clear(memory->heap, memory->heap_used);
@@ -253,19 +251,12 @@ unsigned long native_pages_for_good(unsigned long n)
 	return page;
 }
 
-static int is_all(unsigned long page, char byte)
-{
-	const char *at = (const char *)page;
-
-	return *at == byte && !memcmp(at, at + 1, PAGE - 1);
-}
-
 /*
  * From now on any access to the page is a finding.  -1: it was not allocated.
  *
  * Making it inaccessible takes longer than all else that a short program does.  While one is played
  * the page is poisoned instead: native_point() sees the accesses that are preemption points,
- * native_poison_is_whole() the other stores.  A page that no table was made of is left as it is.
+ * native_poison_is_whole() the other stores.  A page that no table was made of (most are spare ones) is left as it is.
  */
 int native_page_free(unsigned long page)
 {
@@ -275,8 +266,8 @@ int native_page_free(unsigned long page)
 		return -1;
 	memory->page_state[number] = PAGE_FREED;
 	if (native_is_playing()) {
-		memory->page_zero[number] = !native_is_table(number) && is_all(page, 0);
-		if (!memory->page_zero[number])
+		memory->page_poisoned[number] = native_is_table(number);
+		if (memory->page_poisoned[number])
 			memset((void *)page, POISON, PAGE);
 		return 0;
 	}
@@ -289,8 +280,9 @@ int native_page_free(unsigned long page)
 int native_poison_is_whole(void)
 {
 	for (unsigned long number = 0; number < memory->pages_used; number++) {
-		if (memory->page_state[number] == PAGE_FREED &&
-		    !is_all(native_pages + number * PAGE, memory->page_zero[number] ? 0 : POISON))
+		const char *page = (const char *)native_pages + number * PAGE;
+
+		if (memory->page_poisoned[number] && (*page != POISON || memcmp(page, page + 1, PAGE - 1)))
 			return 0;
 	}
 	return 1;
