@@ -53,6 +53,7 @@ enum { RET_RETRY = 1, RET_EMULATE, RET_INVALID, RET_FIXED, RET_SPURIOUS };
 
 #define MOST_RETS 64
 #define MAX_ATTEMPTS 12
+#define STEP_LIMIT 2000000	/* difffuzz/sched/core.py */
 #define MIN_MMU_PAGES 8
 
 /* difffuzz/sides/base.py: what one operation did. */
