@@ -11,7 +11,9 @@ from typing import Any
 from difffuzz import program
 from difffuzz.engine import concurrent, lockstep
 from difffuzz.errors import UsageError
+from difffuzz.fuzz.run import FUZZ_STEPS, Runner
 from difffuzz.native.face import NativePackage
+from difffuzz.native.fast import Encoded, Player, Threads
 from difffuzz.oracle import Verdict
 from difffuzz.program import Program
 from difffuzz.sched import Scheduler
@@ -35,17 +37,17 @@ CALLS = 20_000
 
 
 def rate(run: Callable[[int], Any], seconds: float) -> float:
-    """Runs a second."""
+    """Runs in a second of the processor: others may want it, too."""
     done = 0
-    begin = time.perf_counter()
-    while time.perf_counter() - begin < seconds:
+    begin = time.process_time()
+    while time.process_time() - begin < seconds:
         run(done)
         done += 1
-    return done / (time.perf_counter() - begin)
+    return done / (time.process_time() - begin)
 
 
 def scheduled(side: ModelFactory, one: Program) -> Callable[[int], None]:
-    """Runs a program's threads at once, each time otherwise."""
+    """Runs a program's threads at once, each time otherwise, under all oracles."""
 
     def run(number: int) -> None:
         concurrent.run_side(
@@ -56,24 +58,39 @@ def scheduled(side: ModelFactory, one: Program) -> Callable[[int], None]:
 
 
 def native_figures(seconds: float) -> dict[str, float]:
-    """Rates of the native sides, and against the models in the same run."""
+    """Rates of the native sides, and against the models in the same run.
+
+    Lockstep is what the fuzzer does with a program: decoded on both, neither mutated nor with
+    coverage; `judged` is the engine with all oracles, which sees what is suspicious.
+    """
     try:
         legacy, tdp = open_side("native:legacy"), open_side("native:tdp")
     except UsageError:
         return {}
+    assert isinstance(legacy, ModelFactory)
     assert isinstance(tdp, ModelFactory)
     assert isinstance(tdp.package, NativePackage)
-    programs = [program.generate(Random(seed)) for seed in range(200)]
+    programs = [program.generate(Random(seed)) for seed in range(400)]
     programs = [one for one in programs if one.config.paging == "tdp"]
     models = open_side("legacy"), open_side("tdp")
     race = program.parse(TWO_THREADS)
+    native_runner = Runner("native:legacy", "native:tdp", "lockstep", FUZZ_STEPS)
+    model_runner = Runner("legacy", "tdp", "lockstep", FUZZ_STEPS)
+    fast = native_runner.fast
+    assert fast is not None
 
-    def on(left: Any, right: Any) -> float:
-        return rate(lambda n: lockstep.run(programs[n % len(programs)], left, right), seconds)
+    def on(run: Callable[[Program], Any]) -> float:
+        return rate(lambda number: run(programs[number % len(programs)]), seconds)
 
-    native, model = on(legacy, tdp), on(*models)
+    native, model = on(native_runner), on(model_runner)
+    suspicious = sum(fast.reasons.values()) / fast.programs
+    judged = on(lambda one: lockstep.run(one, legacy, tdp))
     assert isinstance(models[1], ModelFactory)
-    at_once = rate(scheduled(tdp, race), seconds)
+    player = Player(tdp.package.library, True, 0)
+    at_once = rate(
+        lambda number: player.play(Encoded(race, Threads(seed=number + 1)), FUZZ_STEPS), seconds
+    )
+    judged_at_once = rate(scheduled(tdp, race), seconds)
     model_at_once = rate(scheduled(models[1], race), seconds)
     library = tdp.package.library
     side = tdp.start(race.config)
@@ -86,8 +103,11 @@ def native_figures(seconds: float) -> dict[str, float]:
     return {
         "lockstep_programs_per_second": native,
         "lockstep_to_models": native / model,
+        "suspicious": suspicious,
+        "judged_lockstep_programs_per_second": judged,
         "scheduled_runs_per_second": at_once,
-        "scheduled_to_models": at_once / model_at_once,
+        "judged_scheduled_runs_per_second": judged_at_once,
+        "judged_scheduled_to_models": judged_at_once / model_at_once,
         "call_us": call,
         "reset_us": reset,
     }

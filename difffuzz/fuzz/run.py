@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import random
 import zlib
+from itertools import islice
 from types import TracebackType
 
 from ..engine import concurrent, lockstep
 from ..engine.explore import explore
+from ..engine.fast_lockstep import fast_lockstep
+from ..engine.fast_schedules import fast_schedules
 from ..errors import UsageError
 from ..oracle.verdict import Divergence, Verdict, Violation, signature
 from ..program import Kind, Program
@@ -39,6 +42,10 @@ EXPLORED_PREEMPTIONS = (2, 3)
 """One of these, as the program determines."""
 EXPLORED_STEPS = 1200
 """A program is small if it takes no more steps, both sides together."""
+WALKS_OF_ONE = 8
+"""Schedules more, on each side that is the kernel's own code, for a program of threads."""
+JUDGED_WALKS = 2
+"""Of the suspicious ones among them, so many are judged."""
 NATIVE_STEPS = 10
 """The kernel's code looks at each of a table's 512 entries, the model at those that are there."""
 FUZZ_STEPS = 60_000
@@ -80,6 +87,10 @@ class Runner:
             self.max_steps = min(max_steps * NATIVE_STEPS, STEP_LIMIT)
         self.explores = explores and not self.guards
         """Whether the schedules of some small programs are searched."""
+        self.fast = fast_lockstep(self._left, self._right)
+        """Tells clean programs from suspicious ones, if both sides are the kernel's own code."""
+        self.schedules = fast_schedules(self._left, self._right)
+        """Plays more schedules, if a side is the kernel's own code."""
         self.watchdog = Watchdog()
 
     def __call__(self, program: Program, trace: bool = False) -> Verdict:
@@ -101,10 +112,10 @@ class Runner:
                 )
                 if not trace and self.explores and is_explored(program, verdict):
                     self._explore(program, verdict)
+                elif not trace and not verdict.divergences and not verdict.allowed["abandoned"]:
+                    verdict = self._walk(program, verdict)
             else:
-                verdict = lockstep.run(
-                    program, self._left, self._right, trace=trace, max_steps=self.max_steps
-                )
+                verdict = self._lockstep(program, trace)
             watchdog.stop()
         except Hang:
             return self._failed("progress", HANG, "the execution does not end")
@@ -116,6 +127,13 @@ class Runner:
             place = f"{type(error).__name__}@{_place(error.__traceback__)}"
             return self._failed("crash", place, f"{error!r} in {_place(error.__traceback__)}")
         return verdict
+
+    def _lockstep(self, program: Program, trace: bool) -> Verdict:
+        if self.fast is not None and not trace:
+            verdict = self.fast.run(program, self.max_steps)
+            if verdict is not None:
+                return verdict
+        return lockstep.run(program, self._left, self._right, trace=trace, max_steps=self.max_steps)
 
     def is_concurrent(self, program: Program) -> bool:
         """True if the program's threads run concurrently in this mode."""
@@ -143,6 +161,22 @@ class Runner:
         for one in found.shown[:1]:
             verdict.divergences.append(one.divergence)
             verdict.schedule = one.schedule
+
+    def _walk(self, program: Program, verdict: Verdict) -> Verdict:
+        """The verdict of another schedule that shows a divergence, else the one there is."""
+        if self.schedules is None:
+            return verdict
+        walks = self.schedules.walks(program, WALKS_OF_ONE, self.max_steps, verdict.features)
+        for suspicion in islice(walks, JUDGED_WALKS):
+            found = concurrent.run(
+                program._replace(schedule=suspicion.schedule),
+                self._left,
+                self._right,
+                max_steps=self.max_steps,
+            )
+            if found.divergences:
+                return found
+        return verdict
 
     def _failed(self, oracle: str, location: str, detail: str) -> Verdict:
         violation = Violation(oracle, f"{self.left}/{self.right}", location, detail)

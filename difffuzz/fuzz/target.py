@@ -64,7 +64,9 @@ class Target:
         # A slow program (it splits a whole 1G page, say) is run, but not kept to breed from.
         if verdict.steps <= KEEP_STEPS:
             self.feedback.finish(() if "states" in self._without else verdict.features)
-        if self._guard is not None and self._guard.after(len(self.feedback.branches)):
+        # Of the kernel's own code only a build with coverage has branches.
+        reached = self.feedback.states if self.run.fast else self.feedback.branches
+        if self._guard is not None and self._guard.after(len(reached)):
             self._guard = None
         return program, verdict
 

@@ -209,9 +209,9 @@ def _page_format(params: VmParams) -> PageFormat:
     return PageFormat.EPT if params.ad else PageFormat.EPT_NO_AD
 
 
-def _params(params: VmParams) -> Any:
-    """struct native_params."""
-    values = (
+def param_values(params: VmParams) -> list[int]:
+    """The members of struct native_params."""
+    return [
         params.tdp,
         params.tdp and params.tdp_mmu,
         params.tdp and params.ept,
@@ -228,7 +228,12 @@ def _params(params: VmParams) -> Any:
         params.range_flush,
         params.mmu_invalidate_seq,
         *params.generations,
-    )
+    ]
+
+
+def _params(params: VmParams) -> Any:
+    """struct native_params."""
+    values = param_values(params)
     return (ctypes.c_long * len(values))(*[int(value) for value in values])
 
 

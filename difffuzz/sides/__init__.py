@@ -33,15 +33,19 @@ class ModelFactory:
         self.tdp_mmu = tdp_mmu
         self.take_guards: Callable[[], list[int]] | None = None
 
+    def check(self, config: Config) -> None:
+        """UsageError if the side cannot run programs of this configuration."""
+        if self.tdp_mmu and config.paging != "tdp":
+            raise UsageError(
+                f"side {self.name!r} cannot run a nonpaging guest: the TDP MMU needs paging"
+            )
+
     def start(self, config: Config, sched: Scheduler | None = None) -> ModelSide:
         """A VM with the program's configuration.  UsageError if the side cannot run it.
 
         `sched` runs its tasks; without one they run one operation at a time.
         """
-        if self.tdp_mmu and config.paging != "tdp":
-            raise UsageError(
-                f"side {self.name!r} cannot run a nonpaging guest: the TDP MMU needs paging"
-            )
+        self.check(config)
         return ModelSide(self.name, self.package, config, self.tdp_mmu, sched)
 
 

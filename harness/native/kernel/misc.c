@@ -207,8 +207,12 @@ struct kvm_cpuid_entry2 *kvm_find_cpuid_entry_index(struct kvm_vcpu *vcpu, u32 f
 
 void __bitmap_set(unsigned long *map, unsigned int start, int nr)
 {
-	for (int i = 0; i < nr; i++)
-		map[(start + i) / 64] |= 1UL << ((start + i) & 63);
+	for (; nr > 0 && start & 63; start++, nr--)
+		map[start / 64] |= 1UL << (start & 63);
+	for (; nr >= 64; start += 64, nr -= 64)
+		map[start / 64] = ~0UL;
+	for (; nr > 0; start++, nr--)
+		map[start / 64] |= 1UL << (start & 63);
 }
 
 /* Parts of KVM that are not the MMU's */

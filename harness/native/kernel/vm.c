@@ -28,7 +28,7 @@ struct native_async_pf {
 	int nr;
 };
 
-static struct native_async_pf async_pf[NATIVE_VCPUS];
+static struct native_async_pf *async_pf[NATIVE_VCPUS];	/* of those that had one */
 
 /* Once, before the snapshot. */
 void native_init_module(void)
@@ -182,9 +182,11 @@ void *xa_find_after(struct xarray *xa, unsigned long *index, unsigned long max, 
 bool kvm_setup_async_pf(struct kvm_vcpu *vcpu, gpa_t cr2_or_gpa, unsigned long hva,
 			struct kvm_arch_async_pf *arch)
 {
-	struct native_async_pf *async = &async_pf[vcpu->vcpu_id];
+	struct native_async_pf *async = async_pf[vcpu->vcpu_id];
 	struct kvm_async_pf *work;
 
+	if (!async)
+		async = async_pf[vcpu->vcpu_id] = native_alloc(sizeof(*async));
 	if (async->nr == ASYNC_PF_PER_VCPU || kvm_is_error_hva(hva))
 		return false;
 	work = &async->works[async->nr++];
@@ -198,9 +200,11 @@ bool kvm_setup_async_pf(struct kvm_vcpu *vcpu, gpa_t cr2_or_gpa, unsigned long h
 
 static void complete_async_pf(struct kvm_vcpu *vcpu)
 {
-	struct native_async_pf *async = &async_pf[vcpu->vcpu_id];
+	struct native_async_pf *async = async_pf[vcpu->vcpu_id];
 	struct page *page;
 
+	if (!async)
+		return;
 	for (int i = 0; i < async->nr; i++)
 		if (get_user_pages_unlocked(async->works[i].addr, 1, &page, FOLL_WRITE) == 1)
 			put_page(page);

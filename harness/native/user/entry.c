@@ -15,6 +15,9 @@
 #include <ucontext.h>
 
 #include "../bridge.h"
+#include "../machine/arena.h"
+#include "../machine/play.h"
+#include "../machine/task.h"
 #include "user.h"
 
 struct entry {
@@ -36,7 +39,7 @@ struct native_control *native_control;
 struct native_task *native_task;
 static struct state *state;
 static struct native_task *tasks;
-
+static int playing;	/* machine/ is the host, not Python */
 
 void native_die(const char *oracle, const char *where, const char *text)
 {
@@ -73,6 +76,8 @@ long native_host(long what, unsigned long a, unsigned long b, unsigned long c)
 	struct native_task *task = native_task;
 	long r;
 
+	if (playing)
+		return native_answer(what, a, b, c);
 	native_leave_task(task);
 	r = state->host(what, a, b, c);
 
@@ -87,8 +92,20 @@ long native_host(long what, unsigned long a, unsigned long b, unsigned long c)
 	return r;
 }
 
+int native_is_playing(void)
+{
+	return playing;
+}
+
 void native_point(const volatile void *at, int store)
 {
+	unsigned long page = ((unsigned long)at - native_pages) >> 12;
+
+	if (playing && page < NATIVE_PAGES) {
+		if (native_page_states[page] == PAGE_FREED)
+			native_die("uaf", "page_table", "access to a freed page table");
+		native_pages_stored[page] |= store;
+	}
 	if (--native_control->budget < 0)
 		native_host(HOST_POINT, (unsigned long)at, store, 0);
 }
@@ -127,6 +144,30 @@ API long native_run(long task, long fn, long *died, long a, long b, long c, long
 	native_task = before;
 	native_current_is(before);
 	return r;
+}
+
+/* Plays a program with machine/ as its host.  1: it was left early, native_control->died says why. */
+API long native_play(const long *program)
+{
+	struct entry entry;
+	volatile long left_early = 0;
+
+	native_reset();
+	entry.outer = NULL;
+	state->entry = &entry;
+	native_task = &tasks[MAIN_TASK];
+	native_current_is(native_task);
+	native_control->frees_early = native_control->concurrent = 0;
+	playing = 1;
+	if (!__builtin_setjmp(entry.jump))
+		play(program);
+	else
+		left_early = 1;
+	playing = 0;
+	state->entry = NULL;
+	native_task = &tasks[0];
+	native_current_is(native_task);
+	return left_early;
 }
 
 static void after_bad_access(void)

@@ -14,20 +14,23 @@
 #include <sys/mman.h>
 
 #include "../bridge.h"
+#include "../machine/arena.h"
+#include "../machine/play.h"
+#include "../machine/task.h"
 #include "user.h"
 
 #define PAGE 4096UL
 #define HEAP (1UL << 30)
 #define FOR_GOOD 64UL	/* pages behind the others, for what is no page table of KVM */
 #define STRUCT_PAGE 64UL
-#define POISON 0x6b
+#define POISON 0x6b	/* an SPTE of it is present, writable, and maps no page that exists */
 #define POISONED_BYTES 4096UL
 #define SMALL (1UL << 20)
+#define LARGE_OBJECT (1UL << 16)	/* mostly untouched, as what memslots have for each page */
 #define MOST_FRAMES (1UL << 20)
 #define MAGIC 0x6e61746976650000UL
 
 enum { NEW = 1024, GONE };
-enum page_state { PAGE_UNUSED, PAGE_LIVE, PAGE_FREED };
 
 /* Before each object. */
 struct header {
@@ -36,12 +39,14 @@ struct header {
 };
 
 struct memory {
-	char *heap;
-	unsigned long heap_used;
+	char *heap, *large_heap;
+	unsigned long heap_used, large_used;
 	unsigned long pages_used;
+	int protected;			/* some page is inaccessible */
 	uint64_t *shadow;
 	unsigned char *page_state;
 	unsigned char *page_told;	/* what native_changes() said last */
+	unsigned char *page_poisoned;	/* freed while a program was played, and a table */
 	unsigned long *frames;		/* pfns whose struct page was touched */
 	unsigned long nr_frames;
 	char *data;			/* the library's variables ... */
@@ -54,6 +59,8 @@ struct memory {
 
 unsigned long native_pages;
 unsigned long native_vmemmap;
+const unsigned char *native_page_states;
+unsigned char *native_pages_stored;
 static struct memory *memory;
 
 const char *native_bad_oracle;
@@ -110,14 +117,23 @@ API void native_map_memory(void)
 
 	memory = calloc(1, sizeof(*memory));
 	memory->heap = reserve(HEAP, PROT_READ | PROT_WRITE);
+	memory->large_heap = reserve(HEAP, PROT_READ | PROT_WRITE);
 	memory->shadow = reserve(NATIVE_PAGES * PAGE, PROT_READ | PROT_WRITE);
 	memory->page_state = calloc(NATIVE_PAGES, 1);
+	native_page_states = memory->page_state;
+	native_pages_stored = calloc(NATIVE_PAGES, 1);
 	memory->page_told = calloc(NATIVE_PAGES, 1);
+	memory->page_poisoned = calloc(NATIVE_PAGES, 1);
 	memory->frames = calloc(MOST_FRAMES, sizeof(*memory->frames));
 	native_pages = (unsigned long)reserve((NATIVE_PAGES + FOR_GOOD) * PAGE, PROT_READ | PROT_WRITE);
 	vmemmap = reserve(arena_struct_pages + NATIVE_PAGES * STRUCT_PAGE, PROT_READ | PROT_WRITE);
 	native_vmemmap = (unsigned long)vmemmap;
 	dl_iterate_phdr(find_segments, NULL);
+	hm_map_memory();
+	hm_map_page_table();
+	task_map_stacks();
+	tables_map();
+	record_map();
 }
 
 /* Keeps the variables as they are now; native_reset() brings them back. */
@@ -135,38 +151,59 @@ static void clear(void *at, unsigned long bytes)
 		madvise(at, (bytes + PAGE - 1) & ~(PAGE - 1), MADV_DONTNEED);
 }
 
+/* The pages that were used, and what native_changes() knows of them. */
+static void clear_pages(unsigned long used)
+{
+	clear((void *)native_pages, used * PAGE);
+	if (used * PAGE >= SMALL) {
+		clear(memory->shadow, used * PAGE);
+		return;
+	}
+	for (unsigned long number = 0; number < used; number++)
+		if (memory->page_told[number])
+			memset(memory->shadow + number * 512, 0, PAGE);
+}
+
 /* The library as it was at the snapshot, with all memory free. */
 API void native_reset(void)
 {
 	unsigned long used = memory->pages_used;
 
 	if (used) {
-		mprotect((void *)native_pages, used * PAGE, PROT_READ | PROT_WRITE);
-		clear((void *)native_pages, used * PAGE);
-		clear(memory->shadow, used * PAGE);
+		if (memory->protected)
+			mprotect((void *)native_pages, used * PAGE, PROT_READ | PROT_WRITE);
+		memory->protected = 0;
+		clear_pages(used);
 		clear((void *)(native_vmemmap + NATIVE_PAGES_PA / PAGE * STRUCT_PAGE), used * STRUCT_PAGE);
 		memset(memory->page_state, PAGE_UNUSED, used);
 		memset(memory->page_told, PAGE_UNUSED, used);
+		memset(memory->page_poisoned, 0, used);
+		memset(native_pages_stored, 0, used);
 	}
 	clear(memory->heap, memory->heap_used);
+	if (memory->large_used)
+		madvise(memory->large_heap, (memory->large_used + PAGE - 1) & ~(PAGE - 1), MADV_DONTNEED);
 	while (memory->nr_frames)
 		memset((void *)(native_vmemmap + memory->frames[--memory->nr_frames] * STRUCT_PAGE), 0,
 		       STRUCT_PAGE);
-	memory->heap_used = memory->pages_used = 0;
+	memory->heap_used = memory->large_used = memory->pages_used = 0;
 	memcpy(memory->data, memory->saved, memory->data_bytes);
 	native_control->failed = native_control->nr_splats = 0;
 	native_control->splats[0] = 0;
 	native_reset_tasks();
+	hm_reset_memory();
 }
 
 /* Zeroed memory until the next reset. */
 void *native_alloc(unsigned long bytes)
 {
-	struct header *header = (struct header *)(memory->heap + memory->heap_used);
+	int large = bytes >= LARGE_OBJECT;
+	unsigned long *used = large ? &memory->large_used : &memory->heap_used;
+	struct header *header = (struct header *)((large ? memory->large_heap : memory->heap) + *used);
 
 	bytes = (bytes + 15) & ~15UL;
-	memory->heap_used += bytes + sizeof(*header);
-	if (memory->heap_used > HEAP)
+	*used += bytes + sizeof(*header);
+	if (*used > HEAP)
 		native_die("crash", "native_alloc", "the heap is full");
 	header->bytes = bytes;
 	header->magic = MAGIC;
@@ -184,7 +221,8 @@ void native_free(const void *at)
 
 	if (!at)
 		return;
-	if ((char *)at < memory->heap || (char *)at >= memory->heap + memory->heap_used)
+	if ((unsigned long)((char *)at - memory->heap) >= memory->heap_used &&
+	    (unsigned long)((char *)at - memory->large_heap) >= memory->large_used)
 		native_die("uaf", "kfree", "free of what was not allocated");
 	if (header->magic != MAGIC)
 		native_die("uaf", "kfree", "double free of an object");
@@ -213,7 +251,13 @@ unsigned long native_pages_for_good(unsigned long n)
 	return page;
 }
 
-/* From now on any access to the page is a finding.  -1: it was not allocated. */
+/*
+ * From now on any access to the page is a finding.  -1: it was not allocated.
+ *
+ * Making it inaccessible takes longer than all else that a short program does.  While one is played
+ * the page is poisoned instead: native_point() sees the accesses that are preemption points,
+ * native_poison_is_whole() the other stores.  A page that no table was made of (most are spare ones) is left as it is.
+ */
 int native_page_free(unsigned long page)
 {
 	unsigned long number = (page - native_pages) / PAGE;
@@ -221,8 +265,27 @@ int native_page_free(unsigned long page)
 	if (number >= NATIVE_PAGES || memory->page_state[number] != PAGE_LIVE)
 		return -1;
 	memory->page_state[number] = PAGE_FREED;
+	if (native_is_playing()) {
+		memory->page_poisoned[number] = native_is_table(number);
+		if (memory->page_poisoned[number])
+			memset((void *)page, POISON, PAGE);
+		return 0;
+	}
+	memory->protected = 1;
 	mprotect((void *)page, PAGE, PROT_NONE);
 	return 0;
+}
+
+/* Did nothing write to a freed page? */
+int native_poison_is_whole(void)
+{
+	for (unsigned long number = 0; number < memory->pages_used; number++) {
+		const char *page = (const char *)native_pages + number * PAGE;
+
+		if (memory->page_poisoned[number] && (*page != POISON || memcmp(page, page + 1, PAGE - 1)))
+			return 0;
+	}
+	return 1;
 }
 
 /* The struct page of `pfn` is about to change: the next reset zeroes it. */
@@ -242,12 +305,35 @@ API void native_page_memory(unsigned long *out)
 	out[1] = (unsigned long)memory->page_state;
 }
 
+/* Is it a page that was allocated and is not freed? */
+int native_page_is_live(unsigned long number)
+{
+	return number < NATIVE_PAGES && memory->page_state[number] == PAGE_LIVE;
+}
+
+/* The entry at a physical address; NULL if it is in no page that is live. */
+unsigned long *native_entry(unsigned long pa)
+{
+	if (!native_page_is_live((pa - NATIVE_PAGES_PA) / PAGE))
+		return NULL;
+	return (unsigned long *)(native_pages + pa - NATIVE_PAGES_PA);
+}
+
 /*
  * What changed in the page tables since the last call: (page number, index, old, new) for each
  * entry, at most `max` of them; (number, NEW) for a table not seen before, (number, GONE) for one
  * that was freed.  The rest waits.
  */
 API long native_changes(uint64_t *out, long max)
+{
+	return native_changes_of(out, max, 1);
+}
+
+/*
+ * native_changes(), but unless it is `thorough` only of tables that are new or that a store went to
+ * which was a preemption point.  What other stores changed (aging, clearing the dirty log) waits.
+ */
+long native_changes_of(uint64_t *out, long max, int thorough)
 {
 	uint64_t *pages = (uint64_t *)native_pages;
 	long n = 0;
@@ -258,8 +344,12 @@ API long native_changes(uint64_t *out, long max)
 
 		if (memory->page_told[number] == PAGE_FREED)
 			continue;
-		if (memory->page_state[number] == PAGE_LIVE && !native_is_table(number))
+		if (memory->page_state[number] == PAGE_LIVE && memory->page_told[number] == PAGE_LIVE) {
+			if (!thorough && !native_pages_stored[number])
+				continue;
+		} else if (memory->page_state[number] == PAGE_LIVE && !native_is_table(number)) {
 			continue;
+		}
 		if (memory->page_state[number] != memory->page_told[number]) {
 			if (n == max)
 				return n;
@@ -272,8 +362,12 @@ API long native_changes(uint64_t *out, long max)
 				n++;
 			}
 		}
-		if (memory->page_state[number] == PAGE_FREED || !memcmp(now, then, PAGE))
+		if (memory->page_state[number] == PAGE_FREED)
 			continue;
+		if (!memcmp(now, then, PAGE)) {
+			native_pages_stored[number] = 0;
+			continue;
+		}
 		for (int i = 0; i < 512; i++) {
 			uint64_t old, new;
 
@@ -292,6 +386,7 @@ API long native_changes(uint64_t *out, long max)
 			out[4 * n + 3] = new;
 			n++;
 		}
+		native_pages_stored[number] = 0;
 	}
 	return n;
 }

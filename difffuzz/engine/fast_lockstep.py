@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Lockstep of two native sides without Python in between: a filter before the engine that judges.
+
+A program is played on each side inside its library (native/fast.py), which checks in C what the
+oracles would look at; here the two records are compared.  A program is clean if nothing at all
+seems wrong, or nothing but what a rule of the oracles allows.  Any other is suspicious, whatever
+the reason: only lockstep.run() says what it is.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from difffuzz.engine.lockstep import FAILS_ON_ONE_SIDE, IS_COMPARED
+from difffuzz.native.face import NativePackage
+from difffuzz.native.fast import Encoded, Played, PlayedOp, Player, differences
+from difffuzz.oracle import Verdict
+from difffuzz.oracle.access import alike, compare_outcomes
+from difffuzz.program import Kind, Program
+from difffuzz.sides import ModelFactory, SideFactory
+
+MOST_REPEATS = 16
+"""Faults of one program that park on one side only, and are ended at once on both."""
+
+
+class FastLockstep:
+    """Two native sides.  `reasons` counts why programs were suspicious, `programs` all of them."""
+
+    def __init__(self, left: ModelFactory, right: ModelFactory) -> None:
+        self.programs = 0
+        self.reasons: Counter[str] = Counter()
+        self._factories = (left, right)
+        self._names = (left.name, right.name)
+        self._players = [
+            Player(side.package.library, side.tdp_mmu, number)
+            for number, side in enumerate((left, right))
+        ]
+
+    def run(self, program: Program, max_steps: int) -> Verdict | None:
+        """The verdict of a clean program; None for a suspicious one.
+
+        `max_steps` bounds the preemption points of each side.  UsageError if a side cannot run the
+        program's configuration.
+        """
+        for factory in self._factories:
+            factory.check(program.config)
+        self.programs += 1
+        found = self._run(program, max_steps)
+        if isinstance(found, Verdict):
+            return found
+        self.reasons[found] += 1
+        return None
+
+    def _run(self, program: Program, max_steps: int) -> Verdict | str:
+        """The verdict, or why the program is suspicious."""
+        encoded = Encoded(program)
+        ends: set[int] = set()
+        while True:
+            left, right = [player.play(encoded, max_steps) for player in self._players]
+            if left.reason or right.reason:
+                return left.reason or right.reason
+            allowed: Counter[str] = Counter()
+            if left.compared() == right.compared():
+                return self._clean(program, left, right, ends, allowed)
+            found, alike_so_far = differences(left, right)
+            parks = parked_on_one_side(found, ends)
+            if parks is None:
+                reason = self._differ(found, allowed) if alike_so_far else "other operations"
+                return reason or self._clean(program, left, right, ends, allowed)
+            if len(ends) == MOST_REPEATS:
+                return "parked-on-one-side"
+            ends.add(parks)
+            encoded.end_at_once(ends)
+
+    def _clean(
+        self, program: Program, left: Played, right: Played, ends: set[int], allowed: Counter[str]
+    ) -> Verdict:
+        verdict = Verdict()
+        verdict.operations = len(program.ops)
+        verdict.steps = left.steps + right.steps
+        verdict.features.update(left.features())
+        verdict.features.update(right.features())
+        verdict.allowed = allowed
+        if ends:
+            allowed["parked-on-one-side"] = len(ends)
+        return verdict
+
+    def _differ(self, found: list[tuple[PlayedOp, PlayedOp]], allowed: Counter[str]) -> str | None:
+        """What the oracle of equal outcomes has against the two; None: nothing."""
+        for ours, theirs in found:
+            if not IS_COMPARED[ours.kind] or alike(ours.outcome, theirs.outcome):
+                continue
+            fetch = ours.kind == Kind.EXEC or ours.outcome.access == Kind.EXEC
+            violations = compare_outcomes(
+                *self._names,
+                ours.outcome,
+                theirs.outcome,
+                True,
+                fetch and ours.nx,
+                ours.may_be_absent or theirs.may_be_absent,
+                allowed,
+            )
+            for violation in violations:
+                return f"{violation.oracle}: {violation.location}"
+            if not allowed.keys().isdisjoint(FAILS_ON_ONE_SIDE):
+                return "failed on one side"
+        return None
+
+
+def parked_on_one_side(found: list[tuple[PlayedOp, PlayedOp]], ended: set[int]) -> int | None:
+    """The first operation whose fault is parked on one side only, as lockstep would end it.
+
+    `ended`: those whose faults are ended at once already.
+    """
+    for ours, theirs in found:
+        if ours.kind == Kind.BEGIN_FAULT and ours.outcome.parked != theirs.outcome.parked:
+            if ours.op_index not in ended:
+                return ours.op_index
+    return None
+
+
+def fast_lockstep(left: SideFactory, right: SideFactory) -> FastLockstep | None:
+    """For these sides; None unless both are the kernel's own code."""
+    if not isinstance(left, ModelFactory) or not isinstance(right, ModelFactory):
+        return None
+    if not isinstance(left.package, NativePackage) or not isinstance(right.package, NativePackage):
+        return None
+    return FastLockstep(left, right)

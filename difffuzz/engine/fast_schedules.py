@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""More schedules for a program whose threads run at once, on native sides, without Python between.
+
+The engine that judges (concurrent.py) runs a program under one schedule; here each side plays it
+under many random walks.  What is looked at is less: where all threads meet, and each frame that the
+guest uses.  A walk that shows something is a schedule for the engine, step by step the same.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections import Counter
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from difffuzz.native.face import NativePackage
+from difffuzz.native.fast import Encoded, Player, Threads
+from difffuzz.program import Program
+from difffuzz.sides import ModelFactory, SideFactory
+
+GAPS = (20, 5, 60)
+"""Steps between two preemptions, about, one walk after the other."""
+NOT_SEEN_THROUGH = "fast: "
+"""A walk that ends so was too long, or met a limit of the player's."""
+
+
+class Suspicion(NamedTuple):
+    """A schedule that the engine should judge."""
+
+    reason: str
+    schedule: tuple[tuple[int, int], ...]
+
+
+class FastSchedules:
+    """Native sides; `runs` counts the walks, `reasons` what was suspicious."""
+
+    def __init__(self, factories: list[ModelFactory]) -> None:
+        self.runs = 0
+        self.reasons: Counter[str] = Counter()
+        self._players = [
+            Player(side.package.library, side.tdp_mmu, number)
+            for number, side in enumerate(factories)
+        ]
+
+    def walks(
+        self, program: Program, count: int, max_steps: int, features: set[int]
+    ) -> Iterator[Suspicion]:
+        """Plays `count` walks on each side, which the program determines; the suspicious ones.
+
+        `features` grows by the states that all of them reached.
+        """
+        seed = zlib.crc32(repr(program.ops).encode())
+        for number in range(count):
+            threads = Threads(seed=seed + number + 1, gap=GAPS[number % len(GAPS)])
+            encoded = Encoded(program, threads)
+            for player in self._players:
+                played = player.play(encoded, max_steps)
+                self.runs += 1
+                features.update(played.features())
+                if not played.reason or played.reason.startswith(NOT_SEEN_THROUGH):
+                    continue
+                self.reasons[played.reason] += 1
+                yield Suspicion(played.reason, played.switches())
+
+
+def fast_schedules(left: SideFactory, right: SideFactory) -> FastSchedules | None:
+    """For those of the sides that are the kernel's own code; None if neither is."""
+    native = [
+        side
+        for side in (left, right)
+        if isinstance(side, ModelFactory) and isinstance(side.package, NativePackage)
+    ]
+    return FastSchedules(native) if native else None

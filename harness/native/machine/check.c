@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What the oracles of lockstep would look at, after each operation: difffuzz/engine/watch.py in C.
+ *
+ * Whatever seems wrong only ends the program: the slow engine runs it again and judges.  Too strict
+ * costs time, too lax hides a bug.
+ */
+#include "guest.h"
+#include "play.h"
+
+#define FEATURES (1UL << 16)
+#define FROZEN 0x5a0UL
+
+/* What happened while a fault was parked. */
+struct flight {
+	bool on;
+	u64 hva;
+	long begun, parked;	/* invalidations before it began, and before it was parked */
+	bool root_obsolete, all_gfns;
+};
+
+static struct flight *flights;
+long check_vm[NR_VM_NUMBERS];
+static long ranges_before;
+static bool was_logging;
+static u64 mmu_writable;
+
+void suspect(const char *why)
+{
+	native_die("suspect", why, "");
+}
+
+void check_init(void)
+{
+	unsigned long masks[8];
+
+	native_masks(masks);
+	mmu_writable = masks[2];
+	flights = hm_alloc(NR_VCPU_THREADS * sizeof(*flights));
+	leaf_init();
+}
+
+void check_before(const struct op *op)
+{
+	const struct map_slot *slot;
+
+	if (!check_vm[VM_MOST_PAGES])
+		native_vm_numbers(check_vm);
+	ranges_before = hm.nr_ranges;
+	history_before(op);
+	if (op->kind == OP_MEMSLOT_FLAGS) {
+		slot = map_slot(op->args[1], op->args[0]);
+		was_logging = slot && slot->flags & SLOT_DIRTY_LOG;
+	}
+	for (int i = 0; i < NR_VCPU_THREADS; i++) {
+		if (op->kind == OP_NX && !!op->args[0] != map_nx)
+			flights[i].root_obsolete = true;
+		else if (op->kind == OP_ZAP_GFN_RANGE && op->args[1])
+			flights[i].all_gfns = true;
+	}
+}
+
+/* Accesses */
+
+static void note_access(int as_id, u64 gfn, int access, const struct outcome *outcome)
+{
+	access_check(as_id, gfn, access, outcome, hm.nr_ranges - ranges_before);
+	dirty_note(map_slot_at(as_id, gfn), gfn, access == GM_WRITE && outcome->result == RESULT_OK);
+}
+
+static void note_begin(int vcpu, int as_id, u64 gfn, const struct outcome *outcome)
+{
+	const struct map_slot *slot = map_slot_at(as_id, gfn);
+
+	dirty_note(slot, gfn, false);
+	flights[vcpu] = (struct flight){
+		.on = outcome->parked && slot,
+		.hva = slot ? map_hva(slot, gfn) : 0,
+		.begun = ranges_before,
+		.parked = hm.nr_ranges,
+	};
+}
+
+static bool behind_a_slot(struct hm_range range)
+{
+	for (int i = 0; i < MOST_SLOTS; i++) {
+		const struct map_slot *slot = &map_slots[i];
+
+		if (slot->live && slot->base_hva < range.end && range.start < slot->base_hva + (slot->npages << 12))
+			return true;
+	}
+	return false;
+}
+
+/* R1 and R2 for a fault that was parked. */
+static void check_flight(const struct flight *flight, const struct outcome *outcome)
+{
+	bool covered = false, relevant = false, must;
+
+	for (long i = flight->begun; i < ranges_before; i++) {
+		struct hm_range range = hm.ranges[i];
+
+		covered |= i >= flight->parked && range.start <= flight->hva && flight->hva < range.end;
+		relevant |= behind_a_slot(range);
+	}
+	must = flight->root_obsolete || flight->all_gfns || (covered && relevant);
+	if (must && outcome->parked_ret != RET_RETRY)
+		suspect("a stale fault did not answer RETRY");
+	if (!must && outcome->parked_ret == RET_RETRY && !relevant && play_config->tdp)
+		suspect("a parked fault answered RETRY without a cause");
+}
+
+static void note_end(int vcpu, int as_id, const struct outcome *outcome)
+{
+	if (flights[vcpu].on)
+		check_flight(&flights[vcpu], outcome);
+	flights[vcpu].on = false;
+	note_access(as_id, outcome->fault_gfn, outcome->access, outcome);
+}
+
+/* Page tables */
+
+static unsigned long spte_class(u64 spte)
+{
+	if (!spte)
+		return 0;
+	if (!(spte & SPTE_PRESENT))
+		return spte == FROZEN ? 1 : 2;
+	if (!(spte & 0xfffff000000000UL) && !(spte & SPTE_LARGE))
+		return 3;
+	return 4 | (spte >> 1 & 1) << 1 | (spte & 0x120 ? 1 : 0) | (spte & 0x240 ? 8 : 0);
+}
+
+/* difffuzz/engine/features.py, transition() */
+static void note_transition(long kind, int level, u64 old, u64 new)
+{
+	u64 word = ((play_config->side * 64 + kind) * 8 + level) * 256 + spte_class(old) * 16 + spte_class(new);
+
+	record_feature((word * 2654435761UL >> 7) % FEATURES);
+}
+
+/* Do operations of the kind change SPTEs by stores that are no preemption points? */
+static bool stores_plainly(long kind)
+{
+	return kind == OP_AGE || (kind >= OP_MEMSLOT_FLAGS && kind <= OP_DIRTY_CLEAR);
+}
+
+static void check_changes(long kind)
+{
+	struct change *changes;
+	long nr = tables_changes(&changes, stores_plainly(kind));
+
+	for (long i = 0; i < nr; i++) {
+		const struct table *table = &tables[changes[i].number];
+		u64 old = changes[i].old, new = changes[i].new;
+		bool made = new & ~old & SPTE_WRITABLE && !(old & SPTE_PRESENT && old & mmu_writable);
+
+		note_transition(kind, table->level, old, new);
+		if (new && tables_is_leaf(table, new))
+			leaf_check(table->as_id, table->gfn + ((u64)changes[i].index << 9 * (table->level - 1)),
+				   new, table->level, made);
+	}
+}
+
+static void check_host_range(struct hm_range range)
+{
+	for (int i = 0; i < MOST_SLOTS; i++) {
+		const struct map_slot *slot = &map_slots[i];
+		u64 base = slot->base_hva, top = base + (slot->npages << 12);
+		u64 start = range.start > base ? range.start : base;
+		u64 end = range.end < top ? range.end : top;
+
+		if (slot->live && start < end)
+			leaf_check_gfns(slot->as_id, slot->gfn + ((start - base) >> 12),
+					slot->gfn + ((end - base + PAGE_BYTES - 1) >> 12));
+	}
+}
+
+/* When dirty logging ends, no small leaf is left where a larger one fits. */
+static void check_collapsed(const struct map_slot *slot)
+{
+	struct mapping *found;
+	long nr = tables_leaves_in(slot->as_id, slot->gfn, slot->end, &found);
+
+	for (long i = 0; i < nr; i++)
+		if (found[i].level < 3 && found[i].level < leaf_max_level(slot, found[i].gfn))
+			suspect("a small leaf is left where a larger one fits");
+}
+
+static void check_slots(const struct op *op)
+{
+	const struct map_slot *slot;
+
+	switch (op->kind) {
+	case OP_MEMSLOT_FLAGS:
+		slot = map_slot(op->args[1], op->args[0]);
+		if (!slot)
+			break;
+		if (!(slot->flags & SLOT_DIRTY_LOG))
+			dirty_forget(slot->as_id, slot->slot);
+		leaf_check_gfns(slot->as_id, slot->gfn, slot->end);
+		if (was_logging && !(slot->flags & (SLOT_DIRTY_LOG | SLOT_READONLY)))
+			check_collapsed(slot);
+		break;
+	case OP_TRACK_ADD:
+	case OP_TRACK_REMOVE:
+		leaf_check_gfns(0, op->args[1], op->args[1] + 1);
+		leaf_check_gfns(1, op->args[1], op->args[1] + 1);
+		break;
+	case OP_MEMSLOT_DELETE:
+		dirty_forget(op->args[1], op->args[0]);
+		/* fall through */
+	case OP_MEMSLOT_MOVE:
+	case OP_NX:
+		leaf_check_all();
+		break;
+	}
+}
+
+static void note_dirty_get(const struct op *op, const struct outcome *outcome)
+{
+	const struct map_slot *slot = map_slot(op->args[1], op->args[0]);
+
+	if (!slot || outcome->value)
+		return;
+	dirty_check(slot, outcome);
+	if (!play_config->manual_dirty_log_protect)
+		dirty_forget(slot->as_id, slot->slot);
+}
+
+/* The memory map is already what the operation made it. */
+void check_after(const struct op *op, const struct outcome *outcome, int as_id)
+{
+	if (native_control->nr_splats)
+		suspect("WARN()");
+	/* First: what follows walks the tables that are known. */
+	check_changes(op->kind);
+	history_after(op, outcome, hm.nr_ranges != ranges_before);
+	if (op->kind <= OP_EXEC)
+		note_access(as_id, op->args[0], op->kind, outcome);
+	else if (op->kind == OP_BEGIN_FAULT && outcome->fault_gfn >= 0)
+		note_begin(op->thread, as_id, op->args[0], outcome);
+	else if (op->kind == OP_END_FAULT && outcome->result != RESULT_NOTHING)
+		note_end(op->thread, as_id, outcome);
+	else if (op->kind == OP_DIRTY_GET)
+		note_dirty_get(op, outcome);
+	else if (op->kind == OP_DIRTY_CLEAR && !outcome->value)
+		dirty_clear(op->args[1], op->args[0], op->args[2], op->args[3]);
+	for (long i = 0; i < hm.nr_changed; i++)
+		check_host_range(hm.changed[i]);
+	hm.nr_changed = 0;
+	check_slots(op);
+}
+
+/* Concurrent runs: what can be told at once, and what only where all threads meet */
+
+int check_updates;
+
+/* The guest uses a frame: that which the host maps now, and not against the map as it is now. */
+void check_touch(int as_id, u64 gfn, u64 pfn, int access)
+{
+	const struct map_slot *slot = map_slot_at(as_id, gfn);
+	u64 pte;
+
+	if (hm_is_free(pfn))
+		suspect("used a frame that the host took back");
+	/* What the map is meanwhile depends on how far they are. */
+	if (check_updates)
+		return;
+	if (!slot)
+		suspect("used a frame without a memslot");
+	pte = hm_lookup(map_hva(slot, gfn));
+	if (!pte || pte >> 12 != pfn)
+		suspect("used a frame that the host no longer maps there");
+	if (access == GM_WRITE && (slot->flags & SLOT_READONLY || map_tracked_in(slot, gfn, gfn + 1)))
+		suspect("written against the memory map");
+}
+
+/* Features of what an operation among others changed. */
+void check_rest(const struct op *op)
+{
+	struct change *changes;
+	long nr = tables_changes(&changes, true);
+
+	for (long i = 0; i < nr; i++)
+		note_transition(op->kind, tables[changes[i].number].level, changes[i].old, changes[i].new);
+	if (native_control->nr_splats)
+		suspect("WARN()");
+}
+
+/* After the last operation, when faults have ended. */
+void check_end(void)
+{
+	struct change *changes;
+
+	tables_changes(&changes, true);
+	if (native_control->nr_splats)
+		suspect("WARN()");
+	leaf_check_all();
+	books_check();
+}
+
+void check_destroyed(void)
+{
+	struct change *changes;
+
+	tables_changes(&changes, true);
+	if (native_control->nr_splats)
+		suspect("WARN()");
+	if (!native_poison_is_whole())
+		suspect("a freed page table was written to");
+	books_check_leaks();
+}

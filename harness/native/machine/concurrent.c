@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A program whose threads run at once, on one side: what difffuzz/engine/concurrent.py does.
+ *
+ * Of its oracles only those are here that look where all threads meet, and one that is stricter: a
+ * guest access uses what the host maps at that very moment.
+ */
+#include "functions.h"
+#include "guest.h"
+#include "interleave.h"
+#include "play.h"
+#include "task.h"
+
+#define NR_THREADS 8
+#define PROBES 6
+
+static const struct op *ops;
+static long phase_begins, phase_ends;	/* operations of the phase */
+
+/* A thread's operations of the phase. */
+static void body(int number)
+{
+	for (long i = phase_begins; i < phase_ends; i++) {
+		const struct op *op = &ops[i];
+		struct outcome outcome;
+
+		if (op->thread != number || (number < NR_VCPU_THREADS && number >= gm_nr_vcpus))
+			continue;
+		inter_new_operation();
+		hm_point();
+		check_updates += op->kind >= OP_MEMSLOT_CREATE;
+		outcome = run_op_among_others(op, i + 1);
+		map_apply(op);
+		check_updates -= op->kind >= OP_MEMSLOT_CREATE;
+		record_outcome(i, op, &outcome);
+		check_rest(op);
+		if (outcome.result == RESULT_STUCK)
+			suspect("never completes");
+	}
+}
+
+static void run_phase(void)
+{
+	int numbers[NR_THREADS], nr = 0;
+	bool has[NR_THREADS] = { false };
+
+	for (long i = phase_begins; i < phase_ends; i++)
+		has[ops[i].thread] = true;
+	for (int thread = 0; thread < NR_THREADS; thread++)
+		if (has[thread])
+			numbers[nr++] = thread;
+	inter_run(nr, numbers, body);
+}
+
+/* Nothing is going on: the tables must be exact. */
+static void settle(void)
+{
+	hm_kvm(FN_END_OPERATION, 0, 0, 0, 0, 0, 0);
+	hm.nr_changed = 0;
+	check_end();
+}
+
+/* Both host threads at work, or poison: what the host has depends on who came first. */
+static bool host_raced(long nr)
+{
+	bool has[NR_THREADS] = { false };
+
+	for (long i = 0; i < nr; i++) {
+		if (ops[i].kind == OP_HWPOISON)
+			return true;
+		if (ops[i].kind == OP_SYNC)
+			has[4] = has[5] = false;
+		has[ops[i].thread] = true;
+		if (has[4] && has[5])
+			return true;
+	}
+	return false;
+}
+
+/* Reads of the first few pages that the program touched, one at a time. */
+static void probe(long nr)
+{
+	u64 gfns[PROBES];
+	int known = 0;
+
+	for (long i = 0; i < nr && known < PROBES; i++) {
+		struct op op = { .kind = OP_READ, .args = { ops[i].args[0] } };
+		struct outcome outcome;
+		int before = 0;
+
+		if (ops[i].kind > OP_BEGIN_FAULT)
+			continue;
+		while (before < known && gfns[before] != (u64)op.args[0])
+			before++;
+		if (before < known)
+			continue;
+		gfns[known++] = op.args[0];
+		outcome = run_op(&op, 0);
+		check_rest(&op);
+		access_check(map_smm[0], op.args[0], GM_READ, &outcome, MAX_ATTEMPTS);
+		record_probe(outcome.result);
+	}
+}
+
+void play_at_once(const struct op *all)
+{
+	const struct config *config = play_config;
+	long nr = config->nr_ops;
+
+	ops = all;
+	strategy_begin((const struct decision *)(ops + nr), config->nr_schedule, config->seed, config->gap);
+	inter_begin(config->steps);
+	for (phase_begins = 0; phase_begins < nr; phase_begins = phase_ends + 1) {
+		phase_ends = phase_begins;
+		while (phase_ends < nr && ops[phase_ends].kind != OP_SYNC)
+			phase_ends++;
+		if (phase_ends == phase_begins)
+			continue;
+		run_phase();
+		settle();
+	}
+	record_nothing_compared();
+	if (!host_raced(nr))
+		probe(nr);
+	record_end(inter_steps(), nr);
+	play_end(config, nr + 1);
+}

@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* mm/memory.c, mm/huge_memory.c: page faults on host memory; difffuzz/machine/fault.py in C. */
+#include "machine.h"
+
+#define YOUNG (PTE_PRESENT | PTE_ACCESSED)
+#define DIRTY (PTE_WRITE | PTE_DIRTY)
+
+static int migration_entry_wait(void)
+{
+	hm_lock(&hm.page_lock);
+	hm_unlock(&hm.page_lock);
+	return VM_FAULT_OK;
+}
+
+static u64 accessed(u64 pte, bool write)
+{
+	return pte | PTE_ACCESSED | (write ? PTE_DIRTY : 0);
+}
+
+/* Maps a zeroed THP at an empty pmd. */
+static void do_huge_pmd_anonymous_page(struct hm_vma *vma, u64 addr)
+{
+	u64 head = hm_frame_alloc(PMD_PAGES);
+	u64 flags = YOUNG | PTE_HUGE | PTE_EXCLUSIVE | PTE_DIRTY;
+
+	hm_lock(&hm.ptl);
+	if (hm_populated(addr)) {
+		hm_unmap_run(head);
+	} else {
+		vma->anon_vma = true;
+		if (vma->flags & VM_WRITE)
+			flags |= PTE_WRITE;
+		hm_set_huge(addr, head << 12 | flags);
+		hm_note(addr & -PMD_BYTES, (addr & -PMD_BYTES) + PMD_BYTES);
+	}
+	hm_unlock(&hm.ptl);
+}
+
+/* Write to a read-only THP: reuse it if nobody else holds it, else split it; false after a split. */
+static bool do_huge_pmd_wp_page(u64 addr, u64 orig)
+{
+	hm_lock(&hm.ptl);
+	if (hm_huge(addr) != orig) {
+		hm_unlock(&hm.ptl);
+		return true;
+	}
+	if (orig & PTE_EXCLUSIVE || hm_folio_count(orig >> 12, 2) == 1) {
+		hm_set_huge(addr, orig | PTE_ACCESSED | DIRTY | PTE_EXCLUSIVE);
+		hm_note(addr & -PMD_BYTES, (addr & -PMD_BYTES) + PMD_BYTES);
+		hm_unlock(&hm.ptl);
+		return true;
+	}
+	hm_unlock(&hm.ptl);
+	hm_split_huge_pmd(addr);
+	return false;
+}
+
+/* Sets a 4K entry if it still is `orig`.  No notifier: nothing was mapped there. */
+static bool install(u64 addr, u64 orig, u64 pte)
+{
+	hm_lock(&hm.ptl);
+	if (hm_huge(addr) || hm_make_table(addr)->pte[addr >> 12 & 511] != orig) {
+		hm_unlock(&hm.ptl);
+		return false;
+	}
+	hm_set_pte(addr & -PAGE_BYTES, pte);
+	hm_unlock(&hm.ptl);
+	return true;
+}
+
+/* First access: the zero page for a read, a zeroed page for a write. */
+static int do_anonymous_page(struct hm_vma *vma, u64 addr, bool write)
+{
+	u64 pfn;
+
+	if (!write) {
+		install(addr, 0, ZERO_PFN << 12 | YOUNG | PTE_SPECIAL);
+		return VM_FAULT_OK;
+	}
+	pfn = hm_frame_alloc(1);
+	vma->anon_vma = true;
+	if (!install(addr, 0, pfn << 12 | YOUNG | DIRTY | PTE_EXCLUSIVE))
+		hm_unmap_page(pfn);
+	return VM_FAULT_OK;
+}
+
+/* Reads a swap slot for one of its entries; the page comes with a mapping. */
+static u64 swap_in(u64 number)
+{
+	struct hm_swap_slot *slot = &hm.swap[number];
+	u64 pfn;
+
+	if (slot->cached >= 0) {
+		pfn = slot->cached;
+		slot->cached = -1;
+	} else {
+		pfn = hm_frame_alloc(1);
+		hm_set_data(pfn, slot->data);
+	}
+	hm_swap_free(number);
+	return pfn;
+}
+
+/* First access to device memory or to a shared file page. */
+static int do_fault(struct hm_vma *vma, u64 addr, bool write)
+{
+	u64 flags = YOUNG | (vma->flags & VM_WRITE ? PTE_WRITE : 0) | (write ? PTE_DIRTY : 0);
+	u64 cached, pfn;
+
+	if (vma->flags & VM_PFNMAP) {
+		install(addr, 0, ((addr >> 12) + vma->pfn_delta) << 12 | flags | PTE_SPECIAL);
+		return VM_FAULT_OK;
+	}
+	cached = hm_cached(addr);
+	if (cached & PTE_HWPOISON)
+		return VM_FAULT_HWPOISON;
+	if (cached & PTE_SWAP) {
+		cached = swap_in(cached >> 12) << 12 | PTE_PRESENT;
+		hm_set_cached(addr, cached);
+	}
+	if (!cached) {
+		cached = hm_frame_alloc(1) << 12 | PTE_PRESENT;
+		hm_set_cached(addr, cached);
+	}
+	pfn = cached >> 12;
+	hm_map_page(pfn);
+	if (!install(addr, 0, pfn << 12 | flags))
+		hm_unmap_page(pfn);
+	return VM_FAULT_OK;
+}
+
+/* Copies a page that others hold too and maps the copy: a bracket with a change_pte in it. */
+int hm_wp_page_copy(struct hm_vma *vma, u64 addr, u64 orig, bool unshare)
+{
+	u64 old = orig >> 12, base = addr & -PAGE_BYTES, new;
+
+	if (hm_poisoned(old))
+		return VM_FAULT_HWPOISON;
+	hm_get(old);
+	new = hm_frame_alloc(1);
+	if (old != ZERO_PFN)
+		hm_set_data(new, hm_data(old));
+	vma->anon_vma = true;
+	hm_invalidate_start(base, base + PAGE_BYTES);
+	hm_lock(&hm.ptl);
+	if (hm_table(base) && hm_pte(base) == orig) {
+		hm_set_pte_at_notify(base, new << 12 | YOUNG | PTE_EXCLUSIVE | (unshare ? 0 : DIRTY));
+		hm_unmap_entry(base, 1, orig);
+	} else {
+		hm_unmap_page(new);
+	}
+	hm_unlock(&hm.ptl);
+	hm_invalidate_end(base, base + PAGE_BYTES);
+	hm_put(old);
+	return VM_FAULT_OK;
+}
+
+/* Write to a read-only page: reuse it silently where that is right, else copy it. */
+static int do_wp_page(struct hm_vma *vma, u64 addr, u64 orig)
+{
+	u64 pfn = orig >> 12;
+	bool reuse = vma->flags & VM_SHARED;
+
+	if (!reuse && !(orig & PTE_SPECIAL) && !hm_is_ksm(pfn))
+		reuse = orig & PTE_EXCLUSIVE || hm_folio_count(pfn, 1) == 1;
+	if (!reuse)
+		return hm_wp_page_copy(vma, addr, orig, false);
+	install(addr, orig, orig | PTE_ACCESSED | DIRTY | (vma->flags & VM_SHARED ? 0 : PTE_EXCLUSIVE));
+	return VM_FAULT_OK;
+}
+
+/* A fault on an entry that is neither none nor present. */
+static int do_swap_page(struct hm_vma *vma, u64 addr, u64 orig, bool write, bool nowait)
+{
+	u64 flags = YOUNG, number = orig >> 12, pfn, pte;
+
+	if (orig & PTE_MIGRATION)
+		return migration_entry_wait();
+	if (orig & PTE_HWPOISON)
+		return VM_FAULT_HWPOISON;
+	if (nowait && hm.swap[number].cached < 0)
+		return VM_FAULT_RETRY;
+	hm_lock(&hm.ptl);
+	if (!hm_table(addr) || hm_pte(addr) != orig) {
+		hm_unlock(&hm.ptl);
+		return VM_FAULT_OK;
+	}
+	pfn = swap_in(number);
+	if (orig & PTE_EXCLUSIVE || (!hm.swap[number].count && hm_page_count(pfn) == 1))
+		flags |= PTE_EXCLUSIVE | (write ? DIRTY : 0);
+	pte = pfn << 12 | flags;
+	vma->anon_vma = true;
+	hm_set_pte(addr & -PAGE_BYTES, pte);
+	hm_unlock(&hm.ptl);
+	if (write && !(flags & PTE_WRITE))
+		return do_wp_page(vma, addr, pte);
+	return VM_FAULT_OK;
+}
+
+static int handle_pte_fault(struct hm_vma *vma, u64 addr, bool write, bool nowait)
+{
+	u64 orig = hm_pte(addr);
+
+	if (!orig) {
+		if (hm_vma_anonymous(vma))
+			return do_anonymous_page(vma, addr, write);
+		return do_fault(vma, addr, write);
+	}
+	if (orig & PTE_NONPRESENT)
+		return do_swap_page(vma, addr, orig, write, nowait);
+	if (write && !(orig & PTE_WRITE))
+		return do_wp_page(vma, addr, orig);
+	hm_put_leaf(addr, 1, accessed(orig, write));
+	return VM_FAULT_OK;
+}
+
+/* Makes one step towards `addr` being accessible; the caller has checked that the VMA permits it. */
+int hm_fault(struct hm_vma *vma, u64 addr, bool write, bool nowait)
+{
+	u64 huge;
+
+	if (vma->level > 1)
+		return hm_hugetlb_fault(vma, addr, write);
+	huge = hm_huge(addr);
+	if (huge) {
+		if (huge & PTE_MIGRATION)
+			return migration_entry_wait();
+		if (!write || huge & PTE_WRITE) {
+			hm_set_huge(addr, accessed(huge, write));
+			return VM_FAULT_OK;
+		}
+		if (do_huge_pmd_wp_page(addr, huge))
+			return VM_FAULT_OK;
+	} else if (!hm_table(addr) && hm_vma_thp_allowed(vma, addr)) {
+		do_huge_pmd_anonymous_page(vma, addr);
+		return VM_FAULT_OK;
+	}
+	return handle_pte_fault(vma, addr, write, nowait);
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Who goes on when the threads of a program run at once: difffuzz/sched/interleave.py in C. */
+#ifndef NATIVE_INTERLEAVE_H
+#define NATIVE_INTERLEAVE_H
+
+#include <stdbool.h>
+
+/* What a task of the host can wait for, besides enum native_wait. */
+enum { WAIT_HOST_READ = 64, WAIT_HOST_WRITE };
+
+extern bool inter_on(void);
+extern void inter_begin(long limit);
+extern void inter_run(int nr, const int *numbers, void (*body)(int number));
+extern void inter_new_operation(void);
+extern void inter_decide(void);
+extern void inter_wait(long kind, const void *object);
+extern void inter_relax(void);
+extern long inter_steps(void);
+extern long inter_switches(void);
+
+/* strategy.c */
+struct decision {
+	long step;
+	long number;
+};
+
+#define NO_STEP (1L << 60)
+
+extern void strategy_begin(const struct decision *schedule, long nr, long seed, long gap);
+extern long strategy_next_step(void);
+extern void strategy_record(int number);
+extern int strategy_preempt(int current, const int *enabled, int nr);
+extern int strategy_pick(int current, const int *enabled, int nr);
+extern long strategy_switches(const struct decision **out);
+
+#endif

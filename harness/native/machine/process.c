@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The rest of what a program does to the host process, and its end. */
+#include "functions.h"
+#include "machine.h"
+
+/* A host write, but only to a page that is mapped read-only where writing is allowed. */
+void hm_cow_write(u64 addr, long value)
+{
+	struct hm_vma *vma = hm_vma_find(addr);
+	u64 pte = hm_page(addr);
+
+	if (vma && vma->flags & VM_WRITE && pte & PTE_PRESENT && !(pte & PTE_WRITE))
+		hm_copy_to_user(addr, value);
+}
+
+/* Splits the entry of the THP at `addr`; the page stays whole. */
+void hm_thp_split(u64 addr)
+{
+	struct hm_vma *vma;
+
+	hm_down_read(&hm.mmap_lock);
+	vma = hm_vma_find(addr);
+	if (hm_huge(addr) & PTE_MAPPED && vma && vma->level == 1)
+		hm_split_huge_pmd(addr);
+	hm_up_read(&hm.mmap_lock);
+}
+
+static void drop_page_cache(void)
+{
+	for (int area = 0; area < HM_AREAS; area++)
+		for (int pmd = 0; hm.page_cache[area] && pmd < HM_PMDS; pmd++)
+			for (int i = 0; hm.page_cache[area][pmd] && i < 512; i++) {
+				u64 cached = hm.page_cache[area][pmd][i];
+
+				if (cached & PTE_SWAP)
+					hm_swap_free(cached >> 12);
+				else if (cached & PTE_MAPPED)
+					hm_unmap_page(cached >> 12);
+			}
+}
+
+/* exit_mmap(): release() of the notifier, then all pages go without further notice. */
+void hm_destroy(void)
+{
+	hm.registered = false;
+	hm_kvm(FN_RELEASE, 0, 0, 0, 0, 0, 0);
+	hm_child_exit();
+	while (hm_vmas.nr) {
+		struct hm_vma *vma = hm_vmas.at[0];
+
+		hm_unmap_vma(vma, vma->start, vma->end);
+		hm_vma_remove(vma);
+	}
+	drop_page_cache();
+	hm_clear_tables();
+}

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * One operation of a program, as difffuzz/sides/model.py has it.  Guest accesses are in access.c,
+ * ioctls in ioctls.c.
+ */
+#include "functions.h"
+#include "guest.h"
+#include "interleave.h"
+#include "play.h"
+#include "task.h"
+
+static bool wants_park[NATIVE_TASKS];	/* concurrent: lets the others run where it would be parked */
+
+/* vCPU events */
+
+static void set_mode(const struct op *op)
+{
+	struct gm_vcpu *cpu = &gm_vcpus[op->thread];
+	bool *mode = op->kind == OP_SMM ? &cpu->smm : &cpu->guest_mode;
+
+	if (*mode == !!op->args[0])
+		return;
+	*mode = op->args[0];
+	hm_kvm(op->kind == OP_SMM ? FN_SMM : FN_GUEST_MODE, op->thread, op->args[0], 0, 0, 0, 0);
+	if (op->kind == OP_GUEST_MODE)
+		gm_flush_tlb(op->thread);
+}
+
+static struct outcome run_vcpu_op(const struct op *op, long number)
+{
+	struct outcome outcome = outcome_of(RESULT_DONE, 0);
+	int vcpu = op->thread;
+
+	if (vcpu >= gm_nr_vcpus)
+		return outcome_of(RESULT_NOTHING, 0);
+	if (op->kind == OP_END_FAULT)
+		return access_finish_fault(vcpu, number);
+	if (op->kind == OP_BEGIN_FAULT)
+		return access_has_fault(vcpu) ? outcome_of(RESULT_NOTHING, 0) :
+					     access_begin_fault(vcpu, op->args[0], op->args[1]);
+	task_run_as(vcpu);
+	if (op->kind <= OP_EXEC)
+		access_run(vcpu, op->args[0], op->kind, number, MAX_ATTEMPTS, &outcome);
+	else if (op->kind == OP_RELOAD)
+		hm_kvm(FN_RESET_CONTEXT, vcpu, 0, 0, 0, 0, 0);
+	else
+		set_mode(op);
+	return outcome;
+}
+
+/* The host */
+
+static struct outcome run_host_op(const struct op *op, long number)
+{
+	const long *args = op->args;
+	u64 base = HM_AREA_BASE(args[0]), start = base + (args[1] << 12), end = start + (args[2] << 12);
+	long value;
+
+	switch (op->kind) {
+	case OP_MUNMAP:
+		hm_munmap(start, end);
+		break;
+	case OP_MMAP:
+		hm_mmap(start, end);
+		break;
+	case OP_DONTNEED:
+		hm_dontneed(start, end);
+		break;
+	case OP_MPROTECT:
+		hm_mprotect(start, end, args[3]);
+		break;
+	case OP_FORK:
+		hm_fork(start, end);
+		break;
+	case OP_COW_WRITE:
+		hm_cow_write(start, number);
+		break;
+	case OP_MIGRATE:
+		hm_migrate(start, start + PAGE_BYTES);
+		break;
+	case OP_THP_COLLAPSE:
+		hm_thp_collapse(start);
+		break;
+	case OP_THP_SPLIT:
+		hm_thp_split(start);
+		break;
+	case OP_THP_ADVICE:
+		hm_thp_advice(start, end, args[3]);
+		break;
+	case OP_SWAP_OUT:
+		hm_swap_out(start, end);
+		break;
+	case OP_HWPOISON:
+		hm_hwpoison(start, start + PAGE_BYTES);
+		break;
+	case OP_KSM_MERGE:
+		hm_ksm_merge(start, base + (args[2] << 12));
+		break;
+	case OP_HOST_READ:
+		return outcome_of(RESULT_DONE, hm_copy_from_user(start, &value) ? value : -1);
+	case OP_HOST_WRITE:
+		hm_copy_to_user(start, number);
+		break;
+	case OP_AGE:
+		hm_age(start, end, args[3]);
+		break;
+	case OP_TEST_AGE:
+		hm_test_age(start);
+		break;
+	}
+	return outcome_of(RESULT_DONE, 0);
+}
+
+struct outcome run_op(const struct op *op, long number)
+{
+	struct outcome outcome;
+
+	if (op->kind <= OP_RELOAD) {
+		outcome = run_vcpu_op(op, number);
+	} else {
+		task_run_as(op->thread);
+		outcome = op->kind <= OP_TEST_AGE ? run_host_op(op, number) : run_ioctl(op);
+	}
+	task_run_as(MAIN_TASK);
+	hm_kvm(FN_END_OPERATION, 0, 0, 0, 0, 0, 0);
+	return outcome;
+}
+
+/* Concurrent runs */
+
+/* A fault has its pfn: one that a program wants parked lets the others run. */
+void run_parks(void)
+{
+	bool *wants = &wants_park[native_task->number];
+
+	if (!*wants)
+		return;
+	*wants = false;
+	inter_relax();
+}
+
+/* An operation of the current thread, while others do theirs. */
+struct outcome run_op_among_others(const struct op *op, long number)
+{
+	struct op access = { .kind = op->args[1], .thread = op->thread, .args = { op->args[0] } };
+	struct outcome outcome;
+
+	if (op->kind == OP_END_FAULT)
+		return outcome_of(RESULT_NOTHING, 0);
+	wants_park[op->thread] = op->kind == OP_BEGIN_FAULT;
+	if (op->kind == OP_BEGIN_FAULT)
+		op = &access;
+	if (op->kind <= OP_RELOAD)
+		outcome = run_vcpu_op(op, number);
+	else
+		outcome = op->kind <= OP_TEST_AGE ? run_host_op(op, number) : run_ioctl(op);
+	wants_park[op->thread] = false;
+	hm_kvm(FN_END_OPERATION, 0, 0, 0, 0, 0, 0);
+	return outcome;
+}

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * mm/vmscan.c, mm/rmap.c: reclaiming pages to swap.  A page that is pinned is unmapped but stays in
+ * the swap cache, so that the next fault finds the same frame.
+ */
+#include "machine.h"
+
+/* The entry becomes a swap entry, of a new slot if `slot` is 0; returns the slot, or 0. */
+static long try_to_unmap_one(u64 addr, u64 pfn, long slot)
+{
+	struct hm_leaf leaf;
+
+	hm_lock(&hm.ptl);
+	leaf = hm_leaf(addr);
+	if (leaf.level == 1 && leaf.pte & PTE_MAPPED && leaf.pte >> 12 == pfn) {
+		if (!slot) {
+			slot = hm_swap_new(0, hm_data(pfn), pfn);
+			hm_map_page(pfn);
+		}
+		hm.swap[slot].count++;
+		hm_set_pte(addr, (u64)slot << 12 | PTE_SWAP | (leaf.pte & PTE_EXCLUSIVE));
+		hm_unmap_entry(addr, 1, leaf.pte);
+	}
+	hm_unlock(&hm.ptl);
+	return slot;
+}
+
+/* The child's entries become swap entries too. */
+static void unmap_child(u64 pfn, long slot)
+{
+	int count = hm_child_unmap(pfn, 1);
+
+	if (count && hm.swap[slot].count) {
+		hm.swap[slot].count += count;
+		hm.swap[slot].child += count;
+	}
+}
+
+/* Writes the page and drops it from the swap cache, unless somebody else refers to it. */
+static void write_out(long number)
+{
+	struct hm_swap_slot *slot = &hm.swap[number];
+
+	if (!slot->count || slot->cached < 0)
+		return;
+	slot->data = hm_data(slot->cached);
+	if (hm_page_count(slot->cached) == 1) {
+		hm_unmap_page(slot->cached);
+		slot->cached = -1;
+	}
+}
+
+/* Swaps a whole THP: the pmd is split first, then all entries go in one bracket. */
+static void reclaim_thp(u64 base)
+{
+	long slots[PMD_PAGES];
+	u64 pfns[PMD_PAGES];
+	struct hm_list list;
+	int nr = 0;
+
+	if (!(hm_huge(base) & PTE_MAPPED))
+		return;
+	hm_split_huge_pmd(base);
+	hm_invalidate_start(base, base + PMD_BYTES);
+	list = hm_mapped(base, base + PMD_BYTES);
+	for (long i = 0; i < list.nr; i++) {
+		u64 pfn = hm_leaf(list.at[i].addr).pte >> 12;
+
+		if (!hm_run(pfn))
+			continue;
+		pfns[nr] = pfn;
+		slots[nr++] = try_to_unmap_one(list.at[i].addr, pfn, 0);
+	}
+	hm_invalidate_end(base, base + PMD_BYTES);
+	for (int i = 0; i < nr; i++) {
+		if (!slots[i])
+			continue;
+		unmap_child(pfns[i], slots[i]);
+		write_out(slots[i]);
+	}
+}
+
+/* Shared memory: the entry is cleared, the page cache gets the swap entry. */
+static void reclaim_shared(u64 addr, u64 pfn)
+{
+	struct hm_leaf leaf;
+	u64 cached;
+
+	hm_invalidate_start(addr, addr + PAGE_BYTES);
+	hm_lock(&hm.ptl);
+	leaf = hm_leaf(addr);
+	if (leaf.level == 1 && leaf.pte & PTE_MAPPED && leaf.pte >> 12 == pfn) {
+		hm_set_pte(addr, 0);
+		hm_unmap_entry(addr, 1, leaf.pte);
+	}
+	hm_unlock(&hm.ptl);
+	hm_invalidate_end(addr, addr + PAGE_BYTES);
+	cached = hm_cached(addr);
+	if (cached & PTE_MAPPED && cached >> 12 == pfn && hm_page_count(pfn) == 1) {
+		hm_set_cached(addr, (u64)hm_swap_new(1, hm_data(pfn), -1) << 12 | PTE_SWAP);
+		hm_unmap_page(pfn);
+	}
+}
+
+/* shrink_page_list() of the 4K page at `addr`. */
+static void reclaim(u64 addr)
+{
+	u64 addrs[MOST_KSM];
+	struct hm_leaf leaf = hm_leaf(addr);
+	struct hm_vma *vma = hm_vma_find(addr);
+	struct hm_run *run;
+	u64 pfn = leaf.pte >> 12;
+	long slot = 0;
+	int nr;
+
+	if (leaf.level != 1 || !(leaf.pte & PTE_MAPPED) || leaf.pte & PTE_SPECIAL || !vma)
+		return;
+	if (vma->flags & VM_SHARED) {
+		reclaim_shared(addr, pfn);
+		return;
+	}
+	run = hm_run(pfn);
+	if (run && !run->split)
+		hm_child_split(pfn);
+	nr = hm_rmap_addresses(addr, pfn, addrs);
+	for (int i = 0; i < nr; i++) {
+		hm_invalidate_start(addrs[i], addrs[i] + PAGE_BYTES);
+		slot = try_to_unmap_one(addrs[i], pfn, slot);
+		hm_invalidate_end(addrs[i], addrs[i] + PAGE_BYTES);
+	}
+	if (slot) {
+		unmap_child(pfn, slot);
+		write_out(slot);
+	}
+}
+
+/* madvise(MADV_PAGEOUT) of the range, or the reclaim of just these pages. */
+void hm_swap_out(u64 start, u64 end)
+{
+	struct hm_list list = hm_mapped(start, end);
+
+	for (long i = 0; i < list.nr; i++) {
+		u64 addr = list.at[i].addr;
+		struct hm_vma *vma = hm_vma_find(addr);
+
+		if (!vma || vma->level > 1)
+			continue;
+		hm_lock(&hm.page_lock);
+		if (list.at[i].level == 1) {
+			reclaim(addr);
+		} else if (start <= addr && addr + PMD_BYTES <= end) {
+			reclaim_thp(addr);
+		} else if (hm_huge(addr) & PTE_MAPPED && hm_split_huge_page(addr)) {
+			u64 first = start > addr ? start : addr;
+			u64 last = end < addr + PMD_BYTES ? end : addr + PMD_BYTES;
+
+			for (u64 part = first; part < last; part += PAGE_BYTES)
+				reclaim(part);
+		}
+		hm_unlock(&hm.page_lock);
+	}
+}

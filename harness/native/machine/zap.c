@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* mm/memory.c: clearing a range of the page table. */
+#include "machine.h"
+
+/* Clears one 2M or 1G entry. */
+static void zap_huge(u64 base, int level)
+{
+	struct hm_leaf leaf;
+
+	hm_lock(&hm.ptl);
+	leaf = hm_leaf(base);
+	if (leaf.level == level && leaf.pte) {
+		hm_put_leaf(base, level, 0);
+		hm_note(base, base + hm_size(level));
+		if (leaf.pte & (PTE_MAPPED | PTE_MIGRATION))
+			hm_unmap_entry(base, level, leaf.pte);
+	}
+	hm_unlock(&hm.ptl);
+}
+
+/* Clears the 4K entries of [start, end) that lie in one table; the table stays. */
+static void zap_pte_range(u64 base, u64 start, u64 end)
+{
+	struct hm_table *table;
+
+	hm_lock(&hm.ptl);
+	table = hm_table(base);
+	for (int i = 0; table && i < 512; i++) {
+		u64 addr = base + i * PAGE_BYTES, pte = table->pte[i];
+
+		if (!pte || addr < (start & -PAGE_BYTES) || addr >= end)
+			continue;
+		table->pte[i] = 0;
+		hm_note(addr, addr + PAGE_BYTES);
+		if (pte & (PTE_MAPPED | PTE_MIGRATION))
+			hm_unmap_entry(addr, 1, pte);
+		else if (pte & PTE_SWAP)
+			hm_swap_free(pte >> 12);
+	}
+	hm_unlock(&hm.ptl);
+}
+
+static void unmap_hugepage_range(struct hm_vma *vma, u64 start, u64 end)
+{
+	u64 size = hm_size(vma->level), found[HM_PMDS];
+	int nr = 0;
+
+	hm_invalidate_start(start, end);
+	/* All that is there now: others may come in between. */
+	for (u64 base = start & -size; base + size <= end; base += size)
+		if (vma->level == 2 ? hm_huge(base) : hm_gig(base))
+			found[nr++] = base;
+	for (int i = 0; i < nr; i++)
+		zap_huge(found[i], vma->level);
+	hm_invalidate_end(start, end);
+}
+
+/* Clears every entry of [start, end) in the VMA; the caller has told the notifiers. */
+void hm_unmap_vma(struct hm_vma *vma, u64 start, u64 end)
+{
+	u64 found[HM_PMDS];
+	int nr = 0;
+
+	if (vma->level > 1) {
+		unmap_hugepage_range(vma, start, end);
+		return;
+	}
+	for (u64 base = hm_next_populated(start, end); base < end; base = hm_next_populated(base + PMD_BYTES, end))
+		found[nr++] = base;
+	for (int i = 0; i < nr; i++) {
+		u64 base = found[i];
+
+		if (hm_huge(base)) {
+			if (start <= base && base + PMD_BYTES <= end) {
+				zap_huge(base, 2);
+				continue;
+			}
+			hm_split_huge_pmd(base);
+		}
+		zap_pte_range(base, start, end);
+	}
+}
+
+/* Frees page tables that no VMA can use any more. */
+void hm_free_pgtables(u64 start, u64 end)
+{
+	struct hm_vma *found[MOST_VMAS];
+
+	for (u64 base = hm_next_populated(start, end); base < end; base = hm_next_populated(base + PMD_BYTES, end))
+		if (hm_table(base) && !hm_vma_overlapping(base, base + PMD_BYTES, found))
+			hm_set_table(base, NULL);
+	for (u64 base = start & -PUD_BYTES; base < end; base += PUD_BYTES)
+		if (hm_has_pmd_page(base) && !hm_vma_overlapping(base, base + PUD_BYTES, found))
+			hm_drop_pmd_page(base);
+}

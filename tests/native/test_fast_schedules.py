@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Threads played inside the library: their schedules are schedules for the engine that judges."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from difffuzz.engine import concurrent
+from difffuzz.engine.concurrent import Event
+from difffuzz.engine.fast_schedules import fast_schedules
+from difffuzz.fuzz.run import WALKS_OF_ONE, Runner
+from difffuzz.native.fast import Encoded, Played, Player, Threads
+from difffuzz.oracle import Verdict
+from difffuzz.program import Program, generate, parse
+from difffuzz.sides import ModelFactory
+
+from .kernel import built, programs
+from .test_kernel_side import LINK_RACE, kernel
+
+STEPS = 600_000
+LAST = 8
+"""Of the attempts of an access that had to wait, only the last are told."""
+MOST_WALKS = 4000
+Ended = list[tuple[int, int, str, str, tuple[int, ...], int, int]]
+
+
+def walks() -> list[tuple[Program, int, int]]:
+    """Programs, each with seed and gap of a walk."""
+    rng = random.Random(11)
+    some = programs("concurrent") + [generate(rng, concurrent=True) for _ in range(30)]
+    some = [program for program in some if program.config.paging == "tdp"]
+    return [(program, 7 + number, (5, 20, 60)[number % 3]) for number, program in enumerate(some)]
+
+
+def player(side: ModelFactory) -> Player:
+    """Plays on that side."""
+    return Player(side.package.library, side.tdp_mmu, 0)
+
+
+def as_played(played: Played) -> Ended:
+    """When each operation was over, and how."""
+    return [
+        (
+            one.step,
+            one.thread,
+            one.kind.name,
+            one.outcome.result,
+            one.outcome.rets[-LAST:],
+            one.outcome.value,
+            one.outcome.pfn,
+        )
+        for one in played.operations()
+    ]
+
+
+def as_judged(verdict: Verdict) -> Ended:
+    """The same of the engine's trace."""
+    ended: Ended = []
+    for event in verdict.trace:
+        if isinstance(event, Event) and event.op is not None and event.outcome is not None:
+            name, outcome = event.op.kind.name, event.outcome
+            how = outcome.result, outcome.rets[-LAST:], outcome.value, outcome.pfn
+            ended.append((event.step, event.thread, name, *how))
+    return ended
+
+
+@pytest.mark.parametrize("mmu", ["legacy", "tdp"])
+def test_a_walk_is_a_schedule_for_the_engine_step_by_step(mmu: str) -> None:
+    side = kernel(mmu)
+    seen = 0
+    for program, seed, gap in walks():
+        played = player(side).play(Encoded(program, Threads(seed=seed, gap=gap)), STEPS)
+        if played.reason:
+            continue
+        ours, schedule = as_played(played), played.switches()
+        verdict = Verdict()
+        concurrent.run_side(program._replace(schedule=schedule), side, 0, verdict, trace=True)
+        assert not verdict.divergences, (program, schedule)
+        assert as_judged(verdict) == ours, (program, schedule)
+        seen += 1
+    assert seen > 30
+
+
+def test_a_walk_replays_itself() -> None:
+    one = player(kernel("tdp"))
+    for program, seed, gap in walks():
+        walk = one.play(Encoded(program, Threads(seed=seed, gap=gap)), STEPS)
+        first, steps, schedule = as_played(walk), walk.steps, walk.switches()
+        again = one.play(Encoded(program, Threads(schedule)), STEPS)
+        if walk.reason:
+            continue
+        assert (as_played(again), again.steps, again.switches()) == (first, steps, schedule)
+
+
+def test_walks_differ_and_are_determined_by_the_program() -> None:
+    program = programs("concurrent")[0]
+    check = fast_schedules(kernel("legacy"), kernel("tdp"))
+    assert check is not None
+    runs: list[set[int]] = [set(), set()]
+    for features in runs:
+        assert not list(check.walks(program, 8, STEPS, features))
+    assert runs[0] == runs[1]
+    assert check.runs == 2 * 2 * 8
+    one = player(kernel("tdp"))
+    schedules = [one.play(Encoded(program, Threads(seed=n)), STEPS).switches() for n in (1, 2, 3)]
+    assert len(set(schedules)) == 3
+
+
+def test_a_race_of_the_kernel_is_found_and_judged() -> None:
+    program = parse(LINK_RACE)
+    legacy, tdp = kernel("legacy"), kernel("tdp")
+    check = fast_schedules(legacy, tdp)
+    assert check is not None
+    suspicion = next(check.walks(program, MOST_WALKS, STEPS, set()), None)
+    assert suspicion is not None
+    verdict = concurrent.run(program._replace(schedule=suspicion.schedule), legacy, tdp)
+    assert [one.oracle for one in verdict.divergences] == ["crash"]
+
+
+def test_the_fuzzers_runner_walks() -> None:
+    runner = Runner(f"native:{built()}:legacy", f"native:{built()}:tdp")
+    assert runner.schedules is not None
+    assert not runner(programs("concurrent")[0]).divergences
+    assert runner.schedules.runs == 2 * WALKS_OF_ONE
+    assert Runner("legacy", "tdp").schedules is None
