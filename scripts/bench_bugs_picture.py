@@ -12,7 +12,7 @@ from difffuzz.errors import MissingTool
 
 
 def draw(runs: list[Run], path: Path) -> None:
-    """Writes a picture with lockstep bugs on the left and concurrent ones on the right.
+    """Writes a picture: lockstep bugs, and bugs that need concurrency, as far as there are runs.
 
     A run that found nothing ends its curve's fall, at the share that is left.
     """
@@ -26,8 +26,13 @@ def draw(runs: list[Run], path: Path) -> None:
     matplotlib.use("svg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(1, 2, figsize=(12, 5), sharey=True)
-    for axis, concurrent in zip(axes, (False, True), strict=True):
+    kinds = sorted({run.concurrent for run in runs})
+    if not kinds:
+        return
+    figure, axes = pyplot.subplots(
+        1, len(kinds), figsize=(6 * len(kinds), 5), sharey=True, squeeze=False
+    )
+    for axis, concurrent in zip(axes[0], kinds, strict=True):
         groups: dict[str, list[Run]] = defaultdict(list)
         for run in runs:
             if run.concurrent == concurrent:
@@ -46,8 +51,7 @@ def draw(runs: list[Run], path: Path) -> None:
         axis.set_title("bugs that need concurrency" if concurrent else "lockstep bugs")
         axis.set_ylim(0, 1.02)
         axis.grid(alpha=0.3)
-        if axis.get_legend_handles_labels()[0]:
-            axis.legend()
-    axes[0].set_ylabel("share of runs whose bug is not found yet")
+        axis.legend()
+    axes[0][0].set_ylabel("share of runs whose bug is not found yet")
     figure.tight_layout()
     figure.savefig(path)
