@@ -138,8 +138,9 @@ def explore_side(
     about `limit` steps if they are given."""
     if not isinstance(factory, ModelFactory):
         raise UsageError(f"side {factory.name!r} has no threads to explore")
-    if factory.take_guards is not None:
-        text = "cannot be explored: the search has to see what each step of a model touches"
+    model = factory.take_guards is None
+    if reduce and not model:
+        text = "is explored with --no-reduction only: what a step of it touches is not seen"
         raise UsageError(f"side {factory.name!r} {text}")
     ends: set[tuple[str, ...]] = set()
     orders: set[int] = set()
@@ -154,8 +155,9 @@ def explore_side(
         record = Record(strategy)
         sched = Tracing(record, STEPS)
         one = SideRun(program, factory, number, verdict, sched)
-        one.side.kvm.mem.__class__ = TracedMem
-        one.side.mm.pt = TracedPageTable(one.side.mm)
+        if model:
+            one.side.kvm.mem.__class__ = TracedMem
+            one.side.mm.pt = TracedPageTable(one.side.mm)
         sched.start_tracing(merged, worth, since)
         try:
             result = one.run()

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Every schedule of a small program, on the kernel's own code."""
+
+from __future__ import annotations
+
+import pytest
+
+from difffuzz.engine.explore import explore
+from difffuzz.errors import UsageError
+from difffuzz.program import parse
+from difffuzz.sides import SideFactory, open_side
+
+from .kernel import built
+
+RACE = parse("""\
+difffuzz program v1
+slot 0 gfn=0x0 pages=0x10 area=1
+vcpu0: write gfn=0x3
+host0: dontneed area=1 page=0x3 n=0x1
+""")
+
+
+def sides() -> tuple[SideFactory, SideFactory]:
+    """Both MMUs of the kernel's own code."""
+    name = built()
+    return open_side(f"native:{name}:legacy"), open_side(f"native:{name}:tdp")
+
+
+def test_the_kernel_survives_every_schedule_with_one_preemption() -> None:
+    orders = []
+    for preemptions in (0, 1):
+        found = explore(RACE, *sides(), preemptions, reduce=False)
+        assert found.complete
+        assert found.shown == []
+        assert found.ends[0] == found.ends[1] == {("ok",)}
+        orders.append(found.schedules)
+    assert orders[0] == 4  # either thread first, on each side
+    assert orders[1] > 50
+
+
+def test_there_is_no_reduction_for_what_is_not_seen() -> None:
+    with pytest.raises(UsageError, match="--no-reduction only"):
+        explore(RACE, *sides(), 1)
