@@ -57,23 +57,24 @@ def test_no_functional_change(
 
 
 @pytest.mark.parametrize(
-    ("mistake", "whats"),
+    ("mistake", "shown_by"),
     [
-        ("stale-check-before-the-lock", {"unlock", "spte", "outcome", "rets", "tables"}),
-        ("rcu-unlock-too-early", {"outcome", "spte", "request"}),
-        ("invalid-root-test-dropped", {"parked_ret", "rets", "spte", "outcome", "unlock"}),
-        ("hugepage-adjust-left-out", {"tables", "spte"}),
-        ("wrong-lock-mode", {"outcome", "lock"}),
+        ("stale-check-before-the-lock", "unlock"),
+        ("rcu-unlock-too-early", "outcome"),
+        ("invalid-root-test-dropped", "parked_ret"),
+        ("hugepage-adjust-left-out", "tables"),
+        ("wrong-lock-mode", "lock"),
     ],
 )
 def test_a_mistake_is_reported_with_a_program(
-    mistake: str, whats: set[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    mistake: str, shown_by: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     broken = f"{PROPOSAL}+{VARIED / mistake}.patch"
     status, document = diff("base", broken, tmp_path, capsys)
     assert status == 1
     found = document["differences"]
-    assert {one["what"] for one in found} <= whats
+    # Others may be its consequences.
+    assert shown_by in {one["what"] for one in found}
     # The legacy MMU has its own tail; a root test that is gone concerns both.
     sides = {one["left"] for one in found}
     assert sides == ({"legacy", "tdp"} if mistake.startswith("invalid-root") else {"tdp"})
