@@ -42,17 +42,21 @@ class Role:
 
 
 class ShadowPage:
-    """struct kvm_mmu_page: what never changes is kept, the rest is read."""
+    """struct kvm_mmu_page: what changes with its entries only is kept, the rest is read."""
 
     __slots__ = ("_mem", "_number", "gfn", "ptep", "role", "spt", "tdp_mmu_page")
 
     def __init__(self, mem: NativeMem, number: int, out: Any) -> None:
         self._mem = mem
         self._number = number
-        self.gfn = out[2]
-        self.tdp_mmu_page = bool(out[4])
-        self.ptep = out[6]
         self.spt = (PT_PFN_BASE + number) << 12
+        self.tdp_mmu_page = bool(out[4])
+        self.take(out)
+
+    def take(self, out: Any) -> None:
+        """Takes what it maps.  A table for a split that lost its race is used for the next one."""
+        self.gfn: int = out[2]
+        self.ptep: int = out[6]
         self.role = Role(self, out)
 
     def read(self) -> Any:
@@ -112,6 +116,7 @@ class NativeMem:
 
     def _note(self, changes: list[int]) -> None:
         pages, log = self.pages, self.log
+        written: set[int] = set()
         for i in range(0, len(changes), 4):
             number, index, old, new = changes[i : i + 4]
             old, new = old & ENTRY, new & ENTRY
@@ -127,6 +132,11 @@ class NativeMem:
                 else:
                     del ent[index]
                 log.append((pfn << 12 | index << 3, old, new))
+                written.add(number)
+        for number in written:
+            page, numbers = pages.get(PT_PFN_BASE + number), self.numbers(number)
+            if page is not None and numbers is not None and page.sp.gfn != numbers[2]:
+                page.sp.take(numbers)
 
     def page(self, pa: int) -> PtPage:
         """The page at `pa`."""

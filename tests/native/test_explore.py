@@ -7,6 +7,7 @@ import pytest
 
 from difffuzz.engine.explore import explore
 from difffuzz.errors import UsageError
+from difffuzz.fuzz.run import Runner
 from difffuzz.program import parse
 from difffuzz.sides import SideFactory, open_side
 
@@ -41,3 +42,23 @@ def test_the_kernel_survives_every_schedule_with_one_preemption() -> None:
 def test_there_is_no_reduction_for_what_is_not_seen() -> None:
     with pytest.raises(UsageError, match="--no-reduction only"):
         explore(RACE, *sides(), 1)
+
+
+SPLIT_LOST = parse("""\
+difffuzz program v1
+config vcpus=2 ad=off
+slot 0 as=0 gfn=0x200 pages=0x400 area=0 page=0x0
+vcpu1: write gfn=0x200
+vmm: sync
+vcpu0: write gfn=0x240
+vcpu1: write gfn=0x400
+vmm: memslot_flags slot=0 as=0 flags=dirty
+host0: age area=0 page=0x0 n=0x1 flush=off
+""")
+
+
+def test_a_table_that_lost_its_race_is_used_for_another_huge_page() -> None:
+    """What a table maps is read again then: a false alarm once."""
+    name = built()
+    runner = Runner(f"native:{name}:legacy", f"native:{name}:tdp", "concurrent")
+    assert runner(SPLIT_LOST).divergences == []
