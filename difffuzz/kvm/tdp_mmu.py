@@ -600,6 +600,9 @@ def tdp_mmu_map_handle_target_level(vcpu: KvmVcpu, fault: KvmPageFault, it: TdpI
     if wrprot and fault.write:
         ret = RET_PF_EMULATE
     if is_mmio_spte(kvm.masks, new_spte):
+        # A fault that saw no memslot may be late: another has the page mapped meanwhile.
+        if is_shadow_present_pte(it.old_spte):
+            kvm_flush_remote_tlbs_with_address(kvm, it.gfn, pages_per_hpage(it.level))
         vcpu.stat.pf_mmio_spte_created += 1
         ret = RET_PF_EMULATE
     return ret
