@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Any
 
+from difffuzz.engine.conform import ADDRESS, LARGE, MMU_LOCK, PRESENT
 from difffuzz.machine.host import HostMM
 from difffuzz.machine.spt import PhysMem
 from difffuzz.program import Config
@@ -26,9 +27,6 @@ Effect = tuple[Any, ...]
 """What it is (spte, lock, request, reference, root, table, or the name of the state that changed),
 the number of the task that did it, and the details."""
 
-MMU_LOCK = "mmu_lock"
-PRESENT, LARGE = 1 << 11, 1 << 7
-ADDRESS = ((1 << 52) - 1) & ~0xFFF
 QUIET = frozenset({"waiters", "mode"})
 """Touched by waiting and by entering the guest: seen in what follows from it."""
 

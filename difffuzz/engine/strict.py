@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from difffuzz.engine import effects
 from difffuzz.engine.concurrent import phases
 from difffuzz.engine.conform import (
+    ADDRESS,
     MOST_STEPS,
     SCHEDULED_STEPS,
     VM_STATS,
@@ -253,4 +254,4 @@ def _count(events: list[Effect], kind: int, equal: Counter[str], features: set[H
 
 def _bits(spte: int) -> int:
     """An SPTE without its address."""
-    return spte & ~effects.ADDRESS
+    return spte & ~ADDRESS
