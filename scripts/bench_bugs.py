@@ -30,6 +30,7 @@ from difffuzz.errors import MissingTool, UsageError
 from difffuzz.variants.catalogue import Bug, catalogue, find
 
 HERE = Path(__file__).resolve().parent
+BASELINES = ("raw-bytes", "random", "uniform", "hypothesis")
 BUDGETS = {False: 60.0, True: 300.0}
 """Seconds on a CPU, by whether the bug needs concurrency."""
 
@@ -78,7 +79,7 @@ def summary(runs: list[Run]) -> dict[str, Any]:
             bug
             for bug, row in table.items()
             if row.get("difffuzz", {}).get("found")
-            and not any(row[m]["found"] for m in ("random", "hypothesis", "raw-bytes") if m in row)
+            and not any(row[m]["found"] for m in BASELINES if m in row)
         ),
     }
 

@@ -14,6 +14,7 @@ from random import Random
 
 import msgspec
 from bench_hypothesis import hunt_with_hypothesis
+from bench_uniform import uniform
 
 from difffuzz.fuzz.corpus import read_program
 from difffuzz.fuzz.findings import Finding
@@ -30,9 +31,10 @@ WITHOUT = {
     "raw-bytes": ("mutator",),
     "no-states": ("states",),
 }
-METHODS = (*WITHOUT, "random", "hypothesis", "native")
-"""difffuzz; without the custom mutator; without state coverage; random generation without any
-coverage; a Hypothesis state machine; difffuzz on the kernel's own code with the bug put back."""
+METHODS = (*WITHOUT, "random", "uniform", "hypothesis", "native")
+"""difffuzz; without all that knows programs (mutator, generator); without state coverage; the
+generator alone; every choice of a program drawn evenly; a Hypothesis state machine; difffuzz on the
+kernel's own code with the bug put back."""
 GRACE = 3.0
 """Times as long on the clock as on a CPU a run may take."""
 
@@ -128,13 +130,15 @@ def by_fuzzing(bug: Bug, run: Run, sides: tuple[str, str], plain: tuple[str, str
 
 
 def at_random(bug: Bug, run: Run) -> None:
-    """Generated programs, one after the other."""
+    """Programs from nothing, one after the other: the generator's, or without what it knows."""
     mode = mode_of(bug)
     judge = Judge(bug.sides(), bug.plain_sides(), mode)
     rng = Random(run.seed)
     pagings = ("tdp", "nonpaging") if may_be_nonpaging(bug) else ("tdp",)
 
     def make() -> Program:
+        if run.method == "uniform":
+            return uniform(rng, rng.choice(pagings))
         return generate(rng, paging=rng.choice(pagings), concurrent=mode == "concurrent")
 
     while not run.over:
@@ -157,7 +161,7 @@ def main(bug_id: str, method: str, seed: int, budget: float) -> None:
     """Runs, prints."""
     bug = find(bug_id)
     run = Run(bug.id, method, seed, bug.concurrent, budget)
-    if method == "random":
+    if method in ("random", "uniform"):
         at_random(bug, run)
     elif method == "hypothesis":
         judge = Judge(bug.sides(), bug.plain_sides(), mode_of(bug))

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -31,6 +32,7 @@ class Hunt(msgspec.Struct):
     found: bool
     executions: int
     seconds: float
+    cpu_seconds: float
     oracle: str | None = None
     signature: str | None = None
     program: str | None = None
@@ -82,6 +84,13 @@ def hunt(
     names: Annotated[list[str] | None, typer.Argument(metavar="ID", help="Upstream ids.")] = None,
     every: Annotated[bool, typer.Option("--all", help="Every bug that is not held.")] = False,
     budget: Annotated[int, typer.Option(min=1, help="Executions for each bug.")] = BUDGET,
+    time: Annotated[
+        float | None, typer.Option(min=0.1, help="Seconds on a CPU for each bug and worker.")
+    ] = None,
+    corpus: Annotated[
+        Path | None,
+        typer.Option(help="Programs to start from.  [default: none but generated ones]"),
+    ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Repeats a hunt.")] = None,
     kernel: Annotated[str, typer.Option(help="On the model of that kernel: v6.12.")] = "",
     jobs: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 1,
@@ -95,17 +104,25 @@ def hunt(
         if every
         else [find(n) for n in names or []]
     )
-    hunts = [_hunt(bug, budget, seed, jobs, kernel) for bug in chosen]
+    common = FuzzOptions(
+        runs=budget,
+        cpu_seconds=time or 0.0,
+        seed=seed,
+        corpus=corpus,
+        jobs=jobs,
+        stop_on_finding=True,
+    )
+    hunts = [_hunt(bug, common, kernel) for bug in chosen]
     lines = [
         f"{one.id}  {'found' if one.found else 'NOT FOUND'}  {one.executions} executions  "
-        f"{one.seconds:.1f} s  {one.signature or ''}"
+        f"{one.cpu_seconds:.1f} CPU s  {one.signature or ''}"
         for one in hunts
     ]
     emit(hunts, "\n".join(lines), json)
     raise typer.Exit(1 if any(one.found for one in hunts) else 0)
 
 
-def _hunt(bug: Bug, budget: int, seed: int | None, jobs: int, kernel: str) -> Hunt:
+def _hunt(bug: Bug, common: FuzzOptions, kernel: str) -> Hunt:
     if bug.held:
         raise UsageError(f"{bug.id}: held, the model cannot express it: {bug.why}")
     if kernel in bug.not_on:
@@ -123,16 +140,7 @@ def _hunt(bug: Bug, budget: int, seed: int | None, jobs: int, kernel: str) -> Hu
         return False
 
     with tempfile.TemporaryDirectory(prefix="difffuzz-hunt-") as out:
-        options = FuzzOptions(
-            left,
-            right,
-            mode,
-            runs=budget,
-            seed=seed,
-            out=Path(out),
-            jobs=jobs,
-            stop_on_finding=True,
-        )
+        options = replace(common, left=left, right=right, mode=mode, out=Path(out))
         with Progress(f"hunt {bug.id}") as progress:
             summary = run_fuzz(options, progress, is_this_bug)
         first = summary.findings[0] if summary.findings else None
@@ -140,8 +148,9 @@ def _hunt(bug: Bug, budget: int, seed: int | None, jobs: int, kernel: str) -> Hu
     return Hunt(
         bug.id,
         first is not None,
-        first.executions if first is not None and jobs == 1 else summary.executions,
+        first.executions if first is not None and common.jobs == 1 else summary.executions,
         first.seconds if first is not None else summary.seconds,
+        first.cpu_seconds if first is not None else summary.cpu_seconds,
         first.oracle if first is not None else None,
         first.signature if first is not None else None,
         program,

@@ -67,8 +67,9 @@ def prepare(
     seed: int,
     pagings: tuple[str, ...] = ("tdp",),
     mode: str = "lockstep",
+    generated: int = GENERATED_SEEDS,
 ) -> int:
-    """Write every program of `directory` as bytes into `destination`, and some generated ones.
+    """Write every program of `directory` as bytes into `destination`, and some `generated` ones.
 
     The generated ones have the `pagings` in turn, and schedules (for a portfolio every other one).
     Returns how many programs were written.
@@ -81,7 +82,7 @@ def prepare(
             paging=pagings[number % len(pagings)],
             concurrent=mode == "concurrent" or (mode == "portfolio" and number % 4 > 1),
         )
-        for number in range(GENERATED_SEEDS)
+        for number in range(generated)
     ]
     if directory is not None:
         programs += [read_program(path) for path in program_files(directory)]

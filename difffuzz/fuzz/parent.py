@@ -117,7 +117,15 @@ class FuzzRun:
             "start", left=options.left, right=options.right, seed=self.seed, jobs=options.jobs
         )
         pagings = corpus.pagings_of(options.left, options.right)
-        corpus.prepare(options.corpus, self.work / "seeds", self.seed, pagings, options.mode)
+        corpus.prepare(
+            options.corpus,
+            self.work / "seeds",
+            self.seed,
+            pagings,
+            options.mode,
+            # Bytes alone know no programs.
+            generated=0 if "mutator" in options.without else corpus.GENERATED_SEEDS,
+        )
         for number in (signal.SIGINT, signal.SIGTERM):
             self._old_handlers[number] = signal.signal(number, self._interrupt)
         deadline = self._deadline

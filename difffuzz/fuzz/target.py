@@ -26,8 +26,8 @@ if TYPE_CHECKING:  # run.py loads the model, which has to wait for the instrumen
     from .run import Runner
 
 PARTS = ("mutator", "states")
-"""What a measurement may leave out: the mutator that knows programs, and the states reached as a
-signal beside the branches taken."""
+"""What a measurement may leave out: all that knows programs (the mutator, generated seeds), and the
+states reached as a signal beside the branches taken."""
 KEEP_STEPS = 20_000
 """Preemption points, some thirty times those of a usual program."""
 
