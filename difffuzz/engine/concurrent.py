@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from difffuzz.engine.features import FEATURES, answer, transition
 from difffuzz.engine.lockstep import MEMSLOT_UPDATES
+from difffuzz.engine.meetings import Meetings, changed, feature
 from difffuzz.engine.watch import ACCESS_KINDS, CIRCLE_STEPS, crash
 from difffuzz.errors import UsageError
 from difffuzz.oracle import Divergence, Verdict, Violation, signature
@@ -137,6 +138,8 @@ class SideRun:
     __slots__ = (
         "_at",
         "_hosts_raced",
+        "_looked_at",
+        "_meetings",
         "_number",
         "_program",
         "_sched",
@@ -166,6 +169,8 @@ class SideRun:
         self._at = [0] * 8
         self._updates_raced = False
         self._hosts_raced = False
+        self._looked_at = 0
+        self._meetings = Meetings()
         sched.restart()
         sched.on_switch = self._switched
 
@@ -237,16 +242,20 @@ class SideRun:
         if self._trace:
             self._event(op.thread, op, outcome, "")
         verdict.features.add(answer(self._number, op.kind, outcome))
-        self._changed(op.kind)
+        self._changed(op)
+        side.kvm.mem.log.clear()
+        self._looked_at = 0
 
-    def _changed(self, kind: Kind) -> None:
+    def _changed(self, op: Op) -> None:
+        """Features of what the operation changed since it went on."""
         mem = self.side.kvm.mem
-        for ptr, old, new in mem.log:
+        for ptr, old, new in mem.log[self._looked_at :]:
             page = mem.pages.get(ptr >> 12)
             if page is not None and page.sp is not None:
                 level = page.sp.role.level
-                self._verdict.features.add(transition(self._number, kind, level, old, new))
-        mem.log.clear()
+                self._verdict.features.add(transition(self._number, op.kind, level, old, new))
+                self._meetings.note(ptr, op.thread, changed(op.kind, level, old, new))
+        self._looked_at = len(mem.log)
 
     def _switched(self, task: Task, what: object, following: Task) -> None:
         """Feature of a switch: which operation was interrupted where, by which."""
@@ -257,6 +266,9 @@ class SideRun:
         if self._trace:
             self._event(following.number, None, None, str(what))
         running = self.witness.threads.all
+        interrupted = running[task.number].op if task.number >= 0 else None
+        if interrupted is not None:
+            self._changed(interrupted)
         word = self._number
         for one in (task, following):
             op = running[one.number].op if one.number >= 0 else None
@@ -300,6 +312,9 @@ class SideRun:
             self._found(violation, None)
         if side.kvm.masks.enable_mmio_caching:
             self._old_mmio()
+        met = self._meetings.take()
+        self._verdict.meetings |= met
+        self._verdict.features.update(map(feature, met))
         side.kvm.mem.log.clear()
         side.mm.changed.clear()
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 import zlib
+from collections import Counter
 from itertools import islice
 from types import TracebackType
 
@@ -27,18 +28,21 @@ from .watchdog import HANG, Hang, Watchdog
 
 MODES = ("portfolio", "lockstep", "concurrent")
 """portfolio: programs with a schedule or with `sync` run concurrently, the others in lockstep."""
+BLOCKS = 0.25
+"""How often threads run one after the other: what each does meets what those before it did."""
 WALKS = 0.25
 PCT_GAPS = (30, 60, 120, 400)
 """Steps between two changes of priority, about: of PCT's depth, so much falls to each race."""
 PCT_STEPS = 40
 """Steps of an operation, about, on either side."""
-EXPLORED = 0.07
-"""How many of the small programs without a schedule are explored instead of run once."""
-EXPLORATION_STEPS = 60_000
-"""Steps of an exploration of one phase, about, on each side: a few hundred schedules, in random
-order.  Instead of twice as many the next program is worth more; with half as many some bugs do not
-show at all."""
-EXPLORED_PREEMPTIONS = (2, 3)
+EXPLORED = 0.05
+"""How many of the small programs are explored, whatever they show, instead of run once."""
+MET_ANEW = 2
+"""A small program is explored, too, if two threads met as they did in fewer explored ones."""
+EXPLORATION_STEPS = (8_000, 20_000, 60_000)
+"""Steps of an exploration of one phase, about, on each side: ten to a few hundred schedules, in
+random order.  Most bugs of the catalogue show within 20,000, some not within fewer than 60,000."""
+EXPLORED_PREEMPTIONS = (1, 2, 2, 3)
 """One of these, as the program determines."""
 EXPLORED_STEPS = 1200
 """A program is small if it takes no more steps, both sides together."""
@@ -92,11 +96,14 @@ class Runner:
         self.schedules = fast_schedules(self._left, self._right)
         """Plays more schedules, if a side is the kernel's own code."""
         self.watchdog = Watchdog()
+        self._explored: set[int] = set()
+        self._met: Counter[tuple[int, int]] = Counter()
 
-    def __call__(self, program: Program, trace: bool = False) -> Verdict:
+    def __call__(self, program: Program, trace: bool = False, *, seed: bool = False) -> Verdict:
         """Run the program. A crash or hang of difffuzz itself is a divergence like any other.
 
-        UsageError if a side cannot run a program of this configuration.
+        A small `seed` that has races is explored for certain, if this runner explores.  UsageError
+        if a side cannot run a program of this configuration.
         """
         watchdog = self.watchdog
         watchdog.start()
@@ -110,7 +117,7 @@ class Runner:
                     trace=trace,
                     max_steps=self.max_steps,
                 )
-                if not trace and self.explores and is_explored(program, verdict):
+                if not trace and self.explores and self._is_explored(program, verdict, seed):
                     self._explore(program, verdict)
                 elif not trace and not verdict.divergences and not verdict.allowed["abandoned"]:
                     verdict = self._walk(program, verdict)
@@ -143,19 +150,34 @@ class Runner:
             return False
         return bool(program.schedule) or any(op.kind == Kind.SYNC for op in program.ops)
 
+    def _is_explored(self, program: Program, verdict: Verdict, seed: bool) -> bool:
+        """Are the schedules of this program searched?  Those of the same operations once only."""
+        if verdict.divergences or verdict.steps > EXPLORED_STEPS or not raced_phases(program):
+            return False
+        digest = digest_of(program)
+        if digest in self._explored:
+            return False
+        met = self._met
+        anew = any(met[one] < MET_ANEW for one in verdict.meetings)
+        if not (seed or anew or digest < EXPLORED * (1 << 32)):
+            return False
+        self._explored.add(digest)
+        met.update(verdict.meetings)
+        return True
+
     def _explore(self, program: Program, verdict: Verdict) -> None:
         """Adds what many schedules of the program show, until one shows a divergence."""
-        seed = zlib.crc32(repr(program).encode())
+        rng = random.Random(digest_of(program))
         raced = raced_phases(program)
         found = explore(
             program,
             self._left,
             self._right,
-            EXPLORED_PREEMPTIONS[seed % len(EXPLORED_PREEMPTIONS)],
-            limit=EXPLORATION_STEPS,
+            rng.choice(EXPLORED_PREEMPTIONS),
+            limit=rng.choice(EXPLORATION_STEPS),
             first_only=True,
-            order=seed,
-            phase=raced[seed // 2 % len(raced)],
+            order=rng.randrange(1 << 32),
+            phase=rng.choice(raced),
         )
         verdict.features |= found.features
         for one in found.shown[:1]:
@@ -187,13 +209,9 @@ class Runner:
         return verdict
 
 
-def is_explored(program: Program, verdict: Verdict) -> bool:
-    """Is this one of the few programs whose schedules are searched?  The program determines it."""
-    if program.schedule or verdict.divergences or verdict.steps > EXPLORED_STEPS:
-        return False
-    if zlib.crc32(repr(program).encode()) >= EXPLORED * (1 << 32):
-        return False
-    return bool(raced_phases(program))
+def digest_of(program: Program) -> int:
+    """Of everything but the schedule, in 32 bits."""
+    return zlib.crc32(repr(program._replace(schedule=())).encode())
 
 
 def raced_phases(program: Program) -> list[int]:
@@ -203,11 +221,12 @@ def raced_phases(program: Program) -> list[int]:
 
 
 def strategy_for(program: Program) -> Strategy:
-    """The program's schedule; without one, PCT or a random walk that the program determines."""
-    if program.schedule:
-        return ScheduleStrategy(program.schedule)
+    """The program's schedule; without one, the program determines: none, a random walk, or PCT."""
     rng = random.Random(zlib.crc32(repr(program.ops).encode()))
-    if rng.random() < WALKS:
+    way = rng.random()
+    if program.schedule or way < BLOCKS:
+        return ScheduleStrategy(program.schedule)
+    if way < BLOCKS + WALKS:
         return RandomWalk(rng, rng.choice((5.0, 20.0, 60.0)))
     length = PCT_STEPS * len(program.ops)
     return Pct(rng, 2 + length // rng.choice(PCT_GAPS), length)

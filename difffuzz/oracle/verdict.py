@@ -38,17 +38,28 @@ class Verdict:
     """What one run showed.
 
     `allowed` counts how often each rule excused a difference; `steps` the preemption points that
-    both sides passed, which tells what the run cost without a clock.  `schedule`: of a concurrent
-    run with a divergence, where it departed from run-to-block.
+    both sides passed, which tells what the run cost without a clock.  Of a concurrent run:
+    `schedule`, if there is a divergence, where it departed from run-to-block; `meetings`, pairs of
+    changes that two threads made to one SPTE.
     """
 
-    __slots__ = ("allowed", "divergences", "features", "operations", "schedule", "steps", "trace")
+    __slots__ = (
+        "allowed",
+        "divergences",
+        "features",
+        "meetings",
+        "operations",
+        "schedule",
+        "steps",
+        "trace",
+    )
 
     def __init__(self) -> None:
         self.divergences: list[Divergence] = []
         self.operations = 0
         self.steps = 0
         self.features: set[int] = set()
+        self.meetings: set[tuple[int, int]] = set()
         self.allowed: Counter[str] = Counter()
         self.trace: list[object] = []
         self.schedule: tuple[tuple[int, int], ...] | None = None

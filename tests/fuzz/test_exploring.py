@@ -7,8 +7,7 @@ import pytest
 
 from difffuzz.fuzz import run
 from difffuzz.fuzz.run import Runner
-from difffuzz.oracle import Verdict
-from difffuzz.program import parse, render
+from difffuzz.program import Program, parse, render
 from difffuzz.variants.catalogue import find
 
 RARE = find("21a36ac6b6c7")
@@ -16,51 +15,98 @@ RARE = find("21a36ac6b6c7")
 PROGRAM = parse(RARE.program)._replace(schedule=())
 
 
-def runner(explores: bool) -> Runner:
-    return Runner(*RARE.sides(), "concurrent", explores=explores)
+def runner() -> Runner:
+    return Runner(*RARE.sides(), "concurrent", explores=True)
 
 
-def test_a_search_finds_what_one_run_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "EXPLORED", 1.0)
-    once = runner(False)(PROGRAM)
+OTHER = parse(
+    "difffuzz program v1\nslot 0 gfn=0 pages=8 area=1\nvcpu0: read gfn=0\n"
+    "vmm: zap_gfn_range gfn=0 n=8\nschedule 1:vcpu0\n"
+)
+"""One thread after the other: two changes of one SPTE."""
+
+
+@pytest.fixture
+def only_new(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No program is explored by chance, and none for long."""
+    monkeypatch.setattr(run, "EXPLORED", 0.0)
+    monkeypatch.setattr(run, "EXPLORATION_STEPS", (1000,))
+
+
+def explored(runner: Runner, program: Program, *, seed: bool = False) -> bool:
+    """Whether the runner searches the program's schedules: then it takes many more steps."""
+    once = Runner(runner.left, runner.right, "concurrent")(program)
     assert not once.divergences
-    found = runner(True)(PROGRAM)
+    before = len(runner._explored)
+    runner(program, seed=seed)
+    return len(runner._explored) > before
+
+
+def test_a_search_finds_what_one_run_does_not() -> None:
+    once = Runner(*RARE.sides(), "concurrent")(PROGRAM)
+    assert not once.divergences
+    for seed in range(5):  # the program determines how much is searched, and in which order
+        program = PROGRAM._replace(config=PROGRAM.config._replace(gen_bias=seed % 4))
+        found = runner()(program, seed=True)
+        if found.divergences:
+            break
     assert found.features > once.features
     assert [one.oracle for one in found.divergences] == ["accounting"]
     # The schedule that showed it shows it again.
     assert found.schedule
-    again = runner(False)(PROGRAM._replace(schedule=found.schedule))
+    again = Runner(*RARE.sides(), "concurrent")(program._replace(schedule=found.schedule))
     assert found.divergences[0].signature in {one.signature for one in again.divergences}
 
 
-def test_the_base_is_quiet_under_a_search(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "EXPLORED", 1.0)
-    assert not Runner("legacy", "tdp", "concurrent", explores=True)(PROGRAM).divergences
+def test_the_base_is_quiet_under_a_search() -> None:
+    searching = Runner("legacy", "tdp", "concurrent", explores=True)
+    assert explored(searching, PROGRAM, seed=True)
+    assert not searching(PROGRAM).divergences
 
 
-def test_one_phase_with_a_race_is_explored(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "EXPLORED", 1.0)
+@pytest.mark.usefixtures("only_new")
+def test_threads_that_meet_anew_are_explored() -> None:
+    searching = Runner("legacy", "tdp", "concurrent", explores=True)
+    for number in range(run.MET_ANEW):
+        gfn = number + 1
+        there = OTHER._replace(ops=(OTHER.ops[0]._replace(args=(gfn,)), *OTHER.ops[1:]))
+        assert explored(searching, there)
+    assert not explored(searching, OTHER)
+    assert explored(searching, OTHER, seed=True)
+    assert explored(searching, PROGRAM)
+
+
+@pytest.mark.usefixtures("only_new")
+def test_the_same_operations_are_explored_once() -> None:
+    searching = Runner("legacy", "tdp", "concurrent", explores=True)
+    assert explored(searching, OTHER)
+    assert not explored(searching, OTHER, seed=True)
+    assert not explored(searching, OTHER._replace(schedule=((2, 0),)), seed=True)
+
+
+@pytest.mark.usefixtures("only_new")
+def test_what_has_no_race_or_is_large_is_not_explored(monkeypatch: pytest.MonkeyPatch) -> None:
+    searching = Runner("legacy", "tdp", "concurrent", explores=True)
     alone = parse(
         "difffuzz program v1\nslot 0 gfn=0 pages=8 area=1\nvcpu0: read gfn=0\nvmm: sync\n"
         "host0: dontneed area=1 page=0 n=1\nvmm: sync\n"
     )
-    assert not run.is_explored(alone, Verdict())
+    assert not explored(searching, alone, seed=True)
     both = parse(render(alone) + "vcpu0: read gfn=0\nvmm: zap_gfn_range gfn=0 n=8\n")
     assert run.raced_phases(both) == [3]
-    assert run.is_explored(both, Verdict())
+    assert explored(searching, both, seed=True)
+    monkeypatch.setattr(run, "EXPLORED_STEPS", 20)
+    assert not explored(searching, OTHER, seed=True)
 
 
-def test_only_some_small_programs_without_a_schedule(monkeypatch: pytest.MonkeyPatch) -> None:
-    verdict = Verdict()
+def test_a_few_are_explored_whatever_they_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "EXPLORATION_STEPS", (1000,))
+    searching = Runner("legacy", "tdp", "concurrent", explores=True)
+    searching._met.update(dict.fromkeys(searching(OTHER).meetings, run.MET_ANEW))
     programs = [
-        PROGRAM._replace(config=PROGRAM.config._replace(gen_bias=bias, vcpus=vcpus, ad=ad))
+        OTHER._replace(config=OTHER.config._replace(gen_bias=bias, vcpus=vcpus, ad=ad))
         for bias in range(4)
         for vcpus in range(1, 5)
         for ad in (False, True)
     ]
-    assert sum(run.is_explored(program, verdict) for program in programs) < len(programs) / 2
-    monkeypatch.setattr(run, "EXPLORED", 1.0)
-    assert all(run.is_explored(program, verdict) for program in programs)
-    assert not run.is_explored(PROGRAM._replace(schedule=((1, 0),)), verdict)
-    verdict.steps = run.EXPLORED_STEPS + 1
-    assert not run.is_explored(PROGRAM, verdict)
+    assert sum(explored(searching, program) for program in programs) < len(programs) / 2

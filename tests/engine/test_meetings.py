@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Pairs of changes of one SPTE by two threads."""
+
+from __future__ import annotations
+
+from difffuzz.engine import concurrent
+from difffuzz.engine.features import FEATURES
+from difffuzz.engine.meetings import Meetings, changed, feature
+from difffuzz.program import Kind, parse
+from difffuzz.sides import open_side
+
+LEAF = 1 << 11 | 1 << 7 | 0x1000
+SLOT = "difffuzz program v1\nconfig vcpus=2\nslot 0 gfn=0 pages=8 area=1\n"
+
+
+def meetings(text: str) -> set[tuple[int, int]]:
+    return concurrent.run(parse(SLOT + text), open_side("legacy"), open_side("tdp")).meetings
+
+
+def test_two_threads_at_one_spte() -> None:
+    met = Meetings()
+    made, gone = changed(Kind.READ, 1, 0, LEAF), changed(Kind.ZAP_GFN_RANGE, 1, LEAF, 0)
+    met.note(0x1000, 0, made)
+    met.note(0x1008, 6, gone)
+    assert not met.take()
+    met.note(0x1000, 0, made)
+    met.note(0x1000, 0, gone)
+    assert not met.take()
+    met.note(0x1000, 0, made)
+    met.note(0x1000, 6, gone)
+    assert met.take() == {(made, gone)}
+    assert not met.take()
+
+
+def test_what_the_host_does_is_one_kind() -> None:
+    assert changed(Kind.MIGRATE, 1, LEAF, 0) == changed(Kind.DONTNEED, 1, LEAF, 0)
+    assert changed(Kind.READ, 1, 0, LEAF) != changed(Kind.EXEC, 1, 0, LEAF)
+    assert changed(Kind.READ, 1, 0, LEAF) != changed(Kind.READ, 2, 0, LEAF)
+
+
+def test_features_are_in_range() -> None:
+    pairs = [
+        (changed(one, 2, 0, LEAF), changed(other, 2, LEAF, 0)) for one in Kind for other in Kind
+    ]
+    assert all(0 <= feature(pair) < FEATURES for pair in pairs)
+    assert len({feature(pair) for pair in pairs}) > len(set(pairs)) * 0.95
+
+
+def test_threads_meet_in_a_phase_only() -> None:
+    race = "vcpu0: read gfn=0\nhost0: dontneed area=1 page=0 n=1\n"
+    assert meetings(race)
+    assert not meetings(race.replace("host0", "vmm: sync\nhost0"))
+    assert not meetings("vcpu0: read gfn=0\nvcpu1: read gfn=0\n")
