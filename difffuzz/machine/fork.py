@@ -58,7 +58,10 @@ def fork(mm: Mm, start: int, end: int) -> None:
 
 
 def copy_page_range(mm: Mm, start: int, end: int) -> None:
-    """Write-protects every entry of the range and gives the child a reference to its page."""
+    """Write-protects every entry of the range and gives the child a reference to its page.
+
+    A THP that reclaim splits before its turn is copied entry by entry.
+    """
     table = -1
     for addr, level in mm.pt.mapped(start, end):
         if addr >> 21 != table:
@@ -69,6 +72,8 @@ def copy_page_range(mm: Mm, start: int, end: int) -> None:
         if found == level and pte & (PTE_MAPPED | PTE_SWAP | PTE_MIGRATION):
             copy_pte(mm, addr, level, pte)
         mm.ptl.unlock()
+        if found < level and addr >> 21 in mm.pt.tables:
+            copy_page_range(mm, addr, addr + PMD_SIZE)
 
 
 def copy_pte(mm: Mm, addr: int, level: int, pte: int) -> None:

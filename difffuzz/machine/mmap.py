@@ -158,13 +158,16 @@ def change_protection(mm: Mm, vma: Vma) -> None:
 
 
 def change_pmd(mm: Mm, vma: Vma, index: int) -> None:
-    """change_pmd_range() of one pmd: a THP that the VMA holds only a part of is split."""
+    """change_pmd_range() of one pmd: a THP that the VMA holds only a part of is split.
+
+    One that reclaim splits before it is changed is changed entry by entry.
+    """
     base = index << 21
     if index in mm.pt.huge:
-        if vma.contains(base, base + PMD_SIZE):
-            change_huge(mm, vma, base, 2)
+        if not vma.contains(base, base + PMD_SIZE):
+            split_huge_pmd(mm, max(base, vma.start))
+        elif change_huge(mm, vma, base, 2) or index not in mm.pt.tables:
             return
-        split_huge_pmd(mm, max(base, vma.start))
     mm.ptl.lock()
     for addr, _ in mm.pt.mapped(max(base, vma.start), min(base + PMD_SIZE, vma.end)):
         old = mm.pt.leaf(addr)[0]
@@ -178,14 +181,19 @@ def change_pmd(mm: Mm, vma: Vma, index: int) -> None:
     mm.ptl.unlock()
 
 
-def change_huge(mm: Mm, vma: Vma, addr: int, level: int) -> None:
-    """change_huge_pmd() or its hugetlb counterpart: never makes an entry writable."""
+def change_huge(mm: Mm, vma: Vma, addr: int, level: int) -> bool:
+    """change_huge_pmd() or its hugetlb counterpart: never makes an entry writable.
+
+    False if there is no such entry any more.
+    """
     mm.ptl.lock()
     pte, found = mm.pt.leaf(addr)
-    if pte and found == level:
+    there = found == level and pte != 0
+    if there:
         mm.pt.put_leaf(addr, level, modify(mm, vma, pte))
         mm.note(addr, addr + (1 << LEVEL_SHIFT[level]))
     mm.ptl.unlock()
+    return there
 
 
 def modify(mm: Mm, vma: Vma, pte: int) -> int:

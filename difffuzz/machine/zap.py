@@ -20,7 +20,8 @@ def unmap_single_vma(mm: Mm, vma: Vma, start: int, end: int) -> None:
     """Clears every entry of [start, end) in the VMA and drops what they held.
 
     The caller has told the notifiers.  Hugetlb tells them again, and so does the split of a THP
-    that is only partly in the range.
+    that is only partly in the range.  Reclaim may split a THP before it is cleared: it holds no
+    mmap_lock.
     """
     if vma.level > 1:
         unmap_hugepage_range(mm, vma, start, end)
@@ -28,10 +29,10 @@ def unmap_single_vma(mm: Mm, vma: Vma, start: int, end: int) -> None:
     for index in mm.pt.populated(start, end):
         base = index << 21
         if index in mm.pt.huge:
-            if start <= base and base + PMD_SIZE <= end:
-                zap_huge(mm, base, 2)
+            if not (start <= base and base + PMD_SIZE <= end):
+                split_huge_pmd(mm, max(base, start))
+            elif zap_huge(mm, base, 2) or index not in mm.pt.tables:
                 continue
-            split_huge_pmd(mm, max(base, start))
         zap_pte_range(mm, index, start, end)
 
 
@@ -44,16 +45,18 @@ def unmap_hugepage_range(mm: Mm, vma: Vma, start: int, end: int) -> None:
     mm.invalidate_range_end(start, end)
 
 
-def zap_huge(mm: Mm, base: int, level: int) -> None:
-    """Clears one 2M or 1G entry."""
+def zap_huge(mm: Mm, base: int, level: int) -> bool:
+    """Clears one 2M or 1G entry; False if there is none any more."""
     mm.ptl.lock()
     pte, found = mm.pt.leaf(base)
-    if found == level and pte:
+    there = found == level and pte != 0
+    if there:
         mm.pt.put_leaf(base, level, 0)
         mm.note(base, base + (1 << LEVEL_SHIFT[level]))
         if pte & (PTE_MAPPED | PTE_MIGRATION):
             mm.unmap_entry(base, level, pte)
     mm.ptl.unlock()
+    return there
 
 
 def zap_pte_range(mm: Mm, index: int, start: int, end: int) -> None:

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Two operations, the second started at every preemption point of the first.
 
-A secondary MMU with KVM's retry protocol must be right afterwards, and nothing may leak.
+A secondary MMU with KVM's retry protocol must be right afterwards, and nothing may leak.  So too
+if reclaim, which holds no mmap_lock, splits a huge page just before it is cleared or changed.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from itertools import count
 
 import pytest
 
-from difffuzz.machine.host import HostMM
+from difffuzz.machine.host import PTE_WRITE, HostMM
+from difffuzz.machine.split import split_huge_pmd
 from difffuzz.sched import Scheduler, Task
 
 from .recorder import BASE, HUGE
@@ -37,6 +39,16 @@ OPS: dict[str, Body] = {
     "guest_read": lambda mm, kvm: kvm.fault(BASE + 0x2000, False),
     "age": lambda mm, kvm: mm.age(BASE, END, True),
 }
+
+
+WHOLE: dict[str, Body] = {
+    "munmap": OPS["munmap"],
+    "remap": OPS["remap"],
+    "dontneed": lambda mm, kvm: mm.madvise_dontneed(BASE, END),
+    "readonly": OPS["readonly"],
+    "fork": OPS["fork"],
+}
+"""What clears or changes a huge page as a whole."""
 
 
 class PausingScheduler(Scheduler):
@@ -111,3 +123,45 @@ def test_races_end_well(first: str, second: str) -> None:
             for at in count():
                 if not race(OPS[first], OPS[second], at, forked, kind, huge):
                     break
+
+
+def split_meanwhile(body: Body, at: int) -> tuple[bool, HostMM]:
+    """Reclaim splits the huge page at point `at` of `body`; False if there is no such point."""
+    sched = PausingScheduler(at)
+    mm = HostMM(sched, ("thp",))
+    kvm = Shadow(mm)
+    mm.register(kvm)
+    kvm.fault(BASE, True)
+    assert mm.mapping_level(BASE) == 2
+    one, two = sched.add_task("one"), sched.add_task("reclaim")
+    sched.first = one
+    sched.spawn(one, lambda: (body(mm, kvm), None)[1])
+    paused = sched.paused
+    sched.first = None
+    sched.spawn(two, lambda: split_huge_pmd(mm, BASE))
+    for _ in range(100):
+        for task in (one, two):
+            if task.alive:
+                sched.resume(task)
+    assert not one.alive
+    assert not two.alive
+    kvm.check()
+    return paused, mm
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_a_huge_page_that_reclaim_splits_is_dealt_with_entry_by_entry(name: str) -> None:
+    for at in count():
+        paused, mm = split_meanwhile(WHOLE[name], at)
+        if name == "fork":
+            assert mm.child_runs or len(mm.child_pages) == HUGE, at
+        elif name == "readonly":
+            found = mm.pt.mapped(BASE, END)
+            assert found
+            assert not any(mm.pt.leaf(addr)[0] & PTE_WRITE for addr, _ in found), at
+        else:
+            assert mm.pt.mapped(BASE, END) == [], at
+        mm.destroy()
+        assert mm.frames.leaked() == [], at
+        if not paused:
+            break

@@ -23,6 +23,8 @@ STEPS = 600_000
 LAST = 8
 """Of the attempts of an access that had to wait, only the last are told."""
 MOST_WALKS = 4000
+SPLITS = 250
+"""Walks in which reclaim splits a huge page just before others clear or change it, now and then."""
 Ended = list[tuple[int, int, str, str, tuple[int, ...], int, int]]
 
 
@@ -81,6 +83,28 @@ def test_a_walk_is_a_schedule_for_the_engine_step_by_step(mmu: str) -> None:
         assert as_judged(verdict) == ours, (program, schedule)
         seen += 1
     assert seen > 30
+
+
+@pytest.mark.parametrize("operation", ["munmap", "dontneed", "mprotect", "fork"])
+def test_a_huge_page_that_reclaim_splits_is_dealt_with_as_under_python(operation: str) -> None:
+    side = kernel("legacy")
+    program = parse(f"""difffuzz program v1
+slot 0 as=0 gfn=0x0 pages=0x300 area=0 page=0x0
+vcpu0: read gfn=0x0
+vmm: sync
+host0: {operation} area=0 page=0x0 n=0x200{" prot=r" if operation == "mprotect" else ""}
+host1: swap_out area=0 page=0x0 n=0x200
+vcpu0: write gfn=0x0
+""")
+    for seed in range(1, SPLITS + 1):
+        threads = Threads(seed=seed, gap=(5, 20, 60)[seed % 3])
+        played = player(side).play(Encoded(program, threads), STEPS)
+        assert not played.reason, (played.reason, played.switches())
+        ours, schedule = as_played(played), played.switches()
+        verdict = Verdict()
+        concurrent.run_side(program._replace(schedule=schedule), side, 0, verdict, trace=True)
+        assert not verdict.divergences, schedule
+        assert as_judged(verdict) == ours, schedule
 
 
 def test_a_walk_replays_itself() -> None:

@@ -40,6 +40,7 @@ static void copy_pte(u64 addr, int level, u64 pte)
 	}
 }
 
+/* A THP that reclaim splits before its turn is copied entry by entry. */
 static void copy_page_range(u64 start, u64 end)
 {
 	struct hm_list list = hm_mapped(start, end);
@@ -58,6 +59,8 @@ static void copy_page_range(u64 start, u64 end)
 		if (leaf.level == list.at[i].level && leaf.pte & (PTE_MAPPED | PTE_SWAP | PTE_MIGRATION))
 			copy_pte(addr, leaf.level, leaf.pte);
 		hm_unlock(&hm.ptl);
+		if (leaf.level < list.at[i].level && hm_table(addr))
+			copy_page_range(addr, addr + PMD_BYTES);
 	}
 }
 

@@ -129,30 +129,34 @@ static u64 modify(struct hm_vma *vma, u64 pte)
 	return hm_remap(vma, pte & ~(PTE_MAPPED | PTE_WRITE));
 }
 
-static void change_huge(struct hm_vma *vma, u64 addr, int level)
+/* False if there is no such entry any more. */
+static bool change_huge(struct hm_vma *vma, u64 addr, int level)
 {
 	struct hm_leaf leaf;
+	bool there;
 
 	hm_lock(&hm.ptl);
 	leaf = hm_leaf(addr);
-	if (leaf.pte && leaf.level == level) {
+	there = leaf.level == level && leaf.pte;
+	if (there) {
 		hm_put_leaf(addr, level, modify(vma, leaf.pte));
 		hm_note(addr, addr + hm_size(level));
 	}
 	hm_unlock(&hm.ptl);
+	return there;
 }
 
+/* A THP that reclaim splits before it is changed is changed entry by entry. */
 static void change_pmd(struct hm_vma *vma, u64 base)
 {
 	u64 both = PTE_DIRTY | PTE_EXCLUSIVE;
 	struct hm_list list;
 
 	if (hm_huge(base)) {
-		if (hm_vma_contains(vma, base, base + PMD_BYTES)) {
-			change_huge(vma, base, 2);
+		if (!hm_vma_contains(vma, base, base + PMD_BYTES))
+			hm_split_huge_pmd(base);
+		else if (change_huge(vma, base, 2) || !hm_table(base))
 			return;
-		}
-		hm_split_huge_pmd(base);
 	}
 	hm_lock(&hm.ptl);
 	list = hm_mapped(later(base, vma->start), sooner(base + PMD_BYTES, vma->end));

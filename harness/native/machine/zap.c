@@ -2,20 +2,23 @@
 /* mm/memory.c: clearing a range of the page table. */
 #include "machine.h"
 
-/* Clears one 2M or 1G entry. */
-static void zap_huge(u64 base, int level)
+/* Clears one 2M or 1G entry; false if there is none any more. */
+static bool zap_huge(u64 base, int level)
 {
 	struct hm_leaf leaf;
+	bool there;
 
 	hm_lock(&hm.ptl);
 	leaf = hm_leaf(base);
-	if (leaf.level == level && leaf.pte) {
+	there = leaf.level == level && leaf.pte;
+	if (there) {
 		hm_put_leaf(base, level, 0);
 		hm_note(base, base + hm_size(level));
 		if (leaf.pte & (PTE_MAPPED | PTE_MIGRATION))
 			hm_unmap_entry(base, level, leaf.pte);
 	}
 	hm_unlock(&hm.ptl);
+	return there;
 }
 
 /* Clears the 4K entries of [start, end) that lie in one table; the table stays. */
@@ -55,7 +58,10 @@ static void unmap_hugepage_range(struct hm_vma *vma, u64 start, u64 end)
 	hm_invalidate_end(start, end);
 }
 
-/* Clears every entry of [start, end) in the VMA; the caller has told the notifiers. */
+/*
+ * Clears every entry of [start, end) in the VMA; the caller has told the notifiers.  Reclaim may
+ * split a THP before it is cleared: it holds no mmap_lock.
+ */
 void hm_unmap_vma(struct hm_vma *vma, u64 start, u64 end)
 {
 	u64 found[HM_PMDS];
@@ -71,11 +77,10 @@ void hm_unmap_vma(struct hm_vma *vma, u64 start, u64 end)
 		u64 base = found[i];
 
 		if (hm_huge(base)) {
-			if (start <= base && base + PMD_BYTES <= end) {
-				zap_huge(base, 2);
+			if (!(start <= base && base + PMD_BYTES <= end))
+				hm_split_huge_pmd(base);
+			else if (zap_huge(base, 2) || !hm_table(base))
 				continue;
-			}
-			hm_split_huge_pmd(base);
 		}
 		zap_pte_range(base, start, end);
 	}
