@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from difffuzz.engine.features import FEATURES, answer, transition
 from difffuzz.engine.lockstep import MEMSLOT_UPDATES
-from difffuzz.engine.meetings import Meetings, changed, feature
+from difffuzz.engine.meetings import Meetings, changed, ended, feature
 from difffuzz.engine.watch import ACCESS_KINDS, CIRCLE_STEPS, crash
 from difffuzz.errors import UsageError
 from difffuzz.oracle import Divergence, Verdict, Violation, signature
@@ -243,6 +243,7 @@ class SideRun:
             self._event(op.thread, op, outcome, "")
         verdict.features.add(answer(self._number, op.kind, outcome))
         self._changed(op)
+        self._meetings.note(0, op.thread, ended(op.kind, outcome))
         side.kvm.mem.log.clear()
         self._looked_at = 0
 

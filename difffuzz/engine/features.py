@@ -13,16 +13,16 @@ MMU_PRESENT = 1 << 11
 LARGE = 1 << 7
 FROZEN = 0x5A0
 
-_RESULTS = {"ok": 0, "mmio": 1, "sigbus": 2, "error": 3, "stuck": 4, "done": 5, "nothing": 6}
+RESULTS = {"ok": 0, "mmio": 1, "sigbus": 2, "error": 3, "stuck": 4, "done": 5, "nothing": 6}
 
 
-def spte_class(spte: int) -> int:
-    """What kind of SPTE it is, 0..15."""
+def spte_class(spte: int, level: int) -> int:
+    """What kind of SPTE it is on that level, 0..15."""
     if not spte:
         return 0
     if not spte & MMU_PRESENT:
         return 1 if spte == FROZEN else 2
-    if not spte & 0xFFFFF000000000 and not spte & LARGE:
+    if level > 1 and not spte & LARGE:
         return 3
     # W, accessed and dirty of either layout; the pfn is ignored.
     return 4 | (spte >> 1 & 1) << 1 | (1 if spte & 0x120 else 0) | (8 if spte & 0x240 else 0)
@@ -30,13 +30,14 @@ def spte_class(spte: int) -> int:
 
 def transition(side: int, kind: Kind, level: int, old: int, new: int) -> int:
     """Feature of one change of an SPTE."""
-    word = ((side * 64 + kind) * 8 + level) * 256 + spte_class(old) * 16 + spte_class(new)
+    word = ((side * 64 + kind) * 8 + level) * 256 + spte_class(old, level) * 16
+    word += spte_class(new, level)
     return (word * 2654435761 >> 7) % FEATURES
 
 
 def answer(side: int, kind: Kind, outcome: Outcome) -> int:
     """Feature of one outcome."""
-    word = (side * 64 + kind) * 8 + _RESULTS[outcome.result]
+    word = (side * 64 + kind) * 8 + RESULTS[outcome.result]
     for ret in outcome.rets[-4:]:
         word = word * 16 + (ret & 15)
     word = word * 4 + outcome.parked * 2 + (outcome.value < 0)

@@ -36,9 +36,7 @@ PCT_GAPS = (30, 60, 120, 400)
 PCT_STEPS = 40
 """Steps of an operation, about, on either side."""
 EXPLORED = 0.05
-"""How many of the small programs are explored, whatever they show, instead of run once."""
-MET_ANEW = 2
-"""A small program is explored, too, if two threads met as they did in fewer explored ones."""
+"""How many of the small programs are explored, however often their threads met like that before."""
 EXPLORATION_STEPS = (8_000, 20_000, 60_000)
 """Steps of an exploration of one phase, about, on each side: ten to a few hundred schedules, in
 random order.  Most bugs of the catalogue show within 20,000, some not within fewer than 60,000."""
@@ -151,15 +149,18 @@ class Runner:
         return bool(program.schedule) or any(op.kind == Kind.SYNC for op in program.ops)
 
     def _is_explored(self, program: Program, verdict: Verdict, seed: bool) -> bool:
-        """Are the schedules of this program searched?  Those of the same operations once only."""
+        """Are the schedules of this program searched?  Those of the same operations once only.
+
+        The fewer explored ones had the rarest of its meetings, the likelier.
+        """
         if verdict.divergences or verdict.steps > EXPLORED_STEPS or not raced_phases(program):
             return False
         digest = digest_of(program)
         if digest in self._explored:
             return False
         met = self._met
-        anew = any(met[one] < MET_ANEW for one in verdict.meetings)
-        if not (seed or anew or digest < EXPLORED * (1 << 32)):
+        rarest = min((met[one] for one in verdict.meetings), default=1 << 32)
+        if not seed and digest >= max(EXPLORED, 1 / (1 + rarest)) * (1 << 32):
             return False
         self._explored.add(digest)
         met.update(verdict.meetings)

@@ -39,8 +39,8 @@ class Verdict:
 
     `allowed` counts how often each rule excused a difference; `steps` the preemption points that
     both sides passed, which tells what the run cost without a clock.  Of a concurrent run:
-    `schedule`, if there is a divergence, where it departed from run-to-block; `meetings`, pairs of
-    changes that two threads made to one SPTE.
+    `schedule`, if there is a divergence, where it departed from run-to-block; `meetings`, see
+    engine/meetings.py.
     """
 
     __slots__ = (

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 from difffuzz.engine import concurrent
 from difffuzz.engine.features import FEATURES
-from difffuzz.engine.meetings import Meetings, changed, feature
+from difffuzz.engine.meetings import Meetings, changed, ended, feature
 from difffuzz.program import Kind, parse
 from difffuzz.sides import open_side
+from difffuzz.sides.base import Outcome
 
 LEAF = 1 << 11 | 1 << 7 | 0x1000
 SLOT = "difffuzz program v1\nconfig vcpus=2\nslot 0 gfn=0 pages=8 area=1\n"
@@ -38,6 +39,10 @@ def test_what_the_host_does_is_one_kind() -> None:
     assert changed(Kind.READ, 1, 0, LEAF) != changed(Kind.READ, 2, 0, LEAF)
 
 
+def test_a_table_is_no_leaf() -> None:
+    assert changed(Kind.READ, 2, 0, LEAF) != changed(Kind.READ, 2, 0, LEAF & ~(1 << 7))
+
+
 def test_features_are_in_range() -> None:
     pairs = [
         (changed(one, 2, 0, LEAF), changed(other, 2, LEAF, 0)) for one in Kind for other in Kind
@@ -48,6 +53,14 @@ def test_features_are_in_range() -> None:
 
 def test_threads_meet_in_a_phase_only() -> None:
     race = "vcpu0: read gfn=0\nhost0: dontneed area=1 page=0 n=1\n"
-    assert meetings(race)
+    both = changed(Kind.READ, 1, 0, LEAF), changed(Kind.MUNMAP, 1, LEAF, 0)
+    assert both in meetings(race)
     assert not meetings(race.replace("host0", "vmm: sync\nhost0"))
-    assert not meetings("vcpu0: read gfn=0\nvcpu1: read gfn=0\n")
+    assert meetings("vcpu0: read gfn=0\n") == set()
+
+
+def test_how_operations_end_together() -> None:
+    ok, mmio = Outcome("ok"), Outcome("mmio")
+    assert ended(Kind.READ, ok) != ended(Kind.READ, mmio)
+    both = meetings("vcpu0: read gfn=0\nvcpu1: read gfn=9\n")
+    assert tuple(sorted((ended(Kind.READ, ok), ended(Kind.READ, mmio)))) in both

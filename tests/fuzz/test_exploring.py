@@ -67,11 +67,13 @@ def test_the_base_is_quiet_under_a_search() -> None:
 @pytest.mark.usefixtures("only_new")
 def test_threads_that_meet_anew_are_explored() -> None:
     searching = Runner("legacy", "tdp", "concurrent", explores=True)
-    for number in range(run.MET_ANEW):
-        gfn = number + 1
-        there = OTHER._replace(ops=(OTHER.ops[0]._replace(args=(gfn,)), *OTHER.ops[1:]))
-        assert explored(searching, there)
-    assert not explored(searching, OTHER)
+    there = [
+        OTHER._replace(ops=(OTHER.ops[0]._replace(args=(gfn,)), *OTHER.ops[1:]))
+        for gfn in range(1, 8)
+    ]
+    assert explored(searching, there[0])
+    searching._met.update(dict.fromkeys(searching._met, 1_000_000))
+    assert not any(explored(searching, one) for one in there)
     assert explored(searching, OTHER, seed=True)
     assert explored(searching, PROGRAM)
 
@@ -102,7 +104,7 @@ def test_what_has_no_race_or_is_large_is_not_explored(monkeypatch: pytest.Monkey
 def test_a_few_are_explored_whatever_they_show(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run, "EXPLORATION_STEPS", (1000,))
     searching = Runner("legacy", "tdp", "concurrent", explores=True)
-    searching._met.update(dict.fromkeys(searching(OTHER).meetings, run.MET_ANEW))
+    searching._met.update(dict.fromkeys(searching(OTHER).meetings, 1_000_000))
     programs = [
         OTHER._replace(config=OTHER.config._replace(gen_bias=bias, vcpus=vcpus, ad=ad))
         for bias in range(4)

@@ -26,6 +26,8 @@ _TAKES: Final = (
     Kind.THP_SPLIT,
     Kind.TEST_AGE,
 )
+_AGAIN: Final = 0.5
+"""How often a page that was used before is used in the race, and written if it was protected."""
 _FEW_PAGES: Final = (8, 8, 10, 12)
 """Limits of shadow pages that make the legacy MMU reclaim some at once."""
 
@@ -57,16 +59,23 @@ def collapsing(scene: Scene, place: Place, slot: SlotSpec) -> list[Op]:
         if not slot.flags & DIRTY_LOG:
             ops += [vmm(Kind.MEMSLOT_FLAGS, *name, slot.flags | DIRTY_LOG), SYNC]
         allow = vmm(Kind.MEMSLOT_FLAGS, *name, slot.flags & ~DIRTY_LOG)
-    ops += [use(scene, rng.choice(pages)) for _ in range(rng.choice((1, 1, 2)))]
+    used = [use(scene, rng.choice(pages)) for _ in range(rng.choice((1, 1, 2)))]
+    ops += used
     logged = allow.kind is Kind.MEMSLOT_FLAGS
-    if logged and rng.random() < 0.5:
+    protected = logged and rng.random() < 0.5
+    if protected:
         ops += [SYNC, vmm(Kind.DIRTY_GET, *name)]
     before = rng.random() < (0.2 if logged else 0.6)
     if before:
         ops += [SYNC, allow]
     ops.append(SYNC)
     for thread in range(min(scene.config.vcpus, rng.choice((1, 2, 2)))):
-        ops += [use(scene, rng.choice(pages), thread) for _ in range(rng.choice((1, 1, 2)))]
+        for _ in range(rng.choice((1, 1, 2))):
+            op = use(scene, rng.choice(pages), thread)
+            if rng.random() < _AGAIN:
+                kind = Kind.WRITE if protected else op.kind
+                op = Op(kind, thread, rng.choice(used).args)
+            ops.append(op)
     if rng.random() < 0.4:
         ops.append(scene.op(rng.choice(_TAKES), rng.choice(pages)))
     if rng.random() < 0.15:

@@ -120,13 +120,13 @@ static void note_end(int vcpu, int as_id, const struct outcome *outcome)
 
 /* Page tables */
 
-static unsigned long spte_class(u64 spte)
+static unsigned long spte_class(u64 spte, int level)
 {
 	if (!spte)
 		return 0;
 	if (!(spte & SPTE_PRESENT))
 		return spte == FROZEN ? 1 : 2;
-	if (!(spte & 0xfffff000000000UL) && !(spte & SPTE_LARGE))
+	if (level > 1 && !(spte & SPTE_LARGE))
 		return 3;
 	return 4 | (spte >> 1 & 1) << 1 | (spte & 0x120 ? 1 : 0) | (spte & 0x240 ? 8 : 0);
 }
@@ -134,7 +134,8 @@ static unsigned long spte_class(u64 spte)
 /* difffuzz/engine/features.py, transition() */
 static void note_transition(long kind, int level, u64 old, u64 new)
 {
-	u64 word = ((play_config->side * 64 + kind) * 8 + level) * 256 + spte_class(old) * 16 + spte_class(new);
+	u64 word = ((play_config->side * 64 + kind) * 8 + level) * 256 + spte_class(old, level) * 16 +
+		   spte_class(new, level);
 
 	record_feature((word * 2654435761UL >> 7) % FEATURES);
 }
