@@ -45,11 +45,6 @@ class ProgramMutation:
         self._made: bytes | None = None
         self._made_program: Program | None = None
 
-    @property
-    def begun(self) -> bool:
-        """False as long as libFuzzer only reads the corpus."""
-        return self._made is not None
-
     def decode(self, data: bytes) -> Program:
         """The program of `data`; free for what the mutator made last."""
         program = self._made_program

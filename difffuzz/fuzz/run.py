@@ -11,6 +11,7 @@ import random
 import zlib
 from collections import Counter
 from itertools import islice
+from statistics import fmean
 from types import TracebackType
 
 from ..engine import concurrent, lockstep
@@ -42,7 +43,7 @@ EXPLORATION_STEPS = (8_000, 20_000, 60_000)
 random order.  Most bugs of the catalogue show within 20,000, some not within fewer than 60,000."""
 EXPLORED_PREEMPTIONS = (1, 2, 2, 3)
 """One of these, as the program determines."""
-EXPLORED_STEPS = 1200
+EXPLORED_STEPS = 600
 """A program is small if it takes no more steps, both sides together."""
 WALKS_OF_ONE = 8
 """Schedules more, on each side that is the kernel's own code, for a program of threads."""
@@ -97,11 +98,10 @@ class Runner:
         self._explored: set[int] = set()
         self._met: Counter[tuple[int, int]] = Counter()
 
-    def __call__(self, program: Program, trace: bool = False, *, seed: bool = False) -> Verdict:
+    def __call__(self, program: Program, trace: bool = False) -> Verdict:
         """Run the program. A crash or hang of difffuzz itself is a divergence like any other.
 
-        A small `seed` that has races is explored for certain, if this runner explores.  UsageError
-        if a side cannot run a program of this configuration.
+        UsageError if a side cannot run a program of this configuration.
         """
         watchdog = self.watchdog
         watchdog.start()
@@ -115,7 +115,7 @@ class Runner:
                     trace=trace,
                     max_steps=self.max_steps,
                 )
-                if not trace and self.explores and self._is_explored(program, verdict, seed):
+                if not trace and self.explores and self._is_explored(program, verdict):
                     self._explore(program, verdict)
                 elif not trace and not verdict.divergences and not verdict.allowed["abandoned"]:
                     verdict = self._walk(program, verdict)
@@ -148,10 +148,10 @@ class Runner:
             return False
         return bool(program.schedule) or any(op.kind == Kind.SYNC for op in program.ops)
 
-    def _is_explored(self, program: Program, verdict: Verdict, seed: bool) -> bool:
+    def _is_explored(self, program: Program, verdict: Verdict) -> bool:
         """Are the schedules of this program searched?  Those of the same operations once only.
 
-        The fewer explored ones had the rarest of its meetings, the likelier.
+        The fewer explored ones had the same meetings, the likelier.
         """
         if verdict.divergences or verdict.steps > EXPLORED_STEPS or not raced_phases(program):
             return False
@@ -159,8 +159,8 @@ class Runner:
         if digest in self._explored:
             return False
         met = self._met
-        rarest = min((met[one] for one in verdict.meetings), default=1 << 32)
-        if not seed and digest >= max(EXPLORED, 1 / (1 + rarest)) * (1 << 32):
+        chances = [1 / (1 + met[one]) for one in verdict.meetings]
+        if digest >= max(EXPLORED, fmean(chances or (0,))) * (1 << 32):
             return False
         self._explored.add(digest)
         met.update(verdict.meetings)

@@ -58,7 +58,7 @@ class Target:
         program = self.mutation.decode(data)
         self.feedback.start()
         try:
-            verdict = self.run(program, seed=not self.mutation.begun)
+            verdict = self.run(program)
         except UsageError:
             return program, None
         # A slow program (it splits a whole 1G page, say) is run, but not kept to breed from.

@@ -33,12 +33,12 @@ def only_new(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run, "EXPLORATION_STEPS", (1000,))
 
 
-def explored(runner: Runner, program: Program, *, seed: bool = False) -> bool:
+def explored(runner: Runner, program: Program) -> bool:
     """Whether the runner searches the program's schedules: then it takes many more steps."""
     once = Runner(runner.left, runner.right, "concurrent")(program)
     assert not once.divergences
     before = len(runner._explored)
-    runner(program, seed=seed)
+    runner(program)
     return len(runner._explored) > before
 
 
@@ -47,7 +47,7 @@ def test_a_search_finds_what_one_run_does_not() -> None:
     assert not once.divergences
     for seed in range(5):  # the program determines how much is searched, and in which order
         program = PROGRAM._replace(config=PROGRAM.config._replace(gen_bias=seed % 4))
-        found = runner()(program, seed=True)
+        found = runner()(program)
         if found.divergences:
             break
     assert found.features > once.features
@@ -60,7 +60,7 @@ def test_a_search_finds_what_one_run_does_not() -> None:
 
 def test_the_base_is_quiet_under_a_search() -> None:
     searching = Runner("legacy", "tdp", "concurrent", explores=True)
-    assert explored(searching, PROGRAM, seed=True)
+    assert explored(searching, PROGRAM)
     assert not searching(PROGRAM).divergences
 
 
@@ -74,7 +74,6 @@ def test_threads_that_meet_anew_are_explored() -> None:
     assert explored(searching, there[0])
     searching._met.update(dict.fromkeys(searching._met, 1_000_000))
     assert not any(explored(searching, one) for one in there)
-    assert explored(searching, OTHER, seed=True)
     assert explored(searching, PROGRAM)
 
 
@@ -82,8 +81,8 @@ def test_threads_that_meet_anew_are_explored() -> None:
 def test_the_same_operations_are_explored_once() -> None:
     searching = Runner("legacy", "tdp", "concurrent", explores=True)
     assert explored(searching, OTHER)
-    assert not explored(searching, OTHER, seed=True)
-    assert not explored(searching, OTHER._replace(schedule=((2, 0),)), seed=True)
+    assert not explored(searching, OTHER)
+    assert not explored(searching, OTHER._replace(schedule=((2, 0),)))
 
 
 @pytest.mark.usefixtures("only_new")
@@ -93,12 +92,12 @@ def test_what_has_no_race_or_is_large_is_not_explored(monkeypatch: pytest.Monkey
         "difffuzz program v1\nslot 0 gfn=0 pages=8 area=1\nvcpu0: read gfn=0\nvmm: sync\n"
         "host0: dontneed area=1 page=0 n=1\nvmm: sync\n"
     )
-    assert not explored(searching, alone, seed=True)
+    assert not explored(searching, alone)
     both = parse(render(alone) + "vcpu0: read gfn=0\nvmm: zap_gfn_range gfn=0 n=8\n")
     assert run.raced_phases(both) == [3]
-    assert explored(searching, both, seed=True)
+    assert explored(searching, both)
     monkeypatch.setattr(run, "EXPLORED_STEPS", 20)
-    assert not explored(searching, OTHER, seed=True)
+    assert not explored(searching, OTHER)
 
 
 def test_a_few_are_explored_whatever_they_show(monkeypatch: pytest.MonkeyPatch) -> None:
