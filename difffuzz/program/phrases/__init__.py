@@ -57,7 +57,7 @@ PHRASES: Final = (
         (("ad", False), ("init_set", True), ("range_flush", True), ("dirty_mode", "pml")),
     ),
     Phrase(slots.replace_slot, _kinds(Kind.MEMSLOT_CREATE, Kind.MEMSLOT_DELETE), 6, 2),
-    Phrase(slots.tracked, _kinds(Kind.TRACK_ADD), 4, 2),
+    Phrase(slots.tracked, _kinds(Kind.TRACK_ADD), 4, 2, (("ad", False),)),
     Phrase(slots.fill_hole, _kinds(Kind.MEMSLOT_CREATE), 4, 3),
     Phrase(slots.slot_updates, _kinds(Kind.MEMSLOT_CREATE), 3, 3, (("gen_bias", 1),)),
 )

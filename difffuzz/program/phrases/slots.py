@@ -34,6 +34,8 @@ def dirty_log(scene: Scene, kinds: Sequence[Kind]) -> list[Op]:
     slot = place.slot
     if slot is None:
         return single(scene, kinds)
+    if rng.random() < 0.3:
+        place = _edge(rng, place)
     name = (slot.slot, slot.as_id)
     off = vmm(Kind.MEMSLOT_FLAGS, *name, slot.flags & ~DIRTY_LOG)
     thread = vcpu(scene)
@@ -67,7 +69,7 @@ def _edge(rng: Random, place: Place) -> Place:
     slot = place.slot
     assert slot is not None
     block = place.gfn & -_BLOCK
-    gfn = rng.choice((place.gfn, place.gfn, block, block + _BLOCK - 1))
+    gfn = rng.choice((place.gfn, block, block + _BLOCK - 1))
     if slot.gfn <= gfn < slot.gfn + slot.npages:
         return addresses.inside(slot, gfn - slot.gfn)
     return place
@@ -98,13 +100,19 @@ def replace_slot(scene: Scene, kinds: Sequence[Kind]) -> list[Op]:
 
 
 def tracked(scene: Scene, kinds: Sequence[Kind]) -> list[Op]:
-    """Writes to a page are tracked, from here or from SMM, while it is used from both."""
+    """Writes to a page are tracked, from here or from SMM, while it is used from both.
+
+    Some time before it was written, perhaps, and its permissions were taken for the time being.
+    """
     rng = scene.rng
     place = scene.place()
     thread = vcpu(scene)
     track = vmm(Kind.TRACK_ADD, rng.choice((place.as_id, place.as_id, 0, 1)), place.gfn)
     ops = [track, access(scene, place, thread)]
-    if rng.random() < 0.5:
+    if rng.random() < 0.3:
+        taken = scene.op(rng.choice((Kind.AGE, Kind.DIRTY_GET)), place)
+        ops = [Op(Kind.WRITE, thread, (place.gfn,)), taken, *ops]
+    elif rng.random() < 0.5:
         ops.reverse()
     if rng.random() < 0.5:
         ops += [Op(Kind.SMM, thread, (rng.randrange(2),)), access(scene, place, thread)]
