@@ -14,7 +14,7 @@ from ..model import DIRTY_LOG, Op, SlotSpec
 from ..ops import Kind
 from ..scene import Scene
 from .pages import single
-from .parts import access, later, mode, take, vcpu, vmm
+from .parts import ON, access, later, mode, take, vcpu, vmm
 
 _BLOCK: Final = 512
 _WORD: Final = 64
@@ -40,6 +40,8 @@ def dirty_log(scene: Scene, kinds: Sequence[Kind]) -> list[Op]:
     off = vmm(Kind.MEMSLOT_FLAGS, *name, slot.flags & ~DIRTY_LOG)
     thread = vcpu(scene)
     ops = mode(scene, place, thread)
+    if rng.random() < 0.15:
+        ops.append(Op(Kind.GUEST_MODE, thread, ON))  # what a nested guest writes is logged, too
     if slot.flags & DIRTY_LOG and rng.random() < 0.5:
         ops.append(off)
     if rng.random() < 0.7:
