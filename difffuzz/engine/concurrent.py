@@ -138,6 +138,7 @@ class SideRun:
     __slots__ = (
         "_at",
         "_hosts_raced",
+        "_levels",
         "_looked_at",
         "_meetings",
         "_number",
@@ -170,6 +171,7 @@ class SideRun:
         self._updates_raced = False
         self._hosts_raced = False
         self._looked_at = 0
+        self._levels: dict[int, int] = {}
         self._meetings = Meetings()
         sched.restart()
         sched.on_switch = self._switched
@@ -249,11 +251,13 @@ class SideRun:
 
     def _changed(self, op: Op) -> None:
         """Features of what the operation changed since it went on."""
-        mem = self.side.kvm.mem
+        mem, levels = self.side.kvm.mem, self._levels
         for ptr, old, new in mem.log[self._looked_at :]:
             page = mem.pages.get(ptr >> 12)
             if page is not None and page.sp is not None:
-                level = page.sp.role.level
+                levels[ptr >> 12] = page.sp.role.level
+            level = levels.get(ptr >> 12)  # a table that is gone by now had one, too
+            if level is not None:
                 self._verdict.features.add(transition(self._number, op.kind, level, old, new))
                 self._meetings.note(ptr, op.thread, changed(op.kind, level, old, new))
         self._looked_at = len(mem.log)

@@ -29,7 +29,7 @@ from .watchdog import HANG, Hang, Watchdog
 
 MODES = ("portfolio", "lockstep", "concurrent")
 """portfolio: programs with a schedule or with `sync` run concurrently, the others in lockstep."""
-BLOCKS = 0.25
+BLOCKS = 0.4
 """How often threads run one after the other: what each does meets what those before it did."""
 WALKS = 0.25
 PCT_GAPS = (30, 60, 120, 400)
@@ -43,8 +43,10 @@ EXPLORATION_STEPS = (8_000, 20_000, 60_000)
 random order.  Most bugs of the catalogue show within 20,000, some not within fewer than 60,000."""
 EXPLORED_PREEMPTIONS = (1, 2, 2, 3)
 """One of these, as the program determines."""
-EXPLORED_STEPS = 600
+EXPLORED_STEPS = 1200
 """A program is small if it takes no more steps, both sides together."""
+SMALLEST_STEPS = 300
+"""One that takes more is the less likely explored, the more it takes: each schedule costs that."""
 WALKS_OF_ONE = 8
 """Schedules more, on each side that is the kernel's own code, for a program of threads."""
 JUDGED_WALKS = 2
@@ -151,7 +153,7 @@ class Runner:
     def _is_explored(self, program: Program, verdict: Verdict) -> bool:
         """Are the schedules of this program searched?  Those of the same operations once only.
 
-        The fewer explored ones had the same meetings, the likelier.
+        The fewer explored ones had the same meetings, and the smaller it is, the likelier.
         """
         if verdict.divergences or verdict.steps > EXPLORED_STEPS or not raced_phases(program):
             return False
@@ -160,7 +162,8 @@ class Runner:
             return False
         met = self._met
         chances = [1 / (1 + met[one]) for one in verdict.meetings]
-        if digest >= max(EXPLORED, fmean(chances or (0,))) * (1 << 32):
+        chance = max(EXPLORED, fmean(chances or (0,)))
+        if digest >= chance * min(1.0, SMALLEST_STEPS / verdict.steps) * (1 << 32):
             return False
         self._explored.add(digest)
         met.update(verdict.meetings)

@@ -35,10 +35,11 @@ _KINDS: Final = tuple(OPS)
 _PAIRED: Final = frozenset({Kind.BEGIN_FAULT, Kind.END_FAULT})
 """Kinds that only phrases make: alone they hardly ever do anything."""
 _LAYOUTS: Final = (
-    # gfn, pages, page: aligned, off by one page, ending inside a 2M page, of 1G, tiny; words of
-    # the dirty bitmap that end just inside a 2M page
+    # gfn, pages, page: aligned, of many tables, off by one page, ending inside a 2M page, of 1G,
+    # tiny; words of the dirty bitmap that end just inside a 2M page
     (0x0, 0x400, 0x0),
     (0x0, 0x800, 0x200),
+    (0x0, 0x1400, 0x0),
     (0x0, 0x600, 0x1),
     (0x200, 0x2FF, 0x200),
     (0x1FF, 0x402, 0x1FF),

@@ -28,6 +28,8 @@ _TAKES: Final = (
 )
 _AGAIN: Final = 0.5
 """How often a page that was used before is used in the race, and written if it was protected."""
+_MANY: Final = 5
+"""With so many tables a limit of shadow pages means that some are reclaimed."""
 _FEW_PAGES: Final = (8, 8, 10, 12)
 """Limits of shadow pages that make the legacy MMU reclaim some at once."""
 
@@ -106,7 +108,7 @@ def recovering(scene: Scene, place: Place, slot: SlotSpec) -> list[Op]:
     way = rng.random()
     if way < 0.3:
         ops += [vmm(Kind.NX, *OFF), vmm(Kind.NX, *ON)]
-    elif way < 0.6:
+    elif way < 0.6 or len(regions) >= _MANY:
         ops.append(vmm(Kind.MMU_PAGES, rng.choice(_FEW_PAGES)))
     elif way < 0.75:
         ops.append(vmm(Kind.MEMSLOT_FLAGS, *name, slot.flags ^ DIRTY_LOG))
