@@ -5,14 +5,17 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
+from difffuzz.engine import concurrent
 from difffuzz.engine.explore import explore
 from difffuzz.fuzz.run import FUZZ_STEPS, Runner
 from difffuzz.oracle import Divergence
 from difffuzz.program import Program, generate, parse
 from difffuzz.program.mutate import mutate
+from difffuzz.sched.strategy import Pct, RandomWalk, Strategy
 from difffuzz.sides import open_side
 
 CORPUS = Path(__file__).resolve().parent.parent / "corpus"
@@ -23,8 +26,14 @@ FRESH = 0.3
 NONPAGING = 0.15
 CONCURRENT = 0.5
 """How many of the generated programs are for guests without paging, or have threads that race."""
-EXPLORED_STEPS = 40_000
-"""About so many steps of a racing program are spent on schedules with one preemption, a side."""
+SCHEDULES = 60
+EXPLORED_STEPS = 30_000
+"""Of a racing program about so many schedules with one preemption are run, or so many steps on each
+side, whichever is more."""
+WALKS = 40
+WALK_GAPS = (3.0, 10.0, 30.0)
+PCT_DEPTH = 4
+"""So many random schedules besides, half of them walks with so many steps between two switches."""
 
 
 class Campaign:
@@ -45,8 +54,9 @@ class Campaign:
         for name in ("seeds", "regressions"):
             for program in programs(name):
                 self._run(program)
-        for program in programs("concurrent"):
-            self._explore(program)
+        for name in ("concurrent", "races"):
+            for program in programs(name):
+                self._race(program)
         self._kept = len(self._pool)
 
     def fuzz(self, seconds: float) -> None:
@@ -66,10 +76,20 @@ class Campaign:
         runner = self._nonpaging if program.config.paging == "nonpaging" else self._pair
         self._count(program, runner(program).divergences)
 
-    def _explore(self, program: Program) -> None:
+    def _race(self, program: Program) -> None:
+        """Its own schedule, those with one preemption as far as they go, and random ones.
+
+        Nothing is left out as equivalent: state without a name may be what makes the difference.
+        """
         legacy, tdp = open_side("legacy"), open_side("tdp")
-        found = explore(program, legacy, tdp, 1, limit=EXPLORED_STEPS)
-        self._count(program, [one.divergence for one in found.shown])
+        one = concurrent.run(program, legacy, tdp)
+        limit = max(EXPLORED_STEPS, SCHEDULES * one.steps // 2)
+        shown = explore(program, legacy, tdp, 1, limit=limit, reduce=False).shown
+        divergences = [*one.divergences, *(each.divergence for each in shown)]
+        for number in range(WALKS):
+            strategy = walk(number, one.steps // 2)
+            divergences += concurrent.run(program, legacy, tdp, strategy=strategy).divergences
+        self._count(program, divergences)
 
     def _count(self, program: Program, divergences: list[Divergence]) -> None:
         self.runs += 1
@@ -78,6 +98,13 @@ class Campaign:
             self._pool.append(program)
         else:
             self._pool[self._rng.randrange(self._kept, POOL)] = program
+
+
+def walk(number: int, length: int) -> Callable[[Program], Strategy]:
+    """What makes the random schedule of that number, for runs of about `length` steps."""
+    if number % 2:
+        return lambda _: Pct(Random(number), PCT_DEPTH, length)
+    return lambda _: RandomWalk(Random(number), WALK_GAPS[number // 2 % len(WALK_GAPS)])
 
 
 def programs(name: str) -> list[Program]:
