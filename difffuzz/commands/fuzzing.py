@@ -91,7 +91,7 @@ def smoke(
 
 
 def _replay_all(corpus: Path, left: str | None, right: str | None) -> tuple[int, list[Finding]]:
-    parts = [corpus / name for name in ("seeds", "concurrent", "regressions")]
+    parts = [corpus / name for name in ("seeds", "concurrent", "races", "regressions")]
     paths = [path for part in parts if part.is_dir() for path in program_files(part)]
     diverged = [
         Finding(one.signature, one.oracle, str(path), one.detail)

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Racing programs for lines that few schedules reach: well formed, and without divergence."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from difffuzz.engine import concurrent, lockstep
+from difffuzz.engine.concurrent import phases
+from difffuzz.program import Program, normalise, parse, render
+from difffuzz.program.text_render import HEADER
+from difffuzz.sched.strategy import RandomWalk
+from difffuzz.sides import open_side
+
+CORPUS = Path(__file__).parents[2] / "corpus"
+FILES = sorted((CORPUS / "races").glob("*.difffuzz"))
+LEGACY, TDP = open_side("legacy"), open_side("tdp")
+
+
+def program_of(path: Path) -> Program:
+    """The program in a file."""
+    return parse(path.read_bytes(), path.name)
+
+
+each_program = pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+
+
+def test_nothing_else_is_there_and_nothing_twice() -> None:
+    assert FILES
+    assert sorted((CORPUS / "races").iterdir()) == FILES
+    assert [f for f in FILES if not re.fullmatch(r"[a-z0-9]+(_[a-z0-9]+)*", f.stem)] == []
+    others = sorted((CORPUS / "concurrent").glob("*.difffuzz"))
+    assert len({program_of(path) for path in FILES + others}) == len(FILES) + len(others)
+    assert {path.stem for path in FILES}.isdisjoint(path.stem for path in others)
+
+
+@each_program
+def test_program_round_trips_and_says_what_it_is_about(path: Path) -> None:
+    program = program_of(path)
+    assert parse(render(program)) == program
+    assert normalise(program) == program
+    lines = path.read_text().splitlines()
+    assert lines[:2] == [HEADER, "# SPDX-License-Identifier: GPL-2.0-only"]
+    assert [line for line in lines if not line.startswith("#")] == render(program).splitlines()
+    assert 2 <= sum(line.startswith("# ") for line in lines[2:]) <= 5
+    assert max(map(len, lines)) <= 100
+
+
+@each_program
+def test_few_operations_race_after_a_setup(path: Path) -> None:
+    racing = [one for one in phases(program_of(path).ops) if len({op.thread for _, op in one}) > 1]
+    assert len(racing) == 1
+    assert len(racing[0]) <= 6
+
+
+@each_program
+def test_program_is_quiet(path: Path) -> None:
+    program = program_of(path)
+    assert lockstep.run(program, LEGACY, TDP).divergences == []
+    assert concurrent.run(program, LEGACY, TDP).divergences == []
+    walk = concurrent.run(program, LEGACY, TDP, strategy=lambda _: RandomWalk(Random(1), 10.0))
+    assert walk.divergences == []
