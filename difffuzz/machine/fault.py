@@ -217,6 +217,7 @@ def wp_page_copy(mm: Mm, vma: Vma, addr: int, orig: int, unshare: bool = False) 
     """Copies a page that others hold too and maps the copy: a bracket with a change_pte in it."""
     frames = mm.frames
     old = orig >> 12
+    mm.sched.touch(("poisoned", old), False)
     if old in frames.poisoned:
         return VM_FAULT_HWPOISON
     base = addr & -4096

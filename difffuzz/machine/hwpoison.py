@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from .migrate import rmap_addresses
 from .mm import Mm
+from .pagetable import VMAS
 from .pte import (
     LEVEL_SHIFT,
     PTE_HUGE,
@@ -22,6 +23,7 @@ from .split import split_huge_page
 def hwpoison(mm: Mm, start: int, end: int) -> None:
     """madvise(MADV_HWPOISON) on the mapped pages of the range; the others are spared."""
     for addr, level in mm.pt.mapped(start, end):
+        mm.sched.touch(VMAS, False)
         vma = mm.vmas.find(addr)
         if vma is None:
             continue
@@ -63,4 +65,5 @@ def memory_failure(mm: Mm, addr: int, level: int) -> None:
     if level == 1 and cached & PTE_MAPPED and cached >> 12 == pfn:
         mm.page_cache[addr >> 12] = pfn << 12 | PTE_HWPOISON
         mm.frames.unmap_page(pfn)
+    mm.sched.touch(("poisoned", pfn))
     mm.frames.poisoned.add(pfn)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from .mm import Mm
 from .mmap import round_out
+from .pagetable import VMAS
 from .pte import (
     LEVEL_SHIFT,
     PMD_PAGES,
@@ -133,6 +134,7 @@ def remove_migration_entry(mm: Mm, addr: int, level: int, old: int, new: int) ->
     pte, found = mm.pt.leaf(addr)
     if found != level or not pte & PTE_MIGRATION or pte >> 12 != old:
         return False
+    mm.sched.touch(VMAS, False)
     flags = mm.remap(mm.vmas.find(addr), pte & PTE_FLAGS & ~PTE_MIGRATION)
     mm.pt.put_leaf(addr, level, new << 12 | flags | PTE_HUGE)
     mm.note(addr, addr + (1 << LEVEL_SHIFT[level]))

@@ -8,6 +8,7 @@ pages, as a caller must do there.
 from __future__ import annotations
 
 from .mm import Mm
+from .pagetable import VMAS
 from .pte import (
     LEVEL_SHIFT,
     PMD_SIZE,
@@ -64,6 +65,7 @@ def do_munmap(mm: Mm, start: int, end: int) -> None:
         return
     for vma in vmas:
         mm.vmas.remove(vma)
+    mm.sched.touch(VMAS)
     mm.invalidate_range_start(start, end)
     for vma in vmas:
         unmap_single_vma(mm, vma, vma.start, vma.end)
@@ -87,6 +89,7 @@ def mmap(mm: Mm, start: int, end: int) -> None:
     start, end = round_out(mm, start, end)
     mm.mmap_lock.down_write()
     do_munmap(mm, start, end)
+    mm.sched.touch(VMAS)
     mm.vmas.insert(mm.new_vma(mm.areas[area_of(start)], start, end))
     mm.vmas.merge(start, end)
     mm.mmap_lock.up_write()
@@ -131,6 +134,7 @@ def mprotect(mm: Mm, start: int, end: int, prot: int) -> None:
         flags = vma.flags & ~(VM_READ | VM_WRITE) | PROT_FLAGS[prot]
         if flags != vma.flags:
             vma = isolate(mm, vma, start, end)
+            mm.sched.touch(VMAS)
             vma.flags = flags
             change_protection(mm, vma)
     mm.vmas.merge(start, end)

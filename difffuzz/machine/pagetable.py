@@ -20,6 +20,8 @@ def keys_in(entries: dict[int, int] | dict[int, dict[int, int]], lo: int, hi: in
 
 HOST_PAGE_TABLE = "host page table"
 """What the scheduler is told when an entry is looked at or changed: one name for all of them."""
+VMAS = "vmas"
+"""The same for the VMAs, which the reverse map leads to without mmap_lock."""
 
 
 class PageTable:

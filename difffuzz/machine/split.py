@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from .mm import Mm
+from .pagetable import VMAS
 from .pte import (
     PMD_PAGES,
     PMD_SIZE,
@@ -51,6 +52,7 @@ def remove_migration_pte(mm: Mm, addr: int, old: int, new: int) -> bool:
     pte = table.get(addr >> 12, 0) if table is not None else 0
     if not pte & PTE_MIGRATION or pte >> 12 != old:
         return False
+    mm.sched.touch(VMAS, False)
     mm.set_pte(addr, new << 12 | mm.remap(mm.vmas.find(addr), pte & PTE_FLAGS & ~PTE_MIGRATION))
     return True
 

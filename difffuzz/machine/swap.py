@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from .migrate import rmap_addresses
 from .mm import Mm, SwapSlot
+from .pagetable import HOST_PAGE_TABLE, VMAS
 from .pte import (
     PMD_SIZE,
     PTE_EXCLUSIVE,
@@ -23,6 +24,7 @@ from .vma import VM_SHARED
 def swap_out(mm: Mm, start: int, end: int) -> None:
     """madvise(MADV_PAGEOUT) of the range, or the reclaim of just these pages."""
     for addr, level in mm.pt.mapped(start, end):
+        mm.sched.touch(VMAS, False)
         vma = mm.vmas.find(addr)
         if vma is None or vma.level > 1:
             continue
@@ -39,6 +41,7 @@ def swap_out(mm: Mm, start: int, end: int) -> None:
 
 def reclaim_thp(mm: Mm, base: int) -> None:
     """Swaps a whole THP: the pmd is split first, then all entries go in one bracket."""
+    mm.sched.touch(HOST_PAGE_TABLE, False)
     if not mm.pt.huge.get(base >> 21, 0) & PTE_MAPPED:
         return
     split_huge_pmd(mm, base)
@@ -61,6 +64,7 @@ def reclaim(mm: Mm, addr: int) -> None:
     if level != 1 or not pte & PTE_MAPPED or pte & PTE_SPECIAL:
         return
     pfn = pte >> 12
+    mm.sched.touch(VMAS, False)
     vma = mm.vmas.find(addr)
     if vma is None:
         return
