@@ -50,7 +50,7 @@ def dirty_log(scene: Scene, kinds: Sequence[Kind]) -> list[Op]:
             ops.append(scene.op(rng.choice((Kind.AGE, Kind.AGE, rng.choice(kinds))), place))
     ops.append(vmm(Kind.MEMSLOT_FLAGS, *name, slot.flags | DIRTY_LOG))
     where = place if rng.random() < 0.8 else scene.place()
-    if rng.random() < 0.7:
+    if rng.random() < (0.3 if scene.config.init_set else 0.7):  # all is dirty then, anyway
         ops += [scene.op(Kind.WRITE, where, thread), vmm(Kind.DIRTY_GET, *name)]
     if rng.random() < (0.8 if scene.config.manual_protect else 0.3):
         edge = _edge(rng, place)
@@ -58,7 +58,7 @@ def dirty_log(scene: Scene, kinds: Sequence[Kind]) -> list[Op]:
         where = rng.choice((where, edge))
     if rng.random() < 0.8:
         ops.append(scene.op(Kind.WRITE, where, thread))
-    if rng.random() < 0.5:
+    if rng.random() < 0.7:
         return [*ops, vmm(Kind.DIRTY_GET, *name)]
     ops.append(off)
     if rng.random() < 0.5:
@@ -81,7 +81,7 @@ def _clear(scene: Scene, place: Place) -> Op:
     """The log cleared at the place, often one word of it only."""
     op = scene.op(Kind.DIRTY_CLEAR, place)
     first = op.args[2]
-    if place.slot is not None and scene.rng.random() < 0.4 and first % _WORD == 0:
+    if place.slot is not None and scene.rng.random() < 0.6 and first % _WORD == 0:
         op = op._replace(args=(*op.args[:3], min(_WORD, place.slot.npages - first)))
     return op
 
