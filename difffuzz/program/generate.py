@@ -36,7 +36,7 @@ _PAIRED: Final = frozenset({Kind.BEGIN_FAULT, Kind.END_FAULT})
 """Kinds that only phrases make: alone they hardly ever do anything."""
 _LAYOUTS: Final = (
     # gfn, pages, page: aligned, of many tables, off by one page, ending inside a 2M page, of 1G,
-    # tiny; words of the dirty bitmap that end just inside a 2M page
+    # tiny, off by one page of the dirty bitmap's words
     (0x0, 0x400, 0x0),
     (0x0, 0x800, 0x200),
     (0x0, 0x1400, 0x0),
@@ -48,7 +48,6 @@ _LAYOUTS: Final = (
     (0x3FE00, 0x400, 0x3FE00),
     (0x80000, 0x8, 0x0),
     (0xC0001, 0x601, 0x401),
-    (0x1C1, 0x43F, 0x1C1),
     (0x1C1, 0x43F, 0x1C1),
     (0x1, 0x7FF, 0x1),
 )
@@ -144,19 +143,22 @@ def generate_config(rng: Random, *, paging: str = "tdp", theme: Sequence[Phrase]
     if rng.random() < 0.1:
         values["mmu_pages"] = rng.choice(MMU_PAGES.hot)
     areas = tuple(rng.choice(AREA_KINDS) if rng.random() < 0.25 else kind for kind in DEFAULT_AREAS)
+    layouts = [layout for phrase in theme for layout in phrase.layouts]
     slots: list[SlotSpec] = []
     for _ in range(rng.choice(_SLOTS)):
-        slots.append(generate_slot(rng, slots))
+        slots.append(generate_slot(rng, slots, layouts))
     return normalise_config(Config(**values, areas=areas, slots=tuple(slots)))
 
 
-def generate_slot(rng: Random, others: Sequence[SlotSpec]) -> SlotSpec:
-    """A slot with the next id at an interesting place.
+def generate_slot(
+    rng: Random, others: Sequence[SlotSpec], suited: Sequence[tuple[int, int, int]] = ()
+) -> SlotSpec:
+    """A slot with the next id at an interesting place, half of the time one of the `suited`.
 
     Some stand in SMM's address space, often over the gfns of an ordinary one; some share their
     host pages with another slot.  Areas of huge pages are preferred.
     """
-    gfn, pages, page = rng.choice(_LAYOUTS)
+    gfn, pages, page = rng.choice(suited if suited and rng.random() < _SUITED else _LAYOUTS)
     area = rng.choice(_AREAS)
     slot = SlotSpec(len(others), 0, gfn, pages, area, page, rng.choice(_FLAGS))
     if others and rng.random() < 0.4:

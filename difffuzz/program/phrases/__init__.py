@@ -31,6 +31,8 @@ class Phrase(NamedTuple):
     """How often a whole program is about it, of all that have a theme."""
     machine: tuple[tuple[str, int | bool | str], ...] = ()
     """Choices of the configuration under which it does more."""
+    layouts: tuple[tuple[int, int, int], ...] = ()
+    """Slots (gfn, pages, page of the area) with which it does more."""
 
 
 def _kinds(*kinds: Kind) -> frozenset[Kind]:
@@ -55,6 +57,8 @@ PHRASES: Final = (
         10,
         6,
         (("ad", False), ("init_set", True), ("range_flush", True), ("dirty_mode", "pml")),
+        # Words of the log end just inside a 2M page.
+        ((0x1C1, 0x43F, 0x1C1), (0x1, 0x7FF, 0x1)),
     ),
     Phrase(slots.replace_slot, _kinds(Kind.MEMSLOT_CREATE, Kind.MEMSLOT_DELETE), 6, 2),
     Phrase(slots.tracked, _kinds(Kind.TRACK_ADD), 4, 2, (("ad", False),)),
