@@ -16,8 +16,7 @@ from difffuzz.sides.base import Outcome
 
 ABSENT, FROZEN, MARKED, TABLE, READ_ONLY, WRITABLE = range(6)
 _CLASSES = (ABSENT, FROZEN, MARKED, TABLE, *(READ_ONLY, READ_ONLY, WRITABLE, WRITABLE) * 3)
-
-
+"""By features.spte_class(): accessed and dirty bits do not matter here."""
 _ENDS = 1 << 20
 """Above all changes."""
 
