@@ -2,8 +2,9 @@
 """Explores every concurrent program of the corpus and of the catalogue of bugs; prints a table.
 
 All schedules with at most K preemptions are run, of the programs in corpus/concurrent and of the
-programs that show the catalogue's concurrent bugs.  Without their patches all must be quiet and
-all searches complete, else the exit status is 1.  With its patch, a program must show the bug: the
+programs that show the catalogue's concurrent bugs, on the models of kernels too where they have
+programs of their own.  Without their patches all must be quiet and all searches complete, else the
+exit status is 1.  With its patch, a program must show the bug: the
 least K up to --bound that does is looked for.
 """
 
@@ -54,10 +55,14 @@ def tasks() -> Iterator[Task]:
         yield Task(path.stem, program.parse(path.read_text(), path.name), ("legacy", "tdp"))
     for bug in catalogue():
         if bug.concurrent and not bug.held and bug.program:
-            parsed = program.parse(bug.program, bug.id)._replace(schedule=())
-            yield Task(bug.id, parsed, bug.plain_sides())
-            own = tuple(side for side in bug.sides() if str(bug.patch) in side)
-            yield Task(bug.id, parsed, own, patched=True)
+            for kernel in ("", *bug.programs):
+                name = f"{bug.id}@{kernel}" if kernel else bug.id
+                parsed = program.parse(bug.program_on(kernel), name)._replace(schedule=())
+                if not kernel:
+                    yield Task(name, parsed, bug.plain_sides())
+                patch = str(bug.patch_on(kernel))
+                own = tuple(side for side in bug.sides(kernel) if patch in side)
+                yield Task(name, parsed, own, patched=True)
 
 
 def search(task: Task, limits: Limits) -> list[dict[str, Any]]:
