@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from ..program import Program, decode, encode, mutate, normalise
+from ..program.mutate.fresh import is_concurrent
 
 RECENT = 64
 """Programs kept as partners of mutators that take a second program."""
 DECODED = 1024
 """Decoded programs kept: libFuzzer comes back to the same corpus entries."""
 ADD_SCHEDULE = 0.3
-"""How often a portfolio's program without a schedule may get one."""
+"""How often a portfolio's program that runs one operation at a time may become concurrent."""
 ANY_PAGING = 0.3
 """How often a mutant's paging mode is drawn anew, where both sides can run more than one."""
 CROSSOVER_SHARE = 4
@@ -68,7 +69,7 @@ class ProgramMutation:
             program = normalise(program._replace(config=config))
         concurrent = self._mode == "concurrent"
         if self._mode == "portfolio":
-            concurrent = bool(program.schedule) or self._rng.random() < ADD_SCHEDULE
+            concurrent = is_concurrent(program) or self._rng.random() < ADD_SCHEDULE
         return mutate.mutate(program, self._rng, other, concurrent=concurrent)
 
     def crossover(self, left: bytes, right: bytes, max_size: int, seed: int) -> bytes:

@@ -24,13 +24,18 @@ def is_concurrent(program: Program) -> bool:
 
 
 def apply(program: Program, rng: Random, other: Program | None = None) -> Program:
+    """A new program, concurrent if the old one is."""
+    return anew(program, rng, is_concurrent(program))
+
+
+def anew(program: Program, rng: Random, concurrent: bool) -> Program:
     """A new program of the same paging mode, with its configuration or the old one's operations."""
     config = program.config
     way = rng.random()
     if way < 0.7:
-        return generate(rng, paging=config.paging, concurrent=is_concurrent(program))
+        return generate(rng, paging=config.paging, concurrent=concurrent)
     if way < 0.85:
-        return generate(rng, config=config, concurrent=is_concurrent(program))
+        return generate(rng, config=config, concurrent=concurrent)
     slots = config.slots
     config = generate_config(rng, paging=config.paging)._replace(kernel=config.kernel, slots=slots)
     return normalise(Program(config, program.ops, program.schedule))
