@@ -19,7 +19,7 @@ from ..model import DIRTY_LOG, Op, SlotSpec
 from ..ops import Kind
 from ..scene import Scene
 from .parts import SYNC, access, vcpu, vmm
-from .race_tables import collapsing, recovering, use
+from .race_tables import collapsing, recovering, sweeping, use
 
 _USUAL: Final = 0.6
 _HOLES: Final = 0.2
@@ -165,7 +165,7 @@ def _worker(scene: Scene, place: Place) -> list[Op]:
     return [Op(Kind.NX_RECOVER, WORKER_THREAD)]
 
 
-_ABOUT_SLOTS: Final = (_logging, _logging, collapsing, collapsing, recovering)
+_ABOUT_SLOTS: Final = (_logging, _logging, collapsing, collapsing, recovering, sweeping)
 _ACTORS: Final = (
     _vcpu(0),
     _vcpu(0),

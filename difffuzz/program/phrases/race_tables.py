@@ -7,7 +7,7 @@ from typing import Final
 
 from .. import addresses
 from ..addresses import Place
-from ..limits import WORKER_THREAD
+from ..limits import HOST_THREADS, WORKER_THREAD
 from ..model import DIRTY_LOG, Op, SlotSpec
 from ..ops import Kind
 from ..scene import Scene
@@ -117,6 +117,42 @@ def recovering(scene: Scene, place: Place, slot: SlotSpec) -> list[Op]:
     else:
         ops.append(scene.op(rng.choice(_TAKES), rng.choice(regions)))
     return [*ops, SYNC]
+
+
+def sweeping(scene: Scene, place: Place, slot: SlotSpec) -> list[Op]:
+    """All pages of a slot go at once while vCPUs use some: the zap yields to them halfway.
+
+    They are in several tables, of which some may be empty by then; what a TLB kept shows when the
+    pages are used again.
+    """
+    rng = scene.rng
+    tables = max(1, min(3, slot.npages // _2M))
+    first = place.gfn - slot.gfn
+    pages = [addresses.inside(slot, (first + n * _2M) % slot.npages) for n in range(tables)]
+    ops: list[Op] = []
+    if len(pages) > 1 and rng.random() < 0.5:
+        gone = pages.pop()
+        ops += [
+            access(scene, gone),
+            SYNC,
+            Op(Kind.DONTNEED, HOST_THREADS[0], (gone.area, gone.page, 1)),
+        ]
+        ops.append(SYNC)
+        pages = pages[: rng.choice((1, 2))]
+    used = [access(scene, rng.choice(pages)) for _ in range(rng.choice((1, 1, 2, 3)))]
+    ops += [*used, SYNC]
+    for thread in range(min(scene.config.vcpus, rng.choice((1, 2, 2)))):
+        again = rng.choice(used)
+        ops.append(again._replace(thread=thread))
+        if rng.random() < 0.5:
+            ops.append(access(scene, addresses.near(rng, rng.choice(pages)), thread))
+    if rng.random() < 0.7:
+        whole = slot.area, slot.page, slot.npages
+        kind = rng.choice((Kind.DONTNEED, Kind.DONTNEED, Kind.MUNMAP))
+        ops.append(Op(kind, HOST_THREADS[0], whole))
+    else:
+        ops.append(vmm(Kind.ZAP_GFN_RANGE, slot.gfn, slot.npages))
+    return [*ops, SYNC, rng.choice(used)]
 
 
 def _of_one_table(place: Place, slot: SlotSpec, count: int) -> list[Place]:
