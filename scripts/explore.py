@@ -55,7 +55,7 @@ def tasks() -> Iterator[Task]:
         yield Task(path.stem, program.parse(path.read_text(), path.name), ("legacy", "tdp"))
     for bug in catalogue():
         if bug.concurrent and not bug.held and bug.program:
-            for kernel in ("", *bug.programs):
+            for kernel in ("", *(one for one in bug.kernels if one in bug.programs)):
                 name = f"{bug.id}@{kernel}" if kernel else bug.id
                 parsed = program.parse(bug.program_on(kernel), name)._replace(schedule=())
                 if not kernel:
