@@ -28,7 +28,8 @@ from difffuzz.sides import ModelFactory, SideFactory
 GC_OBJECTS = 100_000
 """Objects made between two garbage collections: a run makes and drops thousands."""
 STEPS = 60_000
-"""Steps of one run; a run that takes more is a divergence (progress)."""
+"""Steps of one run; one that takes more is a divergence (progress) if it goes in circles, else it
+is given up."""
 
 
 class Shown(NamedTuple):
@@ -165,8 +166,12 @@ def explore_side(
             found.features |= verdict.features
             found.steps += sched.steps
             return sched
-        except Abandoned:
-            text = f"the run takes more than {STEPS} steps"
+        except Abandoned as abandoned:
+            if not abandoned.circles:
+                found.complete = False
+                found.steps += sched.steps
+                return sched
+            text = f"the run goes in circles for more than {STEPS} steps"
             report(verdict, Violation("progress", factory.name, "steps", text), "program", None)
             result = []
         found.features |= verdict.features

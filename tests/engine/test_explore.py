@@ -125,6 +125,13 @@ def test_a_search_out_of_time_is_not_complete() -> None:
     assert not found.complete
 
 
+def test_a_long_run_that_gets_somewhere_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("difffuzz.engine.explore.STEPS", 60)
+    found = run(SMALL["mapped, then unmapped and read"], LEGACY, TDP, 1)
+    assert not found.complete
+    assert not found.shown
+
+
 def test_the_schedule_that_was_shown_replays() -> None:
     from difffuzz.engine import concurrent
     from difffuzz.oracle import Verdict
