@@ -38,6 +38,8 @@ PCT_STEPS = 40
 """Steps of an operation, about, on either side."""
 EXPLORED = 0.05
 """How many of the small programs are explored, however often their threads met like that before."""
+EXPLORING = 8
+"""Steps of explorations for each step of the concurrent runs, at most: nine tenths of the time."""
 EXPLORATION_STEPS = (8_000, 20_000, 60_000)
 """Steps of an exploration of one phase, about, on each side: ten to a few hundred schedules, in
 random order.  Most bugs of the catalogue show within 20,000, some not within fewer than 60,000."""
@@ -99,6 +101,7 @@ class Runner:
         self.watchdog = Watchdog()
         self._explored: set[int] = set()
         self._met: Counter[tuple[int, int]] = Counter()
+        self._steps_left = 0
 
     def __call__(self, program: Program, trace: bool = False) -> Verdict:
         """Run the program. A crash or hang of difffuzz itself is a divergence like any other.
@@ -155,10 +158,11 @@ class Runner:
 
         The fewer explored ones had the same meetings, and the smaller it is, the likelier.
         """
+        self._steps_left += EXPLORING * verdict.steps
         if verdict.divergences or verdict.steps > EXPLORED_STEPS or not raced_phases(program):
             return False
         digest = digest_of(program)
-        if digest in self._explored:
+        if digest in self._explored or self._steps_left <= 0:
             return False
         met = self._met
         chances = [1 / (1 + met[one]) for one in verdict.meetings]
@@ -183,6 +187,7 @@ class Runner:
             order=rng.randrange(1 << 32),
             phase=rng.choice(raced),
         )
+        self._steps_left -= found.steps
         verdict.features |= found.features
         for one in found.shown[:1]:
             verdict.divergences.append(one.divergence)

@@ -26,6 +26,12 @@ OTHER = parse(
 """One thread after the other: two changes of one SPTE."""
 
 
+@pytest.fixture(autouse=True)
+def no_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Explorations may take all the time."""
+    monkeypatch.setattr(run, "EXPLORING", 1_000_000)
+
+
 @pytest.fixture
 def only_new(monkeypatch: pytest.MonkeyPatch) -> None:
     """No program is explored by chance, and none for long."""
@@ -111,3 +117,12 @@ def test_a_few_are_explored_whatever_they_show(monkeypatch: pytest.MonkeyPatch) 
         for ad in (False, True)
     ]
     assert sum(explored(searching, program) for program in programs) < len(programs) / 2
+
+
+@pytest.mark.usefixtures("only_new")
+def test_explorations_do_not_take_all_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "EXPLORING", 2)
+    searching = Runner("legacy", "tdp", "concurrent", explores=True)
+    assert explored(searching, OTHER)
+    searching._met.clear()
+    assert not explored(searching, PROGRAM)
