@@ -38,8 +38,8 @@ PCT_STEPS = 40
 """Steps of an operation, about, on either side."""
 EXPLORED = 0.05
 """How many of the small programs are explored, however often their threads met like that before."""
-EXPLORING = 8
-"""Steps of explorations for each step of the concurrent runs, at most: nine tenths of the time."""
+EXPLORING = 4
+"""Steps of explorations for each step of the concurrent runs, at most: four fifths of the time."""
 EXPLORATION_STEPS = (8_000, 20_000, 60_000)
 """Steps of an exploration of one phase, about, on each side: ten to a few hundred schedules, in
 random order.  Most bugs of the catalogue show within 20,000, some not within fewer than 60,000."""
