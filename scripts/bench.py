@@ -22,7 +22,9 @@ from typing import Any
 
 from difffuzz import program
 from difffuzz.engine.lockstep import Lockstep, run
+from difffuzz.fuzz.mutation import ProgramMutation
 from difffuzz.program import Config, Kind, Op, Program, SlotSpec
+from difffuzz.program.limits import MAX_BYTES
 from difffuzz.sides import open_side
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
@@ -42,12 +44,13 @@ def programs(count: int) -> list[Program]:
 def lockstep_rate(seconds: float) -> dict[str, float]:
     """Programs and operations a second, decoded, mutated and run as the fuzzer does, unmarked."""
     rng = random.Random(1)
-    pool = programs(200)
+    mutation = ProgramMutation()
+    pool = list(map(program.encode, programs(200)))
     done = operations = 0
     begin = time.perf_counter()
     while time.perf_counter() - begin < seconds:
-        mutated = program.mutate.mutate(rng.choice(pool), rng, rng.choice(pool))
-        verdict = run(program.decode(program.encode(mutated)), LEGACY, TDP)
+        mutant = mutation.mutate(rng.choice(pool), MAX_BYTES, rng.randrange(1 << 31))
+        verdict = run(mutation.decode(mutant), LEGACY, TDP)
         done += 1
         operations += verdict.operations
     spent = time.perf_counter() - begin

@@ -21,7 +21,7 @@ from difffuzz.sides import open_side
 CORPUS = Path(__file__).resolve().parent.parent / "corpus"
 POOL = 2000
 """Programs that mutation may start from: those of the corpus and the newest others."""
-FRESH = 0.3
+FRESH = 0.6
 """How many programs are generated, not mutated."""
 NONPAGING = 0.15
 CONCURRENT = 0.5

@@ -25,7 +25,7 @@ from difffuzz.variants import ChangedLines
 SMALL = 8
 """Operations of a program whose schedules are explored."""
 POOL = 400
-FRESH = 0.4
+FRESH = 0.7
 """Share of generated programs among those that are not given."""
 DIFFERENCES = 5
 """Of one kind, after which programs are no longer looked for: the answer is clear."""
@@ -156,9 +156,11 @@ class Comparison:
         found: Disagreement,
         run: Run,
     ) -> tuple[Program, Disagreement]:
-        """Drops operations while the same thing differs under the same kind of schedule."""
+        """Drops operations while the same thing differs under the same kind of schedule, until none
+        can be dropped alone."""
         size = len(program.ops)
         while size:
+            before = len(program.ops)
             start = 0
             while start < len(program.ops):
                 smaller = program._replace(ops=program.ops[:start] + program.ops[start + size :])
@@ -167,5 +169,6 @@ class Comparison:
                     program, found = smaller, difference
                 else:
                     start += size
-            size //= 2
+            if size > 1 or len(program.ops) == before:
+                size //= 2
         return program, found

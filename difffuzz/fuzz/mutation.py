@@ -8,12 +8,14 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from ..program import Program, decode, encode, mutate, normalise
-from ..program.mutate.fresh import is_concurrent
+from ..program.mutate.fresh import anew, is_concurrent
 
 RECENT = 64
 """Programs kept as partners of mutators that take a second program."""
 DECODED = 1024
 """Decoded programs kept: libFuzzer comes back to the same corpus entries."""
+FRESH = 0.65
+"""How often a program from nothing comes instead of a mutant: it finds more (docs/benchmark.md)."""
 ADD_SCHEDULE = 0.3
 """How often a portfolio's program that runs one operation at a time may become concurrent."""
 ANY_PAGING = 0.3
@@ -63,13 +65,16 @@ class ProgramMutation:
         return self._encode(self._mutated(program, other), max_size)
 
     def _mutated(self, program: Program, other: Program | None) -> Program:
-        """A mutant; its schedule changes too if it may have one, and its guest's paging mode."""
+        """A mutant, or a new program; a mutant's schedule changes too if it may have one, and its
+        guest's paging mode."""
         if len(self._pagings) > 1 and self._rng.random() < ANY_PAGING:
             config = program.config._replace(paging=self._rng.choice(self._pagings))
             program = normalise(program._replace(config=config))
         concurrent = self._mode == "concurrent"
         if self._mode == "portfolio":
             concurrent = is_concurrent(program) or self._rng.random() < ADD_SCHEDULE
+        if self._rng.random() < FRESH:
+            return anew(program, self._rng, concurrent)
         return mutate.mutate(program, self._rng, other, concurrent=concurrent)
 
     def crossover(self, left: bytes, right: bytes, max_size: int, seed: int) -> bytes:

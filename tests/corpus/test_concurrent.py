@@ -11,12 +11,11 @@ from random import Random
 import pytest
 
 from difffuzz.engine import concurrent, lockstep
-from difffuzz.engine.concurrent import phases
 from difffuzz.engine.explore import explore
-from difffuzz.program import Program, normalise, parse, render
-from difffuzz.program.text_render import HEADER
 from difffuzz.sched.strategy import Pct, RandomWalk, RoundRobin, Strategy
 from difffuzz.sides import open_side
+
+from .form import check_text, program_of, race_of
 
 DIRECTORY = Path(__file__).parents[2] / "corpus" / "concurrent"
 FILES = sorted(DIRECTORY.glob("*.difffuzz"))
@@ -28,11 +27,6 @@ STRATEGIES: dict[str, Callable[[], Strategy]] = {
     "pct": lambda: Pct(Random(3), 3, 200),
 }
 LEGACY, TDP = open_side("legacy"), open_side("tdp")
-
-
-def program_of(path: Path) -> Program:
-    """The program in a file."""
-    return parse(path.read_bytes(), path.name)
 
 
 each_program = pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
@@ -50,23 +44,15 @@ def test_no_two_are_the_same_program() -> None:
 
 @each_program
 def test_program_round_trips_and_says_what_it_is_about(path: Path) -> None:
-    program = program_of(path)
-    assert parse(render(program)) == program
-    assert normalise(program) == program
-    lines = path.read_text().splitlines()
-    assert lines[:2] == [HEADER, "# SPDX-License-Identifier: GPL-2.0-only"]
-    assert [line for line in lines if not line.startswith("#")] == render(program).splitlines()
-    assert 2 <= sum(line.startswith("# ") for line in lines[2:]) <= 5
-    assert max(map(len, lines)) <= 100
+    check_text(path)
 
 
 @each_program
 def test_few_operations_race_after_a_setup(path: Path) -> None:
     program = program_of(path)
-    racing = [one for one in phases(program.ops) if len({op.thread for _, op in one}) > 1]
-    assert len(racing) == 1
-    assert len({op.thread for _, op in racing[0]}) <= 4
-    assert len(racing[0]) <= 5
+    race = race_of(program)
+    assert len({op.thread for op in race}) <= 4
+    assert len(race) <= 5
     assert program.schedule == ()
 
 

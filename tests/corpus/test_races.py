@@ -10,20 +10,14 @@ from random import Random
 import pytest
 
 from difffuzz.engine import concurrent, lockstep
-from difffuzz.engine.concurrent import phases
-from difffuzz.program import Program, normalise, parse, render
-from difffuzz.program.text_render import HEADER
 from difffuzz.sched.strategy import RandomWalk
 from difffuzz.sides import open_side
+
+from .form import check_text, program_of, race_of
 
 CORPUS = Path(__file__).parents[2] / "corpus"
 FILES = sorted((CORPUS / "races").glob("*.difffuzz"))
 LEGACY, TDP = open_side("legacy"), open_side("tdp")
-
-
-def program_of(path: Path) -> Program:
-    """The program in a file."""
-    return parse(path.read_bytes(), path.name)
 
 
 each_program = pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
@@ -40,21 +34,12 @@ def test_nothing_else_is_there_and_nothing_twice() -> None:
 
 @each_program
 def test_program_round_trips_and_says_what_it_is_about(path: Path) -> None:
-    program = program_of(path)
-    assert parse(render(program)) == program
-    assert normalise(program) == program
-    lines = path.read_text().splitlines()
-    assert lines[:2] == [HEADER, "# SPDX-License-Identifier: GPL-2.0-only"]
-    assert [line for line in lines if not line.startswith("#")] == render(program).splitlines()
-    assert 2 <= sum(line.startswith("# ") for line in lines[2:]) <= 5
-    assert max(map(len, lines)) <= 100
+    check_text(path)
 
 
 @each_program
 def test_few_operations_race_after_a_setup(path: Path) -> None:
-    racing = [one for one in phases(program_of(path).ops) if len({op.thread for _, op in one}) > 1]
-    assert len(racing) == 1
-    assert len(racing[0]) <= 6
+    assert len(race_of(program_of(path))) <= 6
 
 
 @each_program

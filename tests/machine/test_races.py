@@ -83,6 +83,25 @@ def prepare(mm: HostMM, kvm: Shadow, huge: bool) -> None:
         mm.thp_advice(BASE, END, True)
 
 
+def run_both(
+    sched: PausingScheduler, first: Callable[[], None], second: Callable[[], None]
+) -> bool:
+    """Runs both to their ends, `second` when `first` pauses; False if `first` did not."""
+    one, two = sched.add_task("one"), sched.add_task("two")
+    sched.first = one
+    sched.spawn(one, first)
+    paused = sched.paused
+    sched.first = None
+    sched.spawn(two, second)
+    for _ in range(100):
+        for task in (one, two):
+            if task.alive:
+                sched.resume(task)
+    assert not one.alive
+    assert not two.alive
+    return paused
+
+
 def race(first: Body, second: Body, at: int, forked: bool, kind: str, huge: bool) -> bool:
     """Runs both; False if `first` has no point number `at`."""
     sched = PausingScheduler(at)
@@ -92,18 +111,7 @@ def race(first: Body, second: Body, at: int, forked: bool, kind: str, huge: bool
     prepare(mm, kvm, huge)
     if forked:
         mm.fork(BASE, END)
-    one, two = sched.add_task("one"), sched.add_task("two")
-    sched.first = one
-    sched.spawn(one, lambda: (first(mm, kvm), None)[1])
-    paused = sched.paused
-    sched.first = None
-    sched.spawn(two, lambda: (second(mm, kvm), None)[1])
-    for _ in range(100):
-        for task in (one, two):
-            if task.alive:
-                sched.resume(task)
-    assert not one.alive
-    assert not two.alive
+    paused = run_both(sched, lambda: (first(mm, kvm), None)[1], lambda: (second(mm, kvm), None)[1])
     kvm.check()
     assert not kvm.in_progress
     assert kvm.fault(BASE + 0x2000, False) or not mm.content(BASE + 0x2000)
@@ -133,18 +141,7 @@ def split_meanwhile(body: Body, at: int) -> tuple[bool, HostMM]:
     mm.register(kvm)
     kvm.fault(BASE, True)
     assert mm.mapping_level(BASE) == 2
-    one, two = sched.add_task("one"), sched.add_task("reclaim")
-    sched.first = one
-    sched.spawn(one, lambda: (body(mm, kvm), None)[1])
-    paused = sched.paused
-    sched.first = None
-    sched.spawn(two, lambda: split_huge_pmd(mm, BASE))
-    for _ in range(100):
-        for task in (one, two):
-            if task.alive:
-                sched.resume(task)
-    assert not one.alive
-    assert not two.alive
+    paused = run_both(sched, lambda: (body(mm, kvm), None)[1], lambda: split_huge_pmd(mm, BASE))
     kvm.check()
     return paused, mm
 

@@ -104,7 +104,7 @@ def test_schedules_change_only_where_they_matter() -> None:
     with_schedule = [mutate.mutate(plain, Random(seed), concurrent=True) for seed in range(50)]
     assert any(result.schedule for result in with_schedule)
     lockstep = [mutate.mutate(PROGRAM, Random(seed), concurrent=False) for seed in range(50)]
-    assert {result.schedule for result in lockstep} == {PROGRAM.schedule, ()}  # () of new ones
+    assert all(result.schedule == PROGRAM.schedule for result in lockstep)
 
 
 def test_insert_keeps_what_was_there() -> None:

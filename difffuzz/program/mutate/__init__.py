@@ -58,11 +58,9 @@ MUTATORS: Final[tuple[Mutator, ...]] = (
     fresh,
     edit_schedule,
 )
+"""All there are; `mutate()` leaves it to its callers how many programs are new ones (fresh)."""
 _TURNS: Final = tuple(mutator for mutator, weight in _WEIGHTED for _ in range(weight))
 _STACK: Final = (1, 1, 1, 1, 1, 2, 2, 3, 4)
-_FRESH: Final = 0.65
-"""How often a program from nothing comes instead, which finds more than a mutant
-(docs/benchmark.md)."""
 _SCHEDULE: Final = 0.3
 _TRIES: Final = 4
 
@@ -74,15 +72,12 @@ def mutate(
     *,
     concurrent: bool | None = None,
 ) -> Program:
-    """The program after one or a few mutators, or a new one; normalised, nearly always different.
+    """The program after one or a few mutators, normalised, and nearly always different.
 
-    `concurrent` says whether threads run at once, so that races and the schedule are worth
-    mutating; None: if the program is made for that.
+    `concurrent` says whether the schedule matters and is worth mutating; None: if there is one.
     """
     if concurrent is None:
-        concurrent = fresh.is_concurrent(program)
-    if rng.random() < _FRESH:
-        return fresh.anew(program, rng, concurrent)
+        concurrent = bool(program.schedule)
     result = program
     for _ in range(rng.choice(_STACK)):
         result = _once(result, rng, other, concurrent)
