@@ -7,8 +7,8 @@ import random
 from collections.abc import Sequence
 from functools import lru_cache
 
-from ..program import Program, decode, encode, mutate, normalise
-from ..program.mutate.fresh import anew, is_concurrent
+from ..program import Program, decode, encode, is_concurrent, mutate, normalise
+from ..program.mutate.fresh import anew
 
 RECENT = 64
 """Programs kept as partners of mutators that take a second program."""

@@ -20,7 +20,7 @@ from ..engine.fast_lockstep import fast_lockstep
 from ..engine.fast_schedules import fast_schedules
 from ..errors import UsageError
 from ..oracle.verdict import Divergence, Verdict, Violation, signature
-from ..program import Kind, Program
+from ..program import Program, is_concurrent
 from ..sched.core import STEP_LIMIT
 from ..sched.strategy import Pct, RandomWalk, ScheduleStrategy, Strategy
 from ..sides import ModelFactory, open_side
@@ -151,7 +151,7 @@ class Runner:
             return self.mode == "concurrent"
         if not self._threads:
             return False
-        return bool(program.schedule) or any(op.kind == Kind.SYNC for op in program.ops)
+        return is_concurrent(program)
 
     def _is_explored(self, program: Program, verdict: Verdict) -> bool:
         """Are the schedules of this program searched?  Those of the same operations once only.
@@ -159,10 +159,10 @@ class Runner:
         The fewer explored ones had the same meetings, and the smaller it is, the likelier.
         """
         self._steps_left += EXPLORING * verdict.steps
-        if verdict.divergences or verdict.steps > EXPLORED_STEPS or not raced_phases(program):
+        if verdict.divergences or verdict.steps > EXPLORED_STEPS or self._steps_left <= 0:
             return False
         digest = digest_of(program)
-        if digest in self._explored or self._steps_left <= 0:
+        if digest in self._explored or not raced_phases(program):
             return False
         met = self._met
         chances = [1 / (1 + met[one]) for one in verdict.meetings]

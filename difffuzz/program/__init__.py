@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from . import mutate
 from .bytes_form import decode, encode
-from .generate import generate, generate_config
+from .generate import generate, generate_config, is_concurrent
 from .limits import THREADS
 from .model import Config, Op, Program, SlotSpec
 from .normalise import normalise
@@ -28,6 +28,7 @@ __all__ = [
     "encode",
     "generate",
     "generate_config",
+    "is_concurrent",
     "mutate",
     "normalise",
     "parse",

@@ -118,6 +118,11 @@ def generate(
     return normalise(Program(config, tuple(made[:MAX_OPS]), schedule))
 
 
+def is_concurrent(program: Program) -> bool:
+    """True if its threads are meant to run at once: it has a schedule, or places where all meet."""
+    return bool(program.schedule) or SYNC in program.ops
+
+
 def swarm(rng: Random) -> tuple[Kind, ...]:
     """The kinds of one program: about half of them or few, an access and a host change at least."""
     share = rng.choice((0.15, 0.3, 0.5, 0.8))

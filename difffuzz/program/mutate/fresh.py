@@ -10,17 +10,11 @@ from __future__ import annotations
 from random import Random
 from typing import Final
 
-from ..generate import generate, generate_config
+from ..generate import generate, generate_config, is_concurrent
 from ..model import Program
 from ..normalise import normalise
-from ..ops import Kind
 
 name: Final = "fresh"
-
-
-def is_concurrent(program: Program) -> bool:
-    """True if its threads are meant to run at once."""
-    return bool(program.schedule) or any(op.kind is Kind.SYNC for op in program.ops)
 
 
 def apply(program: Program, rng: Random, other: Program | None = None) -> Program:
