@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from random import Random
 from typing import NamedTuple
 
@@ -72,9 +72,10 @@ def explore(
     first_only: bool = False,
     order: int | None = None,
     phase: int = 0,
+    sides: Sequence[int] = (0, 1),
 ) -> Exploration:
-    """Searches both sides, `seconds` long at most and about `limit` steps each (0: no limit);
-    UsageError for a side without threads.
+    """Searches both sides, or one of them, `seconds` long at most and about `limit` steps each (0:
+    no limit); UsageError for a side without threads.
 
     `first_only`: the search of a side ends with its first divergence.  `order`: seed of a random
     order of the runs, for a search that ends before it is complete.  `phase`, counted from 1: where
@@ -85,10 +86,10 @@ def explore(
     gc.set_threshold(GC_OBJECTS, *thresholds[1:])
     deadline = time.monotonic() + seconds if seconds else None
     try:
-        for number, factory in enumerate((left, right)):
+        for number in sides:
             explore_side(
                 program,
-                factory,
+                (left, right)[number],
                 number,
                 preemptions,
                 found,
@@ -101,8 +102,9 @@ def explore(
             )
     finally:
         gc.set_threshold(*thresholds)
-    only = different_ends(*found.ends)
-    if found.complete and not found.shown and not phase and only:
+    complete = found.complete and not found.shown and not phase and len(found.ends) == 2
+    only = different_ends(*found.ends) if complete else None
+    if only:
         text = f"the probes can end as {' '.join(sorted(only)[0])} on one side only"
         verdict = Verdict()
         both = f"{left.name}/{right.name}"

@@ -40,9 +40,12 @@ EXPLORED = 0.05
 """How many of the small programs are explored, however often their threads met like that before."""
 EXPLORING = 4
 """Steps of explorations for each step of the concurrent runs, at most: four fifths of the time."""
-EXPLORATION_STEPS = (8_000, 20_000, 60_000)
-"""Steps of an exploration of one phase, about, on each side: ten to a few hundred schedules, in
-random order.  Most bugs of the catalogue show within 20,000, some not within fewer than 60,000."""
+EXPLORATION_STEPS = (3_000, 10_000, 30_000)
+"""Steps of an exploration of one phase, about, on one side: ten to a few hundred schedules, in
+random order.  Half of the catalogue's bugs show within 3,000, most within 30,000."""
+EXPLORED_LEGACY = 0.3
+"""How often the legacy MMU's schedules are explored and not the TDP MMU's: its mmu_lock leaves few
+that differ."""
 EXPLORED_PREEMPTIONS = (1, 2, 2, 3)
 """One of these, as the program determines."""
 EXPLORED_STEPS = 1200
@@ -94,6 +97,9 @@ class Runner:
             self.max_steps = min(max_steps * NATIVE_STEPS, STEP_LIMIT)
         self.explores = explores and not self.guards
         """Whether the schedules of some small programs are searched."""
+        both = self._left, self._right
+        tdp = [isinstance(side, ModelFactory) and side.tdp_mmu for side in both]
+        self._shares = [1 - EXPLORED_LEGACY if one else EXPLORED_LEGACY for one in tdp]
         self.fast = fast_lockstep(self._left, self._right)
         """Tells clean programs from suspicious ones, if both sides are the kernel's own code."""
         self.schedules = fast_schedules(self._left, self._right)
@@ -174,7 +180,7 @@ class Runner:
         return True
 
     def _explore(self, program: Program, verdict: Verdict) -> None:
-        """Adds what many schedules of the program show, until one shows a divergence."""
+        """Adds what many schedules of the program show on a side, until one shows a divergence."""
         rng = random.Random(digest_of(program))
         raced = raced_phases(program)
         found = explore(
@@ -186,6 +192,7 @@ class Runner:
             first_only=True,
             order=rng.randrange(1 << 32),
             phase=rng.choice(raced),
+            sides=rng.choices((0, 1), self._shares),
         )
         self._steps_left -= found.steps
         verdict.features |= found.features

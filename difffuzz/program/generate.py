@@ -17,7 +17,16 @@ from typing import Any, Final
 from . import addresses
 from .fields import MMU_PAGES
 from .limits import MAX_OPS, MAX_STEP
-from .model import AREA_KINDS, CONFIG_CHOICES, DEFAULT_AREAS, Config, Op, Program, SlotSpec
+from .model import (
+    AREA_KINDS,
+    CONFIG_CHOICES,
+    DEFAULT_AREAS,
+    DIRTY_LOG,
+    Config,
+    Op,
+    Program,
+    SlotSpec,
+)
 from .normalise import normalise, normalise_config
 from .ops import OPS, Kind
 from .phrases import PHRASES, THEMES, Phrase
@@ -55,8 +64,11 @@ _FLAGS: Final = (0, 0, 0, 0, 1, 1, 1, 2, 3)
 _AREAS: Final = (0, 0, 0, 1, 2, 2, 3)
 _SLOTS: Final = (1, 1, 2, 2, 2, 3)
 _THEMED: Final = 0.7
-_RACES: Final = 0.5
+_RACES: Final = 0.6
 """How often a concurrent program is made of races alone."""
+_ONE_SLOT: Final = 0.6
+"""How often such a program has a single slot of transparent huge pages, of one or more regions."""
+_RACE_PAGES: Final = (0x200, 0x400, 0x1400)
 _RACE_OPS: Final = (4, 4, 8, 8, 16)
 """How long it is then, at least: the schedules of small programs can be explored."""
 _MITIGATED: Final = 0.4
@@ -85,12 +97,17 @@ def generate(
     `concurrent` one has places where all threads meet, often a schedule, and few addresses.
     """
     theme = rng.sample(THEMES, rng.choice((1, 1, 2))) if rng.random() < _THEMED else []
+    races = concurrent and rng.random() < _RACES
     if config is None:
         config = generate_config(rng, paging=paging, theme=theme)
         if concurrent:
             nx = rng.random() < _MITIGATED
             vcpus, layout = rng.choice((1, 2, 2, 3)), rng.choice(CONFIG_CHOICES["layout"])
             config = normalise_config(config._replace(vcpus=vcpus, nx=nx, layout=str(layout)))
+        if races and rng.random() < _ONE_SLOT:
+            slot = SlotSpec(0, 0, 0, rng.choice(_RACE_PAGES), 0, 0, rng.choice((0, DIRTY_LOG)))
+            areas = ("thp", *config.areas[1:])
+            config = normalise_config(config._replace(areas=areas, slots=(slot,)))
     count = rng.choice((1, 1, 2, 3) if concurrent else (1, 2, 2, 3, 5))
     places = [addresses.pick(rng, config) for _ in range(count)]
     scene = Scene(rng, config, places)
@@ -103,7 +120,7 @@ def generate(
     weighted = [kind for kind in kinds for _ in range(OPS[kind].weight) if kind not in _PAIRED]
     target = min(max(1, int(rng.expovariate(1 / ops)) if rng.random() < 0.3 else ops), MAX_OPS)
     made: list[Op] = []
-    if concurrent and rng.random() < _RACES:
+    if races:
         target = min(target, rng.choice(_RACE_OPS))
         while len(made) < target:
             made += race(scene)

@@ -51,8 +51,9 @@ def explored(runner: Runner, program: Program) -> bool:
 def test_a_search_finds_what_one_run_does_not() -> None:
     once = Runner(*RARE.sides(), "concurrent")(PROGRAM)
     assert not once.divergences
-    for seed in range(5):  # the program determines how much is searched, and in which order
-        program = PROGRAM._replace(config=PROGRAM.config._replace(gen_bias=seed % 4))
+    for seed in range(16):  # the program determines which side is searched, how far, in which order
+        gen, seq = divmod(seed, 4)
+        program = PROGRAM._replace(config=PROGRAM.config._replace(gen_bias=gen, seq_bias=seq))
         found = runner()(program)
         if found.divergences:
             break

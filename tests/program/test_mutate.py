@@ -42,8 +42,8 @@ from .strategies import PROGRAMS, PROPERTY
 from .test_normalise import assert_valid
 
 SEEDS = st.integers(0, 1 << 30)
-PROGRAM = generate(Random(5), ops=20, concurrent=True)
-OTHER = generate(Random(6), ops=20)
+PROGRAM = generate(Random(6), ops=20, concurrent=True)
+OTHER = generate(Random(7), ops=20)
 FULL = decode(bytes(Random(7).randbytes(1 << 14)))
 
 

@@ -19,9 +19,9 @@ from ..model import DIRTY_LOG, Op, SlotSpec
 from ..ops import Kind
 from ..scene import Scene
 from .parts import SYNC, access, vcpu, vmm
-from .race_tables import collapsing, recovering, sweeping, use
+from .race_tables import AGAIN, collapsing, recovering, splitting, sweeping, use
 
-_USUAL: Final = 0.6
+_USUAL: Final = 0.7
 _HOLES: Final = 0.2
 """How often a usual race is about a new slot, not about logging or tables."""
 _SAME: Final = 0.7
@@ -53,8 +53,14 @@ _PREPARES: Final = (Kind.MEMSLOT_FLAGS, Kind.THP_SPLIT, Kind.FORK, Kind.TRACK_AD
 
 
 def race(scene: Scene) -> list[Op]:
-    """A race about anything, or one that real machines run all the time."""
+    """A race about anything, or one that real machines run all the time.
+
+    vCPUs are not in SMM: what is only there is seldom what it is about.
+    """
     place = scene.place()
+    for _ in range(2):
+        if place.as_id:
+            place = scene.place()
     if scene.rng.random() < _USUAL:
         if place.slot is None or scene.rng.random() < _HOLES:
             return _new_slot(scene)
@@ -90,19 +96,28 @@ def _logging(scene: Scene, place: Place, slot: SlotSpec) -> list[Op]:
     """
     rng = scene.rng
     name = slot.slot, slot.as_id
-    logged = slot.flags ^ DIRTY_LOG if rng.random() < 0.3 else slot.flags
-    ops = []
+    logged = slot.flags | DIRTY_LOG if rng.random() < 0.7 else slot.flags & ~DIRTY_LOG
+    ops: list[Op] = []
     if logged != slot.flags:
         ops.append(vmm(Kind.MEMSLOT_FLAGS, *name, logged))
-    count = rng.choice((0, 1, 1, 2))
-    ops += [use(scene, near(scene, place)) for _ in range(count)]
-    if count and logged & DIRTY_LOG and rng.random() < 0.3:
+    protected = logged & DIRTY_LOG and rng.random() < 0.5
+    count = rng.choice((1, 1, 2) if protected else (0, 1, 1, 2))
+    used = [use(scene, near(scene, place)) for _ in range(count)]
+    if protected:
         # What was written is write-protected then.
+        used = [op._replace(kind=Kind.WRITE) for op in used]
+    ops += used
+    if protected:
         ops += [SYNC, vmm(Kind.DIRTY_GET, *name)]
+        if scene.config.manual_protect:
+            ops.append(vmm(Kind.DIRTY_CLEAR, *name, 0, slot.npages))
     if ops:
         ops.append(SYNC)
-    vcpus = range(min(scene.config.vcpus, rng.choice((1, 1, 2))))
-    ops += [use(scene, near(scene, place), thread) for thread in vcpus]
+    for thread in range(min(scene.config.vcpus, rng.choice((1, 1, 2)))):
+        if used and rng.random() < AGAIN:
+            ops.append(rng.choice(used)._replace(thread=thread))
+        else:
+            ops.append(use(scene, near(scene, place), thread))
     if rng.random() < 0.75:
         ops.append(vmm(Kind.MEMSLOT_FLAGS, *name, logged ^ DIRTY_LOG))
     else:
@@ -121,9 +136,9 @@ def _new_slot(scene: Scene) -> list[Op]:
     place = Place(gfn, 0, slot, slot.area, 0)
     ops: list[Op] = []
     if rng.random() < 0.5:
-        ops += [access(scene, place, vcpu(scene)), SYNC]
+        ops += [access(scene, near(scene, place), vcpu(scene)), SYNC]
     for thread in range(scene.config.vcpus):
-        ops += [access(scene, place, thread) for _ in range(rng.choice((0, 1, 1, 2)))]
+        ops += [access(scene, place, thread) for _ in range(rng.choice((0, 1, 2, 2)))]
     return [*ops, vmm(Kind.MEMSLOT_CREATE, *slot), SYNC]
 
 
@@ -165,7 +180,13 @@ def _worker(scene: Scene, place: Place) -> list[Op]:
     return [Op(Kind.NX_RECOVER, WORKER_THREAD)]
 
 
-_ABOUT_SLOTS: Final = (_logging, _logging, collapsing, collapsing, recovering, sweeping)
+_ABOUT_SLOTS: Final = (
+    *(_logging,) * 2,
+    *(collapsing,) * 2,
+    *(recovering,) * 2,
+    splitting,
+    sweeping,
+)
 _ACTORS: Final = (
     _vcpu(0),
     _vcpu(0),

@@ -16,7 +16,7 @@ from .parts import OFF, ON, SYNC, access, vcpu, vmm
 _2M: Final = 512
 _PAGES: Final = (1, 1, 2, 3)
 """Pages of one table that such a race is about."""
-_REGIONS: Final = (2, 2, 3, 8)
+_REGIONS: Final = (2, 3, 8)
 """Tables that the NX mitigation gets before the race for them."""
 _TAKES: Final = (
     *(Kind.AGE,) * 4,
@@ -26,7 +26,7 @@ _TAKES: Final = (
     Kind.THP_SPLIT,
     Kind.TEST_AGE,
 )
-_AGAIN: Final = 0.5
+AGAIN: Final = 0.5
 """How often a page that was used before is used in the race, and written if it was protected."""
 _MANY: Final = 5
 """With so many tables a limit of shadow pages means that some are reclaimed."""
@@ -74,7 +74,7 @@ def collapsing(scene: Scene, place: Place, slot: SlotSpec) -> list[Op]:
     for thread in range(min(scene.config.vcpus, rng.choice((1, 2, 2)))):
         for _ in range(rng.choice((1, 1, 2))):
             op = use(scene, rng.choice(pages), thread)
-            if rng.random() < _AGAIN:
+            if rng.random() < AGAIN:
                 kind = Kind.WRITE if protected else op.kind
                 op = Op(kind, thread, rng.choice(used).args)
             ops.append(op)
@@ -153,6 +153,30 @@ def sweeping(scene: Scene, place: Place, slot: SlotSpec) -> list[Op]:
     else:
         ops.append(vmm(Kind.ZAP_GFN_RANGE, slot.gfn, slot.npages))
     return [*ops, SYNC, rng.choice(used)]
+
+
+def splitting(scene: Scene, place: Place, slot: SlotSpec) -> list[Op]:
+    """A vCPU makes a table of a huge page while others use that, and the host ages or takes pages.
+
+    What makes it is a fetch under the NX mitigation, or a write once logging has begun.
+    """
+    rng = scene.rng
+    pages = _of_one_table(place, slot, 1 + rng.choice(_PAGES))
+    ops: list[Op] = [Op(Kind.READ, vcpu(scene), (rng.choice(pages).gfn,)), SYNC]
+    if scene.config.nx:
+        kind = Kind.EXEC
+    elif rng.random() < 0.5:
+        ops = [vmm(Kind.NX, *ON), *ops]
+        kind = Kind.EXEC
+    else:
+        ops += [vmm(Kind.MEMSLOT_FLAGS, slot.slot, slot.as_id, slot.flags | DIRTY_LOG), SYNC]
+        kind = Kind.WRITE
+    ops.append(Op(kind, 0, (rng.choice(pages).gfn,)))
+    for thread in range(1, min(scene.config.vcpus, 3)) or (0,):
+        ops.append(access(scene, rng.choice(pages), thread))
+    for _ in range(rng.choice((0, 1, 1, 2))):
+        ops.append(scene.op(rng.choice(_TAKES), rng.choice(pages)))
+    return [*ops, SYNC]
 
 
 def _of_one_table(place: Place, slot: SlotSpec, count: int) -> list[Place]:

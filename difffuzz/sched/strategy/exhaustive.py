@@ -15,8 +15,10 @@ The reduction leaves out what can show nothing new, on two grounds:
   task running and as many preemptions left, has the same future (happens-before caching: Musuvathi
   and Qadeer, MSR-TR-2007-12): the run ends there.
 
-The order of the runs is depth first, or, given a source of random numbers, half of the time any run
-that is known to be left: a search that ends before it is complete should have seen a bit of all.
+The order of the runs is depth first.  Given a source of random numbers it is one for a search that
+ends before it is complete: mostly one of the runs with the fewest preemptions is next, since most
+bugs need few (iterative context bounding: Musuvathi and Qadeer, PLDI 2007), else any, for the
+search should have seen a bit of all.
 
 Up to its own departure a run is one that was run before: it is run again without notes, which begin
 with a copy of what was noted then.
@@ -38,8 +40,10 @@ from .random_walk import RandomWalk
 
 WARM_UP = 12
 """Random runs before the search, to learn what tasks share."""
-ANY = 0.5
-"""How often a search in random order takes any run of those that are left, not the newest."""
+FEWEST = 0.7
+"""How often a search in random order takes a run of those with the fewest preemptions."""
+NEWEST = 0.25
+"""How often it takes the newest of these, which goes on where the last one departed."""
 
 Switches = tuple[tuple[int, int], ...]
 Merge = Callable[[Decision], bool]
@@ -118,6 +122,40 @@ class Guided:
         return None
 
 
+class Todo:
+    """The runs that are left; without a source of random numbers the newest is always next."""
+
+    __slots__ = ("_by_cost", "_rng")
+
+    def __init__(self, rng: Random | None) -> None:
+        self._rng = rng
+        self._by_cost: list[list[Departure]] = []
+
+    def add(self, departures: list[Departure]) -> None:
+        """More runs."""
+        for one in departures:
+            at = one.cost if self._rng is not None else 0
+            while at >= len(self._by_cost):
+                self._by_cost.append([])
+            self._by_cost[at].append(one)
+
+    def take(self) -> Departure | None:
+        """The next one, which is not left any more; None at the end."""
+        left = [runs for runs in self._by_cost if runs]
+        if not left:
+            return None
+        rng, runs = self._rng, left[0]
+        if rng is not None:
+            newest = rng.random() < NEWEST
+            if rng.random() >= FEWEST:
+                (runs,) = rng.choices(left, [len(one) for one in left])
+                newest = False
+            if not newest:
+                at = int(rng.random() * len(runs))
+                runs[at], runs[-1] = runs[-1], runs[at]
+        return runs.pop()
+
+
 class PassedOver(NamedTuple):
     """A decision of a run with these departures, at which no run departed."""
 
@@ -175,24 +213,16 @@ class BoundedSearch:
                 self._contention.learn(self._once(Guided((), walk), None, None, None))
                 if stop():
                     return
-        todo = [Departure((), 0, None)]
-        while todo:
+        todo = Todo(self._order)
+        todo.add([Departure((), 0, None)])
+        while (one := todo.take()) is not None:
             if stop():
                 return
-            one = self._next(todo)
             decisions = self._depart(one)
             if self._reduce:
-                todo += self._late(self._contention.learn(decisions))
-            todo += self._others(decisions, one.switches, one.cost)
+                todo.add(self._late(self._contention.learn(decisions)))
+            todo.add(self._others(decisions, one.switches, one.cost))
         self.complete = True
-
-    def _next(self, todo: list[Departure]) -> Departure:
-        """The newest, or any."""
-        order = self._order
-        if order is not None and order.random() < ANY:
-            at = int(order.random() * len(todo))
-            todo[at], todo[-1] = todo[-1], todo[at]
-        return todo.pop()
 
     def _depart(self, one: Departure) -> list[Decision]:
         merged = self._merge(one.switches, one.cost)
