@@ -5,8 +5,9 @@ A run is one bug, one method, one seed, in a process of its own, until the bug i
 budget of time on a CPU is spent: 60 s for a lockstep bug, 300 s for one that needs concurrency.
 difffuzz, and what leaves a part of it out, start from the general corpus without the bug's own
 program.  Runs that are in OUT/runs.jsonl are not repeated, so that one can stop and go on; delete
-that file for a new start.  Prints one JSON document; OUT/survival.svg shows the share of bugs not
-yet found over executions (with matplotlib: pip install '.[bench]').
+that file for a new start, and name another OUT for another kernel.  Prints one JSON document;
+OUT/survival.svg shows the share of bugs not yet found over executions (with matplotlib: pip install
+'.[bench]').
 """
 
 from __future__ import annotations
@@ -42,10 +43,10 @@ def read_runs(path: Path) -> list[Run]:
     return [msgspec.json.decode(line, type=Run) for line in path.read_bytes().splitlines()]
 
 
-def run_one(bug: Bug, method: str, seed: int, budget: float) -> Run:
+def run_one(bug: Bug, method: str, seed: int, budget: float, kernel: str) -> Run:
     """One run in a process of its own."""
     command = [sys.executable, str(HERE / "bench_bugs_run.py"), bug.id, method]
-    command += [str(seed), str(budget)]
+    command += [str(seed), str(budget), kernel]
     done = subprocess.run(
         command, stdout=subprocess.PIPE, check=False, env={**os.environ, "PYTHONHASHSEED": "0"}
     )
@@ -116,6 +117,7 @@ def main() -> None:
     parser.add_argument("bugs", nargs="*", metavar="ID", help="default: all that are not held")
     parser.add_argument("--methods", default=",".join(METHODS), help="default: all")
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--kernel", default="", help="on the model of that kernel: v6.12")
     parser.add_argument("--scale", type=float, default=1.0, help="of the budgets")
     parser.add_argument("--kind", choices=("all", "lockstep", "concurrent"), default="all")
     parser.add_argument("--out", type=Path, default=Path("out/bench-bugs"))
@@ -142,7 +144,8 @@ def main() -> None:
     for seed, bug, method in [] if options.report else wanted:
         if (bug.id, method, seed) in done or (method == "native" and not has_patch(bug)):
             continue
-        run = run_one(bug, method, seed, BUDGETS[bug.concurrent] * options.scale)
+        budget = BUDGETS[bug.concurrent] * options.scale
+        run = run_one(bug, method, seed, budget, options.kernel)
         runs.append(run)
         with path.open("ab") as file:
             file.write(msgspec.json.encode(run) + b"\n")

@@ -47,6 +47,7 @@ class Run(msgspec.Struct):
     seed: int
     concurrent: bool
     budget: float
+    kernel: str = ""
     found: bool = False
     executions: int = 0
     cpu_seconds: float = 0.0
@@ -129,10 +130,10 @@ def by_fuzzing(bug: Bug, run: Run, sides: tuple[str, str], plain: tuple[str, str
         run.executions, run.cpu_seconds = first.executions, first.cpu_seconds
 
 
-def at_random(bug: Bug, run: Run) -> None:
+def at_random(bug: Bug, run: Run, sides: tuple[str, str], plain: tuple[str, str]) -> None:
     """Programs from nothing, one after the other: the generator's, or without what it knows."""
     mode = mode_of(bug)
-    judge = Judge(bug.sides(), bug.plain_sides(), mode)
+    judge = Judge(sides, plain, mode)
     rng = Random(run.seed)
     pagings = ("tdp", "nonpaging") if may_be_nonpaging(bug) else ("tdp",)
 
@@ -157,21 +158,22 @@ def on_native(bug: Bug, run: Run) -> None:
             return
 
 
-def main(bug_id: str, method: str, seed: int, budget: float) -> None:
+def main(bug_id: str, method: str, seed: int, budget: float, kernel: str = "") -> None:
     """Runs, prints."""
     bug = find(bug_id)
-    run = Run(bug.id, method, seed, bug.concurrent, budget)
+    run = Run(bug.id, method, seed, bug.concurrent, budget, kernel)
+    sides, plain = bug.sides(kernel), bug.plain_sides(kernel)
     if method in ("random", "uniform"):
-        at_random(bug, run)
+        at_random(bug, run, sides, plain)
     elif method == "hypothesis":
-        judge = Judge(bug.sides(), bug.plain_sides(), mode_of(bug))
+        judge = Judge(sides, plain, mode_of(bug))
         hunt_with_hypothesis(run, judge, may_be_nonpaging(bug))
     elif method == "native":
         on_native(bug, run)
     else:
-        by_fuzzing(bug, run, bug.sides(), bug.plain_sides())
+        by_fuzzing(bug, run, sides, plain)
     print(msgspec.json.encode(run).decode())
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4]))
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4]), *sys.argv[5:])
