@@ -90,6 +90,18 @@ def test_a_search_in_random_order_sees_more_before_it_ends() -> None:
     assert sum(found[1:]) >= 3
 
 
+def test_one_side_can_be_searched_alone() -> None:
+    program = parse(MEMORY + "vcpu0: write gfn=0x1\nvmm: zap_gfn_range gfn=0x0 n=0x200\n")
+    left, right = open_side(LEGACY), open_side(f"tdp+{find('edb298c663fc').patch}")
+    one, other, both = (
+        explore(program, left, right, 1, sides=sides) for sides in ((0,), (1,), (0, 1))
+    )
+    assert not one.shown
+    assert shown(other) == shown(both) != set()
+    assert one.schedules + other.schedules == both.schedules
+    assert [*one.ends, *other.ends] == both.ends
+
+
 def test_a_search_of_one_phase_departs_there_only() -> None:
     text = SMALL["mapped, then unmapped and read"]
     race = "vcpu0: write gfn=0x1\nvcpu1: read gfn=0x1\nvmm: sync\n"
