@@ -161,7 +161,7 @@ def explore_side(
         if model:
             one.side.kvm.mem.__class__ = TracedMem
             one.side.mm.pt = TracedPageTable(one.side.mm)
-        sched.start_tracing(merged, worth, since)
+        sched.start_tracing(merged, worth, since, phase)
         try:
             result = one.run()
         except Merged:

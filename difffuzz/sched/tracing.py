@@ -82,7 +82,8 @@ class Tracing(Interleaver):
 
     `merged`, if set, is asked at each decision whether the run may end there; `worth`, when its
     transition is over, whether others may depart from it and want to begin with its notes.  With a
-    snapshot, notes begin at its decision; before it, the strategy need not be asked.
+    snapshot, notes begin at its decision; before it, the strategy need not be asked, and neither
+    where the phase is not `watched`: with `only`, counted from 1, that one is.
 
     Fingerprints: each task has a hash of its own history, in which every access brings the history
     of the last change of what it touches (and a change also those of the reads since).  Two runs
@@ -92,6 +93,7 @@ class Tracing(Interleaver):
     __slots__ = (
         "_accesses",
         "_noting",
+        "_only",
         "_operations",
         "_phase",
         "_read",
@@ -101,6 +103,7 @@ class Tracing(Interleaver):
         "_written",
         "decisions",
         "merged",
+        "watched",
         "worth",
     )
 
@@ -109,13 +112,15 @@ class Tracing(Interleaver):
         merged: Callable[[Decision], bool] | None,
         worth: Callable[[Decision], bool] | None,
         since: Snapshot | None = None,
+        only: int = 0,
     ) -> None:
         """Forgets what came before."""
         self.merged = merged
         self.worth = worth
         self.decisions: list[Decision] = []
         self._since = since
-        self._noting = since is None
+        self._only = only
+        self._noting = self.watched = False
         self._phase = 0
         self._operations: dict[int, int] = {}
         self._accesses: list[Access] = []
@@ -127,6 +132,8 @@ class Tracing(Interleaver):
     def run(self, bodies: Sequence[tuple[Task, Callable[[], None]]]) -> None:
         """A phase."""
         self._phase += 1
+        self.watched = self._only in (0, self._phase)
+        self._noting = self.watched and (self._noting or self._since is None)
         self._operations = {task.number: 0 for task, _ in bodies}
         super().run(bodies)
 

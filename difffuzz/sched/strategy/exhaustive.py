@@ -63,7 +63,7 @@ class Departure(NamedTuple):
 class Guided:
     """Follows a schedule, then runs to block; `inner` decides instead of it if given.
 
-    Choices are noted from the step `since` on.
+    Choices are noted from the step `since` on, in phases that are watched; all others run to block.
     """
 
     __slots__ = ("_inner", "_since", "_switches", "next_step")
@@ -78,7 +78,8 @@ class Guided:
 
     def preempt(self, sched: Interleaver, enabled: list[Task]) -> Task:
         """The task of the schedule, else the current one."""
-        if sched.steps < self._since:
+        assert isinstance(sched, Tracing)
+        if sched.steps < self._since or not sched.watched:
             chosen = self._named(sched, enabled) or sched.current
             self._await(sched.steps)
             return chosen
@@ -90,13 +91,13 @@ class Guided:
                 chosen = inner.preempt(sched, enabled)
         else:
             chosen = self._named(sched, enabled) or sched.current
-        assert isinstance(sched, Tracing)
         sched.note(enabled, chosen, False)
         return chosen
 
     def pick(self, sched: Interleaver, enabled: list[Task]) -> Task:
         """The task of the schedule, else the next one by number."""
-        if sched.steps < self._since:
+        assert isinstance(sched, Tracing)
+        if sched.steps < self._since or not sched.watched:
             chosen = self._named(sched, enabled) or run_to_block(sched, enabled)
             self._await(sched.steps)
             return chosen
@@ -105,7 +106,6 @@ class Guided:
             chosen = self._inner.pick(sched, enabled)
         else:
             chosen = self._named(sched, enabled) or run_to_block(sched, enabled)
-        assert isinstance(sched, Tracing)
         sched.note(enabled, chosen, True)
         return chosen
 
