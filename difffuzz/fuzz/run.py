@@ -36,7 +36,7 @@ PCT_GAPS = (30, 60, 120, 400)
 """Steps between two changes of priority, about: of PCT's depth, so much falls to each race."""
 PCT_STEPS = 40
 """Steps of an operation, about, on either side."""
-EXPLORED = 0.05
+EXPLORED = 0.3
 """How many of the small programs are explored, however often their threads met like that before."""
 EXPLORING = 4
 """Steps of explorations for each step of the concurrent runs, at most: four fifths of the time."""

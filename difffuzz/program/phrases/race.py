@@ -22,7 +22,7 @@ from .parts import SYNC, access, vcpu, vmm
 from .race_tables import AGAIN, collapsing, recovering, splitting, sweeping, use
 
 _USUAL: Final = 0.7
-_HOLES: Final = 0.2
+_HOLES: Final = 0.3
 """How often a usual race is about a new slot, not about logging or tables."""
 _SAME: Final = 0.7
 """How often a racing operation is about the very page, not about one near it."""
