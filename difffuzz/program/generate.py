@@ -67,8 +67,9 @@ _THEMED: Final = 0.7
 _RACES: Final = 0.6
 """How often a concurrent program is made of races alone."""
 _ONE_SLOT: Final = 0.6
-"""How often such a program has a single slot of transparent huge pages, of one or more regions."""
+"""How often such a program has a single slot of transparent huge pages."""
 _RACE_PAGES: Final = (0x200, 0x400, 0x1400)
+"""How many 4K pages that has: one, two or ten regions of 2M."""
 _RACE_OPS: Final = (4, 4, 8, 8, 16)
 """How long it is then, at least: the schedules of small programs can be explored."""
 _MITIGATED: Final = 0.4
@@ -105,7 +106,8 @@ def generate(
             vcpus, layout = rng.choice((1, 2, 2, 3)), rng.choice(CONFIG_CHOICES["layout"])
             config = normalise_config(config._replace(vcpus=vcpus, nx=nx, layout=str(layout)))
         if races and rng.random() < _ONE_SLOT:
-            slot = SlotSpec(0, 0, 0, rng.choice(_RACE_PAGES), 0, 0, rng.choice((0, DIRTY_LOG)))
+            pages, flags = rng.choice(_RACE_PAGES), rng.choice((0, DIRTY_LOG))
+            slot = SlotSpec(slot=0, as_id=0, gfn=0, npages=pages, area=0, page=0, flags=flags)
             areas = ("thp", *config.areas[1:])
             config = normalise_config(config._replace(areas=areas, slots=(slot,)))
     count = rng.choice((1, 1, 2, 3) if concurrent else (1, 2, 2, 3, 5))

@@ -55,7 +55,7 @@ _PREPARES: Final = (Kind.MEMSLOT_FLAGS, Kind.THP_SPLIT, Kind.FORK, Kind.TRACK_AD
 def race(scene: Scene) -> list[Op]:
     """A race about anything, or one that real machines run all the time.
 
-    vCPUs are not in SMM: what is only there is seldom what it is about.
+    It is seldom about a place that is only in SMM, since no vCPU is there.
     """
     place = scene.place()
     for _ in range(2):
@@ -103,12 +103,11 @@ def _logging(scene: Scene, place: Place, slot: SlotSpec) -> list[Op]:
     protected = logged & DIRTY_LOG and rng.random() < 0.5
     count = rng.choice((1, 1, 2) if protected else (0, 1, 1, 2))
     used = [use(scene, near(scene, place)) for _ in range(count)]
-    if protected:
-        # What was written is write-protected then.
+    if not protected:
+        ops += used
+    else:  # what was written is write-protected then
         used = [op._replace(kind=Kind.WRITE) for op in used]
-    ops += used
-    if protected:
-        ops += [SYNC, vmm(Kind.DIRTY_GET, *name)]
+        ops += [*used, SYNC, vmm(Kind.DIRTY_GET, *name)]
         if scene.config.manual_protect:
             ops.append(vmm(Kind.DIRTY_CLEAR, *name, 0, slot.npages))
     if ops:
