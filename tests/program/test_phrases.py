@@ -9,11 +9,11 @@ from random import Random
 import pytest
 
 from difffuzz.program import Config, Kind, Op, Program, SlotSpec, generate, normalise
-from difffuzz.program.addresses import pick
+from difffuzz.program.addresses import inside, pick
 from difffuzz.program.generate import generate_config
 from difffuzz.program.phrases import PHRASES, THEMES, Phrase, pages, slots
-from difffuzz.program.phrases.race import race
-from difffuzz.program.phrases.race_tables import collapsing, recovering
+from difffuzz.program.phrases.race import logging, race
+from difffuzz.program.phrases.race_tables import collapsing, recovering, splitting, sweeping
 from difffuzz.program.scene import Scene
 
 KINDS = (Kind.READ, Kind.WRITE, Kind.DONTNEED, Kind.MIGRATE, Kind.TRACK_ADD)
@@ -161,3 +161,57 @@ def test_a_race_for_recovery_has_tables_to_recover() -> None:
         assert Kind.NX_RECOVER in kinds
         others |= kinds
     assert {Kind.NX, Kind.MMU_PAGES, Kind.MEMSLOT_FLAGS, Kind.EXEC} <= others
+
+
+def test_a_race_for_a_huge_page_splits_one_that_was_read() -> None:
+    slot = SlotSpec(0, 0, 0, 0x400, 0, 0)
+    ways = Counter[Kind]()
+    for seed in range(200):
+        config = Config(vcpus=1 + seed % 3, nx=seed % 2 == 0, slots=(slot,))
+        scene = scene_of_seed(seed, config)
+        ops = splitting(scene, pick(scene.rng, config)._replace(gfn=0x201, slot=slot), slot)
+        accesses = [op for op in ops if op.kind <= Kind.EXEC]
+        assert {op.args[0] >> 9 for op in accesses} == {1}
+        race = raced(ops)
+        before = ops[: len(ops) - len(race) - 1]
+        assert any(op.kind is Kind.READ for op in before)
+        # Under the mitigation a fetch makes the table, where pages are logged a write does.
+        mitigated = config.nx or Kind.NX in {op.kind for op in before}
+        assert mitigated != (Kind.MEMSLOT_FLAGS in {op.kind for op in before})
+        assert race[0].kind is (Kind.EXEC if mitigated else Kind.WRITE)
+        users = {op.thread for op in race if op.kind <= Kind.EXEC}
+        assert users == set(range(config.vcpus))
+        ways.update({op.kind for op in race})
+    assert min(ways[Kind.EXEC], ways[Kind.WRITE], ways[Kind.AGE], ways[Kind.DONTNEED]) > 10
+
+
+def test_a_race_for_a_whole_slot_takes_all_and_looks_again() -> None:
+    slot = SlotSpec(0, 0, 0, 0x400, 0, 0)
+    config = Config(vcpus=2, slots=(slot,))
+    takes = set()
+    for seed in range(100):
+        scene = scene_of_seed(seed, config)
+        *ops, again = sweeping(scene, pick(scene.rng, config)._replace(gfn=1, slot=slot), slot)
+        assert again in ops
+        take = raced(ops)[-1]
+        assert take.args[-1] == slot.npages
+        takes.add(take.kind)
+    assert takes == {Kind.DONTNEED, Kind.MUNMAP, Kind.ZAP_GFN_RANGE}
+
+
+def test_a_race_about_logging_writes_what_it_protected() -> None:
+    slot = SlotSpec(0, 0, 0, 0x200, 0, 0)
+    written = 0
+    for seed in range(300):
+        config = Config(vcpus=2, manual_protect=seed % 2 == 0, slots=(slot,))
+        scene = scene_of_seed(seed, config)
+        ops = logging(scene, inside(slot, 1), slot)
+        before = [op.kind for op in ops[: -len(raced(ops)) - 1]]
+        if Kind.DIRTY_GET not in before:
+            continue
+        at = before.index(Kind.DIRTY_GET)
+        assert (Kind.DIRTY_CLEAR in before) == config.manual_protect
+        dirty = {op.args for op in ops[:at] if op.kind is Kind.WRITE}
+        assert dirty
+        written += any(op.kind is Kind.WRITE and op.args in dirty for op in ops[at:])
+    assert written > 40

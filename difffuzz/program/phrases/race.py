@@ -89,7 +89,7 @@ def _anything(scene: Scene, place: Place) -> list[Op]:
     return [*ops, SYNC, *again]
 
 
-def _logging(scene: Scene, place: Place, slot: SlotSpec) -> list[Op]:
+def logging(scene: Scene, place: Place, slot: SlotSpec) -> list[Op]:
     """Logging goes on or off under guests that use pages of the slot, as in a live migration.
 
     The host may age a page meanwhile, or the NX worker recover one.
@@ -180,7 +180,7 @@ def _worker(scene: Scene, place: Place) -> list[Op]:
 
 
 _ABOUT_SLOTS: Final = (
-    *(_logging,) * 2,
+    *(logging,) * 2,
     *(collapsing,) * 2,
     *(recovering,) * 2,
     splitting,
