@@ -28,6 +28,7 @@ from bench_bugs_picture import draw
 from bench_bugs_run import METHODS, Run
 
 from difffuzz.errors import MissingTool, UsageError
+from difffuzz.sides import open_side
 from difffuzz.variants.catalogue import Bug, catalogue, find
 
 HERE = Path(__file__).resolve().parent
@@ -115,7 +116,7 @@ def main() -> None:
     """Runs what is missing, prints."""
     parser = argparse.ArgumentParser(prog="scripts/bench-bugs", description=__doc__)
     parser.add_argument("bugs", nargs="*", metavar="ID", help="default: all that are not held")
-    parser.add_argument("--methods", default=",".join(METHODS), help="default: all")
+    parser.add_argument("--methods", help="default: all; on the model of a kernel all but native")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--kernel", default="", help="on the model of that kernel: v6.12")
     parser.add_argument("--scale", type=float, default=1.0, help="of the budgets")
@@ -124,16 +125,21 @@ def main() -> None:
     parser.add_argument("--report", action="store_true", help="run nothing, sum up what is there")
     parser.add_argument("--no-picture", action="store_true")
     options = parser.parse_args()
-    methods = options.methods.split(",")
+    every = [one for one in METHODS if one != "native" or not options.kernel]
+    methods = options.methods.split(",") if options.methods else every
     for method in methods:
         if method not in METHODS:
             raise UsageError(f"method {method!r} is not one of {', '.join(METHODS)}")
-    chosen = [find(name) for name in options.bugs] or [bug for bug in catalogue() if not bug.held]
+        if method == "native" and options.kernel:
+            raise UsageError("--kernel is about the models: not with method 'native'")
+    chosen = choose(options.bugs, options.kernel)
     if options.kind != "all":
         chosen = [bug for bug in chosen if bug.concurrent == (options.kind == "concurrent")]
     options.out.mkdir(parents=True, exist_ok=True)
     path = options.out / "runs.jsonl"
     runs = read_runs(path)
+    if any(run.kernel != options.kernel for run in runs):
+        raise UsageError(f"{path} has runs on another kernel: name another --out")
     done = {(run.bug, run.method, run.seed) for run in runs}
     wanted = [
         (seed, bug, method)
@@ -160,6 +166,19 @@ def main() -> None:
     print(json.dumps(document, indent=2))
     if not options.no_picture:
         draw(runs, options.out / "survival.svg")
+
+
+def choose(names: list[str], kernel: str) -> list[Bug]:
+    """The bugs of these names, or all, that can be hunted on the model of that kernel."""
+    if kernel:
+        open_side(f"tdp@{kernel}")
+    chosen = [find(name) for name in names]
+    for bug in chosen:
+        if kernel in bug.not_on:
+            raise UsageError(f"{bug.id}: not on {kernel}: {bug.not_on[kernel]}")
+    return chosen or [
+        bug for bug in catalogue() if not bug.held and (not kernel or kernel in bug.kernels)
+    ]
 
 
 def has_patch(bug: Bug) -> bool:

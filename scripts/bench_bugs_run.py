@@ -96,15 +96,16 @@ def mode_of(bug: Bug) -> str:
     return "concurrent" if bug.concurrent else "lockstep"
 
 
-def general_corpus(bug: Bug, out: Path) -> Path:
+def general_corpus(bug: Bug, kernel: str, out: Path) -> Path:
     """Seeds and the programs of all other bugs."""
     out.mkdir()
     for name in CORPORA:
         for path in (ROOT / "corpus" / name).glob("*.difffuzz"):
             (out / f"{name}-{path.name}").write_text(path.read_text())
     for other in catalogue():
-        if other.program and other.id != bug.id:
-            (out / f"{other.id}.difffuzz").write_text(render(parse(other.program, other.id)))
+        text = other.program_on(kernel)
+        if text and other.id != bug.id:
+            (out / f"{other.id}.difffuzz").write_text(render(parse(text, other.id)))
     return out
 
 
@@ -117,7 +118,7 @@ def by_fuzzing(bug: Bug, run: Run, sides: tuple[str, str], plain: tuple[str, str
             mode_of(bug),
             time=run.budget * GRACE,
             seed=run.seed,
-            corpus=general_corpus(bug, Path(work) / "general"),
+            corpus=general_corpus(bug, run.kernel, Path(work) / "general"),
             out=Path(work) / "out",
             stop_on_finding=True,
             without=WITHOUT.get(run.method, ()),

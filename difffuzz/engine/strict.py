@@ -39,6 +39,8 @@ from difffuzz.sides import ModelFactory
 from difffuzz.sides.base import Outcome
 from difffuzz.sides.model import ModelSide
 
+SPLAT = "splat"
+"""What a run ends with that its kernel does not survive."""
 Plan = tuple[tuple[int, int], ...]
 """Preemptions: (number of the decision, position of the task that goes on among those that can)."""
 
@@ -195,7 +197,7 @@ def _events(program: Program, factory: ModelFactory, strategy: Strategy) -> list
         sched.add("end", end_of(side, len(program.ops) + 1))
     except KernelSplat as splat:
         events = sched.take()
-        events.append((OUT_OF_STEPS,) if splat.where == OUT_OF_STEPS else ("splat", splat.oracle))
+        events.append((OUT_OF_STEPS,) if splat.where == OUT_OF_STEPS else (SPLAT, splat.oracle))
         return events
     return sched.take()
 
@@ -210,12 +212,14 @@ def _thread(side: ModelSide, sched: EffectScheduler, ops: list[tuple[int, Op]]) 
 
 
 def _difference(at: int, left: list[Effect], right: list[Effect]) -> Disagreement | None:
+    """The first; if it is a splat it is named so, whatever the other side does in its place."""
     if left == right:
         return None
     for one, other in zip_longest(left, right):
         if one != other:
-            what = (one or other)[0]
-            return Disagreement(at, str(what), _show(one), _show(other))
+            names = [str(effect[0]) for effect in (one, other) if effect is not None]
+            what = SPLAT if SPLAT in names else names[0]
+            return Disagreement(at, what, _show(one), _show(other))
     return None
 
 

@@ -100,6 +100,7 @@ class Runner:
         both = self._left, self._right
         tdp = [isinstance(side, ModelFactory) and side.tdp_mmu for side in both]
         self._shares = [1 - EXPLORED_LEGACY if one else EXPLORED_LEGACY for one in tdp]
+        """How often each side's schedules are the ones searched, in proportion."""
         self.fast = fast_lockstep(self._left, self._right)
         """Tells clean programs from suspicious ones, if both sides are the kernel's own code."""
         self.schedules = fast_schedules(self._left, self._right)

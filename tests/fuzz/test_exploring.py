@@ -3,10 +3,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
+from difffuzz.engine.explore import Exploration
 from difffuzz.fuzz import run
 from difffuzz.fuzz.run import Runner
+from difffuzz.oracle import Verdict
 from difffuzz.program import Program, parse, render
 from difffuzz.variants.catalogue import find
 
@@ -48,12 +52,12 @@ def explored(runner: Runner, program: Program) -> bool:
     return len(runner._explored) > before
 
 
-def test_a_search_finds_what_one_run_does_not() -> None:
+def test_a_search_finds_what_one_run_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "EXPLORED_LEGACY", 0.0)  # the bug is in the TDP MMU
     once = Runner(*RARE.sides(), "concurrent")(PROGRAM)
     assert not once.divergences
-    for seed in range(16):  # the program determines which side is searched, how far, in which order
-        gen, seq = divmod(seed, 4)
-        program = PROGRAM._replace(config=PROGRAM.config._replace(gen_bias=gen, seq_bias=seq))
+    for seed in range(5):  # the program determines how much is searched, and in which order
+        program = PROGRAM._replace(config=PROGRAM.config._replace(gen_bias=seed % 4))
         found = runner()(program)
         if found.divergences:
             break
@@ -118,6 +122,25 @@ def test_a_few_are_explored_whatever_they_show(monkeypatch: pytest.MonkeyPatch) 
         for ad in (False, True)
     ]
     assert sum(explored(searching, program) for program in programs) < len(programs) / 2
+
+
+def test_the_legacy_side_is_searched_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    searched = Counter[int]()
+
+    def explore(*_args: object, sides: list[int], **_options: object) -> Exploration:
+        searched.update(sides)
+        return Exploration()
+
+    monkeypatch.setattr(run, "explore", explore)
+    for left, right, tdp in (("legacy", "tdp", 1), ("tdp", "legacy", 0)):
+        searched.clear()
+        searching = Runner(left, right, "concurrent", explores=True)
+        for gfn in range(200):
+            op = PROGRAM.ops[-1]._replace(args=(gfn, *PROGRAM.ops[-1].args[1:]))
+            program = PROGRAM._replace(ops=(*PROGRAM.ops[:-1], op))
+            searching._explore(program, Verdict())
+        assert searched[tdp] + searched[1 - tdp] == 200
+        assert 110 < searched[tdp] < 170
 
 
 @pytest.mark.usefixtures("only_new")

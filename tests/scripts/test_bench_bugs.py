@@ -66,13 +66,41 @@ def test_sums(tmp_path: Path) -> None:
     assert document["against"]["hypothesis"] == {"bugs": 0}
 
 
-def test_an_unknown_method_is_one_line() -> None:
-    done = subprocess.run(
-        [sys.executable, str(SCRIPTS / "bench_bugs.py"), "--methods", "magic"],
+def test_hunts_on_the_model_of_a_kernel() -> None:
+    found = run(str(SCRIPTS / "bench_bugs_run.py"), EASY, "random", "1", "60", "v6.12")
+    assert found["found"]
+    assert found["kernel"] == "v6.12"
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (["--methods", "magic"], "magic"),
+        (["--kernel", "v0.1"], "v0.1"),
+        (["--kernel", "v6.1", "--methods", "native"], "native"),
+        (["--kernel", "v6.1", "own-mmio-over-present"], "own-mmio-over-present: not on v6.1"),
+    ],
+)
+def test_a_wrong_option_is_one_line(options: list[str], problem: str, tmp_path: Path) -> None:
+    done = bench(*options, "--out", str(tmp_path))
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert problem in done.stderr
+
+
+def test_runs_of_two_kernels_are_kept_apart(tmp_path: Path) -> None:
+    (tmp_path / "runs.jsonl").write_text(
+        '{"bug":"a","method":"random","seed":1,"concurrent":false,"budget":60,"kernel":"v6.1"}\n'
+    )
+    done = bench("--report", "--no-picture", "--out", str(tmp_path))
+    assert done.returncode == 2
+    assert "another kernel" in done.stderr
+
+
+def bench(*options: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(SCRIPTS / "bench_bugs.py"), *options],
         capture_output=True,
         check=False,
         text=True,
     )
-    assert done.returncode == 2
-    assert done.stderr.count("\n") == 1
-    assert "magic" in done.stderr
