@@ -26,8 +26,12 @@ from typing import Any
 import msgspec
 from bench_bugs_picture import draw
 from bench_bugs_run import METHODS, Run
+from native_bugs import patches_for
 
 from difffuzz.errors import MissingTool, UsageError
+from difffuzz.native.cache import default_cache
+from difffuzz.native.fetch import source_path
+from difffuzz.native.tree import open_tree
 from difffuzz.sides import open_side
 from difffuzz.variants.catalogue import Bug, catalogue, find
 
@@ -147,8 +151,11 @@ def main() -> None:
         for bug in chosen
         for method in methods
     ]
-    for seed, bug, method in [] if options.report else wanted:
-        if (bug.id, method, seed) in done or (method == "native" and not has_patch(bug)):
+    if options.report:
+        wanted = []
+    patched = natively() if any(method == "native" for _, _, method in wanted) else set()
+    for seed, bug, method in wanted:
+        if (bug.id, method, seed) in done or (method == "native" and bug.id not in patched):
             continue
         budget = BUDGETS[bug.concurrent] * options.scale
         run = run_one(bug, method, seed, budget, options.kernel)
@@ -181,9 +188,9 @@ def choose(names: list[str], kernel: str) -> list[Bug]:
     ]
 
 
-def has_patch(bug: Bug) -> bool:
-    """True if there is a C patch that brings the bug back in the kernel's own code."""
-    return (HERE.parent / "harness" / "native" / "patches" / f"{bug.id}.toml").exists()
+def natively() -> set[str]:
+    """The bugs that a C patch brings back in the fetched kernel's own code."""
+    return set(patches_for(open_tree(source_path(default_cache()))))
 
 
 if __name__ == "__main__":

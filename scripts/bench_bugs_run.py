@@ -112,23 +112,26 @@ def general_corpus(bug: Bug, kernel: str, out: Path) -> Path:
 def by_fuzzing(bug: Bug, run: Run, sides: tuple[str, str], plain: tuple[str, str]) -> None:
     """The fuzzer, whole or without a part of it, from the general corpus."""
     judge = Judge(sides, plain, mode_of(bug))
+    budget = run.budget - run.cpu_seconds
     with tempfile.TemporaryDirectory(prefix="difffuzz-bench-") as work:
         options = FuzzOptions(
             *sides,
             mode_of(bug),
-            time=run.budget * GRACE,
+            time=budget * GRACE,
             seed=run.seed,
             corpus=general_corpus(bug, run.kernel, Path(work) / "general"),
             out=Path(work) / "out",
             stop_on_finding=True,
             without=WITHOUT.get(run.method, ()),
-            cpu_seconds=run.budget,
+            cpu_seconds=budget,
         )
         summary = fuzz(options, accept=judge.accept)
-    run.executions, run.cpu_seconds = summary.executions, summary.cpu_seconds
+    spent = summary.executions, summary.cpu_seconds
     for first in summary.findings[:1]:
         run.found, run.signature = True, first.signature
-        run.executions, run.cpu_seconds = first.executions, first.cpu_seconds
+        spent = first.executions, first.cpu_seconds
+    run.executions += spent[0]
+    run.cpu_seconds = round(run.cpu_seconds + spent[1], 3)
 
 
 def at_random(bug: Bug, run: Run, sides: tuple[str, str], plain: tuple[str, str]) -> None:
@@ -148,14 +151,14 @@ def at_random(bug: Bug, run: Run, sides: tuple[str, str], plain: tuple[str, str]
 
 
 def on_native(bug: Bug, run: Run) -> None:
-    """The fuzzer on the kernel's own code."""
+    """The fuzzer on the kernel's own code, its MMUs against each other, then against the model."""
     from native_bugs import build_for, sides
 
     name, plain = build_for(bug)
     for pair in sides(bug, name, "@v6.1"):
         one, other = (side.replace(f"native:{name}:", f"native:{plain}:") for side in pair)
         by_fuzzing(bug, run, pair, (one, other))
-        if run.found:
+        if run.over:
             return
 
 

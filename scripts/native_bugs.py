@@ -198,14 +198,19 @@ def note(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def chosen(names: Iterable[str], tree: KernelTree) -> list[tuple[Bug, Path]]:
-    """The patches to hunt; UsageError for a name without one for this kernel."""
-    bugs = {bug.id: bug for bug in catalogue()}
-    patches = {
+def patches_for(tree: KernelTree) -> dict[str, Path]:
+    """By bug: the patch that brings it back in that kernel's code."""
+    return {
         path.stem: path
         for path in sorted(PATCHES.glob("*.toml"))
         if any(meant_for(one.versions, tree) for one in read_changes(path, path.read_text()).change)
     }
+
+
+def chosen(names: Iterable[str], tree: KernelTree) -> list[tuple[Bug, Path]]:
+    """The patches to hunt; UsageError for a name without one for this kernel."""
+    bugs = {bug.id: bug for bug in catalogue()}
+    patches = patches_for(tree)
     for name in names:
         if name not in patches:
             raise UsageError(f"{name}: no patch for Linux {tree.series}: see {PATCHES}")

@@ -18,7 +18,7 @@ from ..limits import (
 from ..model import DIRTY_LOG, Op, SlotSpec
 from ..ops import Kind
 from ..scene import Scene
-from .parts import SYNC, access, vcpu, vmm
+from .parts import SYNC, access, take, vcpu, vmm
 from .race_tables import AGAIN, collapsing, recovering, splitting, sweeping, use
 
 _USUAL: Final = 0.7
@@ -127,18 +127,30 @@ def logging(scene: Scene, place: Place, slot: SlotSpec) -> list[Op]:
 
 
 def _new_slot(scene: Scene) -> list[Op]:
-    """A slot is put where guests find MMIO, while they look, and look again."""
+    """A slot is put where guests find MMIO, while they look; later the host takes a page back.
+
+    Who looked before the slot was there may put MMIO in the place of what others have mapped since.
+    """
     rng = scene.rng
-    gfn = addresses.outside(rng, scene.config).gfn
+    config = scene.config
+    gfn = addresses.outside(rng, config).gfn
     pages = min(rng.choice((1, 8, 512)), GFN_LIMIT - gfn)
-    slot = SlotSpec(rng.randrange(MAX_SLOTS), 0, gfn, pages, rng.randrange(N_AREAS), 0)
+    taken = {slot.slot for slot in config.slots if not slot.as_id}
+    free = [slot for slot in range(MAX_SLOTS) if slot not in taken] or [0]
+    slot = SlotSpec(rng.choice(free), 0, gfn, pages, rng.randrange(N_AREAS), 0)
     place = Place(gfn, 0, slot, slot.area, 0)
     ops: list[Op] = []
-    if rng.random() < 0.5:
+    if rng.random() < 0.25:
         ops += [access(scene, near(scene, place), vcpu(scene)), SYNC]
-    for thread in range(scene.config.vcpus):
-        ops += [access(scene, place, thread) for _ in range(rng.choice((0, 1, 2, 2)))]
-    return [*ops, vmm(Kind.MEMSLOT_CREATE, *slot), SYNC]
+    used = [
+        access(scene, near(scene, place), thread)
+        for thread in range(config.vcpus)
+        for _ in range(rng.choice((0, 1, 1, 1, 2)))
+    ]
+    ops += [*used, vmm(Kind.MEMSLOT_CREATE, *slot), SYNC]
+    if used and rng.random() < 0.7:
+        ops += [take(scene, place), SYNC, *rng.sample(used, min(len(used), 2)), SYNC]
+    return ops
 
 
 def near(scene: Scene, place: Place) -> Place:
@@ -184,7 +196,7 @@ _ABOUT_SLOTS: Final = (
     *(collapsing,) * 2,
     *(recovering,) * 2,
     splitting,
-    sweeping,
+    *(sweeping,) * 2,
 )
 _ACTORS: Final = (
     _vcpu(0),
