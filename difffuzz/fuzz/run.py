@@ -46,7 +46,7 @@ random order.  Half of the catalogue's bugs show within 3,000, most within 30,00
 EXPLORED_LEGACY = 0.3
 """How often the legacy MMU's schedules are explored and not the TDP MMU's: its mmu_lock leaves few
 that differ."""
-EXPLORED_PREEMPTIONS = (1, 2, 2, 3)
+EXPLORED_PREEMPTIONS = (2, 2, 2, 3)
 """One of these, as the program determines."""
 EXPLORED_STEPS = 1200
 """A program is small if it takes no more steps, both sides together."""

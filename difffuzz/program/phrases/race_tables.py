@@ -96,7 +96,8 @@ def recovering(scene: Scene, place: Place, slot: SlotSpec) -> list[Op]:
     name = slot.slot, slot.as_id
     offsets = range((place.gfn - slot.gfn) % _2M, slot.npages, _2M)
     regions = [addresses.inside(slot, offset) for offset in offsets[: rng.choice(_REGIONS)]]
-    ops: list[Op] = [] if scene.config.nx else [vmm(Kind.NX, *ON), SYNC]
+    ops = _unlogged(slot)
+    ops += [] if scene.config.nx else [vmm(Kind.NX, *ON), SYNC]
     thread = vcpu(scene)
     ops += [Op(Kind.EXEC, thread, (region.gfn,)) for region in regions]
     ops.append(SYNC)
@@ -111,7 +112,7 @@ def recovering(scene: Scene, place: Place, slot: SlotSpec) -> list[Op]:
     elif way < 0.6 or len(regions) >= _MANY:
         ops.append(vmm(Kind.MMU_PAGES, rng.choice(_FEW_PAGES)))
     elif way < 0.75:
-        ops.append(vmm(Kind.MEMSLOT_FLAGS, *name, slot.flags ^ DIRTY_LOG))
+        ops.append(vmm(Kind.MEMSLOT_FLAGS, *name, slot.flags | DIRTY_LOG))
     elif way < 0.85:
         ops.append(vmm(Kind.MEMSLOT_DELETE, *name))
     else:
@@ -162,21 +163,27 @@ def splitting(scene: Scene, place: Place, slot: SlotSpec) -> list[Op]:
     """
     rng = scene.rng
     pages = _of_one_table(place, slot, 1 + rng.choice(_PAGES))
-    ops: list[Op] = [Op(Kind.READ, vcpu(scene), (rng.choice(pages).gfn,)), SYNC]
-    if scene.config.nx:
-        kind = Kind.EXEC
-    elif rng.random() < 0.5:
-        ops = [vmm(Kind.NX, *ON), *ops]
-        kind = Kind.EXEC
-    else:
+    ops = _unlogged(slot)
+    kind = Kind.EXEC if scene.config.nx or rng.random() < 0.5 else Kind.WRITE
+    if kind is Kind.EXEC and not scene.config.nx:
+        ops.append(vmm(Kind.NX, *ON))
+    ops += [Op(Kind.READ, vcpu(scene), (rng.choice(pages).gfn,)), SYNC]
+    if kind is Kind.WRITE:
         ops += [vmm(Kind.MEMSLOT_FLAGS, slot.slot, slot.as_id, slot.flags | DIRTY_LOG), SYNC]
-        kind = Kind.WRITE
     ops.append(Op(kind, 0, (rng.choice(pages).gfn,)))
     for thread in range(1, min(scene.config.vcpus, 3)) or (0,):
         ops.append(access(scene, rng.choice(pages), thread))
     for _ in range(rng.choice((0, 1, 1, 2))):
-        ops.append(scene.op(rng.choice(_TAKES), rng.choice(pages)))
+        kind = Kind.AGE if rng.random() < 0.5 else rng.choice(_TAKES)
+        ops.append(scene.op(kind, rng.choice(pages)))
     return [*ops, SYNC]
+
+
+def _unlogged(slot: SlotSpec) -> list[Op]:
+    """What lets the slot's pages be huge: under logging none is."""
+    if not slot.flags & DIRTY_LOG:
+        return []
+    return [vmm(Kind.MEMSLOT_FLAGS, slot.slot, slot.as_id, slot.flags & ~DIRTY_LOG), SYNC]
 
 
 def _of_one_table(place: Place, slot: SlotSpec, count: int) -> list[Place]:
