@@ -28,7 +28,8 @@ class Decision:
     `forced`: the task that ran before cannot go on; else it could, and going on costs nothing.
     `state` is a fingerprint of everything that happened before, up to the order of transitions
     that commute.  `live`: the operation, counted from the start of the phase, that each task is at
-    which has not ended; `before`: what a run that departs here begins its notes with.
+    which has not ended; `before`: what a run that departs here begins its notes with; `torn`: SPTEs
+    that the transition changes and its task has touched before in the same operation.
     """
 
     __slots__ = (
@@ -42,6 +43,7 @@ class Decision:
         "phase",
         "state",
         "step",
+        "torn",
     )
 
     def __init__(
@@ -56,6 +58,7 @@ class Decision:
         self.phase = 0
         self.live: dict[int, int] = {}
         self.before: Snapshot | None = None
+        self.torn: tuple[Hashable, ...] = ()
         self.accesses: list[Access] = []
 
 
@@ -67,6 +70,12 @@ class Snapshot(NamedTuple):
     tasks: dict[int, int]
     written: dict[Hashable, int]
     read: dict[Hashable, int]
+    touched: dict[int, set[Hashable]]
+
+
+def is_spte(what: Hashable) -> bool:
+    """SPTEs are named by their addresses."""
+    return isinstance(what, int)
 
 
 class Merged(BaseException):
@@ -100,6 +109,7 @@ class Tracing(Interleaver):
         "_since",
         "_state",
         "_tasks",
+        "_touched",
         "_written",
         "decisions",
         "merged",
@@ -127,6 +137,7 @@ class Tracing(Interleaver):
         self._tasks: dict[int, int] = {}
         self._written: dict[Hashable, int] = {}
         self._read: dict[Hashable, int] = {}
+        self._touched: dict[int, set[Hashable]] = {}
         self._state = 0
 
     def run(self, bodies: Sequence[tuple[Task, Callable[[], None]]]) -> None:
@@ -211,6 +222,7 @@ class Tracing(Interleaver):
         self._tasks = since.tasks.copy()
         self._written = since.written.copy()
         self._read = since.read.copy()
+        self._touched = since.touched.copy()
 
     def _advance(self, decision: Decision) -> None:
         """Adds a transition that is over to the fingerprint."""
@@ -219,7 +231,12 @@ class Tracing(Interleaver):
             # The number of operations is that of the decision: one begins with a transition.
             operations = self._operations | decision.live
             decision.before = Snapshot(
-                decision, operations, self._tasks.copy(), written.copy(), read.copy()
+                decision,
+                operations,
+                self._tasks.copy(),
+                written.copy(),
+                read.copy(),
+                self._touched.copy(),
             )
         number = decision.chosen
         old = self._tasks.get(number, 0)
@@ -231,6 +248,13 @@ class Tracing(Interleaver):
             parts.append(written.get(what, 0))
             if write:
                 parts.append(read.get(what, 0))
+        # Sets are shared with snapshots: never changed.
+        touched = self._touched.get(number) if "operation" not in changed else None
+        if touched:
+            decision.torn = tuple(
+                [one for one, write in changed.items() if write and one in touched and is_spte(one)]
+            )
+        self._touched[number] = touched | changed.keys() if touched else set(changed)
         new = hash(tuple(parts))
         for what, write in changed.items():
             if write:

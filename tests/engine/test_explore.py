@@ -163,3 +163,17 @@ def test_a_probe_without_pages_is_not_compared() -> None:
     assert not different_ends(failed, {("ok", "mmio")})
     assert different_ends(failed, {("ok", "ok")}) == {("mmio",), ("ok",)}
     assert different_ends({("ok",)}, {("mmio",)})
+
+
+def test_what_tears_an_spte_is_found_early() -> None:
+    """Aging between the freeze of a huge page and its end, by two preemptions of a thousand."""
+    bug = find("3d679b7cb31f")
+    program = parse(str(bug.program_on("v6.1")))._replace(schedule=())
+    rooted = program.ops[0]._replace(thread=1)
+    program = program._replace(ops=(program.ops[0], rooted, *program.ops[1:]))
+    left, right = (open_side(side) for side in bug.sides("v6.1"))
+    for order in (1, 2):
+        found = explore(
+            program, left, right, 2, limit=30_000, first_only=True, order=order, phase=2, sides=(1,)
+        )
+        assert shown(found) == {"accounting:tdp@v6.1:meeting:pages"}

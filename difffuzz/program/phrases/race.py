@@ -24,6 +24,9 @@ from .race_tables import AGAIN, collapsing, recovering, splitting, sweeping, use
 _USUAL: Final = 0.7
 _HOLES: Final = 0.3
 """How often a usual race is about a new slot, not about logging or tables."""
+_ROOTED: Final = 0.5
+"""How often all vCPUs have used the first page before the race."""
+_ACCESSES: Final = (Kind.READ, Kind.WRITE, Kind.EXEC)
 _SAME: Final = 0.7
 """How often a racing operation is about the very page, not about one near it."""
 _HOST: Final = (
@@ -61,11 +64,27 @@ def race(scene: Scene) -> list[Op]:
     for _ in range(2):
         if place.as_id:
             place = scene.place()
-    if scene.rng.random() < _USUAL:
-        if place.slot is None or scene.rng.random() < _HOLES:
-            return _new_slot(scene)
-        return scene.rng.choice(_ABOUT_SLOTS)(scene, place, place.slot)
-    return _anything(scene, place)
+    if scene.rng.random() >= _USUAL:
+        ops = _anything(scene, place)
+    elif place.slot is None or scene.rng.random() < _HOLES:
+        ops = new_slot(scene)
+    else:
+        ops = scene.rng.choice(_ABOUT_SLOTS)(scene, place, place.slot)
+    return _rooted(scene, ops) if scene.rng.random() < _ROOTED else ops
+
+
+def _rooted(scene: Scene, ops: list[Op]) -> list[Op]:
+    """The first access before the race is made by all vCPUs: who has no root takes mmu_lock for
+    write to make one, and meets nobody."""
+    first = next((at for at, op in enumerate(ops) if op.kind in _ACCESSES), len(ops))
+    if SYNC not in ops[first:-1]:
+        return ops
+    others = set(range(scene.config.vcpus)) - {ops[first].thread}
+    return [
+        *ops[: first + 1],
+        *(ops[first]._replace(thread=thread) for thread in sorted(others)),
+        *ops[first + 1 :],
+    ]
 
 
 def _anything(scene: Scene, place: Place) -> list[Op]:
@@ -126,7 +145,7 @@ def logging(scene: Scene, place: Place, slot: SlotSpec) -> list[Op]:
     return [*ops, SYNC]
 
 
-def _new_slot(scene: Scene) -> list[Op]:
+def new_slot(scene: Scene) -> list[Op]:
     """A slot is put where guests find MMIO, while they look; later the host takes a page back.
 
     Who looked before the slot was there may put MMIO in the place of what others have mapped since.

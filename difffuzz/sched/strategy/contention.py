@@ -11,13 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
-from difffuzz.sched.tracing import NO_LOCKS, Decision, Locks
+from difffuzz.sched.tracing import NO_LOCKS, Access, Decision, Locks
 
 Use = tuple[int, bool, Locks]
 """A task, whether it changes the thing, and the locks it holds."""
 Place = tuple[int, Hashable]
 """A phase, and what is touched in it."""
 NOBODY: dict[Use, int] = {}
+UNUSED: dict[Hashable, dict[Use, int]] = {}
 
 
 class Contention:
@@ -51,18 +52,29 @@ class Contention:
 
     def matters(self, decision: Decision) -> bool:
         """May another task that is live still touch what this transition touches?"""
-        live, number = decision.live, decision.chosen
-        table = self._uses.get(decision.phase)
-        if table is None:
-            return False
-        for what, write, locks in decision.accesses:
-            uses = table.get(what, NOBODY)
-            if not uses:
-                continue
-            mine = number, write, NO_LOCKS if locks is None else locks
-            for use, last in uses.items():
-                if live.get(use[0], last + 1) <= last and self._contend(mine, use):
-                    return True
+        table = self._uses.get(decision.phase, UNUSED)
+        for one in decision.accesses:
+            uses = table.get(one[0])
+            if uses and self._is_contended(one, decision, uses):
+                return True
+        return False
+
+    def torn(self, decision: Decision) -> frozenset[Hashable]:
+        """Those of the decision's torn SPTEs that another task may still touch."""
+        table = self._uses.get(decision.phase, UNUSED)
+        return frozenset(
+            one[0]
+            for one in decision.accesses
+            if one[0] in decision.torn
+            and self._is_contended(one, decision, table.get(one[0], NOBODY))
+        )
+
+    def _is_contended(self, access: Access, decision: Decision, uses: dict[Use, int]) -> bool:
+        live, (_, write, locks) = decision.live, access
+        mine = decision.chosen, write, NO_LOCKS if locks is None else locks
+        for use, last in uses.items():
+            if live.get(use[0], last + 1) <= last and self._contend(mine, use):
+                return True
         return False
 
     def _contend(self, one: Use, other: Use) -> bool:

@@ -18,7 +18,9 @@ The reduction leaves out what can show nothing new, on two grounds:
 The order of the runs is depth first.  Given a source of random numbers it is one for a search that
 ends before it is complete: mostly one of the runs with the fewest preemptions is next, since most
 bugs need few (iterative context bounding: Musuvathi and Qadeer, PLDI 2007), else any, for the
-search should have seen a bit of all.
+search should have seen a bit of all.  Those come first, often, that tear one SPTE: each of their
+preemptions is between what a task saw of that SPTE and what it makes of it (atomicity violations:
+Lu et al., ASPLOS 2006).
 
 Up to its own departure a run is one that was run before: it is run again without notes, which begin
 with a copy of what was noted then.
@@ -26,7 +28,7 @@ with a copy of what was noted then.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from random import Random
 from typing import NamedTuple
 
@@ -45,6 +47,9 @@ FEWEST = 0.7
 NEWEST = 0.25
 """How often it takes the newest of these, which goes on where the last one departed."""
 
+TORN = 0.5
+"""How often it takes one that tears an SPTE, as long as there are such."""
+
 Switches = tuple[tuple[int, int], ...]
 Merge = Callable[[Decision], bool]
 Run = Callable[[Strategy, "Merge | None", "Merge | None", "Snapshot | None"], Tracing]
@@ -52,11 +57,23 @@ Run = Callable[[Strategy, "Merge | None", "Merge | None", "Snapshot | None"], Tr
 second argument is what the run asks whether it may end, the third whether others may depart."""
 
 
-class Departure(NamedTuple):
-    """A run to do: the schedule, its preemptions, where it leaves the run that it comes from."""
+class Path(NamedTuple):
+    """What a run is made of: a schedule, its preemptions, the SPTEs that all of these tear."""
 
-    switches: Switches
-    cost: int
+    switches: Switches = ()
+    cost: int = 0
+    torn: frozenset[Hashable] = frozenset()
+
+    @property
+    def last(self) -> int:
+        """The step of its last departure."""
+        return self.switches[-1][0] if self.switches else -1
+
+
+class Departure(NamedTuple):
+    """A run to do, and where it leaves the run that it comes from."""
+
+    path: Path
     since: Snapshot | None
 
 
@@ -125,43 +142,52 @@ class Guided:
 class Todo:
     """The runs that are left; without a source of random numbers the newest is always next."""
 
-    __slots__ = ("_by_cost", "_rng")
+    __slots__ = ("_by_cost", "_rng", "_tearing")
 
     def __init__(self, rng: Random | None) -> None:
         self._rng = rng
         self._by_cost: list[list[Departure]] = []
+        self._tearing: list[Departure] = []
 
     def add(self, departures: list[Departure]) -> None:
         """More runs."""
         for one in departures:
-            at = one.cost if self._rng is not None else 0
+            if self._rng is not None and one.path.torn:
+                self._tearing.append(one)
+                continue
+            at = one.path.cost if self._rng is not None else 0
             while at >= len(self._by_cost):
                 self._by_cost.append([])
             self._by_cost[at].append(one)
 
     def take(self) -> Departure | None:
         """The next one, which is not left any more; None at the end."""
+        rng, tearing = self._rng, self._tearing
         left = [runs for runs in self._by_cost if runs]
+        if rng is None:
+            return left[0].pop() if left else None
+        if tearing and (not left or rng.random() < TORN):
+            return _any(tearing, rng)
         if not left:
             return None
-        rng, runs = self._rng, left[0]
-        if rng is not None:
-            newest = rng.random() < NEWEST
-            if rng.random() >= FEWEST:
-                (runs,) = rng.choices(left, [len(one) for one in left])
-                newest = False
-            if not newest:
-                at = int(rng.random() * len(runs))
-                runs[at], runs[-1] = runs[-1], runs[at]
-        return runs.pop()
+        newest = rng.random() < NEWEST
+        if rng.random() < FEWEST:
+            return left[0].pop() if newest else _any(left[0], rng)
+        (runs,) = rng.choices(left, [len(one) for one in left])
+        return _any(runs, rng)
+
+
+def _any(runs: list[Departure], rng: Random) -> Departure:
+    at = int(rng.random() * len(runs))
+    runs[at], runs[-1] = runs[-1], runs[at]
+    return runs.pop()
 
 
 class PassedOver(NamedTuple):
-    """A decision of a run with these departures, at which no run departed."""
+    """A decision of a run at which no run departed."""
 
     decision: Decision
-    switches: Switches
-    cost: int
+    path: Path
 
 
 class BoundedSearch:
@@ -214,25 +240,25 @@ class BoundedSearch:
                 if stop():
                     return
         todo = Todo(self._order)
-        todo.add([Departure((), 0, None)])
+        todo.add([Departure(Path(), None)])
         while (one := todo.take()) is not None:
             if stop():
                 return
             decisions = self._depart(one)
             if self._reduce:
                 todo.add(self._late(self._contention.learn(decisions)))
-            todo.add(self._others(decisions, one.switches, one.cost))
+            todo.add(self._others(decisions, one.path))
         self.complete = True
 
     def _depart(self, one: Departure) -> list[Decision]:
-        merged = self._merge(one.switches, one.cost)
-        worth = self._worth(one.switches, one.cost)
+        merged, worth = self._merge(one.path), self._worth(one.path)
+        switches = one.path.switches
         if one.since is not None:
-            guided = Guided(one.switches, since=one.since.decision.step)
+            guided = Guided(switches, since=one.since.decision.step)
             decisions = self._once(guided, merged, worth, one.since)
             if decisions:
                 return decisions
-        return self._once(Guided(one.switches), merged, worth, None)
+        return self._once(Guided(switches), merged, worth, None)
 
     def _once(
         self,
@@ -244,13 +270,13 @@ class BoundedSearch:
         self.schedules += 1
         return self._run(strategy, merged, worth, since).decisions
 
-    def _merge(self, switches: Switches, cost: int) -> Merge | None:
-        """Tells a run with these departures that it has come to where another one was."""
+    def _merge(self, path: Path) -> Merge | None:
+        """Tells a run of this path that it has come to where another one was."""
         if not self._reduce:
             return None
         states = self._states
-        last = switches[-1][0] if switches else -1
-        left = self._bound - cost
+        last = path.last
+        left = self._bound - path.cost
 
         def merged(decision: Decision) -> bool:
             if decision.step <= last:
@@ -264,10 +290,10 @@ class BoundedSearch:
 
         return merged
 
-    def _worth(self, switches: Switches, cost: int) -> Merge:
-        """Tells a run with these departures at which decisions others may depart from it."""
-        last = switches[-1][0] if switches else -1
-        exhausted = cost == self._bound
+    def _worth(self, path: Path) -> Merge:
+        """Tells a run of this path at which decisions others may depart from it."""
+        last = path.last
+        exhausted = path.cost == self._bound
 
         def worth(decision: Decision) -> bool:
             if self._has_no_choice(decision, last):
@@ -276,21 +302,28 @@ class BoundedSearch:
 
         return worth
 
-    def _others(self, decisions: list[Decision], switches: Switches, cost: int) -> list[Departure]:
+    def _others(self, decisions: list[Decision], path: Path) -> list[Departure]:
         """The schedules that depart from this run behind its own last departure."""
-        last = switches[-1][0] if switches else -1
         found: list[Departure] = []
         for decision in decisions:
-            if self._has_no_choice(decision, last):
+            if self._has_no_choice(decision, path.last):
                 continue
             if decision.forced:
-                found += self._ways_on(decision, switches, cost)
-            elif cost < self._bound:
+                found += self._ways_on(decision, path)
+            elif path.cost < self._bound:
                 if decision.before is not None or self._matters(decision):
-                    found += self._ways_on(decision, switches, cost + 1)
+                    found += self._ways_on(decision, self._preempted(decision, path))
                 else:
-                    self._pass_over(PassedOver(decision, switches, cost))
+                    self._pass_over(PassedOver(decision, path))
         return found
+
+    def _preempted(self, decision: Decision, path: Path) -> Path:
+        """The path of what departs from it at the decision, except for the departure itself."""
+        torn = path.torn
+        if self._order is not None and (torn or not path.cost):
+            here = self._contention.torn(decision)
+            torn = torn & here if path.cost else here
+        return path._replace(cost=path.cost + 1, torn=torn)
 
     def _has_no_choice(self, decision: Decision, last: int) -> bool:
         """Is the decision not one at which a run that last departed at step `last` may depart?"""
@@ -298,11 +331,13 @@ class BoundedSearch:
             return True
         return self._phase not in (0, decision.phase)
 
-    def _ways_on(self, decision: Decision, switches: Switches, price: int) -> list[Departure]:
+    def _ways_on(self, decision: Decision, path: Path) -> list[Departure]:
         return [
-            Departure((*switches, (decision.step, number)), price, decision.before)
+            Departure(
+                path._replace(switches=(*path.switches, (decision.step, number))), decision.before
+            )
             for number in decision.enabled
-            if number != decision.chosen and self._is_new(decision, number, price)
+            if number != decision.chosen and self._is_new(decision, number, path.cost)
         ]
 
     def _is_new(self, decision: Decision, number: int, price: int) -> bool:
@@ -337,7 +372,7 @@ class BoundedSearch:
             kept = []
             for one in waiting:
                 if self._matters(one.decision):
-                    found += self._ways_on(one.decision, one.switches, one.cost + 1)
+                    found += self._ways_on(one.decision, self._preempted(one.decision, one.path))
                 else:
                     kept.append(one)
             self._passed[place] = kept
