@@ -214,7 +214,7 @@ _ABOUT_SLOTS: Final = (
     *(logging,) * 2,
     *(collapsing,) * 2,
     *(recovering,) * 2,
-    splitting,
+    *(splitting,) * 2,
     *(sweeping,) * 2,
 )
 _ACTORS: Final = (
