@@ -26,12 +26,9 @@ from typing import Any
 import msgspec
 from bench_bugs_picture import draw
 from bench_bugs_run import METHODS, Run
-from native_bugs import patches_for
+from native_bugs import fetched_tree, patches_for
 
 from difffuzz.errors import MissingTool, UsageError
-from difffuzz.native.cache import default_cache
-from difffuzz.native.fetch import source_path
-from difffuzz.native.tree import open_tree
 from difffuzz.sides import open_side
 from difffuzz.variants.catalogue import Bug, catalogue, find
 
@@ -153,7 +150,8 @@ def main() -> None:
     ]
     if options.report:
         wanted = []
-    patched = natively() if any(method == "native" for _, _, method in wanted) else set()
+    native = any(method == "native" for _, _, method in wanted)
+    patched = patches_for(fetched_tree()) if native else {}
     for seed, bug, method in wanted:
         if (bug.id, method, seed) in done or (method == "native" and bug.id not in patched):
             continue
@@ -186,11 +184,6 @@ def choose(names: list[str], kernel: str) -> list[Bug]:
     return chosen or [
         bug for bug in catalogue() if not bug.held and (not kernel or kernel in bug.kernels)
     ]
-
-
-def natively() -> set[str]:
-    """The bugs that a C patch brings back in the fetched kernel's own code."""
-    return set(patches_for(open_tree(source_path(default_cache()))))
 
 
 if __name__ == "__main__":

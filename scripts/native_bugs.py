@@ -23,7 +23,7 @@ from typing import NamedTuple
 import msgspec
 
 from difffuzz import program
-from difffuzz.errors import UsageError
+from difffuzz.errors import MissingTool, UsageError
 from difffuzz.fuzz.corpus import read_program
 from difffuzz.fuzz.findings import Finding
 from difffuzz.fuzz.parent import FuzzOptions, fuzz
@@ -101,8 +101,7 @@ class Judge:
 
 def build_for(bug: Bug) -> tuple[str, str]:
     """Builds the fetched kernel's code with the bug and without; the names of the two builds."""
-    cache = default_cache()
-    tree, name = source_path(cache), f"bug-{bug.id}"
+    cache, tree, name = default_cache(), fetched_tree().root, f"bug-{bug.id}"
     build(Wish(tree=tree, name=PLAIN), cache, note)
     build(Wish(tree=tree, patches=(PATCHES / f"{bug.id}.toml",), name=name), cache, note)
     return name, PLAIN
@@ -198,6 +197,14 @@ def note(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
+def fetched_tree() -> KernelTree:
+    """The fetched 6.1; MissingTool if it was not fetched."""
+    tree = source_path(default_cache())
+    if not tree.is_dir():
+        raise MissingTool("no kernel tree", "difffuzz native fetch")
+    return open_tree(tree)
+
+
 def patches_for(tree: KernelTree) -> dict[str, Path]:
     """By bug: the patch that brings it back in that kernel's code."""
     return {
@@ -231,7 +238,7 @@ def main() -> int:
     options = parser.parse_args()
     limits = Limits(options.seconds, options.seed, options.corpus)
     cache = default_cache()
-    tree = open_tree(options.tree or source_path(cache))
+    tree = open_tree(options.tree) if options.tree else fetched_tree()
     model = MODELS.get(tree.series, "")
     build(Wish(tree=tree.root, name=PLAIN), cache, note)
     rows: list[Hunt] = []
@@ -260,3 +267,6 @@ if __name__ == "__main__":
     except UsageError as error:
         note(f"native-bugs: {error}")
         sys.exit(2)
+    except MissingTool as error:
+        note(f"native-bugs: {error}")
+        sys.exit(3)

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from difffuzz.native.tree import MMU, NEEDED
+
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 EASY = "47b0c2e4c220"
 """Two executions are enough."""
@@ -86,6 +88,24 @@ def test_a_wrong_option_is_one_line(options: list[str], problem: str, tmp_path: 
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert problem in done.stderr
+
+
+def test_native_runs_need_the_kernel_and_a_patch_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """817fa998362d has a patch for 6.12, own-mmio-over-present none."""
+    options = "817fa998362d", "own-mmio-over-present", "--methods", "native", "--no-picture"
+    monkeypatch.setenv("DIFFFUZZ_CACHE", str(tmp_path))
+    done = bench(*options, "--out", str(tmp_path))
+    assert done.returncode == 3
+    assert done.stderr == "bench-bugs: no kernel tree: run 'difffuzz native fetch'\n"
+    tree = tmp_path / "sources" / "linux-source-6.1"
+    for name in (*NEEDED, MMU):
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        (tree / name).write_text("VERSION = 6\nPATCHLEVEL = 1\nSUBLEVEL = 100\n")
+    done = bench(*options, "--out", str(tmp_path))
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["bugs"] == {}
 
 
 def test_runs_of_two_kernels_are_kept_apart(tmp_path: Path) -> None:

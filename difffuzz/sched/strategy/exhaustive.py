@@ -46,7 +46,6 @@ FEWEST = 0.7
 """How often a search in random order takes a run of those with the fewest preemptions."""
 NEWEST = 0.25
 """How often it takes the newest of these, which goes on where the last one departed."""
-
 TORN = 0.5
 """How often it takes one that tears an SPTE, as long as there are such."""
 
