@@ -64,7 +64,7 @@ _FLAGS: Final = (0, 0, 0, 0, 1, 1, 1, 2, 3)
 _AREAS: Final = (0, 0, 0, 1, 2, 2, 3)
 _SLOTS: Final = (1, 1, 2, 2, 2, 3)
 _THEMED: Final = 0.7
-_RACES: Final = 0.6
+_RACES: Final = 0.7
 """How often a concurrent program is made of races alone."""
 _ONE_SLOT: Final = 0.6
 """How often such a program has a single slot of transparent huge pages."""
@@ -72,6 +72,7 @@ _RACE_PAGES: Final = (0x200, 0x400, 0x1400)
 """How many 4K pages that has: one, two or ten regions of 2M."""
 _RACE_OPS: Final = (4, 4, 8, 8, 16)
 """How long it is then, at least: the schedules of small programs can be explored."""
+_VCPUS: Final = (1, 2, 2, 2, 2, 3)
 _MITIGATED: Final = 0.4
 """How often it begins under the NX mitigation, which brings in tables, a list and a worker."""
 _SYNCS: Final = (0, 1, 1, 2, 3, 5)
@@ -103,7 +104,7 @@ def generate(
         config = generate_config(rng, paging=paging, theme=theme)
         if concurrent:
             nx = rng.random() < _MITIGATED
-            vcpus, layout = rng.choice((1, 2, 2, 3)), rng.choice(CONFIG_CHOICES["layout"])
+            vcpus, layout = rng.choice(_VCPUS), rng.choice(CONFIG_CHOICES["layout"])
             config = normalise_config(config._replace(vcpus=vcpus, nx=nx, layout=str(layout)))
         if races and rng.random() < _ONE_SLOT:
             pages, flags = rng.choice(_RACE_PAGES), rng.choice((0, DIRTY_LOG))

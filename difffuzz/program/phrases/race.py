@@ -21,8 +21,8 @@ from ..scene import Scene
 from .parts import SYNC, access, take, vcpu, vmm
 from .race_tables import AGAIN, collapsing, recovering, splitting, sweeping, use
 
-_USUAL: Final = 0.7
-_HOLES: Final = 0.3
+_USUAL: Final = 0.8
+_HOLES: Final = 0.2
 """How often a usual race is about a new slot, not about logging or tables."""
 _ROOTED: Final = 0.5
 """How often all vCPUs have used the first page before the race."""
