@@ -16,7 +16,7 @@ from .parts import OFF, ON, SYNC, access, vcpu, vmm
 _2M: Final = 512
 _PAGES: Final = (1, 1, 2, 3)
 """Pages of one table that such a race is about."""
-_REGIONS: Final = (2, 3, 8)
+_REGIONS: Final = (2, 3, 8, 8)
 """Tables that the NX mitigation gets before the race for them."""
 _TAKES: Final = (
     *(Kind.AGE,) * 4,
