@@ -73,6 +73,7 @@ _RACE_PAGES: Final = (0x200, 0x400, 0x1400)
 _RACE_OPS: Final = (4, 4, 8, 8, 16)
 """How long it is then, at least: the schedules of small programs can be explored."""
 _VCPUS: Final = (1, 2, 2, 2, 2, 3)
+"""Of a concurrent program: threads that do not meet are no race."""
 _MITIGATED: Final = 0.4
 """How often it begins under the NX mitigation, which brings in tables, a list and a worker."""
 _SYNCS: Final = (0, 1, 1, 2, 3, 5)

@@ -167,7 +167,7 @@ def test_a_race_for_recovery_has_tables_to_recover() -> None:
 def test_a_race_for_a_huge_page_splits_one_that_was_read() -> None:
     slot = SlotSpec(0, 0, 0, 0x400, 0, 0)
     ways = Counter[Kind]()
-    for seed in range(200):
+    for seed in range(400):
         config = Config(vcpus=1 + seed % 3, nx=seed % 2 == 0, slots=(slot,))
         scene = scene_of_seed(seed, config)
         ops = splitting(scene, pick(scene.rng, config)._replace(gfn=0x201, slot=slot), slot)
@@ -183,8 +183,7 @@ def test_a_race_for_a_huge_page_splits_one_that_was_read() -> None:
         users = {op.thread for op in race if op.kind <= Kind.EXEC}
         assert users == set(range(config.vcpus))
         ways.update({op.kind for op in race})
-    assert min(ways[Kind.EXEC], ways[Kind.WRITE], ways[Kind.AGE]) > 10
-    assert ways[Kind.DONTNEED] > 4
+    assert min(ways[Kind.EXEC], ways[Kind.WRITE], ways[Kind.AGE], ways[Kind.DONTNEED]) > 10
 
 
 def test_a_race_for_a_whole_slot_takes_all_and_looks_again() -> None:
