@@ -76,6 +76,9 @@ _VCPUS: Final = (1, 2, 2, 2, 2, 3)
 """Of a concurrent program: threads that do not meet are no race."""
 _MITIGATED: Final = 0.4
 """How often it begins under the NX mitigation, which brings in tables, a list and a worker."""
+_PLAIN: Final = 0.7
+"""How often a race is where pages may be huge, MMIO is cached, and no generation is about to wrap:
+else no table is cut off, no MMIO SPTE stays, and a change of slots zaps everything."""
 _SYNCS: Final = (0, 1, 1, 2, 3, 5)
 """Places where all threads of a concurrent program meet."""
 _SCHEDULED: Final = 0.5
@@ -107,6 +110,8 @@ def generate(
             nx = rng.random() < _MITIGATED
             vcpus, layout = rng.choice(_VCPUS), rng.choice(CONFIG_CHOICES["layout"])
             config = normalise_config(config._replace(vcpus=vcpus, nx=nx, layout=str(layout)))
+        if races and rng.random() < _PLAIN:
+            config = normalise_config(config._replace(max_level=3, mmio_caching=True, gen_bias=0))
         if races and rng.random() < _ONE_SLOT:
             pages, flags = rng.choice(_RACE_PAGES), rng.choice((0, DIRTY_LOG))
             slot = SlotSpec(slot=0, as_id=0, gfn=0, npages=pages, area=0, page=0, flags=flags)

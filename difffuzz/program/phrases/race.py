@@ -19,7 +19,7 @@ from ..model import DIRTY_LOG, Op, SlotSpec
 from ..ops import Kind
 from ..scene import Scene
 from .parts import SYNC, access, take, vcpu, vmm
-from .race_tables import AGAIN, collapsing, recovering, splitting, sweeping, use
+from .race_tables import AGAIN, collapsing, protect, recovering, splitting, sweeping, use
 
 _USUAL: Final = 0.8
 _HOLES: Final = 0.2
@@ -126,9 +126,7 @@ def logging(scene: Scene, place: Place, slot: SlotSpec) -> list[Op]:
         ops += used
     else:  # what was written is write-protected then
         used = [op._replace(kind=Kind.WRITE) for op in used]
-        ops += [*used, SYNC, vmm(Kind.DIRTY_GET, *name)]
-        if scene.config.manual_protect:
-            ops.append(vmm(Kind.DIRTY_CLEAR, *name, 0, slot.npages))
+        ops += [*used, SYNC, *protect(scene, slot)]
     if ops:
         ops.append(SYNC)
     for thread in range(min(scene.config.vcpus, rng.choice((1, 1, 2)))):

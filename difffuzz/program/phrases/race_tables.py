@@ -43,6 +43,15 @@ def use(scene: Scene, place: Place, thread: int | None = None) -> Op:
     return access(scene, place, thread)
 
 
+def protect(scene: Scene, slot: SlotSpec) -> list[Op]:
+    """What write-protects the dirty pages of the slot."""
+    name = slot.slot, slot.as_id
+    ops = [vmm(Kind.DIRTY_GET, *name)]
+    if scene.config.manual_protect:
+        ops.append(vmm(Kind.DIRTY_CLEAR, *name, 0, slot.npages))
+    return ops
+
+
 def collapsing(scene: Scene, place: Place, slot: SlotSpec) -> list[Op]:
     """A table stands where a huge page may be again: what forbade that goes, or has gone just now.
 
@@ -66,7 +75,7 @@ def collapsing(scene: Scene, place: Place, slot: SlotSpec) -> list[Op]:
     logged = allow.kind is Kind.MEMSLOT_FLAGS
     protected = logged and rng.random() < 0.5
     if protected:
-        ops += [SYNC, vmm(Kind.DIRTY_GET, *name)]
+        ops += [SYNC, *protect(scene, slot)]
     before = rng.random() < (0.2 if logged else 0.6)
     if before:
         ops += [SYNC, allow]
