@@ -52,6 +52,17 @@ def test_concurrent_programs_have_schedules_and_meetings() -> None:
     assert 0.6 < with_sync / len(made) < 0.95
 
 
+def test_races_are_mostly_where_pages_may_be_huge_and_no_generation_wraps() -> None:
+    def plain(concurrent: bool) -> float:
+        made = [program.config for program in programs(concurrent=concurrent)]
+        return sum(
+            config.max_level == 3 and config.mmio_caching and not config.gen_bias for config in made
+        ) / len(made)
+
+    assert plain(concurrent=False) < 0.65
+    assert 0.7 < plain(concurrent=True) < 0.9
+
+
 def test_the_seed_decides() -> None:
     assert programs(concurrent=True) == programs(concurrent=True)
     assert len(set(programs())) == len(SEEDS)
