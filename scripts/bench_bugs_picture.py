@@ -37,15 +37,16 @@ def draw(runs: list[Run], path: Path) -> None:
         for run in runs:
             if run.concurrent == concurrent:
                 groups[run.method].append(run)
-        for method in METHODS:
+        for number, method in enumerate(METHODS):  # one colour each, in both halves
             group = groups[method]
             if not group:
                 continue
             found = sorted(run.executions for run in group if run.found)
             end = max(run.executions for run in group)
             xs = [1, *found, max(end, found[-1] if found else 1)]
-            left = [1 - number / len(group) for number in range(len(found) + 1)]
-            axis.step(xs, [*left, left[-1]], where="post", label=f"{method} ({len(group)} runs)")
+            left = [1 - count / len(group) for count in range(len(found) + 1)]
+            label = f"{method} ({len(group)} runs)"
+            axis.step(xs, [*left, left[-1]], where="post", color=f"C{number}", label=label)
         axis.set_xscale("log")
         axis.set_xlabel("executions")
         axis.set_title("bugs that need concurrency" if concurrent else "lockstep bugs")
