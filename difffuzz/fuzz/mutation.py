@@ -14,11 +14,8 @@ RECENT = 64
 """Programs kept as partners of mutators that take a second program."""
 DECODED = 1024
 """Decoded programs kept: libFuzzer comes back to the same corpus entries."""
-FRESH = 0.9
-"""How often a program from nothing comes instead of a mutant: it finds more, and in lockstep it
-reaches five times as much that is new (docs/benchmark.md)."""
-CONCURRENT_FRESH = 0.65
-"""The same for programs that run concurrently, whose mutants reach nearly as much."""
+FRESH = 0.65
+"""How often a program from nothing comes instead of a mutant: it finds more (docs/benchmark.md)."""
 ADD_SCHEDULE = 0.3
 """How often a portfolio's program that runs one operation at a time may become concurrent."""
 ANY_PAGING = 0.3
@@ -76,7 +73,7 @@ class ProgramMutation:
         concurrent = self._mode == "concurrent"
         if self._mode == "portfolio":
             concurrent = is_concurrent(program) or self._rng.random() < ADD_SCHEDULE
-        if self._rng.random() < (CONCURRENT_FRESH if concurrent else FRESH):
+        if self._rng.random() < FRESH:
             return anew(program, self._rng, concurrent)
         return mutate.mutate(program, self._rng, other, concurrent=concurrent)
 
