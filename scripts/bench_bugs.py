@@ -40,9 +40,17 @@ BUDGETS = {False: 60.0, True: 300.0}
 
 def read_runs(path: Path) -> list[Run]:
     """The runs so far."""
-    if not path.exists():
+    try:
+        lines = path.read_bytes().splitlines()
+    except FileNotFoundError:
         return []
-    return [msgspec.json.decode(line, type=Run) for line in path.read_bytes().splitlines()]
+    runs = []
+    for number, line in enumerate(lines, 1):
+        try:
+            runs.append(msgspec.json.decode(line, type=Run))
+        except msgspec.DecodeError as error:
+            raise UsageError(f"{path}:{number}: {error}") from error
+    return runs
 
 
 def run_one(bug: Bug, method: str, seed: int, budget: float, kernel: str) -> Run:
@@ -82,6 +90,7 @@ def summary(runs: list[Run]) -> dict[str, Any]:
             bug
             for bug, row in table.items()
             if row.get("difffuzz", {}).get("found")
+            and any(m in row for m in BASELINES)
             and not any(row[m]["found"] for m in BASELINES if m in row)
         ),
     }
@@ -133,6 +142,8 @@ def main() -> None:
             raise UsageError(f"method {method!r} is not one of {', '.join(METHODS)}")
         if method == "native" and options.kernel:
             raise UsageError("--kernel is about the models: not with method 'native'")
+    if options.seeds < 1 or not 0 < options.scale < math.inf:
+        raise UsageError("--seeds and --scale must be positive")
     chosen = choose(options.bugs, options.kernel)
     if options.kind != "all":
         chosen = [bug for bug in chosen if bug.concurrent == (options.kind == "concurrent")]
@@ -141,6 +152,9 @@ def main() -> None:
     runs = read_runs(path)
     if any(run.kernel != options.kernel for run in runs):
         raise UsageError(f"{path} has runs on another kernel: name another --out")
+    budgets = {kind: budget * options.scale for kind, budget in BUDGETS.items()}
+    if not options.report and any(run.budget != budgets[run.concurrent] for run in runs):
+        raise UsageError(f"{path} has runs with another budget: name another --out")
     done = {(run.bug, run.method, run.seed) for run in runs}
     wanted = [
         (seed, bug, method)
@@ -155,8 +169,7 @@ def main() -> None:
     for seed, bug, method in wanted:
         if (bug.id, method, seed) in done or (method == "native" and bug.id not in patched):
             continue
-        budget = BUDGETS[bug.concurrent] * options.scale
-        run = run_one(bug, method, seed, budget, options.kernel)
+        run = run_one(bug, method, seed, budgets[bug.concurrent], options.kernel)
         runs.append(run)
         with path.open("ab") as file:
             file.write(msgspec.json.encode(run) + b"\n")
@@ -179,6 +192,10 @@ def choose(names: list[str], kernel: str) -> list[Bug]:
         open_side(f"tdp@{kernel}")
     chosen = [find(name) for name in names]
     for bug in chosen:
+        if bug.held:
+            raise UsageError(
+                f"{bug.id}: held, the model cannot express it: see 'difffuzz bugs show {bug.id}'"
+            )
         if kernel in bug.not_on:
             raise UsageError(f"{bug.id}: not on {kernel}: {bug.not_on[kernel]}")
     return chosen or [
@@ -191,6 +208,9 @@ if __name__ == "__main__":
         main()
     except UsageError as error:
         print(f"bench-bugs: {error}", file=sys.stderr)
+        sys.exit(2)
+    except OSError as error:
+        print(f"bench-bugs: {error.filename}: {error.strerror}", file=sys.stderr)
         sys.exit(2)
     except MissingTool as error:
         print(f"bench-bugs: {error}", file=sys.stderr)

@@ -17,6 +17,7 @@ from ..fuzz.findings import Finding
 from ..fuzz.parent import FuzzOptions
 from ..fuzz.parent import fuzz as run_fuzz
 from ..fuzz.run import Runner
+from ..sides import open_side
 from ..variants.catalogue import PATHS, Bug, catalogue, find
 from .output import Json, Progress, emit, note
 
@@ -99,6 +100,8 @@ def hunt(
     """Fuzz with each bug in the model until it is found. Exit status 1: one was, as in `fuzz`."""
     if every == bool(names):
         raise UsageError("bugs hunt: name bugs, or give --all")
+    if kernel:
+        open_side(f"tdp@{kernel}")
     chosen = (
         [bug for bug in catalogue() if not bug.held and (not kernel or kernel in bug.kernels)]
         if every
@@ -124,7 +127,9 @@ def hunt(
 
 def _hunt(bug: Bug, common: FuzzOptions, kernel: str) -> Hunt:
     if bug.held:
-        raise UsageError(f"{bug.id}: held, the model cannot express it: {bug.why}")
+        raise UsageError(
+            f"{bug.id}: held, the model cannot express it: see 'difffuzz bugs show {bug.id}'"
+        )
     if kernel in bug.not_on:
         raise UsageError(f"{bug.id}: not on {kernel}: {bug.not_on[kernel]}")
     left, right = bug.sides(kernel)

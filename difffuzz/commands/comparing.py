@@ -11,9 +11,10 @@ import typer
 
 from ..engine.conform_many import Pair, Tally, compare, programs_of
 from ..errors import UsageError
-from ..program import Program, parse, render
+from ..fuzz.corpus import read_program
+from ..program import Program, render
 from ..sides import KERNELS, ModelFactory, open_side
-from .output import PLAIN_SECONDS, note
+from .output import PLAIN_SECONDS, note, write_text
 
 Files = Annotated[
     list[Path] | None, typer.Argument(help="Programs; else all of corpus/ if it is here.")
@@ -68,22 +69,15 @@ def read_programs(files: list[Path] | None) -> list[Program]:
     """The programs of the files, or of corpus/; UsageError for one that cannot be read."""
     if files is None:
         files = sorted(Path("corpus").rglob("*.difffuzz"))
-    programs = []
-    for path in files:
-        try:
-            programs.append(parse(path.read_text(), str(path)))
-        except OSError as error:
-            raise UsageError(f"{path}: {error.strerror}") from None
-    return programs
+    return [read_program(path) for path in files]
 
 
 def write_found(tally: Tally, out: Path) -> list[dict[str, object]]:
     """Writes a program for each difference; what the JSON says of them."""
     written: list[dict[str, object]] = []
     for number, found in enumerate(tally.found):
-        out.mkdir(parents=True, exist_ok=True)
         path = out / f"{number}-{found.pair.right.name.replace(':', '-')}.difffuzz"
-        path.write_text(f"{render(found.program)}# {found.disagreement.text}\n")
+        write_text(path, f"{render(found.program)}# {found.disagreement.text}\n")
         written.append(
             {
                 "left": found.pair.left.name,

@@ -13,7 +13,7 @@ from ..program import parse, render
 from ..sides import open_marked
 from ..variants.catalogue import catalogue
 from .comparing import read_programs
-from .output import PLAIN_SECONDS, note
+from .output import PLAIN_SECONDS, note, write_text
 
 MISSED = 12
 """Changed statements never run that the text names."""
@@ -102,10 +102,9 @@ def _changed(comparisons: list[Comparison], at: int) -> dict[str, Any]:
 
 def _written(comparison: Comparison, number: int, one: Difference, out: Path) -> dict[str, Any]:
     """Writes a difference's program; what the document says of it."""
-    out.mkdir(parents=True, exist_ok=True)
     name = "".join(c if c.isalnum() or c in "-." else "-" for c in comparison.right.name)
     path = out / f"{name}-{number}.difffuzz"
-    path.write_text(f"{render(one.program)}# {one.how}: {one.disagreement.text}\n")
+    write_text(path, f"{render(one.program)}# {one.how}: {one.disagreement.text}\n")
     return {
         "left": comparison.left.name,
         "right": comparison.right.name,

@@ -11,10 +11,10 @@ import typer
 
 from ..engine.explore import Shown
 from ..engine.explore import explore as run_explore
-from ..fuzz.findings import text_of, write_atomically
+from ..fuzz.findings import text_of
 from ..program.limits import THREADS
 from ..sides import open_side
-from .output import Json, emit
+from .output import Json, emit, prepare_directory, write_text
 from .programs import OwnLeft, OwnRight, load_program
 
 
@@ -38,6 +38,8 @@ def explore(
     """Run a program under all its schedules. Exit status 1: one of them shows a divergence."""
     loaded = load_program(file)
     sides = loaded.sides(left, right)
+    if output is not None:
+        prepare_directory(output.parent)
     start = time.monotonic()
     found = run_explore(
         loaded.program._replace(schedule=()),
@@ -54,7 +56,7 @@ def explore(
         notes = {"signature": shown.divergence.signature, "oracle": shown.divergence.oracle}
         notes |= {"left": sides[0], "right": sides[1], "mode": "concurrent"}
         program = loaded.program._replace(schedule=shown.schedule)
-        write_atomically(output, text_of(program, notes).encode())
+        write_text(output, text_of(program, notes))
     document = {
         "program": str(file),
         "left": sides[0],

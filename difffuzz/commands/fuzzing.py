@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from ..errors import UsageError
 from ..fuzz.corpus import program_files
 from ..fuzz.findings import Finding
 from ..fuzz.parent import FuzzOptions
@@ -64,7 +65,7 @@ def fuzz(
 def smoke(
     left: OwnLeft = None,
     right: OwnRight = None,
-    corpus: Annotated[Path, typer.Option(help="Holds seeds and regressions.")] = CORPUS,
+    corpus: Annotated[Path, typer.Option(help="Holds seeds, races and regressions.")] = CORPUS,
     out: Annotated[Path, typer.Option(help="Findings and corpus go below it.")] = Path("out/smoke"),
     seconds: Annotated[float, typer.Option("--time", min=1.0, help="Seconds in all.")] = (
         SMOKE_SECONDS
@@ -72,13 +73,14 @@ def smoke(
     jobs: Jobs = 1,
     json: Json = False,
 ) -> None:
-    """Replay the seeds and regressions, then fuzz for the rest of a minute."""
+    """Replay the seeds, races and regressions, then fuzz for the rest of a minute."""
+    if not corpus.is_dir():
+        raise UsageError(f"{corpus}: expected a directory of programs")
     end = time.monotonic() + seconds
     replayed, diverged = _replay_all(corpus, left, right)
     rest = max(MIN_FUZZ_SECONDS, end - time.monotonic())
-    seeds = corpus if corpus.is_dir() else None
     options = FuzzOptions(
-        left or "legacy", right or "tdp", time=rest, corpus=seeds, out=out, jobs=jobs
+        left or "legacy", right or "tdp", time=rest, corpus=corpus, out=out, jobs=jobs
     )
     with Progress("smoke") as progress:
         summary = run_fuzz(options, progress)

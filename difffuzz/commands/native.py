@@ -28,7 +28,7 @@ from .comparing import (
     variant_of,
     write_found,
 )
-from .output import Json, emit, note
+from .output import Json, emit, note, prepare_directory
 
 app = typer.Typer(help="The kernel's own MMU code, built from a source tree.")
 
@@ -125,6 +125,7 @@ def conform(
     built = load_build(default_cache(), name)
     variant = model if model is not None else variant_of(built.version)
     sides = [(f"{mmu}{variant}", f"native:{name}:{mmu}") for mmu in ("legacy", "tdp")]
+    prepare_directory(out)
     tally, seconds = compare_sides(sides, files, runs, schedules, seed)
     found = write_found(tally, out)
     document = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import sys
 import time
+from pathlib import Path
 from types import TracebackType
 from typing import Annotated
 
@@ -14,6 +15,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from ..errors import UsageError
+from ..fuzz.findings import write_atomically
 from ..fuzz.stats import Summary
 
 PLAIN_SECONDS = 5.0
@@ -35,6 +38,22 @@ def emit(document: object, text: str, json: bool) -> None:
 def note(line: str) -> None:
     """One line on stderr."""
     print(line, file=sys.stderr, flush=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file that the user named, whole or not at all; UsageError where that cannot be."""
+    try:
+        write_atomically(path, text.encode())
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from error
+
+
+def prepare_directory(path: Path) -> None:
+    """Make a directory for results before the work for them begins; UsageError likewise."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from error
 
 
 class Progress:

@@ -11,14 +11,14 @@ import typer
 
 from ..errors import UsageError
 from ..fuzz.corpus import program_files, read_program
-from ..fuzz.findings import SUFFIX, notes_of, text_of, write_atomically
+from ..fuzz.findings import SUFFIX, notes_of, text_of
 from ..fuzz.run import Runner
 from ..fuzz.shrink import shrink
 from ..oracle.verdict import Divergence
 from ..program import Program, render_op
 from ..report.explain import explain_lines
 from ..report.timeline import timeline_lines
-from .output import Json, emit
+from .output import Json, emit, prepare_directory, write_text
 
 MINIMIZE_SECONDS = 60.0
 
@@ -100,11 +100,12 @@ def minimize(
     loaded = load_program(file)
     run = loaded.runner(left, right, mode)
     found = _first(run, loaded)
+    prepare_directory(output.parent)
     smallest = shrink(run, loaded.program, found.signature, seconds)
     notes = {"signature": found.signature, "oracle": found.oracle}
     notes |= {"left": run.left, "right": run.right, "mode": run.mode}
     notes |= {"detail": _first_detail(run, smallest)}
-    _write(output, text_of(smallest, notes))
+    write_text(output, text_of(smallest, notes))
     document = {
         "program": str(output),
         "signature": found.signature,
@@ -186,10 +187,3 @@ def _first(run: Runner, loaded: Loaded) -> Divergence:
 def _first_detail(run: Runner, program: Program) -> str:
     found = run(program).divergences
     return found[0].detail if found else ""
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        write_atomically(path, text.encode())
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}") from error

@@ -23,7 +23,7 @@ from .comparing import (
     write_found,
 )
 from .equivalence import compare_models
-from .output import Json, emit
+from .output import Json, emit, prepare_directory
 
 app = typer.Typer(help="Work on patches against the model.")
 
@@ -68,6 +68,7 @@ def diff(
     Models are compared effect by effect: every RET_PF_*, SPTE, lock, request, flush and reference.
     Of builds of the kernel outcomes, SPTEs and statistics are compared.
     """
+    prepare_directory(out)
     sides = [(_side(left, mmu), _side(right, mmu)) for mmu in ("legacy", "tdp")]
     if all(is_model(name) for pair in sides for name in pair):
         budget = Budget(runs, schedules, explored, plans)

@@ -49,8 +49,6 @@ class FuzzOptions:
     out: Path = Path("out")
     jobs: int = 1
     stop_on_finding: bool = False
-    libfuzzer: tuple[str, ...] = ()
-    """More flags for libFuzzer."""
     cpu_seconds: float = 0.0
     """Time on a CPU that each worker may take; 0: no limit."""
     without: tuple[str, ...] = ()

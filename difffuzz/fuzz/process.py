@@ -69,7 +69,7 @@ class WorkerProcess:
             flags += ["-entropic_scale_per_exec_time=1"]
         if options.jobs == 1:  # nobody else adds to the corpus; re-reading it goes by the clock
             flags += ["-reload=0"]
-        flags += [f"-artifact_prefix={self._artifact_prefix}", *options.libfuzzer]
+        flags += [f"-artifact_prefix={self._artifact_prefix}"]
         directories = [str(options.out / "corpus"), str(self._work / "seeds")]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(

@@ -37,6 +37,9 @@ def error_of(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
         (["replay", "none.difffuzz"], "none.difffuzz: No such file"),
         (["bugs", "show", "nosuch"], "no bug has this id"),
         (["bugs", "hunt"], "name bugs, or give --all"),
+        (["bugs", "hunt", "--all", "--kernel", "v0.1"], "v0.1"),
+        (["variant", "diff", "base", "base", "none.difffuzz"], "none.difffuzz: No such file"),
+        (["smoke", "--corpus", "none"], "none: expected a directory"),
         (["variant", "check", "none.patch"], "none.patch: cannot be read"),
         (["corpus", "show", "none"], "none: No such file"),
     ],
@@ -49,6 +52,32 @@ def test_a_bad_program_names_its_place(capsys: pytest.CaptureFixture[str], tmp_p
     path = tmp_path / "bad.difffuzz"
     path.write_text(PROGRAM + "vcpu0: fly\n")
     assert f"{path}:3:8: expected" in error_of(capsys, "replay", str(path))
+
+
+@pytest.mark.parametrize("command", [["replay"], ["variant", "diff", "base", "base"]])
+def test_a_program_that_is_no_text_names_the_byte(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, command: list[str]
+) -> None:
+    path, out = tmp_path / "bad.difffuzz", str(tmp_path / "out")
+    path.write_bytes(PROGRAM.encode() + b"\xff")
+    options = ["--out", out] if "diff" in command else []
+    assert f"{path}: byte {len(PROGRAM) + 1}: expected UTF-8" in error_of(
+        capsys, *command, str(path), *options
+    )
+
+
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [(["variant", "diff", "base", "base"], "--out"), (["explore", "PROGRAM"], "-o")],
+)
+def test_where_nothing_can_be_written_nothing_is_run(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, command: list[str], option: str
+) -> None:
+    program, place = tmp_path / "program.difffuzz", tmp_path / "file"
+    program.write_text(PROGRAM)
+    place.write_text("")
+    words = [word.replace("PROGRAM", str(program)) for word in command]
+    assert f"{place}: " in error_of(capsys, *words, option, f"{place}/x").replace("/x: ", ": ")
 
 
 def test_a_corpus_that_is_none_is_refused(

@@ -60,6 +60,20 @@ def test_json_is_the_only_thing_on_stdout(tmp_path: Path) -> None:
     assert done.returncode == (1 if summary["findings"] else 0)
 
 
+def test_smoke_replays_what_is_committed_and_fuzzes(tmp_path: Path) -> None:
+    corpus = tmp_path / "corpus"
+    for part in ("seeds", "races", "regressions", "other"):
+        (corpus / part).mkdir(parents=True)
+        (corpus / part / "one.difffuzz").write_text("difffuzz program v1\nvcpu0: write gfn=0x0\n")
+    options = ["--corpus", str(corpus), "--time", "1", "--json", "--out", str(tmp_path / "out")]
+    command = [sys.executable, "-m", "difffuzz", "smoke", *options]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100)
+    document = json.loads(done.stdout)
+    assert document["replayed"] == 3
+    assert document["fuzz"]["executions"] > 0
+    assert done.returncode == (1 if document["findings"] else 0)
+
+
 def test_ctrl_c_ends_with_a_summary_and_no_process(tmp_path: Path) -> None:
     out = tmp_path / "out"
     process = subprocess.Popen(

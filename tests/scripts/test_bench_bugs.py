@@ -16,6 +16,7 @@ from difffuzz.native.tree import MMU, NEEDED
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 EASY = "47b0c2e4c220"
 """Two executions are enough."""
+FEW = ("--methods", "random", "--seeds", "1", "--no-picture")
 
 
 def run(*arguments: str) -> dict[str, Any]:
@@ -81,6 +82,9 @@ def test_hunts_on_the_model_of_a_kernel() -> None:
         (["--kernel", "v0.1"], "v0.1"),
         (["--kernel", "v6.1", "--methods", "native"], "native"),
         (["--kernel", "v6.1", "own-mmio-over-present"], "own-mmio-over-present: not on v6.1"),
+        (["152482580a1b"], "152482580a1b: held"),
+        (["--seeds", "0"], "--seeds and --scale must be positive"),
+        (["--scale", "nan"], "--seeds and --scale must be positive"),
     ],
 )
 def test_a_wrong_option_is_one_line(options: list[str], problem: str, tmp_path: Path) -> None:
@@ -115,6 +119,38 @@ def test_runs_of_two_kernels_are_kept_apart(tmp_path: Path) -> None:
     done = bench("--report", "--no-picture", "--out", str(tmp_path))
     assert done.returncode == 2
     assert "another kernel" in done.stderr
+
+
+def test_runs_of_two_budgets_are_kept_apart(tmp_path: Path) -> None:
+    assert bench(EASY, *FEW, "--scale", "0.5", "--out", str(tmp_path)).returncode == 0
+    done = bench(EASY, *FEW, "--out", str(tmp_path))
+    assert done.returncode == 2
+    assert "another budget" in done.stderr
+
+
+def test_what_is_no_run_names_its_line(tmp_path: Path) -> None:
+    assert bench(EASY, *FEW, "--out", str(tmp_path)).returncode == 0
+    with (tmp_path / "runs.jsonl").open("a") as file:
+        file.write('{"bug":"a"}\n')
+    done = bench(EASY, *FEW, "--out", str(tmp_path))
+    assert done.returncode == 2
+    assert f"{tmp_path}/runs.jsonl:2: " in done.stderr
+
+
+def test_an_out_that_is_a_file_is_one_line(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("")
+    done = bench(EASY, *FEW, "--out", str(file))
+    assert done.returncode == 2
+    assert done.stderr == f"bench-bugs: {file}: File exists\n"
+
+
+def test_found_by_difffuzz_only_takes_another_that_was_tried(tmp_path: Path) -> None:
+    (tmp_path / "runs.jsonl").write_text(
+        '{"bug":"a","method":"difffuzz","seed":1,"concurrent":false,"budget":60,"found":true}\n'
+    )
+    done = bench("--report", "--no-picture", "--out", str(tmp_path))
+    assert json.loads(done.stdout)["only_difffuzz"] == []
 
 
 def bench(*options: str) -> subprocess.CompletedProcess[str]:
