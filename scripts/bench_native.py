@@ -13,12 +13,12 @@ from difffuzz.engine import concurrent, lockstep
 from difffuzz.errors import UsageError
 from difffuzz.fuzz.run import FUZZ_STEPS, Runner
 from difffuzz.native.face import NativePackage
-from difffuzz.native.fast import Encoded, Player, Threads
 from difffuzz.oracle import Verdict
 from difffuzz.program import Program
 from difffuzz.sched import Scheduler
 from difffuzz.sched.strategy import RandomWalk
 from difffuzz.sides import ModelFactory, open_side
+from difffuzz.sides.played import Encoded, Player, Threads
 
 TWO_THREADS = """\
 difffuzz program v1

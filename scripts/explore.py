@@ -204,6 +204,9 @@ def main() -> None:
         for task in tasks()
         if not args.names or any(name in task.name for name in args.names)
     ]
+    if not jobs:
+        print(f"explore: no program's name has {' or '.join(args.names)} in it", file=sys.stderr)
+        sys.exit(2)
     head = COLUMNS.format("program", "K", "schedules", "complete", "seconds", "found", "notes")
     print(head, flush=True)
     rows: list[dict[str, Any]] = []

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Lockstep of two native sides without Python in between: a filter before the engine that judges.
 
-A program is played on each side inside its library (native/fast.py), which checks in C what the
+A program is played on each side inside its library (sides/played.py), which checks in C what the
 oracles would look at; here the two records are compared.  A program is clean if nothing at all
 seems wrong, or nothing but what a rule of the oracles allows.  Any other is suspicious, whatever
 the reason: only lockstep.run() says what it is.
@@ -13,11 +13,11 @@ from collections import Counter
 
 from difffuzz.engine.lockstep import FAILS_ON_ONE_SIDE, IS_COMPARED
 from difffuzz.native.face import NativePackage
-from difffuzz.native.fast import Encoded, Played, PlayedOp, Player, differences
 from difffuzz.oracle import Verdict
 from difffuzz.oracle.access import alike, compare_outcomes
 from difffuzz.program import Kind, Program
 from difffuzz.sides import ModelFactory, SideFactory
+from difffuzz.sides.played import Encoded, Played, PlayedOp, Player, differences
 
 MOST_REPEATS = 16
 """Faults of one program that park on one side only, and are ended at once on both."""

@@ -14,9 +14,9 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from difffuzz.native.face import NativePackage
-from difffuzz.native.fast import Encoded, Player, Threads
 from difffuzz.program import Program
 from difffuzz.sides import ModelFactory, SideFactory
+from difffuzz.sides.played import Encoded, Player, Threads
 
 GAPS = (20, 5, 60)
 """Steps between two preemptions, about, one walk after the other."""

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from .spte import SpteMasks
 
-PAGE_SHIFT = 12
 PAGE_SIZE = 4096
 PG_LEVEL_4K = 1
 PG_LEVEL_2M = 2
@@ -53,7 +52,6 @@ EXITING_GUEST_MODE = 2
 READING_SHADOW_PAGE_TABLES = 3
 
 KVM_REQ_TLB_FLUSH = 1 << 0
-KVM_REQ_VM_DEAD = 1 << 1
 KVM_REQ_MMU_FREE_OBSOLETE_ROOTS = 1 << 2
 KVM_REQ_LOAD_MMU_PGD = 1 << 3
 KVM_REQ_TLB_FLUSH_CURRENT = 1 << 4
@@ -70,7 +68,6 @@ ENOENT = 2
 ENOSPC = 28
 EAGAIN = 11
 EIO = 5
-ENOMEM = 12
 
 
 def pages_per_hpage(level: int) -> int:
@@ -383,11 +380,9 @@ class Kvm:
         "range_flush",
         "rcu",
         "sched",
-        "shadow_root_allocated",
         "slots_arch_lock",
         "slots_lock",
         "splats",
-        "split_desc_cache",
         "srcu",
         "stat",
         "tdp_enabled",
@@ -450,8 +445,6 @@ class Kvm:
         self.n_used_mmu_pages = 0
         self.n_requested_mmu_pages = 0
         self.n_max_mmu_pages = 0
-        self.shadow_root_allocated = False
-        self.split_desc_cache = KvmMmuMemoryCache()
         # arch: the TDP MMU
         self.tdp_mmu_roots: list[KvmMmuPage] = []
         self.tdp_mmu_pages = 0

@@ -54,12 +54,6 @@ class HostMM(Mm):
         """mmu_notifier_register()."""
         self.notifiers.append(notifier)
 
-    def unregister(self, notifier: MmuNotifier) -> None:
-        """mmu_notifier_unregister(): calls its release() unless destroy() has done so."""
-        if notifier in self.notifiers:
-            notifier.release()
-            self.notifiers.remove(notifier)
-
     # What KVM calls.
 
     def get_user_page_fast_only(self, addr: int, write: bool) -> int:

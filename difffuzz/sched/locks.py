@@ -15,7 +15,6 @@ from difffuzz.sched.core import KernelSplat, Scheduler, Task
 class Rank(IntEnum):
     """Lock order, outermost first (Documentation/virt/kvm/locking.rst)."""
 
-    KVM_LOCK = 10
     SLOTS_LOCK = 20
     SLOTS_ARCH_LOCK = 30
     MMAP_LOCK = 40

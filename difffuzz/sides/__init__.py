@@ -13,6 +13,7 @@ import difffuzz.kvm.vm
 import difffuzz.kvm.x86
 import difffuzz.variants
 from difffuzz.errors import UsageError
+from difffuzz.native.side import open_package
 from difffuzz.program import Config
 from difffuzz.sched import Scheduler
 from difffuzz.sides.base import Side, SideFactory
@@ -77,8 +78,6 @@ def _kernel_patch(version: str) -> Path:
 def open_side(name: str) -> SideFactory:
     """The side of that name.  UsageError for an unknown one; PatchError for a patch that fails."""
     if name.startswith("native:"):
-        from difffuzz.native.side import open_package
-
         native, tdp_mmu = open_package(name)
         factory = ModelFactory(name, native, tdp_mmu)
         factory.take_guards = native.library.take_guards

@@ -12,11 +12,11 @@ from difffuzz.engine.fast_lockstep import FastLockstep, fast_lockstep
 from difffuzz.engine.lockstep import Lockstep, Step, run
 from difffuzz.errors import UsageError
 from difffuzz.fuzz.run import Runner
-from difffuzz.native.fast import Encoded, Played, Player
 from difffuzz.oracle import Verdict
 from difffuzz.program import Kind, Op, Program, generate, parse
 from difffuzz.sides import ModelFactory, open_side
 from difffuzz.sides.base import Outcome
+from difffuzz.sides.played import Encoded, Played, Player
 
 from .kernel import built, programs
 from .test_kernel_side import BUGS

@@ -11,10 +11,10 @@ from difffuzz.engine import concurrent
 from difffuzz.engine.concurrent import Event
 from difffuzz.engine.fast_schedules import fast_schedules
 from difffuzz.fuzz.run import WALKS_OF_ONE, Runner
-from difffuzz.native.fast import Encoded, Played, Player, Threads
 from difffuzz.oracle import Verdict
 from difffuzz.program import Program, generate, parse
 from difffuzz.sides import ModelFactory
+from difffuzz.sides.played import Encoded, Played, Player, Threads
 
 from .kernel import built, programs
 from .test_kernel_side import LINK_RACE, kernel

@@ -227,7 +227,6 @@ struct hm {
 
 extern struct hm hm;
 #define MOST_KSM 256
-#define MOST_SWAP 65536
 
 extern void hm_init(const long *kinds, int nr);
 extern long hm_kvm(int function, long a, long b, long c, long d, long e, long f);

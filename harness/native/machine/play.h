@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* A program that is played from begin to end in C; its numbers are those of difffuzz/native/fast.py. */
+/* A program that is played from begin to end in C; its numbers are those of difffuzz/sides/played.py. */
 #ifndef NATIVE_PLAY_H
 #define NATIVE_PLAY_H
 

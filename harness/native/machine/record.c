@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * What Python reads of a program that was played: what its operations did, the part of it that both
- * sides must agree on, state features, and the leaves at the end.  difffuzz/native/fast.py knows the
+ * sides must agree on, state features, and the leaves at the end.  difffuzz/sides/played.py knows the
  * layout.
  */
 #include <stdlib.h>
