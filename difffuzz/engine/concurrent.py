@@ -28,6 +28,7 @@ from difffuzz.oracle.pages import leaf_violations
 from difffuzz.oracle.witness import ENOSPC, Witness
 from difffuzz.program import Kind, Op, Program
 from difffuzz.program.limits import HOST_THREADS, MAX_SCHEDULE
+from difffuzz.program.model import RUN_TO_BLOCK
 from difffuzz.sched import KernelSplat, Task
 from difffuzz.sched.core import OUT_OF_STEPS, STEP_LIMIT
 from difffuzz.sched.interleave import Interleaver
@@ -128,7 +129,7 @@ def run_side(
         # Only without a limit can circles be told from a long way.
         return run_side(program, factory, number, verdict, strategy, trace)
     if verdict.divergences:
-        verdict.schedule = tuple(record.switches[:MAX_SCHEDULE])
+        verdict.schedule = tuple(record.switches[:MAX_SCHEDULE]) or RUN_TO_BLOCK
     return ends
 
 
@@ -191,18 +192,23 @@ class SideRun:
             if not verdict.divergences:
                 self._finish()
         except KernelSplat as splat:
-            if splat.where == OUT_OF_STEPS and self._sched.steps < STEP_LIMIT:
-                raise Abandoned(self._in_circles()) from None
             self._witnessed()
-            self._found(
-                Violation(splat.oracle, self.side.name, splat.where, splat.text), self._current()
-            )
+            if splat.where != OUT_OF_STEPS or self._sched.steps >= STEP_LIMIT:
+                self._found(
+                    Violation(splat.oracle, self.side.name, splat.where, splat.text),
+                    self._current(),
+                )
+            else:
+                self._splats()
+                if not verdict.divergences:
+                    raise Abandoned(self._in_circles()) from None
         except UsageError:
             raise
         except Exception as error:  # a crash of the model is a finding
             self._witnessed()
             self._found(crash(self.side.name, error), self._current())
-        verdict.steps += self._sched.steps
+        finally:
+            verdict.steps += self._sched.steps
         return ends
 
     # Phases

@@ -19,6 +19,7 @@ from difffuzz.machine.pagetable import HOST_PAGE_TABLE, PageTable
 from difffuzz.machine.spt import PhysMem
 from difffuzz.oracle import Divergence, Verdict, Violation
 from difffuzz.program import Program
+from difffuzz.program.model import RUN_TO_BLOCK
 from difffuzz.sched.strategy import Strategy
 from difffuzz.sched.strategy.exhaustive import BoundedSearch, Merge
 from difffuzz.sched.strategy.record import Record
@@ -184,7 +185,7 @@ def explore_side(
         for divergence in verdict.divergences[:1]:
             if divergence.signature not in known:
                 known.add(divergence.signature)
-                found.shown.append(Shown(divergence, tuple(record.switches)))
+                found.shown.append(Shown(divergence, tuple(record.switches) or RUN_TO_BLOCK))
         return sched
 
     def stop() -> bool:

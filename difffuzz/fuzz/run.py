@@ -166,7 +166,9 @@ class Runner:
         The fewer explored ones had the same meetings, and the smaller it is, the likelier.
         """
         self._steps_left += EXPLORING * verdict.steps
-        if verdict.divergences or verdict.steps > EXPLORED_STEPS or self._steps_left <= 0:
+        if verdict.divergences or verdict.allowed["abandoned"]:
+            return False
+        if verdict.steps > EXPLORED_STEPS or self._steps_left <= 0:
             return False
         digest = digest_of(program)
         if digest in self._explored or not raced_phases(program):

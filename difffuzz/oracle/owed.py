@@ -25,7 +25,8 @@ class OwedPages:
     def __init__(self, side: ModelSide, versions: Versions) -> None:
         self._side = side
         self._versions = versions
-        self._pending: dict[Key, set[int]] = {}
+        self._pending: dict[Key, dict[int, int]] = {}
+        """By slot: page and the step of the first write that is owed."""
         self._touched: dict[Key, dict[int, int]] = {}
 
     def touched(self, as_id: int, gfn: int, begin: int, now: int) -> None:
@@ -41,17 +42,25 @@ class OwedPages:
         key = slot.as_id, slot.slot
         slots = [memory.slots.get(key) for memory in self._versions.during(begin, now)]
         if all(one is not None and one.dirty_log for one in slots):
-            self._pending.setdefault(key, set()).add(gfn - slot.gfn)
+            self._pending.setdefault(key, {}).setdefault(gfn - slot.gfn, now)
 
     def forget(self, key: Key) -> None:
-        """The slot has a new bitmap, or none."""
+        """The slot has no bitmap any more."""
         self._pending.pop(key, None)
+
+    def moved(self, key: Key, before: int) -> None:
+        """The slot kept its bitmap; what was written since that step may be logged where it was."""
+        self._keep(key, lambda page, step: step < before)
 
     def drop(self, key: Key, gone: Callable[[int], bool]) -> None:
         """These pages were reported or cleared: writes up to now need not be in the log again."""
+        self._keep(key, lambda page, step: not gone(page))
+
+    def _keep(self, key: Key, stays: Callable[[int, int], bool]) -> None:
         pending = self._pending.get(key)
         if pending:
-            pending.difference_update([page for page in pending if gone(page)])
+            kept = {page: step for page, step in pending.items() if stays(page, step)}
+            self._pending[key] = kept
 
     def untouched(self, key: Key, bitmap: dict[int, int]) -> Iterator[Violation]:
         """A page in the log that nobody ever touched."""

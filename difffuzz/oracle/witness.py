@@ -56,6 +56,8 @@ class Witness:
         self.attempt_ends = self._attempts.ends
         self._host: list[Interval] = []
         self._backed: dict[tuple[int, int], int] = {}
+        self._overlapped = 0
+        """Begin of the first operation that the change of memslots going on runs beside."""
         side.observer = self
 
     # Operations
@@ -70,6 +72,8 @@ class Witness:
         run = self.threads.all[op.thread]
         run.op, run.begin = op, now
         run.entered = self._sched.switches
+        if op.kind in SLOT_KINDS:
+            self._overlapped = min(one.begin for one in self.threads.all if one.op is not None)
         if op.kind in CHANGES:
             self.versions.begin(op, now)
             self._backed.clear()
@@ -117,10 +121,12 @@ class Witness:
         run.op = None
 
     def _changed(self, kind: Kind, key: tuple[int, int]) -> None:
-        """A slot was changed: its bitmap is gone or new, unless it was created where it was."""
+        """A slot was changed: its bitmap is gone, or goes with it."""
         slot = self.versions.newest.slots.get(key)
-        if kind != Kind.MEMSLOT_CREATE or slot is None or not slot.dirty_log:
+        if slot is None or not slot.dirty_log:
             self._owed.forget(key)
+        elif kind == Kind.MEMSLOT_MOVE:
+            self._owed.moved(key, self._overlapped)
 
     def settle(self) -> Iterator[Violation]:
         """All threads have met: what is known of the past is forgotten, the dirty log judged."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from .limits import THREADS
+from .limits import MAX_STEP, THREADS
 from .ops import OPS, Kind, OpSpec
 
 __all__ = [
@@ -105,6 +105,9 @@ class Program(NamedTuple):
     schedule: tuple[tuple[int, int], ...] = ()
     """(step, thread): at that preemption point go on with that thread.  Steps ascend."""
 
+
+RUN_TO_BLOCK: Final = ((MAX_STEP - 1, 0),)
+"""A schedule that departs nowhere: one that is empty leaves the choice to who runs the program."""
 
 CONFIG_CHOICES: Final[dict[str, tuple[int | str, ...]]] = {
     "vcpus": (1, 2, 3, 4),

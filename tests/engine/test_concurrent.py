@@ -12,6 +12,7 @@ import pytest
 from difffuzz.engine import concurrent
 from difffuzz.engine.concurrent import Event, phases
 from difffuzz.errors import UsageError
+from difffuzz.fuzz.run import Runner
 from difffuzz.oracle import Verdict
 from difffuzz.program import Program, generate, parse
 from difffuzz.sched.strategy import Check, RandomWalk, Strategy
@@ -19,6 +20,14 @@ from difffuzz.sides import open_side
 from difffuzz.variants.catalogue import find
 
 LEGACY, TDP = open_side("legacy"), open_side("tdp")
+MOVE_LOSES_THE_LOG = """\
+--- a/difffuzz/kvm/memslot_update.py
++++ b/difffuzz/kvm/memslot_update.py
+@@ -139,2 +139,2 @@
+         elif old is not None and old.dirty_bitmap is not None:
+-            new.dirty_bitmap = old.dirty_bitmap
++            new.dirty_bitmap = old.dirty_bitmap if old.base_gfn == new.base_gfn else {}
+"""
 MEMORY = "difffuzz program v1\nconfig vcpus=2\nslot 0 gfn=0x0 pages=0x400 area=1\n"
 
 
@@ -106,6 +115,58 @@ def test_the_recorded_schedule_shows_the_same_divergence() -> None:
             concurrent.run_side(program._replace(schedule=verdict.schedule), side, 1, again)
             assert again.divergences == verdict.divergences
     assert found > 3
+
+
+@pytest.mark.parametrize(
+    "name", ["088acd235266", "817fa998362d", "b3e6212dea2e", "own-range-zap-ignores-other-root"]
+)
+def test_what_shows_without_a_switch_is_replayed_without_one(name: str) -> None:
+    """Without a schedule the program itself would determine one."""
+    bug = find(name)
+    runner = Runner(*bug.sides(), "concurrent")
+    program = parse(bug.program)
+    first = runner(program._replace(schedule=((999_999, 4),)))
+    assert first.schedule
+    again = runner(program._replace(schedule=first.schedule))
+    assert [one.signature for one in again.divergences] == [
+        one.signature for one in first.divergences
+    ]
+
+
+def test_what_was_seen_before_a_run_is_given_up_counts() -> None:
+    bug = find("d02c357e5bfa")
+    text = bug.program + "".join(f"host1: migrate area=1 page={n:#x}\n" for n in range(8))
+    program, side = parse(text), open_side(bug.sides()[1])
+    whole, cut = Verdict(), Verdict()
+    concurrent.run_side(program, side, 1, whole)
+    concurrent.run_side(program, side, 1, cut, max_steps=whole.steps - 5)
+    assert cut.divergences[0].signature == whole.divergences[0].signature
+    assert cut.steps < whole.steps
+    plain, nothing = open_side(bug.plain_sides()[1]), Verdict()
+    with pytest.raises(concurrent.Abandoned):
+        concurrent.run_side(program, plain, 1, nothing, max_steps=whole.steps - 5)
+    assert nothing.divergences == []
+    assert nothing.steps >= whole.steps - 5
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ("memslot_move slot=0 gfn=0x800", ["dirty-log:tdp:meeting:lost"]),
+        ("memslot_flags slot=0 flags=dirty", []),
+        ("memslot_delete slot=0", []),
+    ],
+)
+def test_a_write_is_owed_over_a_change_of_its_slot(
+    change: str, expected: list[str], tmp_path: Path
+) -> None:
+    patch = tmp_path / "lost.patch"
+    patch.write_text(MOVE_LOSES_THE_LOG)
+    memory = MEMORY.replace("area=1", "area=1 flags=dirty")
+    program = parse(f"{memory}vcpu0: write gfn=0x3\nvmm: sync\nvmm: {change}\n")
+    for name, shown in ((f"tdp+{patch}", expected), ("tdp", [])):
+        verdict = concurrent.run(program, LEGACY, open_side(name))
+        assert [one.signature for one in verdict.divergences] == shown
 
 
 def test_random_programs_meet_nothing_on_the_base() -> None:

@@ -144,6 +144,16 @@ def test_the_legacy_side_is_searched_less_often(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.usefixtures("only_new")
+def test_a_run_that_was_given_up_is_not_explored() -> None:
+    searching = Runner("legacy", "tdp", "concurrent", 20, explores=True)
+    searching._steps_left = 1_000_000
+    verdict = searching(OTHER)
+    assert verdict.divergences == []
+    assert verdict.allowed["abandoned"] == 1
+    assert verdict.steps >= 20
+    assert not searching._explored
+
+
 def test_explorations_do_not_take_all_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run, "EXPLORING", 2)
     searching = Runner("legacy", "tdp", "concurrent", explores=True)
