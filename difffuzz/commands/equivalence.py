@@ -53,6 +53,7 @@ def compare_models(
         "explored": sum(one.explored for one in comparisons),
         "explored_completely": sum(one.complete for one in comparisons),
         "agreed": sum(one.agreed for one in comparisons),
+        "cut_short": sum(one.cut for one in comparisons),
         "equal": dict(sorted(equal.items())),
         "changed": {name: _changed(comparisons, at) for at, name in ((0, left), (1, right))},
         "differences": found,
@@ -124,6 +125,7 @@ def _text(document: dict[str, Any]) -> str:
         f"  {document['programs']} programs one operation at a time, {document['schedules']} "
         f"schedules, {document['explored']} programs explored "
         f"({document['explored_completely']} completely, two preemptions)",
+        *([f"  {cut} runs were too long and cut short"] if (cut := document["cut_short"]) else []),
         "  equal: " + ", ".join(f"{count} {name}" for name, count in equal.items()),
     ]
     for name, one in document["changed"].items():

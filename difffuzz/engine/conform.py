@@ -14,6 +14,8 @@ from itertools import zip_longest
 from typing import Any, NamedTuple
 
 from difffuzz.engine.concurrent import phases
+from difffuzz.engine.watch import crash
+from difffuzz.errors import UsageError
 from difffuzz.program import Kind, Op, Program
 from difffuzz.program.limits import MAX_VCPUS
 from difffuzz.sched import KernelSplat, Task
@@ -120,8 +122,10 @@ def _scheduled(program: Program, factory: ModelFactory, seed: int) -> list[Any]:
             events.append(str([getattr(side.kvm.stat, name) for name in VM_STATS]))
             side.kvm.mem.log.clear()
         events.append(end_of(side, len(program.ops) + 1))
-    except KernelSplat as splat:
-        events.append(OUT_OF_STEPS if splat.where == OUT_OF_STEPS else f"splat {splat.oracle}")
+    except UsageError:
+        raise
+    except Exception as error:
+        events.append(died_of(error))
     return events
 
 
@@ -155,9 +159,18 @@ def run_op(side: ModelSide, op: Op, number: int) -> Any:
     """Every field of the outcome, or what the side's kernel reported."""
     try:
         outcome = side.execute(op, number)
-    except KernelSplat as splat:
-        return OUT_OF_STEPS if splat.where == OUT_OF_STEPS else f"splat {splat.oracle}"
+    except UsageError:
+        raise
+    except Exception as error:
+        return died_of(error)
     return {name: getattr(outcome, name) for name in Outcome.__slots__}
+
+
+def died_of(error: Exception) -> str:
+    """How a run ended that the side's kernel, or the model of it, does not survive."""
+    if not isinstance(error, KernelSplat):
+        return f"crash {crash('', error).location}"
+    return OUT_OF_STEPS if error.where == OUT_OF_STEPS else f"splat {error.oracle}"
 
 
 def first_difference(
@@ -236,6 +249,8 @@ def end_of(side: ModelSide, number: int) -> str:
     try:
         side.finish_faults(number)
         side.destroy()
-    except KernelSplat as splat:
-        return f"splat {splat.oracle}"
+    except UsageError:
+        raise
+    except Exception as error:
+        return died_of(error)
     return f"{len(side.kvm.mem.pages)} tables, {len(side.mm.frames.leaked())} frames"

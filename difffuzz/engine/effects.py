@@ -2,8 +2,9 @@
 """What a model does to the world, written down: the strict view that a refactoring must not change.
 
 Effects are the stores to SPTEs with the lock they are made under, locks, requests to vCPUs (flushes
-are requests), references to pages and to roots, and changes of what KVM shares otherwise.  What is
-only read is not an effect.  Page tables are named by what they map, not by where they lie.
+are requests), references to pages and to roots, pages told to be dirty or accessed, and changes of
+what KVM shares otherwise.  What is only read is not an effect.  Page tables are named by what they
+map, not by where they lie.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from difffuzz.sides import ModelFactory
 from difffuzz.sides.model import ModelSide
 
 Effect = tuple[Any, ...]
-"""What it is (spte, lock, request, reference, root, table, or the name of the state that changed),
+"""What it is (spte, lock, request, reference, page, root, table, or the name of what changed),
 the number of the task that did it, and the details."""
 
 QUIET = frozenset({"waiters", "mode"})
@@ -108,11 +109,11 @@ class EffectScheduler(Interleaver):
             self.add(str(name), *what[1:], *self.under())
 
     def _settle(self) -> None:
-        """A request is known once it was made."""
+        """A request, and the range that it is about, is known once it was made."""
         if self._asked >= 0 and self.side is not None:
             vcpu = self.side.kvm.vcpus[self._asked]
             self._asked = -1
-            self.effects[-1] += (vcpu.requests,)
+            self.effects[-1] += (vcpu.requests, tuple(vcpu.tlb_ranges))
 
 
 class RecordingMem(PhysMem):
@@ -167,7 +168,7 @@ class RecordingMem(PhysMem):
 
 
 class RecordingHost(HostMM):
-    """A host whose pages' references, as KVM takes and drops them, are effects."""
+    """A host for which it is an effect what KVM does to its pages: references, dirty, accessed."""
 
     __slots__ = ()
 
@@ -185,16 +186,26 @@ class RecordingHost(HostMM):
 
     def put_page(self, pfn: int) -> None:
         """A reference goes."""
-        self._effect("put", pfn)
+        self._effect("reference", "put", pfn)
         super().put_page(pfn)
 
-    def _got(self, pfn: int, addr: int, write: bool) -> None:
-        self._effect("got", pfn, addr, write)
+    def mark_page_accessed(self, pfn: int) -> None:
+        """The page was accessed."""
+        self._effect("page", "accessed", pfn)
+        super().mark_page_accessed(pfn)
 
-    def _effect(self, *details: Any) -> None:
+    def set_page_dirty(self, pfn: int) -> None:
+        """The page was written."""
+        self._effect("page", "dirty", pfn)
+        super().set_page_dirty(pfn)
+
+    def _got(self, pfn: int, addr: int, write: bool) -> None:
+        self._effect("reference", "got", pfn, addr, write)
+
+    def _effect(self, what: str, *details: Any) -> None:
         sched = self.sched
         assert isinstance(sched, EffectScheduler)
-        sched.add("reference", *details, *sched.under())
+        sched.add(what, *details, *sched.under())
 
 
 def start(factory: ModelFactory, config: Config, sched: EffectScheduler) -> ModelSide:

@@ -69,6 +69,8 @@ class Comparison:
         self.complete = 0
         """Programs all of whose schedules with at most two preemptions were run."""
         self.agreed = 0
+        self.cut = 0
+        """Runs in which a side ran out of steps, and nothing differed up to there."""
         self.equal: Counter[str] = Counter()
         self.differences: list[Difference] = []
         self._features: set[Hashable] = set()
@@ -117,12 +119,11 @@ class Comparison:
 
     def _explore(self, program: Program, plans: int) -> None:
         self.explored += 1
-        done = 0
-        for plan, seen in strict.explore(program, self.left, self.right, plans):
-            done += 1
+        exploration = strict.Exploration(program, self.left, self.right, plans)
+        for plan, seen in exploration:
             self.schedules += 1
             self._note(program, f"plan {plan}", seen, partial(strict.under, plan=plan))
-        self.complete += done < plans
+        self.complete += exploration.complete
 
     def _compare(self, program: Program, how: str, run: Run) -> bool:
         """Runs both; True if the program reached something new."""
@@ -143,7 +144,8 @@ class Comparison:
         self.equal += seen.equal
         found = seen.difference
         if found is None:
-            self.agreed += 1
+            self.cut += seen.cut
+            self.agreed += not seen.cut
             return
         self._whats[found.what] += 1
         if self._whats[found.what] == 1:

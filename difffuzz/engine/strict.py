@@ -3,13 +3,14 @@
 
 Beyond what conform.py compares (outcomes with every RET_PF_*, tables, statistics) every effect must
 be equal, in its order: see effects.py.  A program runs one operation at a time, under a random
-schedule, or under all schedules with few preemptions; a place to preempt is one before an effect.
+schedule, or under all schedules with few preemptions; a place to preempt is one before a store, a
+lock, a request or a change of a root's count, and one after a store.
 """
 
 from __future__ import annotations
 
 import random
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Hashable, Iterator
 from functools import partial
 from itertools import zip_longest
@@ -23,15 +24,17 @@ from difffuzz.engine.conform import (
     SCHEDULED_STEPS,
     VM_STATS,
     Disagreement,
+    died_of,
     end_of,
     first_difference,
     run_op,
     table_entries,
 )
 from difffuzz.engine.effects import Effect, EffectScheduler
+from difffuzz.errors import UsageError
 from difffuzz.program import Op, Program
 from difffuzz.program.limits import MAX_VCPUS
-from difffuzz.sched import KernelSplat, Task
+from difffuzz.sched import Task
 from difffuzz.sched.core import OUT_OF_STEPS, STEP_LIMIT
 from difffuzz.sched.interleave import Interleaver
 from difffuzz.sched.strategy.base import Strategy
@@ -39,10 +42,13 @@ from difffuzz.sides import ModelFactory
 from difffuzz.sides.base import Outcome
 from difffuzz.sides.model import ModelSide
 
-SPLAT = "splat"
+DIED = "died"
 """What a run ends with that its kernel does not survive."""
+PREEMPTIONS = 2
+"""Of a plan that is explored, at most."""
 Plan = tuple[tuple[int, int], ...]
-"""Preemptions: (number of the decision, position of the task that goes on among those that can)."""
+"""Decisions that are not the usual ones: (number of the decision, position of the task that goes on
+among the others)."""
 
 
 class Seen(NamedTuple):
@@ -52,13 +58,15 @@ class Seen(NamedTuple):
     equal: Counter[str]
     features: set[Hashable]
     """Shapes of effects: what a program reached, for whoever chooses programs."""
+    cut: bool = False
+    """A side ran out of steps: up to there nothing differs."""
 
 
 class Decisions:
     """A strategy that counts what it is asked, and takes the tasks that a plan or chance says.
 
-    With a plan a task goes on unless the plan has another; without one it is as likely as not
-    that another task gets its turn after `gap` decisions.
+    With a plan a task goes on, and the first one where none can, unless the plan has another;
+    without one it is as likely as not that another task gets its turn after `gap` decisions.
     """
 
     next_step = 0
@@ -67,25 +75,29 @@ class Decisions:
         self._plan = dict(plan)
         self._rng = rng
         self._share = 1 / gap
-        self.choices: list[int] = []
-        """How many tasks could have gone on at each decision where the running one could."""
+        self.choices: list[tuple[int, bool]] = []
+        """Of each decision: how many others there were, and whether one of them would preempt."""
 
     def preempt(self, sched: Interleaver, enabled: list[Task]) -> Task:
         """The running task, or the one that is to come in."""
         current = sched.current
         others = [task for task in enabled if task is not current]
-        number = len(self.choices)
-        self.choices.append(len(others))
+        if self._rng is None:
+            return self._planned(current, others, True)
         if not others:
             return current
-        if self._rng is not None:
-            return self._rng.choice(others) if self._rng.random() < self._share else current
-        at = self._plan.get(number, -1)
-        return others[at] if 0 <= at < len(others) else current
+        return self._rng.choice(others) if self._rng.random() < self._share else current
 
     def pick(self, sched: Interleaver, enabled: list[Task]) -> Task:
-        """Who goes on where the running task cannot: chance, or the first."""
-        return enabled[0] if self._rng is None else self._rng.choice(enabled)
+        """Who goes on where the running task cannot."""
+        if self._rng is None:
+            return self._planned(enabled[0], enabled[1:], False)
+        return self._rng.choice(enabled)
+
+    def _planned(self, usual: Task, others: list[Task], preempts: bool) -> Task:
+        at = self._plan.get(len(self.choices), -1)
+        self.choices.append((len(others), preempts))
+        return others[at] if 0 <= at < len(others) else usual
 
 
 def in_lockstep(program: Program, left: ModelFactory, right: ModelFactory) -> Seen:
@@ -100,15 +112,17 @@ def in_lockstep(program: Program, left: ModelFactory, right: ModelFactory) -> Se
     equal: Counter[str] = Counter()
     features: set[Hashable] = set()
 
-    def seen(difference: Disagreement | None) -> Seen:
-        return Seen(difference, equal, features)
+    def seen(difference: Disagreement | None, cut: bool = False) -> Seen:
+        return Seen(difference, equal, features, cut)
 
     for index, op in enumerate(program.ops):
         outcomes = [run_op(side, op, index + 1) for side in sides]
         one, other = (sched.take() for sched in scheds)
         if OUT_OF_STEPS in outcomes:
-            return seen(_cut_short(index, one, other, [what == OUT_OF_STEPS for what in outcomes]))
+            cut = [what == OUT_OF_STEPS for what in outcomes]
+            return seen(_cut_short(index, one, other, cut), True)
         found = first_difference(index, op, outcomes, sides) or _difference(index, one, other)
+        found = found or _shared(index, sides)
         if found is not None:
             return seen(found)
         equal["operation"] += 1
@@ -135,28 +149,44 @@ def under(program: Program, left: ModelFactory, right: ModelFactory, plan: Plan)
     return _at_once(program, left, right, lambda: Decisions(plan))[0]
 
 
-def explore(
-    program: Program, left: ModelFactory, right: ModelFactory, limit: int
-) -> Iterator[tuple[Plan, Seen]]:
-    """Every plan with one preemption, then those with two, up to `limit` plans in all."""
-    queue: list[Plan] = [()]
-    done = 0
-    while queue and done < limit:
-        plan = queue.pop(0)
-        seen, choices = _at_once(program, left, right, partial(Decisions, plan))
-        done += 1
-        yield plan, seen
-        if seen.difference is not None:
-            return
-        if len(plan) < 2:
-            first = plan[-1][0] + 1 if plan else 0
-            for number in range(first, len(choices)):
-                queue += [(*plan, (number, at)) for at in range(choices[number])]
+class Exploration:
+    """Runs every plan, those with the fewest preemptions first, up to `limit` plans in all.
+
+    Iterating yields each plan and what was seen, and ends with the first difference.
+    """
+
+    def __init__(
+        self, program: Program, left: ModelFactory, right: ModelFactory, limit: int
+    ) -> None:
+        self._sides = program, left, right
+        self._limit = limit
+        self.complete = False
+        """No plan is left: each was run to its end, without a difference."""
+
+    def __iter__(self) -> Iterator[tuple[Plan, Seen]]:
+        queues: list[deque[Plan]] = [deque([()]), *(deque() for _ in range(PREEMPTIONS))]
+        whole = True
+        for _ in range(self._limit):
+            spent = next((at for at, queue in enumerate(queues) if queue), None)
+            if spent is None:
+                break
+            plan = queues[spent].popleft()
+            seen, choices = _at_once(*self._sides, partial(Decisions, plan))
+            whole &= not seen.cut
+            yield plan, seen
+            if seen.difference is not None:
+                return
+            for number in range(plan[-1][0] + 1 if plan else 0, len(choices)):
+                others, preempts = choices[number]
+                if spent + preempts <= PREEMPTIONS:
+                    more = [(*plan, (number, at)) for at in range(others)]
+                    queues[spent + preempts] += more
+        self.complete = whole and not any(queues)
 
 
 def _at_once(
     program: Program, left: ModelFactory, right: ModelFactory, make: Callable[[], Decisions]
-) -> tuple[Seen, list[int]]:
+) -> tuple[Seen, list[tuple[int, bool]]]:
     """Runs both under strategies of the same kind; what was seen, and the left one's choices."""
     strategies = [make(), make()]
     one, other = (
@@ -168,7 +198,7 @@ def _at_once(
     cut = [events[-1][0] == OUT_OF_STEPS for events in (one, other)]
     if any(cut):
         left_ended, right_ended = one[: len(one) - cut[0]], other[: len(other) - cut[1]]
-        return Seen(_cut_short(0, left_ended, right_ended, cut), equal, features), []
+        return Seen(_cut_short(0, left_ended, right_ended, cut), equal, features, True), []
     found = _difference(0, one, other)
     if found is None:
         _count(one, -1, equal, features)
@@ -192,12 +222,15 @@ def _events(program: Program, factory: ModelFactory, strategy: Strategy) -> list
             sched.run(bodies)
             side.kvm.rcu.run_callbacks()
             sched.add("tables", str(sorted(table_entries(side))))
+            sched.add("shared", _shared_state(side))
             sched.add("statistics", *(str(getattr(side.kvm.stat, name)) for name in VM_STATS))
             side.kvm.mem.log.clear()
         sched.add("end", end_of(side, len(program.ops) + 1))
-    except KernelSplat as splat:
-        events = sched.take()
-        events.append((OUT_OF_STEPS,) if splat.where == OUT_OF_STEPS else (SPLAT, splat.oracle))
+    except UsageError:
+        raise
+    except Exception as error:
+        events, how = sched.take(), died_of(error)
+        events.append((OUT_OF_STEPS,) if how == OUT_OF_STEPS else (DIED, how))
         return events
     return sched.take()
 
@@ -212,15 +245,39 @@ def _thread(side: ModelSide, sched: EffectScheduler, ops: list[tuple[int, Op]]) 
 
 
 def _difference(at: int, left: list[Effect], right: list[Effect]) -> Disagreement | None:
-    """The first; if it is a splat it is named so, whatever the other side does in its place."""
+    """The first; if a side died there it is named so, whatever the other does in its place."""
     if left == right:
         return None
     for one, other in zip_longest(left, right):
         if one != other:
             names = [str(effect[0]) for effect in (one, other) if effect is not None]
-            what = SPLAT if SPLAT in names else names[0]
+            what = DIED if DIED in names else names[0]
             return Disagreement(at, what, _show(one), _show(other))
     return None
+
+
+def _shared(at: int, sides: list[ModelSide]) -> Disagreement | None:
+    """A difference in what no effect has the value of."""
+    one, other = map(_shared_state, sides)
+    return None if one == other else Disagreement(at, "shared", one, other)
+
+
+def _shared_state(side: ModelSide) -> str:
+    """The sequence and range of invalidations, and the dirty bitmap of each memslot."""
+    kvm = side.kvm
+    bitmaps = [
+        (as_id, slot.id, sorted((at, word) for at, word in slot.dirty_bitmap.items() if word))
+        for as_id, slots in enumerate(kvm.memslots)
+        for slot in slots.id_hash.values()
+        if slot.dirty_bitmap is not None
+    ]
+    invalidation = (
+        kvm.mmu_invalidate_seq,
+        kvm.mmu_invalidate_in_progress,
+        kvm.mmu_invalidate_range_start,
+        kvm.mmu_invalidate_range_end,
+    )
+    return f"invalidation {invalidation}, dirty {sorted(bitmaps)}"
 
 
 def _cut_short(

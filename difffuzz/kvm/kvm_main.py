@@ -161,13 +161,13 @@ def kvm_pfn_to_refcounted_page(kvm: Kvm, pfn: int) -> bool:
 def kvm_set_pfn_accessed(kvm: Kvm, pfn: int) -> None:
     """Tells the host that the page was accessed."""
     if kvm_pfn_to_refcounted_page(kvm, pfn):
-        kvm.mm.frames.mark_accessed(pfn)
+        kvm.mm.mark_page_accessed(pfn)
 
 
 def kvm_set_pfn_dirty(kvm: Kvm, pfn: int) -> None:
     """Tells the host that the page was written."""
     if kvm_pfn_to_refcounted_page(kvm, pfn):
-        kvm.mm.frames.mark_dirty(pfn)
+        kvm.mm.set_page_dirty(pfn)
 
 
 def hva_to_pfn_fast(

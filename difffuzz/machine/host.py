@@ -97,6 +97,14 @@ class HostMM(Mm):
         """Drops a reference that one of the calls above took."""
         self.frames.put(pfn)
 
+    def mark_page_accessed(self, pfn: int) -> None:
+        """The page was accessed."""
+        self.frames.mark_accessed(pfn)
+
+    def set_page_dirty(self, pfn: int) -> None:
+        """The page was written."""
+        self.frames.mark_dirty(pfn)
+
     # Host operations of a program.
 
     def munmap(self, start: int, end: int) -> None:

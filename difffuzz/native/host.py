@@ -142,7 +142,7 @@ class Host:
     def dirty_page(self, pfn: int, b: int, c: int) -> int:
         """SetPageDirty()"""
         self._still_there(pfn, "kvm_set_pfn_dirty")
-        self._mm.frames.mark_dirty(pfn)
+        self._mm.set_page_dirty(pfn)
         return 0
 
     def page_count(self, pfn: int, b: int, c: int) -> int:
@@ -152,7 +152,7 @@ class Host:
     def accessed_page(self, pfn: int, b: int, c: int) -> int:
         """mark_page_accessed()"""
         self._still_there(pfn, "kvm_set_pfn_accessed")
-        self._mm.frames.mark_accessed(pfn)
+        self._mm.mark_page_accessed(pfn)
         return 0
 
     def _still_there(self, pfn: int, where: str) -> None:
