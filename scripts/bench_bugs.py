@@ -20,7 +20,9 @@ import statistics
 import subprocess
 import sys
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import msgspec
@@ -97,29 +99,33 @@ def summary(runs: list[Run]) -> dict[str, Any]:
 
 
 def against(grouped: dict[tuple[str, str], list[Run]], method: str) -> dict[str, Any]:
-    """How many times the executions of difffuzz a method needs, as a geometric mean over bugs.
+    """How many times the executions and CPU seconds of difffuzz a method needs, as geometric means
+    over bugs.
 
     A run that found nothing counts with what it spent, so that the figure is a lower bound where
     the method fails; a bug that difffuzz does not find counts against it in the same way.
     """
-    ratios = []
-    for bug, name in grouped:
-        if name == method and (bug, "difffuzz") in grouped:
-            theirs, ours = _geometric(grouped[bug, method]), _geometric(grouped[bug, "difffuzz"])
-            ratios.append(theirs / ours)
-    if not ratios:
+    pairs = [
+        (group, grouped[bug, "difffuzz"])
+        for (bug, name), group in grouped.items()
+        if name == method and (bug, "difffuzz") in grouped
+    ]
+    if not pairs:
         return {"bugs": 0}
     runs = [run for (_, name), group in grouped.items() if name == method for run in group]
     return {
-        "bugs": len(ratios),
-        "executions_ratio": round(math.exp(statistics.fmean(map(math.log, ratios))), 2),
+        "bugs": len(pairs),
+        "executions_ratio": _ratio(pairs, lambda run: max(run.executions, 1)),
+        "cpu_seconds_ratio": _ratio(pairs, lambda run: max(run.cpu_seconds, 0.01)),
         "found": sum(run.found for run in runs),
         "runs": len(runs),
     }
 
 
-def _geometric(runs: list[Run]) -> float:
-    return math.exp(statistics.fmean(math.log(max(run.executions, 1)) for run in runs))
+def _ratio(pairs: list[tuple[list[Run], list[Run]]], spent: Callable[[Run], float]) -> float:
+    """Theirs in terms of ours, as a geometric mean."""
+    logs = [[fmean(math.log(spent(run)) for run in runs) for runs in pair] for pair in pairs]
+    return round(math.exp(fmean(theirs - ours for theirs, ours in logs)), 2)
 
 
 def main() -> None:

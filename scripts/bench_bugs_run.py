@@ -13,7 +13,6 @@ from pathlib import Path
 from random import Random
 
 import msgspec
-from bench_hypothesis import hunt_with_hypothesis
 from bench_uniform import uniform
 
 from difffuzz.fuzz.corpus import read_program
@@ -52,6 +51,8 @@ class Run(msgspec.Struct):
     executions: int = 0
     cpu_seconds: float = 0.0
     signature: str = ""
+    worker_seconds: float = 0.0
+    """Of `cpu_seconds`, what processes of the fuzzer took."""
 
     @property
     def over(self) -> bool:
@@ -97,15 +98,16 @@ def mode_of(bug: Bug) -> str:
 
 
 def general_corpus(bug: Bug, kernel: str, out: Path) -> Path:
-    """Seeds and the programs of all other bugs."""
+    """Seeds and the programs of all other bugs, but for those that do the same as the bug's own."""
     out.mkdir()
+    own = parse(bug.program_on(kernel), bug.id).ops
     for name in CORPORA:
         for path in (ROOT / "corpus" / name).glob("*.difffuzz"):
             (out / f"{name}-{path.name}").write_text(path.read_text())
     for other in catalogue():
-        text = other.program_on(kernel)
-        if text and other.id != bug.id:
-            (out / f"{other.id}.difffuzz").write_text(render(parse(text, other.id)))
+        program = parse(other.program_on(kernel), other.id) if not other.held else None
+        if program is not None and program.ops != own:
+            (out / f"{other.id}.difffuzz").write_text(render(program))
     return out
 
 
@@ -131,20 +133,20 @@ def by_fuzzing(bug: Bug, run: Run, sides: tuple[str, str], plain: tuple[str, str
         run.found, run.signature = True, first.signature
         spent = first.executions, first.cpu_seconds
     run.executions += spent[0]
-    run.cpu_seconds = round(run.cpu_seconds + spent[1], 3)
+    run.worker_seconds += spent[1]
+    run.cpu_seconds = round(time.process_time() + run.worker_seconds, 3)
 
 
 def at_random(bug: Bug, run: Run, sides: tuple[str, str], plain: tuple[str, str]) -> None:
     """Programs from nothing, one after the other: the generator's, or without what it knows."""
-    mode = mode_of(bug)
-    judge = Judge(sides, plain, mode)
+    judge = Judge(sides, plain, mode_of(bug))
     rng = Random(run.seed)
     pagings = ("tdp", "nonpaging") if may_be_nonpaging(bug) else ("tdp",)
 
     def make() -> Program:
         if run.method == "uniform":
-            return uniform(rng, rng.choice(pagings))
-        return generate(rng, paging=rng.choice(pagings), concurrent=mode == "concurrent")
+            return uniform(rng, rng.choice(pagings), bug.concurrent)
+        return generate(rng, paging=rng.choice(pagings), concurrent=bug.concurrent)
 
     while not run.over:
         run.take(judge.shown(make()))
@@ -170,6 +172,8 @@ def main(bug_id: str, method: str, seed: int, budget: float, kernel: str = "") -
     if method in ("random", "uniform"):
         at_random(bug, run, sides, plain)
     elif method == "hypothesis":
+        from bench_hypothesis import hunt_with_hypothesis  # its time counts for this method only
+
         judge = Judge(sides, plain, mode_of(bug))
         hunt_with_hypothesis(run, judge, may_be_nonpaging(bug))
     elif method == "native":

@@ -99,8 +99,16 @@ def machine(clock: Clock) -> type[RuleBasedStateMachine]:
             if hasattr(self, "lockstep"):
                 self.lockstep.finish()
 
-    rules = {spec.name: operation(kind) for kind, spec in OPS.items() if spec.weight}
-    return type("Machine", (Both,), rules)
+    return type("Machine", (Both,), rules(concurrent=False))
+
+
+def rules(*, concurrent: bool) -> dict[str, Any]:
+    """A rule for each operation; a place where all threads meet is one if they run at once."""
+    return {
+        spec.name: operation(kind)
+        for kind, spec in OPS.items()
+        if spec.weight or (concurrent and kind == Kind.SYNC)
+    }
 
 
 def hypothesis_rate(seconds: float) -> dict[str, float]:
@@ -150,8 +158,7 @@ def hunt_with_hypothesis(run: Any, judge: Any, nonpaging: bool) -> None:
             if run.found:
                 raise BugFound
 
-    rules = {spec.name: operation(kind) for kind, spec in OPS.items() if spec.weight}
-    hunter = type("Hunter", (Hunter,), rules)
+    hunter = type("Hunter", (Hunter,), rules(concurrent=run.concurrent))
     turn = 0
     while not run.over:
         core.global_force_seed = run.seed * 1_000_000 + turn

@@ -110,8 +110,11 @@ class WorkerProcess:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
-            self._past.append(WorkerStats.read(self._stats_file))
             self._process = None
+            stats = WorkerStats.read(self._stats_file)
+            self._past.append(stats)
+            if not stats.done:
+                self._keep_artifacts(stats)
 
     def kill(self) -> None:
         """End the process at once."""

@@ -3,7 +3,7 @@
 
 Context and removed lines must match character by character. A hunk applies at the line its header
 states; failing that, at the only other place of the file where its old lines stand. No match, or
-more than one, is an error: a patch never applies by guess.
+more than one, is an error, and so is a hunk without old lines: a patch never applies by guess.
 """
 
 from __future__ import annotations
@@ -188,11 +188,11 @@ def _apply_hunks(text: str, diff: FileDiff, name: str) -> str:
 def _find(lines: list[str], hunk: Hunk, done: int, drift: int) -> int | str:
     """Index of the hunk's first old line, or what is wrong."""
     old = list(hunk.old)
+    if not old and lines:
+        return "has no old line that tells its place: make the patch with context"
     stated = hunk.start - 1 + drift
     if stated >= done and lines[stated : stated + len(old)] == old and stated <= len(lines):
         return stated
-    if not old:
-        return f"line {hunk.start} is past the end of the file"
     last = len(lines) - len(old)
     places = [at for at in range(done, last + 1) if lines[at : at + len(old)] == old]
     if len(places) == 1:

@@ -61,6 +61,7 @@ def test_sums(tmp_path: Path) -> None:
     assert document["against"]["random"] == {
         "bugs": 2,
         "executions_ratio": 10.0,
+        "cpu_seconds_ratio": 1.0,
         "found": 1,
         "runs": 2,
     }

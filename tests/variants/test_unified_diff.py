@@ -98,6 +98,12 @@ def test_bad_patches_are_refused_with_one_line(patch: str, message: str | None) 
         assert message in str(refusal(BASE, patch))
 
 
+def test_lines_are_not_put_where_nothing_tells_their_place() -> None:
+    patch = "--- a/f.py\n+++ b/f.py\n@@ -3,0 +4 @@\n+x\n"
+    assert "no old line that tells its place" in str(refusal(BASE, patch))
+    assert patched("", patch.replace("-3,0 +4", "-0,0 +1")) == "x\n"
+
+
 def test_files_are_created_and_deleted() -> None:
     create = parse("--- /dev/null\n+++ b/g.py\n@@ -0,0 +1,2 @@\n+a\n+b\n", "p")[0]
     sources = apply({"f.py": "x\n"}, create, "p")
@@ -109,7 +115,7 @@ def test_files_are_created_and_deleted() -> None:
 LINES = st.lists(st.sampled_from(["a\n", "b\n", "\n", "    c\n"]), max_size=30)
 
 
-@given(old=LINES, new=LINES, context=st.integers(0, 4), last=st.sampled_from(["", "end"]))
+@given(old=LINES, new=LINES, context=st.integers(1, 4), last=st.sampled_from(["", "end"]))
 def test_what_difflib_writes_applies(
     old: list[str], new: list[str], context: int, last: str
 ) -> None:
