@@ -28,6 +28,8 @@ _TAKES: Final = (
 )
 AGAIN: Final = 0.5
 """How often a page that was used before is used in the race, and written if it was protected."""
+_UNUSED: Final = 0.25
+"""How often nobody used the pages before: the table is made in the race that does away with it."""
 _MANY: Final = 5
 """With so many tables a limit of shadow pages means that some are reclaimed."""
 _FEW_PAGES: Final = (8, 8, 10, 12)
@@ -55,8 +57,8 @@ def protect(scene: Scene, slot: SlotSpec) -> list[Op]:
 def collapsing(scene: Scene, place: Place, slot: SlotSpec) -> list[Op]:
     """A table stands where a huge page may be again: what forbade that goes, or has gone just now.
 
-    Logging forbade it, or a tracked page.  vCPUs use the table's pages while it is cut off, the
-    host ages them or takes them, the worker recovers.
+    Logging forbade it, or a tracked page.  vCPUs use the table's pages while it is cut off, or one
+    makes the table then, the host ages them or takes them, the worker recovers.
     """
     rng = scene.rng
     pages = _of_one_table(place, slot, 1 + rng.choice(_PAGES))
@@ -70,6 +72,10 @@ def collapsing(scene: Scene, place: Place, slot: SlotSpec) -> list[Op]:
         if not slot.flags & DIRTY_LOG:
             ops += [vmm(Kind.MEMSLOT_FLAGS, *name, slot.flags | DIRTY_LOG), SYNC]
         allow = vmm(Kind.MEMSLOT_FLAGS, *name, slot.flags & ~DIRTY_LOG)
+    if rng.random() < _UNUSED:  # and nobody else: two tasks at the right places are rare enough
+        page = rng.choice(pages)
+        fetch = Op(Kind.EXEC, vcpu(scene), (page.gfn,))
+        return [*ops, fetch if scene.config.nx else access(scene, page), allow, SYNC]
     used = [use(scene, rng.choice(pages)) for _ in range(rng.choice((1, 1, 2)))]
     ops += used
     logged = allow.kind is Kind.MEMSLOT_FLAGS
