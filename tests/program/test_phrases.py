@@ -157,6 +157,24 @@ def test_a_race_for_a_table_is_about_pages_of_one_table() -> None:
     assert protected > 20
 
 
+def test_the_table_may_be_made_in_the_race_that_does_away_with_it() -> None:
+    slot = SlotSpec(0, 0, 0, 0x400, 0, 0)
+    made = Counter[Kind]()
+    for seed in range(200):
+        config = Config(vcpus=2, nx=seed % 2 == 0, slots=(slot,))
+        scene = scene_of_seed(seed, config)
+        ops = collapsing(scene, pick(scene.rng, config)._replace(gfn=0x201, slot=slot), slot)
+        race = raced(ops)
+        before = ops[: -1 - len(race)]
+        if not any(op.kind <= Kind.EXEC for op in before):
+            assert len(race) == 2  # and nothing else goes on
+            assert race[1].kind in (Kind.TRACK_REMOVE, Kind.MEMSLOT_FLAGS)
+            made[race[0].kind] += 1
+            assert not config.nx or race[0].kind is Kind.EXEC
+    assert sum(made.values()) > 30
+    assert made[Kind.EXEC] > 15
+
+
 def test_a_race_for_recovery_has_tables_to_recover() -> None:
     slot = SlotSpec(0, 0, 0x200, 0x1400, 0, 0x200)
     config = Config(nx=True, slots=(slot,))
