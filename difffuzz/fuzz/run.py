@@ -42,7 +42,8 @@ EXPLORING = 4
 """Steps of explorations for each step of the concurrent runs, at most: four fifths of the time."""
 EXPLORATION_STEPS = (3_000, 10_000, 30_000)
 """Steps of an exploration of one phase, about, on one side: ten to a few hundred schedules, in
-random order.  Half of the catalogue's bugs show within 3,000, most within 30,000."""
+random order.  Half of the catalogue's bugs show within 3,000, most within 30,000.  The last is for
+phases of two operations too: there it is half of what there is."""
 EXPLORED_LEGACY = 0.3
 """How often the legacy MMU's schedules are explored and not the TDP MMU's: its mmu_lock leaves few
 that differ."""
@@ -185,16 +186,19 @@ class Runner:
     def _explore(self, program: Program, verdict: Verdict) -> None:
         """Adds what many schedules of the program show on a side, until one shows a divergence."""
         rng = random.Random(digest_of(program))
-        raced = raced_phases(program)
+        phase = rng.choice(raced_phases(program))
+        limit = rng.choice(EXPLORATION_STEPS)
+        if len(concurrent.phases(program.ops)[phase - 1]) == 2:
+            limit = EXPLORATION_STEPS[-1]
         found = explore(
             program,
             self._left,
             self._right,
             rng.choice(EXPLORED_PREEMPTIONS),
-            limit=rng.choice(EXPLORATION_STEPS),
+            limit=limit,
             first_only=True,
             order=rng.randrange(1 << 32),
-            phase=rng.choice(raced),
+            phase=phase,
             sides=rng.choices((0, 1), self._shares),
         )
         self._steps_left -= found.steps
