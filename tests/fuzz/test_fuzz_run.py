@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,8 +13,9 @@ from difffuzz.errors import MissingTool
 from difffuzz.fuzz.corpus import read_program
 from difffuzz.fuzz.findings import notes_of
 from difffuzz.fuzz.parent import FuzzOptions, fuzz
+from difffuzz.fuzz.process import WorkerProcess
 from difffuzz.fuzz.run import Runner
-from difffuzz.program import parse
+from difffuzz.program import encode, parse
 
 from .planted import plant_at_fault, plant_stale
 
@@ -91,6 +94,20 @@ def test_a_process_that_dies_leaves_its_program_and_is_replaced(tmp_path: Path) 
     died = [found for found in summary.findings if found.signature.endswith("process-crash")]
     assert len(died) == 1
     assert read_program(Path(died[0].program)).ops
+
+
+def test_a_process_that_dies_while_it_is_waited_for_leaves_its_program(tmp_path: Path) -> None:
+    """The run is over, nobody polls any more."""
+    work = tmp_path / "work"
+    (work / "seeds").mkdir(parents=True)
+    worker = WorkerProcess(FuzzOptions(out=tmp_path), work, 0, 1)
+    with subprocess.Popen([sys.executable, "-c", "raise SystemExit(77)"]) as process:
+        worker._process = process
+        (work / "worker-0.0.crash-1").write_bytes(encode(parse(PARKED)))
+        worker.wait(60.0)
+    findings = [found for one in worker.stats() for found in one.findings]
+    assert [found.oracle for found in findings] == ["crash"]
+    assert parse(Path(findings[0].program).read_text()) == parse(PARKED)
 
 
 def test_a_worker_that_cannot_start_says_why(tmp_path: Path) -> None:
