@@ -129,8 +129,13 @@ def run_side(
         # Only without a limit can circles be told from a long way.
         return run_side(program, factory, number, verdict, strategy, trace)
     if verdict.divergences:
-        verdict.schedule = tuple(record.switches[:MAX_SCHEDULE]) or RUN_TO_BLOCK
+        verdict.schedule = schedule_of(record)
     return ends
+
+
+def schedule_of(record: Record) -> tuple[tuple[int, int], ...]:
+    """The schedule that repeats a run, as a program may hold it."""
+    return tuple(record.switches[:MAX_SCHEDULE]) or RUN_TO_BLOCK
 
 
 class SideRun:

@@ -12,14 +12,13 @@ from collections.abc import Callable, Sequence
 from random import Random
 from typing import NamedTuple
 
-from difffuzz.engine.concurrent import NO_PAGES, Abandoned, SideRun, report
+from difffuzz.engine.concurrent import NO_PAGES, Abandoned, SideRun, report, schedule_of
 from difffuzz.errors import UsageError
 from difffuzz.machine.mm import Mm
 from difffuzz.machine.pagetable import HOST_PAGE_TABLE, PageTable
 from difffuzz.machine.spt import PhysMem
 from difffuzz.oracle import Divergence, Verdict, Violation
 from difffuzz.program import Program
-from difffuzz.program.model import RUN_TO_BLOCK
 from difffuzz.sched.strategy import Strategy
 from difffuzz.sched.strategy.exhaustive import BoundedSearch, Merge
 from difffuzz.sched.strategy.record import Record
@@ -185,7 +184,7 @@ def explore_side(
         for divergence in verdict.divergences[:1]:
             if divergence.signature not in known:
                 known.add(divergence.signature)
-                found.shown.append(Shown(divergence, tuple(record.switches) or RUN_TO_BLOCK))
+                found.shown.append(Shown(divergence, schedule_of(record)))
         return sched
 
     def stop() -> bool:

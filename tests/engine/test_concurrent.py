@@ -10,12 +10,14 @@ from random import Random
 import pytest
 
 from difffuzz.engine import concurrent
-from difffuzz.engine.concurrent import Event, phases
+from difffuzz.engine.concurrent import Event, phases, schedule_of
 from difffuzz.errors import UsageError
 from difffuzz.fuzz.run import Runner
 from difffuzz.oracle import Verdict
-from difffuzz.program import Program, generate, parse
-from difffuzz.sched.strategy import Check, RandomWalk, Strategy
+from difffuzz.program import Program, generate, parse, render
+from difffuzz.program.limits import MAX_SCHEDULE
+from difffuzz.program.model import RUN_TO_BLOCK
+from difffuzz.sched.strategy import Check, RandomWalk, Record, Strategy
 from difffuzz.sides import open_side
 from difffuzz.variants.catalogue import find
 
@@ -131,6 +133,14 @@ def test_what_shows_without_a_switch_is_replayed_without_one(name: str) -> None:
     assert [one.signature for one in again.divergences] == [
         one.signature for one in first.divergences
     ]
+
+
+def test_a_schedule_is_one_that_a_program_may_hold() -> None:
+    record = Record(RandomWalk(Random(1), 1.0))
+    assert schedule_of(record) == RUN_TO_BLOCK
+    record.switches += [(step, step % 4) for step in range(1, 2 * MAX_SCHEDULE)]
+    program = parse(MEMORY + "vcpu0: write gfn=0x1\n")._replace(schedule=schedule_of(record))
+    assert parse(render(program)) == program
 
 
 def test_what_was_seen_before_a_run_is_given_up_counts() -> None:
