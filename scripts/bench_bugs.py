@@ -16,13 +16,12 @@ import argparse
 import json
 import math
 import os
-import statistics
 import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, median
 from typing import Any
 
 import msgspec
@@ -78,8 +77,8 @@ def summary(runs: list[Run]) -> dict[str, Any]:
         table[bug][method] = {
             "found": sum(run.found for run in group),
             "runs": len(group),
-            "median_executions": statistics.median(run.executions for run in group),
-            "median_cpu_seconds": statistics.median(run.cpu_seconds for run in group),
+            "median_executions": median(run.executions for run in group),
+            "median_cpu_seconds": median(run.cpu_seconds for run in group),
         }
     return {
         "bugs": dict(table),
@@ -198,12 +197,7 @@ def choose(names: list[str], kernel: str) -> list[Bug]:
         open_side(f"tdp@{kernel}")
     chosen = [find(name) for name in names]
     for bug in chosen:
-        if bug.held:
-            raise UsageError(
-                f"{bug.id}: held, the model cannot express it: see 'difffuzz bugs show {bug.id}'"
-            )
-        if kernel in bug.not_on:
-            raise UsageError(f"{bug.id}: not on {kernel}: {bug.not_on[kernel]}")
+        bug.check_hunted(kernel)
     return chosen or [
         bug for bug in catalogue() if not bug.held and (not kernel or kernel in bug.kernels)
     ]

@@ -126,12 +126,7 @@ def hunt(
 
 
 def _hunt(bug: Bug, common: FuzzOptions, kernel: str) -> Hunt:
-    if bug.held:
-        raise UsageError(
-            f"{bug.id}: held, the model cannot express it: see 'difffuzz bugs show {bug.id}'"
-        )
-    if kernel in bug.not_on:
-        raise UsageError(f"{bug.id}: not on {kernel}: {bug.not_on[kernel]}")
+    bug.check_hunted(kernel)
     left, right = bug.sides(kernel)
     mode = "concurrent" if bug.concurrent else "lockstep"
     Runner(left, right, mode)  # a patch that does not apply is wrong input, said at once

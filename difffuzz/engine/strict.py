@@ -42,8 +42,8 @@ from difffuzz.sides import ModelFactory
 from difffuzz.sides.base import Outcome
 from difffuzz.sides.model import ModelSide
 
-DIED = "died"
-"""What a run ends with that its kernel does not survive."""
+DEATHS = frozenset({"splat", "crash"})
+"""What a run ends with that its kernel, or the model of it, does not survive."""
 PREEMPTIONS = 2
 """Of a plan that is explored, at most."""
 Plan = tuple[tuple[int, int], ...]
@@ -222,7 +222,7 @@ def _events(program: Program, factory: ModelFactory, strategy: Strategy) -> list
             sched.run(bodies)
             side.kvm.rcu.run_callbacks()
             sched.add("tables", str(sorted(table_entries(side))))
-            sched.add("shared", _shared_state(side))
+            sched.add("shared", *_shared_state(side))
             sched.add("statistics", *(str(getattr(side.kvm.stat, name)) for name in VM_STATS))
             side.kvm.mem.log.clear()
         sched.add("end", end_of(side, len(program.ops) + 1))
@@ -230,7 +230,7 @@ def _events(program: Program, factory: ModelFactory, strategy: Strategy) -> list
         raise
     except Exception as error:
         events, how = sched.take(), died_of(error)
-        events.append((OUT_OF_STEPS,) if how == OUT_OF_STEPS else (DIED, how))
+        events.append((OUT_OF_STEPS,) if how == OUT_OF_STEPS else tuple(how.split(" ", 1)))
         return events
     return sched.take()
 
@@ -251,7 +251,7 @@ def _difference(at: int, left: list[Effect], right: list[Effect]) -> Disagreemen
     for one, other in zip_longest(left, right):
         if one != other:
             names = [str(effect[0]) for effect in (one, other) if effect is not None]
-            what = DIED if DIED in names else names[0]
+            what = next((name for name in names if name in DEATHS), names[0])
             return Disagreement(at, what, _show(one), _show(other))
     return None
 
@@ -259,10 +259,10 @@ def _difference(at: int, left: list[Effect], right: list[Effect]) -> Disagreemen
 def _shared(at: int, sides: list[ModelSide]) -> Disagreement | None:
     """A difference in what no effect has the value of."""
     one, other = map(_shared_state, sides)
-    return None if one == other else Disagreement(at, "shared", one, other)
+    return None if one == other else Disagreement(at, "shared", str(one), str(other))
 
 
-def _shared_state(side: ModelSide) -> str:
+def _shared_state(side: ModelSide) -> tuple[object, ...]:
     """The sequence and range of invalidations, and the dirty bitmap of each memslot."""
     kvm = side.kvm
     bitmaps = [
@@ -271,13 +271,13 @@ def _shared_state(side: ModelSide) -> str:
         for slot in slots.id_hash.values()
         if slot.dirty_bitmap is not None
     ]
-    invalidation = (
+    return (
         kvm.mmu_invalidate_seq,
         kvm.mmu_invalidate_in_progress,
         kvm.mmu_invalidate_range_start,
         kvm.mmu_invalidate_range_end,
+        sorted(bitmaps),
     )
-    return f"invalidation {invalidation}, dirty {sorted(bitmaps)}"
 
 
 def _cut_short(

@@ -73,6 +73,14 @@ class Bug(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         own = self.patch.parent / kernel / self.patch.name
         return own if kernel and own.exists() else self.patch
 
+    def check_hunted(self, kernel: str) -> None:
+        """UsageError with the reason if there is nothing to hunt on the model of that kernel."""
+        if self.held:
+            see = f"'difffuzz bugs show {self.id}'"
+            raise UsageError(f"{self.id}: held, the model cannot express it: see {see}")
+        if kernel in self.not_on:
+            raise UsageError(f"{self.id}: not on {kernel}: {self.not_on[kernel]}")
+
     def program_on(self, kernel: str) -> str:
         """The program for the model of that kernel."""
         return self.programs.get(kernel, self.program)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from difffuzz.cli import main
+from difffuzz.variants.catalogue import find
 
 PROGRAM = "difffuzz program v1\nvcpu0: write gfn=0x200\n"
 
@@ -67,17 +68,24 @@ def test_a_program_that_is_no_text_names_the_byte(
 
 
 @pytest.mark.parametrize(
-    ("command", "option"),
-    [(["variant", "diff", "base", "base"], "--out"), (["explore", "PROGRAM"], "-o")],
+    ("command", "expected"),
+    [
+        (["variant", "diff", "base", "base", "--out"], "PLACE/x: Not a directory"),
+        (["explore", "PROGRAM", "-o"], "PLACE: File exists"),
+        (["minimize", "SHOWN", "--right", "RIGHT", "-o"], "PLACE: File exists"),
+    ],
 )
 def test_where_nothing_can_be_written_nothing_is_run(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, command: list[str], option: str
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, command: list[str], expected: str
 ) -> None:
-    program, place = tmp_path / "program.difffuzz", tmp_path / "file"
+    program, shown, place = (tmp_path / name for name in ("program", "shown", "file"))
+    bug = find("47b0c2e4c220")
     program.write_text(PROGRAM)
+    shown.write_text(bug.program)
     place.write_text("")
-    words = [word.replace("PROGRAM", str(program)) for word in command]
-    assert f"{place}: " in error_of(capsys, *words, option, f"{place}/x").replace("/x: ", ": ")
+    names = {"PROGRAM": str(program), "SHOWN": str(shown), "RIGHT": bug.sides()[1]}
+    words = [names.get(word, word) for word in command]
+    assert expected.replace("PLACE", str(place)) in error_of(capsys, *words, f"{place}/x")
 
 
 def test_a_corpus_that_is_none_is_refused(

@@ -66,7 +66,7 @@ split, and forgetting one takes a lock."""
     ("mistake", "shown_by", "whats"),
     [
         ("stale-check-before-the-lock", "unlock", {"unlock", "spte", "outcome", "rets", "tables"}),
-        ("rcu-unlock-too-early", "outcome", {"outcome", "died"}),
+        ("rcu-unlock-too-early", "outcome", {"outcome", "splat"}),
         (
             "invalid-root-test-dropped",
             "parked_ret",

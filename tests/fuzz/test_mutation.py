@@ -53,3 +53,19 @@ def test_a_guest_may_be_nonpaging_where_both_sides_can_run_it() -> None:
 
     assert modes("tdp") == {"tdp"}
     assert modes("tdp", "nonpaging") == {"tdp", "nonpaging"}
+
+
+def test_two_of_three_programs_are_new_ones() -> None:
+    def kept(mode: str) -> int:
+        """Of 320 mutations, those that keep more than half of the operations."""
+        mutation = ProgramMutation(mode)
+        count = 0
+        for seed in range(320):
+            data = INPUTS[seed % len(INPUTS)]
+            old = set(decode(data).ops)
+            made = set(decode(mutation.mutate(data, LIMIT, seed)).ops)
+            count += 2 * len(old & made) > len(old)
+        return count
+
+    assert 110 < kept("lockstep") < 170
+    assert 110 < kept("concurrent") < 170

@@ -115,11 +115,14 @@ def test_files_are_created_and_deleted() -> None:
 LINES = st.lists(st.sampled_from(["a\n", "b\n", "\n", "    c\n"]), max_size=30)
 
 
-@given(old=LINES, new=LINES, context=st.integers(1, 4), last=st.sampled_from(["", "end"]))
+@given(old=LINES, new=LINES, context=st.integers(0, 4), last=st.sampled_from(["", "end"]))
 def test_what_difflib_writes_applies(
     old: list[str], new: list[str], context: int, last: str
 ) -> None:
     before, after = "".join(old), "".join(new) + last
     patch = diff_of(before, after, context)
-    if patch:
+    if patch and before and any(not hunk.old for hunk in parse(patch, "p")[0].hunks):
+        assert context == 0
+        assert "no old line that tells its place" in str(refusal(before, patch))
+    elif patch:
         assert patched(before, patch) == after
