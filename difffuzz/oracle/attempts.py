@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from difffuzz.oracle.books import MMIO_GENERATIONS, mmio_generation, outlived
 from difffuzz.oracle.brackets import Brackets
 from difffuzz.oracle.running import Interval, Running, Threads
 from difffuzz.oracle.verdict import Violation
@@ -71,7 +74,6 @@ class Attempts:
         self._versions = versions
         self._brackets = brackets
         self._threads = threads
-        sched.on_mmu_lock = self.mmu_lock
 
     def settle(self) -> None:
         """Nothing is going on: the past is forgotten."""
@@ -86,10 +88,11 @@ class Attempts:
         run.locked = 0
         run.obsolete = False
         run.switches = self._sched.switches
+        if self._config.gen_bias and self._config.mmio_caching:
+            self._meets_old_mmio(vcpu, gfn)
 
-    def mmu_lock(self, task: Task) -> None:
+    def locked(self, task: Task) -> None:
         """A task has taken mmu_lock."""
-        self._brackets.locked(task)
         if not 0 <= task.number < len(self._side.kvm.vcpus):
             op = self._threads.all[task.number].op if task.number >= 0 else None
             if op is not None and op.kind == Kind.ZAP_GFN_RANGE:
@@ -174,18 +177,34 @@ class Attempts:
 
     def _frozen(self, vcpu: int, gfn: int) -> bool:
         """Is there a frozen SPTE on the walk for `gfn`?"""
+        return FROZEN in self._walk(vcpu, gfn)
+
+    def _walk(self, vcpu: int, gfn: int) -> Iterator[int]:
+        """The entries for `gfn` from the vCPU's root down, the last that is none or a leaf too."""
         kvm = self._side.kvm
         mmu = kvm.vcpus[vcpu].mmu
         table, level = mmu.root.hpa, mmu.root_role.level
         while level:
             page = kvm.mem.pages.get(table >> 12)
             if page is None:
-                return False
+                return
             spte = page.ent.get(gfn >> 9 * (level - 1) & 511, page.absent)
-            if spte == FROZEN:
-                return True
+            yield spte
             if not spte & PRESENT or spte & LARGE:
-                return False
+                return
             table = spte & ADDRESS
             level -= 1
-        return False
+
+    def _meets_old_mmio(self, vcpu: int, gfn: int) -> None:
+        """No MMIO SPTE of before a wrap is there once the vCPU can see the generation after it.
+
+        Those of the last generation before it excepted: see the rule mmio-generation-window.
+        """
+        kvm = self._side.kvm
+        self._sched.touch("memslots", False)
+        now = kvm.memslots[kvm.vcpus[vcpu].smm].generation % MMIO_GENERATIONS
+        walk = self._walk(vcpu, gfn)
+        found = max((mmio_generation(kvm.masks, spte) for spte in walk), default=-1)
+        op = self._threads.all[vcpu].op
+        if op is not None and now < found < MMIO_GENERATIONS - len(kvm.memslots):
+            self.violations.append((outlived(self._side.name, found), op))

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from difffuzz.oracle.verdict import Violation
 from difffuzz.sides.model import ModelSide
@@ -86,17 +87,26 @@ def root_violations(side: ModelSide) -> Iterator[Violation]:
 def mmio_violations(side: ModelSide) -> Iterator[Violation]:
     """No MMIO SPTE is of a generation to come: it would count as current when that has come."""
     kvm = side.kvm
-    mask, value = kvm.masks.shadow_mmio_mask, kvm.masks.shadow_mmio_value
     now = [slots.generation % MMIO_GENERATIONS for slots in kvm.memslots]
     for page in kvm.mem.pages.values():
         for spte in page.ent.values():
-            if spte & MMU_PRESENT or spte & mask != value:
-                continue
-            generation = spte >> 3 & 0xFF | (spte >> 52 & 0x7FF) << 8
-            if generation > now[page.sp.role.smm]:
-                text = f"an MMIO SPTE of generation {generation:#x} outlived the wrap"
-                yield Violation("translation", side.name, "mmio-generation", text)
+            generation = mmio_generation(kvm.masks, spte)
+            if generation >= 0 and generation > now[page.sp.role.smm]:
+                yield outlived(side.name, generation)
                 return
+
+
+def mmio_generation(masks: Any, spte: int) -> int:
+    """The memslot generation of an MMIO SPTE; -1 for any other."""
+    if spte & MMU_PRESENT or spte & masks.shadow_mmio_mask != masks.shadow_mmio_value:
+        return -1
+    return spte >> 3 & 0xFF | (spte >> 52 & 0x7FF) << 8
+
+
+def outlived(name: str, generation: int) -> Violation:
+    """An MMIO SPTE of a generation to come."""
+    text = f"an MMIO SPTE of generation {generation:#x} outlived the wrap"
+    return Violation("translation", name, "mmio-generation", text)
 
 
 def leak_violations(side: ModelSide) -> Iterator[Violation]:

@@ -17,8 +17,10 @@ from difffuzz.oracle.owed import OwedPages
 from difffuzz.oracle.running import Interval, Threads
 from difffuzz.oracle.verdict import Violation
 from difffuzz.oracle.versions import CHANGES, MAP_BEGINS, MAP_ENDS, Versions
+from difffuzz.oracle.whole_zap import WHOLE_KINDS, WholeZap
 from difffuzz.program import Config, Kind, Op
 from difffuzz.program.model import READONLY
+from difffuzz.sched import Task
 from difffuzz.sched.interleave import Interleaver
 from difffuzz.sides.base import ERROR, MMIO, STUCK, Outcome
 from difffuzz.sides.memory_map import Slot
@@ -52,6 +54,8 @@ class Witness:
         self._attempts = Attempts(
             side, sched, config, self.versions, self._brackets, self.threads, self.violations
         )
+        self._whole = WholeZap(side, self.violations)
+        sched.on_mmu_lock = self._locked
         self.attempt_begins = self._attempts.begins
         self.attempt_ends = self._attempts.ends
         self._host: list[Interval] = []
@@ -77,6 +81,8 @@ class Witness:
         if op.kind in CHANGES:
             self.versions.begin(op, now)
             self._backed.clear()
+        if op.kind in WHOLE_KINDS and not self.config.gen_bias:  # a wrap zaps all once more
+            self._whole.begins(op)
         if op.kind == Kind.ZAP_GFN_RANGE:
             start, end = op.args[0], op.args[0] + op.args[1]
             self._attempts.zaps.append(RangeZap(start, end))
@@ -95,6 +101,8 @@ class Witness:
         if run.block is not None:
             self._brackets.unblock(run.block)
             run.block = None
+        if kind in WHOLE_KINDS:
+            self._whole.ends()
         if kind <= Kind.BEGIN_FAULT:
             self._owed.touched(self.threads.smm[thread], args[0], begin, now)
             access = args[1] if kind == Kind.BEGIN_FAULT else int(kind)
@@ -119,6 +127,12 @@ class Witness:
         elif kind in HOST_KINDS:
             self._host.append((begin, now))
         run.op = None
+
+    def _locked(self, task: Task) -> None:
+        """A task has taken mmu_lock."""
+        self._whole.locked(task)
+        self._brackets.locked(task)
+        self._attempts.locked(task)
 
     def _changed(self, kind: Kind, key: tuple[int, int]) -> None:
         """A slot was changed: its bitmap is gone, or goes with it."""

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Progress of what zaps every shadow page: it ends whatever vCPUs do meanwhile."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from difffuzz.oracle.verdict import Violation
+from difffuzz.program import Kind, Op
+from difffuzz.sched import Task
+from difffuzz.sides.model import ModelSide
+
+WHOLE_KINDS = frozenset({Kind.MEMSLOT_DELETE, Kind.MEMSLOT_MOVE, Kind.NX})
+
+
+class WholeZap:
+    """Watches an operation that zaps every shadow page once, with breaks.
+
+    What it zaps was there when it took mmu_lock first. If it takes pages that vCPUs made in one of
+    its breaks, it need not end as long as they make some.
+    """
+
+    __slots__ = ("_before", "_limit", "_op", "_side", "_there", "_violations")
+
+    def __init__(self, side: ModelSide, violations: list[tuple[Violation, Op]]) -> None:
+        self._side = side
+        self._violations = violations
+        self._op: Op | None = None
+        self._there: set[Any] | None = None
+        self._before: set[Any] | None = None
+        self._limit = 0
+
+    def begins(self, op: Op) -> None:
+        """An operation of WHOLE_KINDS begins."""
+        self._op = op
+        self._there = self._before = None
+
+    def locked(self, task: Task) -> None:
+        """A task has taken mmu_lock: what the one before did with it can be seen."""
+        op = self._op
+        if op is None:
+            return
+        self._look(op)
+        if task.number == op.thread:
+            kvm = self._side.kvm
+            self._before, self._limit = set(kvm.active_mmu_pages), kvm.n_max_mmu_pages
+            if self._there is None:
+                self._there = self._before
+
+    def ends(self) -> None:
+        """The operation is over."""
+        if self._op is not None:
+            self._look(self._op)
+            self._op = None
+
+    def _look(self, op: Op) -> None:
+        """Has the operation taken younger pages, when it had mmu_lock last?"""
+        before, there, kvm = self._before, self._there, self._side.kvm
+        self._before = None
+        # A lower limit of shadow pages takes what it has to.
+        if before is None or there is None or kvm.n_max_mmu_pages != self._limit:
+            return
+        if before - there - set(kvm.active_mmu_pages):
+            text = "a zap of every shadow page goes on to those made since it began"
+            violation = Violation("progress", self._side.name, "younger-pages", text)
+            self._violations.append((violation, op))
