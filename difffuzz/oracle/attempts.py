@@ -177,10 +177,11 @@ class Attempts:
 
     def _frozen(self, vcpu: int, gfn: int) -> bool:
         """Is there a frozen SPTE on the walk for `gfn`?"""
-        return FROZEN in self._walk(vcpu, gfn)
+        return any(spte == FROZEN for _, spte in self._walk(vcpu, gfn))
 
-    def _walk(self, vcpu: int, gfn: int) -> Iterator[int]:
-        """The entries for `gfn` from the vCPU's root down, the last that is none or a leaf too."""
+    def _walk(self, vcpu: int, gfn: int) -> Iterator[tuple[int, int]]:
+        """Where the entries for `gfn` are and what they are, from the vCPU's root down, the last
+        that is none or a leaf too."""
         kvm = self._side.kvm
         mmu = kvm.vcpus[vcpu].mmu
         table, level = mmu.root.hpa, mmu.root_role.level
@@ -188,8 +189,9 @@ class Attempts:
             page = kvm.mem.pages.get(table >> 12)
             if page is None:
                 return
-            spte = page.ent.get(gfn >> 9 * (level - 1) & 511, page.absent)
-            yield spte
+            index = gfn >> 9 * (level - 1) & 511
+            spte = page.ent.get(index, page.absent)
+            yield (table & ~0xFFF) + 8 * index, spte
             if not spte & PRESENT or spte & LARGE:
                 return
             table = spte & ADDRESS
@@ -203,8 +205,9 @@ class Attempts:
         kvm = self._side.kvm
         self._sched.touch("memslots", False)
         now = kvm.memslots[kvm.vcpus[vcpu].smm].generation % MMIO_GENERATIONS
-        walk = self._walk(vcpu, gfn)
-        found = max((mmio_generation(kvm.masks, spte) for spte in walk), default=-1)
         op = self._threads.all[vcpu].op
-        if op is not None and now < found < MMIO_GENERATIONS - len(kvm.memslots):
-            self.violations.append((outlived(self._side.name, found), op))
+        for ptr, spte in self._walk(vcpu, gfn):
+            self._sched.touch(ptr, False)
+            found = mmio_generation(kvm.masks, spte)
+            if op is not None and now < found < MMIO_GENERATIONS - len(kvm.memslots):
+                self.violations.append((outlived(self._side.name, found), op))

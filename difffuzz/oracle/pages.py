@@ -16,7 +16,8 @@ from difffuzz.sides.memory_map import MemoryMap, Slot
 from difffuzz.sides.model import ModelSide
 
 TRANSLATION = """A present leaf maps the pfn that the host maps at its gfn's hva, and every guest
-access has the same result on both sides; no MMIO SPTE outlives a wrap of the generation."""
+access has the same result on both sides; no MMIO SPTE outlives a wrap of the generation,
+nor is there one when the new generation can be seen."""
 PERMISSION = """No leaf is writable or executable beyond what memslot, host mapping, write tracking,
 dirty logging and the NX mitigation allow."""
 LEVEL = """A demand fault maps at the level that memslot, host mapping and dirty logging permit, the

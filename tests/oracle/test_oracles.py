@@ -13,11 +13,11 @@ from . import broken_accesses, broken_books, broken_concurrent, broken_kernels, 
 from .broken import Broken, run_as_it_is, run_broken, signatures
 
 TABLES: dict[str, tuple[Broken, ...]] = {
-    "translation": broken_pages.TRANSLATION,
+    "translation": broken_pages.TRANSLATION + broken_concurrent.TRANSLATION,
     "permission": broken_pages.PERMISSION,
     "level": broken_pages.LEVEL,
     "stale-access": broken_accesses.STALE_ACCESS,
-    "progress": broken_accesses.PROGRESS,
+    "progress": broken_accesses.PROGRESS + broken_concurrent.PROGRESS,
     "linearizable": broken_concurrent.LINEARIZABLE,
     "dirty-log": broken_accesses.DIRTY_LOG,
     "retry": broken_accesses.RETRY,
