@@ -165,8 +165,9 @@ class NativeKvm:
 
     def _listed(self, function: Any) -> list[ShadowPage]:
         buffer = self.library.buffer
+        self._mem.look()
         found = buffer[: function(ctypes.addressof(buffer), len(buffer))]
-        pages = self.mem.pages
+        pages = self._mem.pages
         return [pages[pa >> 12].sp for pa in found]
 
     @property

@@ -114,6 +114,11 @@ class NativeMem:
             if n < MOST_CHANGES:
                 return
 
+    def look(self) -> None:
+        """The same in the middle of a call, whose changes count with its end else."""
+        self._synced = -1
+        self.sync()
+
     def _note(self, changes: list[int]) -> None:
         pages, log = self.pages, self.log
         written: set[int] = set()
