@@ -16,7 +16,11 @@ from .kvm_host import (
     KvmVcpu,
     pages_per_hpage,
 )
-from .memslots import kvm_slot_dirty_track_enabled, mark_page_dirty_in_slot
+from .memslots import (
+    kvm_slot_dirty_track_enabled,
+    kvm_vcpu_memslots,
+    mark_page_dirty_in_slot,
+)
 from .page_track import mmu_try_to_unsync_pages
 
 PT_PRESENT_MASK = 1 << 0
@@ -247,7 +251,7 @@ def make_mmio_spte(vcpu: KvmVcpu, gfn: int, access: int) -> int:
     """An SPTE that makes the next access to `gfn` an MMIO exit."""
     kvm = vcpu.kvm
     m = kvm.masks
-    gen = kvm.memslots[vcpu.smm].generation & MMIO_SPTE_GEN_MASK
+    gen = kvm_vcpu_memslots(vcpu).generation & MMIO_SPTE_GEN_MASK
     if not m.shadow_mmio_value:
         kvm.warn("make_mmio_spte", "MMIO caching is disabled")
     return (

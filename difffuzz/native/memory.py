@@ -115,7 +115,7 @@ class NativeMem:
                 return
 
     def look(self) -> None:
-        """The same in the middle of a call, whose changes count with its end else."""
+        """The same in the middle of a call; sync() sees what it did only when it is over."""
         self._synced = -1
         self.sync()
 

@@ -18,7 +18,7 @@ from difffuzz.sides.model import ModelSide
 STALE_ACCESS = """No guest access, TLB hit included, uses a frame the host has taken back."""
 PROGRESS = """With all else at rest, an access completes within a fixed number of attempts, and so
 do several accesses that are made by turns; what zaps every shadow page leaves alone those made
-since it began."""
+since it took mmu_lock first."""
 
 RET_PF_RETRY = 1
 RET_PF_EMULATE = 2

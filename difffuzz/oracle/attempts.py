@@ -23,6 +23,8 @@ ROOTS_CHANGE = CHANGES | {Kind.ZAP_GFN_RANGE, Kind.MMU_PAGES}
 REQ_FREE_OBSOLETE_ROOTS = 1 << 2
 FROZEN = 0x5A0
 PRESENT = 1 << 11
+PAE_PRESENT = 1
+"""Of the four entries of a PAE root, which has no shadow page."""
 LARGE = 1 << 7
 ADDRESS = ((1 << 52) - 1) & ~0xFFF
 
@@ -88,7 +90,7 @@ class Attempts:
         run.locked = 0
         run.obsolete = False
         run.switches = self._sched.switches
-        if self._config.gen_bias and self._config.mmio_caching:
+        if self._config.gen_bias and self._side.kvm.masks.enable_mmio_caching:
             self._meets_old_mmio(vcpu, gfn)
 
     def locked(self, task: Task) -> None:
@@ -192,7 +194,8 @@ class Attempts:
             index = gfn >> 9 * (level - 1) & 511
             spte = page.ent.get(index, page.absent)
             yield (table & ~0xFFF) + 8 * index, spte
-            if not spte & PRESENT or spte & LARGE:
+            present = PRESENT if page.sp is not None else PAE_PRESENT
+            if not spte & present or spte & LARGE:
                 return
             table = spte & ADDRESS
             level -= 1
@@ -200,7 +203,8 @@ class Attempts:
     def _meets_old_mmio(self, vcpu: int, gfn: int) -> None:
         """No MMIO SPTE of before a wrap is there once the vCPU can see the generation after it.
 
-        Those of the last generation before it excepted: see the rule mmio-generation-window.
+        Those of the last generation before it excepted: see the rule mmio-generation-window.  The
+        PAE roots of the kernel's own code are not seen.
         """
         kvm = self._side.kvm
         self._sched.touch("memslots", False)

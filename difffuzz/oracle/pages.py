@@ -17,7 +17,7 @@ from difffuzz.sides.model import ModelSide
 
 TRANSLATION = """A present leaf maps the pfn that the host maps at its gfn's hva, and every guest
 access has the same result on both sides; no MMIO SPTE outlives a wrap of the generation,
-nor is there one when the new generation can be seen."""
+nor does a fault meet one that can see the new generation."""
 PERMISSION = """No leaf is writable or executable beyond what memslot, host mapping, write tracking,
 dirty logging and the NX mitigation allow."""
 LEVEL = """A demand fault maps at the level that memslot, host mapping and dirty logging permit, the

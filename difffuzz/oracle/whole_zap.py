@@ -61,6 +61,6 @@ class WholeZap:
         if before is None or there is None or kvm.n_max_mmu_pages != self._limit:
             return
         if before - there - set(kvm.active_mmu_pages):
-            text = "a zap of every shadow page goes on to those made since it began"
+            text = "a zap of every shadow page goes on to those made since it took mmu_lock"
             violation = Violation("progress", self._side.name, "younger-pages", text)
             self._violations.append((violation, op))

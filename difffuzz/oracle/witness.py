@@ -81,7 +81,8 @@ class Witness:
         if op.kind in CHANGES:
             self.versions.begin(op, now)
             self._backed.clear()
-        if op.kind in WHOLE_KINDS and not self.config.gen_bias:  # a wrap zaps all once more
+        # A change of slots may wrap the generation, which zaps all once more.
+        if op.kind in WHOLE_KINDS and (op.kind == Kind.NX or not self.config.gen_bias):
             self._whole.begins(op)
         if op.kind == Kind.ZAP_GFN_RANGE:
             start, end = op.args[0], op.args[0] + op.args[1]
