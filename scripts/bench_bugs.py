@@ -4,10 +4,10 @@
 A run is one bug, one method, one seed, in a process of its own, until the bug is found or its
 budget of time on a CPU is spent: 60 s for a lockstep bug, 300 s for one that needs concurrency.
 difffuzz, and what leaves a part of it out, start from the general corpus without the bug's own
-program.  Runs that are in OUT/runs.jsonl are not repeated, so that one can stop and go on; delete
-that file for a new start, and name another OUT for another kernel.  Prints one JSON document;
-OUT/survival.svg shows the share of bugs not yet found over executions (with matplotlib: pip install
-'.[bench]').
+program.  Runs that are in OUT/runs.jsonl are not repeated, so that one can stop and go on; with
+--longer those are that found nothing within a smaller budget.  Delete that file for a new start,
+and name another OUT for another kernel.  Prints one JSON document; OUT/survival.svg shows the share
+of bugs not yet found over executions (with matplotlib: pip install '.[bench]').
 """
 
 from __future__ import annotations
@@ -39,18 +39,19 @@ BUDGETS = {False: 60.0, True: 300.0}
 """Seconds on a CPU, by whether the bug needs concurrency."""
 
 
-def read_runs(path: Path) -> list[Run]:
-    """The runs so far."""
+def read_runs(path: Path) -> dict[tuple[str, str, int], Run]:
+    """The runs so far, by bug, method and seed; of several the last."""
     try:
         lines = path.read_bytes().splitlines()
     except FileNotFoundError:
-        return []
-    runs = []
+        return {}
+    runs: dict[tuple[str, str, int], Run] = {}
     for number, line in enumerate(lines, 1):
         try:
-            runs.append(msgspec.json.decode(line, type=Run))
+            run = msgspec.json.decode(line, type=Run)
         except msgspec.DecodeError as error:
             raise UsageError(f"{path}:{number}: {error}") from error
+        runs[run.bug, run.method, run.seed] = run
     return runs
 
 
@@ -135,6 +136,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--kernel", default="", help="on the model of that kernel: v6.12")
     parser.add_argument("--scale", type=float, default=1.0, help="of the budgets")
+    parser.add_argument(
+        "--longer", action="store_true", help="repeat what found nothing within smaller budgets"
+    )
     parser.add_argument("--kind", choices=("all", "lockstep", "concurrent"), default="all")
     parser.add_argument("--out", type=Path, default=Path("out/bench-bugs"))
     parser.add_argument("--report", action="store_true", help="run nothing, sum up what is there")
@@ -155,12 +159,16 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     path = options.out / "runs.jsonl"
     runs = read_runs(path)
-    if any(run.kernel != options.kernel for run in runs):
+    if any(run.kernel != options.kernel for run in runs.values()):
         raise UsageError(f"{path} has runs on another kernel: name another --out")
     budgets = {kind: budget * options.scale for kind, budget in BUDGETS.items()}
-    if not options.report and any(run.budget != budgets[run.concurrent] for run in runs):
+
+    def too_short(run: Run) -> bool:
+        return options.longer and run.budget < budgets[run.concurrent]
+
+    kept = [run for run in runs.values() if not too_short(run)]
+    if not options.report and any(run.budget != budgets[run.concurrent] for run in kept):
         raise UsageError(f"{path} has runs with another budget: name another --out")
-    done = {(run.bug, run.method, run.seed) for run in runs}
     wanted = [
         (seed, bug, method)
         for seed in range(1, options.seeds + 1)
@@ -172,10 +180,13 @@ def main() -> None:
     native = any(method == "native" for _, _, method in wanted)
     patched = patches_for(fetched_tree()) if native else {}
     for seed, bug, method in wanted:
-        if (bug.id, method, seed) in done or (method == "native" and bug.id not in patched):
+        known = runs.get((bug.id, method, seed))
+        if known is not None and (known.found or not too_short(known)):
+            continue
+        if method == "native" and bug.id not in patched:
             continue
         run = run_one(bug, method, seed, budgets[bug.concurrent], options.kernel)
-        runs.append(run)
+        runs[run.bug, run.method, run.seed] = run
         with path.open("ab") as file:
             file.write(msgspec.json.encode(run) + b"\n")
         state = "found" if run.found else "NOT FOUND"
@@ -185,10 +196,11 @@ def main() -> None:
             file=sys.stderr,
             flush=True,
         )
-    document = summary(runs)
+    all_runs = list(runs.values())
+    document = summary(all_runs)
     print(json.dumps(document, indent=2))
     if not options.no_picture:
-        draw(runs, options.out / "survival.svg")
+        draw(all_runs, options.out / "survival.svg")
 
 
 def choose(names: list[str], kernel: str) -> list[Bug]:

@@ -129,6 +129,27 @@ def test_runs_of_two_budgets_are_kept_apart(tmp_path: Path) -> None:
     assert "another budget" in done.stderr
 
 
+def test_a_larger_budget_repeats_what_found_nothing(tmp_path: Path) -> None:
+    """The first is found already, the second was not within a millisecond."""
+    runs = tmp_path / "runs.jsonl"
+    one = {"method": "random", "seed": 1, "concurrent": False, "budget": 0.001}
+    runs.write_text(
+        "".join(
+            json.dumps({"bug": bug, "found": bug != EASY, **one}) + "\n"
+            for bug in ("524a1e4e381f", EASY)
+        )
+    )
+    done = bench(EASY, "524a1e4e381f", *FEW, "--longer", "--out", str(tmp_path))
+    assert done.returncode == 0
+    written = [json.loads(line) for line in runs.read_text().splitlines()]
+    assert [run["bug"] for run in written] == ["524a1e4e381f", EASY, EASY]
+    assert written[2]["found"]
+    assert written[2]["budget"] == 60
+    assert json.loads(done.stdout)["bugs"][EASY]["random"]["runs"] == 1
+    done = bench(EASY, *FEW, "--longer", "--scale", "0.5", "--out", str(tmp_path))
+    assert "another budget" in done.stderr
+
+
 def test_what_is_no_run_names_its_line(tmp_path: Path) -> None:
     assert bench(EASY, *FEW, "--out", str(tmp_path)).returncode == 0
     with (tmp_path / "runs.jsonl").open("a") as file:
