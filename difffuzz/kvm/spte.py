@@ -16,11 +16,7 @@ from .kvm_host import (
     KvmVcpu,
     pages_per_hpage,
 )
-from .memslots import (
-    kvm_slot_dirty_track_enabled,
-    kvm_vcpu_memslots,
-    mark_page_dirty_in_slot,
-)
+from .memslots import kvm_slot_dirty_track_enabled, kvm_vcpu_memslots, mark_page_dirty_in_slot
 from .page_track import mmu_try_to_unsync_pages
 
 PT_PRESENT_MASK = 1 << 0
