@@ -12,12 +12,11 @@ from difffuzz import program
 from difffuzz.engine import concurrent, lockstep
 from difffuzz.errors import UsageError
 from difffuzz.fuzz.run import FUZZ_STEPS, Runner
-from difffuzz.native.face import NativePackage
 from difffuzz.oracle import Verdict
 from difffuzz.program import Program
 from difffuzz.sched import Scheduler
 from difffuzz.sched.strategy import RandomWalk
-from difffuzz.sides import ModelFactory, open_side
+from difffuzz.sides import NativeFactory, open_side
 from difffuzz.sides.played import Encoded, Player, Threads
 
 TWO_THREADS = """\
@@ -46,7 +45,7 @@ def rate(run: Callable[[int], Any], seconds: float) -> float:
     return done / (time.process_time() - begin)
 
 
-def scheduled(side: ModelFactory, one: Program) -> Callable[[int], None]:
+def scheduled(side: NativeFactory, one: Program) -> Callable[[int], None]:
     """Runs a program's threads at once, each time otherwise, under all oracles."""
 
     def run(number: int) -> None:
@@ -67,9 +66,8 @@ def native_figures(seconds: float) -> dict[str, float]:
         legacy, tdp = open_side("native:legacy"), open_side("native:tdp")
     except UsageError:
         return {}
-    assert isinstance(legacy, ModelFactory)
-    assert isinstance(tdp, ModelFactory)
-    assert isinstance(tdp.package, NativePackage)
+    assert isinstance(legacy, NativeFactory)
+    assert isinstance(tdp, NativeFactory)
     programs = [program.generate(Random(seed)) for seed in range(400)]
     programs = [one for one in programs if one.config.paging == "tdp"]
     models = open_side("legacy"), open_side("tdp")
@@ -85,14 +83,14 @@ def native_figures(seconds: float) -> dict[str, float]:
     native, model = on(native_runner), on(model_runner)
     suspicious = sum(fast.reasons.values()) / fast.programs
     judged = on(lambda one: lockstep.run(one, legacy, tdp))
-    assert isinstance(models[1], ModelFactory)
-    player = Player(tdp.package.library, True, 0)
+    assert isinstance(models[1], NativeFactory)
+    player = Player(tdp.library, True, 0)
     at_once = rate(
         lambda number: player.play(Encoded(race, Threads(seed=number + 1)), FUZZ_STEPS), seconds
     )
     judged_at_once = rate(scheduled(tdp, race), seconds)
     model_at_once = rate(scheduled(models[1], race), seconds)
-    library = tdp.package.library
+    library = tdp.library
     side = tdp.start(race.config)
     begin = time.perf_counter()
     for _ in range(CALLS):

@@ -13,7 +13,7 @@ from ..engine.conform_many import Pair, Tally, compare, programs_of
 from ..errors import UsageError
 from ..fuzz.corpus import read_program
 from ..program import Program, render
-from ..sides import KERNELS, ModelFactory, open_side
+from ..sides import KERNELS, KvmFactory, open_side
 from .output import PLAIN_SECONDS, note, write_text
 
 Files = Annotated[
@@ -58,9 +58,9 @@ def compare_sides(
     return tally, round(time.monotonic() - began, 1)
 
 
-def _model(name: str) -> ModelFactory:
+def _model(name: str) -> KvmFactory:
     side = open_side(name)
-    if not isinstance(side, ModelFactory):
+    if not isinstance(side, KvmFactory):
         raise UsageError(f"side {name!r} has no page tables to compare")
     return side
 

@@ -33,8 +33,9 @@ from difffuzz.sched import KernelSplat, Task
 from difffuzz.sched.core import OUT_OF_STEPS, STEP_LIMIT
 from difffuzz.sched.interleave import Interleaver
 from difffuzz.sched.strategy import Record, ScheduleStrategy, Strategy
-from difffuzz.sides import ModelFactory, SideFactory
+from difffuzz.sides import KvmFactory, SideFactory
 from difffuzz.sides.base import ERROR, Outcome
+from difffuzz.sides.machine import PLAIN, Machine
 
 HOST0, HOST1 = HOST_THREADS
 FAULT_KINDS = frozenset({*ACCESS_KINDS, Kind.BEGIN_FAULT})
@@ -116,7 +117,7 @@ def run_side(
     max_steps: int = STEP_LIMIT,
 ) -> list[str]:
     """Runs a program on one side; returns how its probes ended, for comparison."""
-    if not isinstance(factory, ModelFactory):
+    if not isinstance(factory, KvmFactory):
         raise UsageError(f"side {factory.name!r} cannot run concurrently: it has no threads")
     made = strategy(program) if strategy is not None else ScheduleStrategy(program.schedule)
     record = Record(made)
@@ -160,18 +161,19 @@ class SideRun:
     def __init__(
         self,
         program: Program,
-        factory: ModelFactory,
+        factory: KvmFactory,
         number: int,
         verdict: Verdict,
         sched: Interleaver,
         trace: bool = False,
+        machine: Machine = PLAIN,
     ) -> None:
         self._program = program
         self._number = number
         self._verdict = verdict
         self._sched = sched
         self._trace = trace
-        self.side = factory.start(program.config, sched)
+        self.side = factory.start(program.config, sched, machine)
         self.witness = Witness(self.side, sched, program.config)
         self._at = [0] * 8
         self._updates_raced = False
@@ -321,7 +323,7 @@ class SideRun:
         self._splats()
         memory = witness.versions.newest
         memory.smm[:] = witness.threads.smm
-        for as_id, gfn, leaf in side.all_leaves():
+        for as_id, gfn, leaf in side.tables.all_leaves():
             for violation in leaf_violations(side, config, memory, as_id, gfn, leaf):
                 self._found(violation, None)
         for violation in (*accounting_violations(side), *root_violations(side)):

@@ -8,10 +8,10 @@ statistics must be equal.  No oracle judges: both sides may have the same bug.
 from __future__ import annotations
 
 import random
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from functools import partial
 from itertools import zip_longest
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from difffuzz.engine.concurrent import phases
 from difffuzz.engine.watch import crash
@@ -21,9 +21,9 @@ from difffuzz.program.limits import MAX_VCPUS
 from difffuzz.sched import KernelSplat, Task
 from difffuzz.sched.core import OUT_OF_STEPS, STEP_LIMIT
 from difffuzz.sched.interleave import Interleaver
-from difffuzz.sides import ModelFactory
+from difffuzz.sides import KvmFactory
 from difffuzz.sides.base import Outcome
-from difffuzz.sides.model import ModelSide
+from difffuzz.sides.kvm_side import KvmSide
 
 PRESENT, LARGE = 1 << 11, 1 << 7
 ADDRESS = ((1 << 52) - 1) & ~0xFFF
@@ -62,7 +62,7 @@ class Disagreement(NamedTuple):
         return f"operation {self.at}: {self.what}: {self.left} and {self.right}"
 
 
-def conform(program: Program, left: ModelFactory, right: ModelFactory) -> Disagreement | None:
+def conform(program: Program, left: KvmFactory, right: KvmFactory) -> Disagreement | None:
     """Runs the program on both, one operation at a time; None if they agree."""
     sides = [factory.start(program.config) for factory in (left, right)]
     for side in sides:
@@ -81,7 +81,7 @@ def conform(program: Program, left: ModelFactory, right: ModelFactory) -> Disagr
 
 
 def conform_scheduled(
-    program: Program, left: ModelFactory, right: ModelFactory, seed: int
+    program: Program, left: KvmFactory, right: KvmFactory, seed: int
 ) -> Disagreement | None:
     """Runs the program's threads at once on both, under the same schedule; None if they agree.
 
@@ -97,18 +97,18 @@ def conform_scheduled(
     return None
 
 
-def _scheduled(program: Program, factory: ModelFactory, seed: int) -> list[Any]:
+def _scheduled(program: Program, factory: KvmFactory, seed: int) -> list[object]:
     """What happened, in its order: operations as they end, tables and statistics of each phase."""
     sched = LockScheduler(AtLocks(random.Random(seed)), SCHEDULED_STEPS)
     side = factory.start(program.config, sched)
     sched.restart()
-    events: list[Any] = []
+    events: list[object] = []
 
     def body(ops: list[tuple[int, Op]]) -> None:
         for index, op in ops:
             if op.thread >= MAX_VCPUS or op.thread < len(side.kvm.vcpus):
                 outcome = side.execute_among_others(op, index + 1)
-                events.append((index, {name: getattr(outcome, name) for name in Outcome.__slots__}))
+                events.append((index, fields_of(outcome)))
 
     try:
         for phase in phases(program.ops):
@@ -155,15 +155,19 @@ class AtLocks:
     pick = preempt
 
 
-def run_op(side: ModelSide, op: Op, number: int) -> Any:
-    """Every field of the outcome, or what the side's kernel reported."""
+def fields_of(outcome: Outcome) -> dict[str, object]:
+    """Every field of an outcome, by name."""
+    return {name: getattr(outcome, name) for name in Outcome.__slots__}
+
+
+def run_op(side: KvmSide, op: Op, number: int) -> Outcome | str:
+    """The outcome, or what the side's kernel reported."""
     try:
-        outcome = side.execute(op, number)
+        return side.execute(op, number)
     except UsageError:
         raise
     except Exception as error:
         return died_of(error)
-    return {name: getattr(outcome, name) for name in Outcome.__slots__}
 
 
 def died_of(error: Exception) -> str:
@@ -174,12 +178,12 @@ def died_of(error: Exception) -> str:
 
 
 def first_difference(
-    index: int, op: Op, seen: list[Any], sides: list[ModelSide]
+    index: int, op: Op, seen: Sequence[Outcome | str], sides: list[KvmSide]
 ) -> Disagreement | None:
     """The first difference in what an operation did, and in what the sides have after it."""
-    left, right = seen
+    left, right = [fields_of(one) if isinstance(one, Outcome) else one for one in seen]
     if left != right:
-        if not isinstance(left, dict) or not isinstance(right, dict):
+        if isinstance(left, str) or isinstance(right, str):
             return Disagreement(index, "outcome", str(left), str(right))
         what = next(name for name in left if left[name] != right[name])
         return Disagreement(index, what, str(left[what]), str(right[what]))
@@ -199,7 +203,7 @@ def first_difference(
     return None
 
 
-def _vcpu_stats(index: int, thread: int, sides: list[ModelSide]) -> Disagreement | None:
+def _vcpu_stats(index: int, thread: int, sides: list[KvmSide]) -> Disagreement | None:
     if thread >= len(sides[0].kvm.vcpus):
         return None
     stats = [side.kvm.vcpus[thread].stat for side in sides]
@@ -210,7 +214,7 @@ def _vcpu_stats(index: int, thread: int, sides: list[ModelSide]) -> Disagreement
     return None
 
 
-def table_entries(side: ModelSide) -> Iterator[tuple[int, int, int, int, int]]:
+def table_entries(side: KvmSide) -> Iterator[tuple[int, int, int, int, int]]:
     """(address space, level, first gfn of the table, index, SPTE) of all tables that are in use.
 
     A pointer to a table has its address left out: the sides put their tables where they like.
@@ -244,7 +248,7 @@ def _show(entries: list[tuple[int, int, int, int, int]]) -> str:
     return f"as {as_id} level {level} table {gfn:#x} index {index}: {spte:#x}"
 
 
-def end_of(side: ModelSide, number: int) -> str:
+def end_of(side: KvmSide, number: int) -> str:
     """What is left when the VM is gone."""
     try:
         side.finish_faults(number)

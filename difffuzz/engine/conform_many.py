@@ -11,7 +11,7 @@ from typing import NamedTuple
 from difffuzz.engine.conform import Disagreement, conform, conform_scheduled
 from difffuzz.errors import UsageError
 from difffuzz.program import Program, generate
-from difffuzz.sides import ModelFactory
+from difffuzz.sides import KvmFactory
 
 Compare = Callable[[Program], Disagreement | None]
 
@@ -19,8 +19,8 @@ Compare = Callable[[Program], Disagreement | None]
 class Pair(NamedTuple):
     """Two sides that should be the same."""
 
-    left: ModelFactory
-    right: ModelFactory
+    left: KvmFactory
+    right: KvmFactory
 
     def can_run(self, program: Program) -> bool:
         """A nonpaging guest needs the legacy MMU."""

@@ -10,9 +10,10 @@ map, not by where they lie.
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import Any
+from typing import Protocol, cast
 
 from difffuzz.engine.conform import ADDRESS, LARGE, MMU_LOCK, PRESENT
+from difffuzz.kvm.kvm_host import KvmMmuPage
 from difffuzz.machine.host import HostMM
 from difffuzz.machine.spt import PhysMem
 from difffuzz.program import Config
@@ -21,15 +22,27 @@ from difffuzz.sched.core import STEP_LIMIT
 from difffuzz.sched.interleave import Interleaver
 from difffuzz.sched.locks import Lock
 from difffuzz.sched.strategy.base import Strategy
-from difffuzz.sides import ModelFactory
-from difffuzz.sides.model import ModelSide
+from difffuzz.sides import KvmFactory
+from difffuzz.sides.kvm_side import KvmSide
+from difffuzz.sides.kvm_state import Kvm
+from difffuzz.sides.machine import Machine
 
-Effect = tuple[Any, ...]
+Effect = tuple[Hashable, ...]
 """What it is (spte, lock, request, reference, page, root, table, or the name of what changed),
 the number of the task that did it, and the details."""
 
 QUIET = frozenset({"waiters", "mode"})
 """Touched by waiting and by entering the guest: seen in what follows from it."""
+
+
+class ModelledKvm(Kvm, Protocol):
+    """struct kvm of the model, with what oracles have no use for."""
+
+    mmu_invalidate_seq: int
+    mmu_invalidate_in_progress: int
+    mmu_invalidate_range_start: int
+    """hva; of the invalidations in progress the first byte, and the byte behind the last."""
+    mmu_invalidate_range_end: int
 
 
 class EffectScheduler(Interleaver):
@@ -39,12 +52,13 @@ class EffectScheduler(Interleaver):
     whatever they read in between, so that one schedule means the same to both.
     """
 
-    __slots__ = ("_asked", "effects", "side")
+    __slots__ = ("_asked", "effects", "kvm", "mem")
 
     def __init__(self, strategy: Strategy, step_limit: int = STEP_LIMIT) -> None:
         super().__init__(strategy, step_limit)
         self.effects: list[Effect] = []
-        self.side: ModelSide | None = None
+        self.mem: RecordingMem | None = None
+        self.kvm: ModelledKvm | None = None
         self._asked = -1
 
     def point(self, what: Hashable = None, write: bool = True) -> None:
@@ -72,7 +86,7 @@ class EffectScheduler(Interleaver):
         """A lock was released."""
         self.add("unlock", lock.name, exclusive)
 
-    def add(self, what: str, *details: Any) -> None:
+    def add(self, what: str, *details: Hashable) -> None:
         """One more effect of the current task."""
         self._settle()
         self.effects.append((what, self.current.number, *details))
@@ -93,30 +107,34 @@ class EffectScheduler(Interleaver):
                 mode = "w" if lock.writer is task else "r"
         return mode, task.rcu_depth > 0
 
-    def _changes(self, what: tuple[Any, ...]) -> None:
-        name = what[0]
-        if name in QUIET or self.side is None:
+    def _changes(self, what: tuple[Hashable, ...]) -> None:
+        name, *rest = what
+        if name in QUIET or self.mem is None:
             return
         if name == "requests":
-            self.add("request", what[1])
-            self._asked = what[1]
+            (vcpu,) = rest
+            assert isinstance(vcpu, int)
+            self.add("request", vcpu)
+            self._asked = vcpu
         elif name == "root":
-            page = self.side.kvm.mem.pages.get(what[1] >> 12)
+            (pa,) = rest
+            assert isinstance(pa, int)
+            page = self.mem.pages.get(pa >> 12)
             sp = None if page is None else page.sp
             count = -1 if sp is None else sp.tdp_mmu_root_count
             self.add("root", sp is not None and sp.role.smm, count, *self.under())
         elif name != "table":  # a store says more
-            self.add(str(name), *what[1:], *self.under())
+            self.add(str(name), *rest, *self.under())
 
     def _settle(self) -> None:
         """A request, and the range that it is about, is known once it was made."""
-        if self._asked >= 0 and self.side is not None:
-            vcpu = self.side.kvm.vcpus[self._asked]
+        if self._asked >= 0 and self.kvm is not None:
+            vcpu = self.kvm.vcpus[self._asked]
             self._asked = -1
             self.effects[-1] += (vcpu.requests, tuple(vcpu.tlb_ranges))
 
 
-class RecordingMem(PhysMem):
+class RecordingMem(PhysMem[KvmMmuPage]):
     """Page tables whose changes are effects."""
 
     __slots__ = ()
@@ -129,9 +147,10 @@ class RecordingMem(PhysMem):
         if page is not None:
             index = ptr >> 3 & 511
             old = page.ent.get(index, page.absent)
-            level = page.sp.role.level if page.sp is not None else 0
+            sp: KvmMmuPage | None = page.sp
+            level = sp.role.level if sp is not None else 0
             new = self._named(value, level)
-            sched.add("spte", _place(page.sp), index, self._named(old, level), new, *sched.under())
+            sched.add("spte", _place(sp), index, self._named(old, level), new, *sched.under())
         super().store(ptr, value)
         # What follows may be reads only, which are no places to preempt.
         sched.point("stored")
@@ -202,22 +221,24 @@ class RecordingHost(HostMM):
     def _got(self, pfn: int, addr: int, write: bool) -> None:
         self._effect("reference", "got", pfn, addr, write)
 
-    def _effect(self, what: str, *details: Any) -> None:
+    def _effect(self, what: str, *details: Hashable) -> None:
         sched = self.sched
         assert isinstance(sched, EffectScheduler)
         sched.add(what, *details, *sched.under())
 
 
-def start(factory: ModelFactory, config: Config, sched: EffectScheduler) -> ModelSide:
+RECORDING = Machine(RecordingHost, RecordingMem)
+
+
+def start(factory: KvmFactory, config: Config, sched: EffectScheduler) -> KvmSide:
     """A side whose effects `sched` writes down from the program's first operation on."""
-    side = factory.start(config, sched)
-    side.kvm.mem.__class__ = RecordingMem
-    side.mm.__class__ = RecordingHost
-    sched.side = side
+    side = factory.start(config, sched, RECORDING)
+    assert isinstance(side.kvm.mem, RecordingMem)
+    sched.mem, sched.kvm = side.kvm.mem, cast(ModelledKvm, side.kvm)
     sched.take()
     return side
 
 
-def _place(sp: Any) -> tuple[int, int, int] | None:
+def _place(sp: KvmMmuPage | None) -> tuple[int, int, int] | None:
     """Address space, level and first gfn of a shadow page; None for pae_root."""
     return None if sp is None else (int(sp.role.smm), sp.role.level, sp.gfn)

@@ -19,7 +19,7 @@ from difffuzz.engine import strict
 from difffuzz.engine.conform import Disagreement
 from difffuzz.engine.strict import Seen
 from difffuzz.program import Program, generate, mutate
-from difffuzz.sides import ModelFactory
+from difffuzz.sides import KvmFactory
 from difffuzz.variants import ChangedLines
 
 SMALL = 8
@@ -31,7 +31,7 @@ DIFFERENCES = 5
 """Of one kind, after which programs are no longer looked for: the answer is clear."""
 
 
-Run = Callable[[Program, ModelFactory, ModelFactory], Seen]
+Run = Callable[[Program, KvmFactory, KvmFactory], Seen]
 """A way to run a program on both."""
 
 
@@ -58,7 +58,7 @@ class Comparison:
     """One MMU of both variants; grows while it is compared."""
 
     def __init__(
-        self, left: ModelFactory, right: ModelFactory, marks: tuple[ChangedLines, ChangedLines]
+        self, left: KvmFactory, right: KvmFactory, marks: tuple[ChangedLines, ChangedLines]
     ) -> None:
         self.left = left
         self.right = right

@@ -8,22 +8,21 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from random import Random
 from typing import NamedTuple
 
 from difffuzz.engine.concurrent import NO_PAGES, Abandoned, SideRun, report, schedule_of
+from difffuzz.engine.touches import TRACED
 from difffuzz.errors import UsageError
-from difffuzz.machine.mm import Mm
-from difffuzz.machine.pagetable import HOST_PAGE_TABLE, PageTable
-from difffuzz.machine.spt import PhysMem
 from difffuzz.oracle import Divergence, Verdict, Violation
 from difffuzz.program import Program
 from difffuzz.sched.strategy import Strategy
 from difffuzz.sched.strategy.exhaustive import BoundedSearch, Merge
 from difffuzz.sched.strategy.record import Record
 from difffuzz.sched.tracing import Merged, Snapshot, Tracing
-from difffuzz.sides import ModelFactory, SideFactory
+from difffuzz.sides import KvmFactory, NativeFactory, SideFactory
+from difffuzz.sides.machine import PLAIN
 
 GC_OBJECTS = 100_000
 """Objects made between two garbage collections: a run makes and drops thousands."""
@@ -139,9 +138,9 @@ def explore_side(
 ) -> None:
     """Searches side `number` and adds to `found`; until the deadline, by time.monotonic(), and for
     about `limit` steps if they are given."""
-    if not isinstance(factory, ModelFactory):
+    if not isinstance(factory, KvmFactory):
         raise UsageError(f"side {factory.name!r} has no threads to explore")
-    model = factory.take_guards is None
+    model = not isinstance(factory, NativeFactory)
     if reduce and not model:
         text = "is explored with --no-reduction only: what a step of it touches is not seen"
         raise UsageError(f"side {factory.name!r} {text}")
@@ -157,10 +156,8 @@ def explore_side(
         verdict = Verdict()
         record = Record(strategy)
         sched = Tracing(record, STEPS)
-        one = SideRun(program, factory, number, verdict, sched)
-        if model:
-            one.side.kvm.mem.__class__ = TracedMem
-            one.side.mm.pt = TracedPageTable(one.side.mm)
+        machine = TRACED if model else PLAIN
+        one = SideRun(program, factory, number, verdict, sched, machine=machine)
         sched.start_tracing(merged, worth, since, phase)
         try:
             result = one.run()
@@ -201,81 +198,3 @@ def explore_side(
     found.complete &= search.complete
     found.ends.append(ends)
     found.orders.append(orders)
-
-
-class TracedPageTable(PageTable):
-    """A host page table that tells the scheduler who looks at it; who changes it tells anyway.
-
-    But not of page(): oracles use it, and keep what they saw.
-    """
-
-    __slots__ = ("_sched",)
-
-    def __init__(self, mm: Mm) -> None:
-        super().__init__()
-        known = mm.pt
-        self.tables, self.huge, self.gig = known.tables, known.huge, known.gig
-        self.pmd_pages = known.pmd_pages
-        self._sched = mm.sched
-
-    def leaf(self, addr: int) -> tuple[int, int]:
-        """The entry that covers `addr`, and its level."""
-        self._sched.touch(HOST_PAGE_TABLE, False)
-        return super().leaf(addr)
-
-    def leaves(self, level: int) -> dict[int, int]:
-        """All leaves of a level."""
-        self._sched.touch(HOST_PAGE_TABLE, False)
-        return super().leaves(level)
-
-    def populated(self, start: int, end: int) -> list[int]:
-        """The tables and 2M leaves of a range."""
-        self._sched.touch(HOST_PAGE_TABLE, False)
-        return super().populated(start, end)
-
-
-class TracedMem(PhysMem):
-    """Page tables that tell the scheduler of every access, plain ones too."""
-
-    __slots__ = ()
-
-    def load(self, ptr: int) -> int:
-        """A plain load."""
-        self._touch(ptr, False)
-        return super().load(ptr)
-
-    def read_once(self, ptr: int) -> int:
-        """READ_ONCE()."""
-        value = super().read_once(ptr)
-        self._touch(ptr, False)
-        return value
-
-    def store(self, ptr: int, value: int) -> None:
-        """Every store, atomic ones too; a walk of the whole table sees only what is there."""
-        self._touch(ptr, True)
-        page = self.pages.get(ptr >> 12)
-        present = page.bits if page is not None else 0
-        super().store(ptr, value)
-        if page is not None and page.bits != present:
-            self.sched.touch(("table", ptr >> 12))
-
-    def next_index(self, pa: int, index: int) -> int:
-        """A look at a whole table."""
-        self.sched.touch(("table", pa >> 12), False)
-        return super().next_index(pa, index)
-
-    def free(self, pa: int) -> None:
-        """The page goes."""
-        self.sched.touch(("page", pa >> 12))
-        super().free(pa)
-
-    def freeze_absent(self, pa: int, known: set[int]) -> bool:
-        """The absent entries of a table change."""
-        frozen = super().freeze_absent(pa, known)
-        self.sched.touch(("table", pa >> 12))
-        return frozen
-
-    def _touch(self, ptr: int, write: bool) -> None:
-        touch: Callable[..., None] = self.sched.touch
-        touch(ptr, write)
-        touch(("page", ptr >> 12), False)

@@ -12,11 +12,10 @@ from __future__ import annotations
 from collections import Counter
 
 from difffuzz.engine.lockstep import FAILS_ON_ONE_SIDE, IS_COMPARED
-from difffuzz.native.face import NativePackage
 from difffuzz.oracle import Verdict
 from difffuzz.oracle.access import alike, compare_outcomes
 from difffuzz.program import Kind, Program
-from difffuzz.sides import ModelFactory, SideFactory
+from difffuzz.sides import NativeFactory, SideFactory
 from difffuzz.sides.played import Encoded, Played, PlayedOp, Player, differences
 
 MOST_REPEATS = 16
@@ -26,13 +25,13 @@ MOST_REPEATS = 16
 class FastLockstep:
     """Two native sides.  `reasons` counts why programs were suspicious, `programs` all of them."""
 
-    def __init__(self, left: ModelFactory, right: ModelFactory) -> None:
+    def __init__(self, left: NativeFactory, right: NativeFactory) -> None:
         self.programs = 0
         self.reasons: Counter[str] = Counter()
         self._factories = (left, right)
         self._names = (left.name, right.name)
         self._players = [
-            Player(side.package.library, side.tdp_mmu, number)
+            Player(side.library, side.tdp_mmu, number)
             for number, side in enumerate((left, right))
         ]
 
@@ -121,8 +120,6 @@ def parked_on_one_side(found: list[tuple[PlayedOp, PlayedOp]], ended: set[int]) 
 
 def fast_lockstep(left: SideFactory, right: SideFactory) -> FastLockstep | None:
     """For these sides; None unless both are the kernel's own code."""
-    if not isinstance(left, ModelFactory) or not isinstance(right, ModelFactory):
-        return None
-    if not isinstance(left.package, NativePackage) or not isinstance(right.package, NativePackage):
+    if not isinstance(left, NativeFactory) or not isinstance(right, NativeFactory):
         return None
     return FastLockstep(left, right)

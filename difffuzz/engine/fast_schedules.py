@@ -13,9 +13,8 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from difffuzz.native.face import NativePackage
 from difffuzz.program import Program
-from difffuzz.sides import ModelFactory, SideFactory
+from difffuzz.sides import NativeFactory, SideFactory
 from difffuzz.sides.played import Encoded, Player, Threads
 
 GAPS = (20, 5, 60)
@@ -34,11 +33,11 @@ class Suspicion(NamedTuple):
 class FastSchedules:
     """Native sides; `runs` counts the walks, `reasons` what was suspicious."""
 
-    def __init__(self, factories: list[ModelFactory]) -> None:
+    def __init__(self, factories: list[NativeFactory]) -> None:
         self.runs = 0
         self.reasons: Counter[str] = Counter()
         self._players = [
-            Player(side.package.library, side.tdp_mmu, number)
+            Player(side.library, side.tdp_mmu, number)
             for number, side in enumerate(factories)
         ]
 
@@ -68,6 +67,6 @@ def fast_schedules(left: SideFactory, right: SideFactory) -> FastSchedules | Non
     native = [
         side
         for side in (left, right)
-        if isinstance(side, ModelFactory) and isinstance(side.package, NativePackage)
+        if isinstance(side, NativeFactory)
     ]
     return FastSchedules(native) if native else None

@@ -269,7 +269,7 @@ class Lockstep:
             return False
         for watch in self._watches:
             assert watch.model is not None
-            for _, leaf in watch.model.leaves_in(as_id, gfn, gfn + 1):
+            for _, leaf in watch.model.tables.leaves_in(as_id, gfn, gfn + 1):
                 first = gfn & -(1 << (9 * (leaf.level - 1)))
                 if leaf.level > 1 and not leaf.writable and memory.tracked(as_id, first):
                     return True

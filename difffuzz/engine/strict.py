@@ -14,7 +14,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Hashable, Iterator
 from functools import partial
 from itertools import zip_longest
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from difffuzz.engine import effects
 from difffuzz.engine.concurrent import phases
@@ -38,9 +38,9 @@ from difffuzz.sched import Task
 from difffuzz.sched.core import OUT_OF_STEPS, STEP_LIMIT
 from difffuzz.sched.interleave import Interleaver
 from difffuzz.sched.strategy.base import Strategy
-from difffuzz.sides import ModelFactory
+from difffuzz.sides import KvmFactory
 from difffuzz.sides.base import Outcome
-from difffuzz.sides.model import ModelSide
+from difffuzz.sides.kvm_side import KvmSide
 
 DEATHS = frozenset({"splat", "crash"})
 """What a run ends with that its kernel, or the model of it, does not survive."""
@@ -100,7 +100,7 @@ class Decisions:
         return others[at] if 0 <= at < len(others) else usual
 
 
-def in_lockstep(program: Program, left: ModelFactory, right: ModelFactory) -> Seen:
+def in_lockstep(program: Program, left: KvmFactory, right: KvmFactory) -> Seen:
     """One operation at a time."""
     scheds = [EffectScheduler(Decisions()) for _ in range(2)]
     sides = [
@@ -122,13 +122,13 @@ def in_lockstep(program: Program, left: ModelFactory, right: ModelFactory) -> Se
             cut = [what == OUT_OF_STEPS for what in outcomes]
             return seen(_cut_short(index, one, other, cut), True)
         found = first_difference(index, op, outcomes, sides) or _difference(index, one, other)
-        found = found or _shared(index, sides)
+        found = found or _shared(index, scheds)
         if found is not None:
             return seen(found)
         equal["operation"] += 1
-        if isinstance(outcomes[0], dict):
-            equal["RET_PF"] += len(outcomes[0]["rets"])
-            features.add((int(op.kind), outcomes[0]["rets"], outcomes[0]["result"]))
+        if isinstance(outcomes[0], Outcome):
+            equal["RET_PF"] += len(outcomes[0].rets)
+            features.add((int(op.kind), outcomes[0].rets, outcomes[0].result))
         _count(one, int(op.kind), equal, features)
     for side in sides:
         side.sched.budget = STEP_LIMIT
@@ -139,12 +139,12 @@ def in_lockstep(program: Program, left: ModelFactory, right: ModelFactory) -> Se
     return seen(_difference(-1, one, other))
 
 
-def at_random(program: Program, left: ModelFactory, right: ModelFactory, seed: int) -> Seen:
+def at_random(program: Program, left: KvmFactory, right: KvmFactory, seed: int) -> Seen:
     """The program's threads at once, under a random schedule that the seed determines."""
     return _at_once(program, left, right, lambda: Decisions(rng=random.Random(seed)))[0]
 
 
-def under(program: Program, left: ModelFactory, right: ModelFactory, plan: Plan) -> Seen:
+def under(program: Program, left: KvmFactory, right: KvmFactory, plan: Plan) -> Seen:
     """The program's threads at once, under a plan."""
     return _at_once(program, left, right, lambda: Decisions(plan))[0]
 
@@ -156,7 +156,7 @@ class Exploration:
     """
 
     def __init__(
-        self, program: Program, left: ModelFactory, right: ModelFactory, limit: int
+        self, program: Program, left: KvmFactory, right: KvmFactory, limit: int
     ) -> None:
         self._sides = program, left, right
         self._limit = limit
@@ -185,7 +185,7 @@ class Exploration:
 
 
 def _at_once(
-    program: Program, left: ModelFactory, right: ModelFactory, make: Callable[[], Decisions]
+    program: Program, left: KvmFactory, right: KvmFactory, make: Callable[[], Decisions]
 ) -> tuple[Seen, list[tuple[int, bool]]]:
     """Runs both under strategies of the same kind; what was seen, and the left one's choices."""
     strategies = [make(), make()]
@@ -205,7 +205,7 @@ def _at_once(
     return Seen(found, equal, features), strategies[0].choices
 
 
-def _events(program: Program, factory: ModelFactory, strategy: Strategy) -> list[Effect]:
+def _events(program: Program, factory: KvmFactory, strategy: Strategy) -> list[Effect]:
     """Effects and outcomes in their order, tables and statistics where all threads meet."""
     sched = EffectScheduler(strategy, SCHEDULED_STEPS)
     side = effects.start(factory, program.config, sched)
@@ -222,7 +222,7 @@ def _events(program: Program, factory: ModelFactory, strategy: Strategy) -> list
             sched.run(bodies)
             side.kvm.rcu.run_callbacks()
             sched.add("tables", str(sorted(table_entries(side))))
-            sched.add("shared", *_shared_state(side))
+            sched.add("shared", *_shared_state(sched))
             sched.add("statistics", *(str(getattr(side.kvm.stat, name)) for name in VM_STATS))
             side.kvm.mem.log.clear()
         sched.add("end", end_of(side, len(program.ops) + 1))
@@ -235,7 +235,7 @@ def _events(program: Program, factory: ModelFactory, strategy: Strategy) -> list
     return sched.take()
 
 
-def _thread(side: ModelSide, sched: EffectScheduler, ops: list[tuple[int, Op]]) -> None:
+def _thread(side: KvmSide, sched: EffectScheduler, ops: list[tuple[int, Op]]) -> None:
     for index, op in ops:
         if op.thread >= MAX_VCPUS or op.thread < len(side.kvm.vcpus):
             sched.point("operation")
@@ -256,17 +256,18 @@ def _difference(at: int, left: list[Effect], right: list[Effect]) -> Disagreemen
     return None
 
 
-def _shared(at: int, sides: list[ModelSide]) -> Disagreement | None:
+def _shared(at: int, scheds: list[EffectScheduler]) -> Disagreement | None:
     """A difference in what no effect has the value of."""
-    one, other = map(_shared_state, sides)
+    one, other = map(_shared_state, scheds)
     return None if one == other else Disagreement(at, "shared", str(one), str(other))
 
 
-def _shared_state(side: ModelSide) -> tuple[object, ...]:
+def _shared_state(sched: EffectScheduler) -> tuple[Hashable, ...]:
     """The sequence and range of invalidations, and the dirty bitmap of each memslot."""
-    kvm = side.kvm
+    kvm = sched.kvm
+    assert kvm is not None
     bitmaps = [
-        (as_id, slot.id, sorted((at, word) for at, word in slot.dirty_bitmap.items() if word))
+        (as_id, slot.id, tuple(sorted(one for one in slot.dirty_bitmap.items() if one[1])))
         for as_id, slots in enumerate(kvm.memslots)
         for slot in slots.id_hash.values()
         if slot.dirty_bitmap is not None
@@ -276,7 +277,7 @@ def _shared_state(side: ModelSide) -> tuple[object, ...]:
         kvm.mmu_invalidate_in_progress,
         kvm.mmu_invalidate_range_start,
         kvm.mmu_invalidate_range_end,
-        sorted(bitmaps),
+        tuple(sorted(bitmaps)),
     )
 
 
@@ -299,18 +300,26 @@ def _show(effect: Effect | None) -> str:
 
 def _count(events: list[Effect], kind: int, equal: Counter[str], features: set[Hashable]) -> None:
     """Adds what was equal, and the shapes of the effects: two that follow one another."""
-    before: Any = None
+    before: Hashable = None
     for effect in events:
-        name = effect[0]
-        equal[name] += 1
-        shape: Any = name
-        if name == "spte":
-            _, _, place, _, old, new, *under = effect
-            shape = (name, place and place[1], _bits(old), _bits(new), *under)
-        elif name in ("lock", "unlock"):
-            shape = (name, *effect[2:])
+        equal[str(effect[0])] += 1
+        shape = _shape(effect)
         features.add((kind, before, shape))
         before = shape
+
+
+def _shape(effect: Effect) -> Hashable:
+    """What is new for whoever chooses programs: not which gfn or vCPU it was."""
+    name = effect[0]
+    if name == "spte":
+        _, _, place, _, old, new, *under = effect
+        assert isinstance(old, int)
+        assert isinstance(new, int)
+        level = place[1] if isinstance(place, tuple) else place
+        return (name, level, _bits(old), _bits(new), *under)
+    if name in ("lock", "unlock"):
+        return (name, *effect[2:])
+    return name
 
 
 def _bits(spte: int) -> int:

@@ -19,8 +19,8 @@ from difffuzz.program.model import DIRTY_LOG, READONLY
 from difffuzz.sched import KernelSplat
 from difffuzz.sched.core import OUT_OF_STEPS, STEP_LIMIT
 from difffuzz.sides.base import NOTHING, OK, Leaf, Outcome, Side
+from difffuzz.sides.kvm_side import KvmSide
 from difffuzz.sides.memory_map import MemoryMap
-from difffuzz.sides.model import ModelSide
 
 ACCESS_KINDS = (Kind.READ, Kind.WRITE, Kind.EXEC)
 EXEC = Kind.EXEC
@@ -73,7 +73,7 @@ class Watch:
     ) -> None:
         self.index = index
         self.side = side
-        self.model = side if isinstance(side, ModelSide) else None
+        self.model = side if isinstance(side, KvmSide) else None
         self.config = config
         self.memory = memory
         self.history = None if self.model is None else History(self.model, config, memory)
@@ -233,7 +233,7 @@ class Watch:
             gfn = outcome.fault_gfn
         else:
             return ()
-        return tuple(leaf for _, leaf in self.model.leaves_in(as_id, gfn, gfn + 1))
+        return tuple(leaf for _, leaf in self.model.tables.leaves_in(as_id, gfn, gfn + 1))
 
     # Page tables against the memory map
 
@@ -255,7 +255,7 @@ class Watch:
             seen.add(ptr)
             index = (ptr >> 3) & 511
             spte = page.ent.get(index, 0)
-            found = model.leaf_of(page, index, spte) if spte else None
+            found = model.tables.leaf_of(page, index, spte) if spte else None
             if found is not None:
                 made = bool(new & ~old & WRITABLE and not (old & PRESENT and old & mmu_writable))
                 self.violations += leaf_violations(
@@ -279,7 +279,7 @@ class Watch:
     def _check_gfns(self, as_id: int, start: int, end: int) -> None:
         model = self.model
         assert model is not None
-        for gfn, leaf in model.leaves_in(as_id, start, end):
+        for gfn, leaf in model.tables.leaves_in(as_id, start, end):
             # Below a huge leaf only the pages of the range changed.
             self.violations += leaf_violations(model, self.config, self.memory, as_id, gfn, leaf)
             if leaf.level > 1:
@@ -322,7 +322,7 @@ class Watch:
             for as_id in (0, 1):
                 self._check_gfns(as_id, args[1], args[1] + 1)
         elif kind in (Kind.MEMSLOT_DELETE, Kind.MEMSLOT_MOVE, Kind.NX):
-            for as_id, gfn, leaf in model.all_leaves():
+            for as_id, gfn, leaf in model.tables.all_leaves():
                 self.violations += leaf_violations(
                     model, self.config, self.memory, as_id, gfn, leaf
                 )
@@ -335,7 +335,7 @@ class Watch:
         slot = self.memory.slot_at(as_id, start)
         if slot is None:
             return
-        for gfn, leaf in model.leaves_in(as_id, start, end):
+        for gfn, leaf in model.tables.leaves_in(as_id, start, end):
             if leaf.level == 3:
                 continue
             if leaf.level < max_level(self.config, self.memory, model.mm, slot, gfn):
@@ -370,7 +370,7 @@ class Watch:
         model.finish_faults(number)
         self.flights.clear()
         model.kvm.rcu.run_callbacks()
-        for as_id, gfn, leaf in model.all_leaves():
+        for as_id, gfn, leaf in model.tables.all_leaves():
             self.violations += leaf_violations(model, self.config, self.memory, as_id, gfn, leaf)
         self.violations += accounting_violations(model)
         self.violations += obsolete_violations(model)

@@ -23,7 +23,7 @@ from ..oracle.verdict import Divergence, Verdict, Violation, signature
 from ..program import Program, is_concurrent
 from ..sched.core import STEP_LIMIT
 from ..sched.strategy import Pct, RandomWalk, ScheduleStrategy, Strategy
-from ..sides import ModelFactory, open_side
+from ..sides import KvmFactory, NativeFactory, open_side
 from ..variants.engine import canonical_name
 from .watchdog import HANG, Hang, Watchdog
 
@@ -83,15 +83,15 @@ class Runner:
         self.max_steps = max_steps
         self._left = open_side(left)
         self._right = open_side(right)
-        self._threads = isinstance(self._left, ModelFactory) and isinstance(
-            self._right, ModelFactory
+        self._threads = isinstance(self._left, KvmFactory) and isinstance(
+            self._right, KvmFactory
         )
         if mode == "concurrent" and not self._threads:
             raise UsageError(f"{left} against {right} cannot run concurrently: spec has no threads")
         self.guards = [
-            side.take_guards
+            side.library.take_guards
             for side in (self._left, self._right)
-            if isinstance(side, ModelFactory) and side.take_guards is not None
+            if isinstance(side, NativeFactory)
         ]
         """What takes the coverage of native code, for each side that is such."""
         if self.guards:
@@ -99,7 +99,7 @@ class Runner:
         self.explores = explores and not self.guards
         """Whether the schedules of some small programs are searched."""
         both = self._left, self._right
-        tdp = [isinstance(side, ModelFactory) and side.tdp_mmu for side in both]
+        tdp = [isinstance(side, KvmFactory) and side.tdp_mmu for side in both]
         self._shares = [1 - EXPLORED_LEGACY if one else EXPLORED_LEGACY for one in tdp]
         """How often each side's schedules are the ones searched, in proportion."""
         self.fast = fast_lockstep(self._left, self._right)

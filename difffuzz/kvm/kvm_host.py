@@ -396,11 +396,13 @@ class Kvm:
         "zapped_obsolete_pages",
     )
 
-    def __init__(self, sched: Scheduler, mm: HostMM, masks: SpteMasks) -> None:
+    def __init__(
+        self, sched: Scheduler, mm: HostMM, masks: SpteMasks, mem: PhysMem[KvmMmuPage] | None = None
+    ) -> None:
         self.sched = sched
         self.mm = mm
         self.masks = masks
-        self.mem = PhysMem(sched)
+        self.mem: PhysMem[KvmMmuPage] = mem if mem is not None else PhysMem(sched)
         self.rcu = Rcu(sched)
         self.srcu = Srcu(sched, "kvm->srcu")
         self.mmu_lock = RwLock(sched, "mmu_lock", Rank.MMU_LOCK)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from difffuzz.machine.host import HostMM
 from difffuzz.machine.hw import Cpu, PageFormat, Tlb
+from difffuzz.machine.spt import PhysMem
 from difffuzz.sched import Scheduler
 
 from . import mmu_slot, mmu_zap
@@ -17,6 +18,7 @@ from .kvm_host import (
     KVM_MIN_ALLOC_MMU_PAGES,
     Kvm,
     KvmMemslots,
+    KvmMmuPage,
     KvmVcpu,
 )
 from .memslots import search_memslots
@@ -107,9 +109,15 @@ class VmParams:
         self.generations = (0, 0)
 
 
-def kvm_create_vm(sched: Scheduler, mm: HostMM, params: VmParams) -> Kvm:
-    """KVM_CREATE_VM, with its vCPUs; registers the mmu notifier with `mm`."""
-    kvm = Kvm(sched, mm, SpteMasks(params.tdp and params.ept, params.ad, params.mmio_caching))
+def kvm_create_vm(
+    sched: Scheduler, mm: HostMM, params: VmParams, mem: PhysMem[KvmMmuPage] | None = None
+) -> Kvm:
+    """KVM_CREATE_VM, with its vCPUs; registers the mmu notifier with `mm`.
+
+    `mem` is the memory of the page tables, if they are not to lie in one of the VM's own.
+    """
+    masks = SpteMasks(params.tdp and params.ept, params.ad, params.mmio_caching)
+    kvm = Kvm(sched, mm, masks, mem)
     kvm.tdp_enabled = params.tdp
     kvm.tdp_mmu_enabled = params.tdp and params.tdp_mmu
     kvm.tdp_root_level = params.root_level

@@ -8,7 +8,7 @@ freed is a use after free.  Every change is logged for the oracles.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Generic, TypeVar
 
 from difffuzz.sched import KernelSplat, Scheduler
 
@@ -18,38 +18,42 @@ PT_PFN_BASE = 1 << 32
 FROZEN = 0x5A0
 """The value of a frozen entry (REMOVED_SPTE)."""
 
+SP = TypeVar("SP")
+"""What page_private of a table is: the shadow page that it belongs to."""
 
 BIT = [1 << index for index in range(512)]
 ALL_BITS = (1 << 512) - 1
 
 
-class PtPage:
+class PtPage(Generic[SP]):
     """One page of page-table entries; `bits` has a bit for every entry that is not absent.
 
-    An absent entry reads as `absent`: 0, or the frozen value once the table was cut off.
+    An absent entry reads as `absent`: 0, or the frozen value once the table was cut off.  `sp` is
+    page_private: None for the root of a PAE page table, which belongs to no shadow page.
     """
 
     __slots__ = ("absent", "bits", "ent", "sp")
 
-    def __init__(self, sp: Any) -> None:
+    def __init__(self, sp: SP | None) -> None:
         self.ent: dict[int, int] = {}
         self.absent = 0
         self.bits = 0
-        self.sp = sp
+        # KVM's own code follows the pointer without a look, as in the kernel.
+        self.sp: SP = sp  # type: ignore[assignment]
 
 
-class PhysMem:
+class PhysMem(Generic[SP]):
     """All page-table pages of one VM.  What is atomic in the kernel is a preemption point."""
 
     __slots__ = ("_next_pfn", "log", "pages", "sched")
 
     def __init__(self, sched: Scheduler) -> None:
         self.sched = sched
-        self.pages: dict[int, PtPage] = {}
+        self.pages: dict[int, PtPage[SP]] = {}
         self.log: list[tuple[int, int, int]] = []
         self._next_pfn = PT_PFN_BASE
 
-    def alloc(self, sp: Any) -> int:
+    def alloc(self, sp: SP | None) -> int:
         """A zeroed page whose page_private is `sp`; returns its physical address."""
         pfn = self._next_pfn
         self._next_pfn = pfn + 1
@@ -61,7 +65,7 @@ class PhysMem:
         if self.pages.pop(pa >> 12, None) is None:
             raise KernelSplat("uaf", "free_page", "double free of a page table")
 
-    def page(self, pa: int) -> PtPage:
+    def page(self, pa: int) -> PtPage[SP]:
         """The page at `pa`."""
         page = self.pages.get(pa >> 12)
         if page is None:

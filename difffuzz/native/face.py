@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The functions of difffuzz.kvm that a side calls, done by the kernel's own code.
 
-A NativePackage stands where ModelSide expects the package with the model: same names, same values.
+A NativePackage stands where KvmSide expects the package with the model: same names, same values.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 from typing import Any
 
+from difffuzz.errors import UsageError
 from difffuzz.kvm.vm import VmParams
 from difffuzz.machine.host import HostMM
 from difffuzz.native.kvm import NativeKvm
@@ -84,8 +85,12 @@ class Vm:
     def __init__(self, library: Library) -> None:
         self._library = library
 
-    def kvm_create_vm(self, sched: Scheduler, mm: HostMM, params: VmParams) -> NativeKvm:
-        """KVM_CREATE_VM with its vCPUs."""
+    def kvm_create_vm(
+        self, sched: Scheduler, mm: HostMM, params: VmParams, mem: object | None = None
+    ) -> NativeKvm:
+        """KVM_CREATE_VM with its vCPUs.  UsageError for page tables outside of the library."""
+        if mem is not None:
+            raise UsageError("what the kernel's own code does to its page tables cannot be noted")
         return NativeKvm(self._library, sched, mm, params)
 
     @staticmethod
@@ -186,7 +191,7 @@ class MmuZap:
 
 
 class NativePackage:
-    """What ModelSide calls difffuzz.kvm, over one instance of a library."""
+    """What KvmSide calls difffuzz.kvm, over one instance of a library."""
 
     x86 = X86
     memslot_update = MemslotUpdate

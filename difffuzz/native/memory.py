@@ -82,7 +82,7 @@ class NativeMem:
 
     def __init__(self, library: Library, sched: Scheduler) -> None:
         self.sched = sched
-        self.pages: dict[int, PtPage] = {}
+        self.pages: dict[int, PtPage[ShadowPage]] = {}
         self.log: list[tuple[int, int, int]] = []
         self._library = library
         self._synced = -1
@@ -143,7 +143,7 @@ class NativeMem:
             if page is not None and numbers is not None and page.sp.gfn != numbers[2]:
                 page.sp.take(numbers)
 
-    def page(self, pa: int) -> PtPage:
+    def page(self, pa: int) -> PtPage[ShadowPage]:
         """The page at `pa`."""
         page = self.pages.get(pa >> 12)
         if page is not None:

@@ -12,8 +12,8 @@ from difffuzz.oracle.pages import max_level
 from difffuzz.oracle.verdict import Violation
 from difffuzz.program import Config
 from difffuzz.sides.base import ERROR, MMIO, OK, SIGBUS, STUCK, Outcome
+from difffuzz.sides.kvm_side import KvmSide
 from difffuzz.sides.memory_map import MemoryMap, Slot
-from difffuzz.sides.model import ModelSide
 
 STALE_ACCESS = """No guest access, TLB hit included, uses a frame the host has taken back."""
 PROGRESS = """With all else at rest, an access completes within a fixed number of attempts, and so
@@ -32,7 +32,7 @@ EXEC = 2
 
 
 def access_violations(
-    side: ModelSide,
+    side: KvmSide,
     config: Config,
     memory: MemoryMap,
     as_id: int,
@@ -59,7 +59,7 @@ def access_violations(
 
 
 def mapped_access_violations(
-    side: ModelSide,
+    side: KvmSide,
     config: Config,
     memory: MemoryMap,
     as_id: int,
@@ -91,14 +91,14 @@ def mapped_access_violations(
 
 
 def level_violations(
-    side: ModelSide, config: Config, memory: MemoryMap, as_id: int, gfn: int, slot: Slot
+    side: KvmSide, config: Config, memory: MemoryMap, as_id: int, gfn: int, slot: Slot
 ) -> Iterable[Violation]:
     """The level of the leaf that a demand fault made."""
     # Under the NX mitigation small pages may stand where a fetch needed them.
     if memory.nx:
         return ()
     expected = max_level(config, memory, side.mm, slot, gfn)
-    levels = [leaf.level for _, leaf in side.leaves_in(as_id, gfn, gfn + 1)]
+    levels = [leaf.level for _, leaf in side.tables.leaves_in(as_id, gfn, gfn + 1)]
     if not levels or expected in levels:
         return ()
     text = f"gfn {gfn:#x}: mapped at level {max(levels)}, level {expected} fits"

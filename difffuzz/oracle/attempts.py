@@ -13,8 +13,8 @@ from difffuzz.oracle.versions import CHANGES, MAP_BEGINS, MAP_ENDS, Versions
 from difffuzz.program import Config, Kind, Op
 from difffuzz.sched import Task
 from difffuzz.sched.interleave import SNAPSHOTS, Interleaver
+from difffuzz.sides.kvm_side import KvmSide
 from difffuzz.sides.memory_map import Slot
-from difffuzz.sides.model import ModelSide
 
 RET_PF_RETRY = 1
 MAPPED = frozenset({4, 5})
@@ -59,7 +59,7 @@ class Attempts:
 
     def __init__(
         self,
-        side: ModelSide,
+        side: KvmSide,
         sched: Interleaver,
         config: Config,
         versions: Versions,

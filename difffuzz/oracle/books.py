@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from difffuzz.oracle.verdict import Violation
-from difffuzz.sides.model import ModelSide
+from difffuzz.sides.kvm_side import KvmSide
+from difffuzz.sides.kvm_state import Masks
 
 MMU_PRESENT = 1 << 11
 MMIO_GENERATIONS = 1 << 19
@@ -19,10 +19,10 @@ LEAK = """After VM destruction no page table, root reference, rmap, page referen
 entry is left, and before it no vCPU holds an obsolete root that it was told to free."""
 
 
-def accounting_violations(side: ModelSide) -> Iterator[Violation]:
+def accounting_violations(side: KvmSide) -> Iterator[Violation]:
     """Counts what is there, and compares with KVM's counters."""
     kvm = side.kvm
-    counted = side.count_leaves()
+    counted = side.tables.count_leaves()
     if counted != kvm.stat.pages:
         yield Violation(
             "accounting", side.name, "pages", f"{counted} leaves, KVM counts {kvm.stat.pages}"
@@ -61,14 +61,14 @@ def accounting_violations(side: ModelSide) -> Iterator[Violation]:
         )
 
 
-def obsolete_violations(side: ModelSide) -> Iterator[Violation]:
+def obsolete_violations(side: KvmSide) -> Iterator[Violation]:
     """What outlived the change that made it obsolete: roots in use, MMIO SPTEs across a wrap."""
     yield from root_violations(side)
     if side.kvm.masks.enable_mmio_caching:
         yield from mmio_violations(side)
 
 
-def root_violations(side: ModelSide) -> Iterator[Violation]:
+def root_violations(side: KvmSide) -> Iterator[Violation]:
     """No vCPU holds an obsolete root, unless it has yet to do what it was told."""
     kvm = side.kvm
     for vcpu in kvm.vcpus:
@@ -84,21 +84,22 @@ def root_violations(side: ModelSide) -> Iterator[Violation]:
                 return
 
 
-def mmio_violations(side: ModelSide) -> Iterator[Violation]:
+def mmio_violations(side: KvmSide) -> Iterator[Violation]:
     """No MMIO SPTE is of a generation to come: it would count as current when that has come."""
     kvm = side.kvm
     now = [slots.generation % MMIO_GENERATIONS for slots in kvm.memslots]
     for page in kvm.mem.pages.values():
         for spte in page.ent.values():
             generation = mmio_generation(kvm.masks, spte)
-            if generation < 0:  # a PAE root, which has no sp, holds no others
+            if generation < 0:
                 continue
+            assert page.sp is not None  # a PAE root holds no MMIO SPTE
             if generation > now[page.sp.role.smm]:
                 yield outlived(side.name, generation)
                 return
 
 
-def mmio_generation(masks: Any, spte: int) -> int:
+def mmio_generation(masks: Masks, spte: int) -> int:
     """The memslot generation of an MMIO SPTE; -1 for any other."""
     if spte & MMU_PRESENT or spte & masks.shadow_mmio_mask != masks.shadow_mmio_value:
         return -1
@@ -111,7 +112,7 @@ def outlived(name: str, generation: int) -> Violation:
     return Violation("translation", name, "mmio-generation", text)
 
 
-def leak_violations(side: ModelSide) -> Iterator[Violation]:
+def leak_violations(side: KvmSide) -> Iterator[Violation]:
     """What is left of a destroyed VM."""
     kvm = side.kvm
     name = side.name

@@ -4,14 +4,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 from difffuzz.oracle.verdict import Violation
 from difffuzz.program import Config, Kind, Op
 from difffuzz.program.model import READONLY
 from difffuzz.sides.base import Outcome
+from difffuzz.sides.kvm_side import KvmSide
+from difffuzz.sides.kvm_state import ShadowPage
 from difffuzz.sides.memory_map import MemoryMap, Slot
-from difffuzz.sides.model import ModelSide
 
 MAPPED = frozenset({4, 5})
 """RET_PF_FIXED and RET_PF_SPURIOUS: what a fault answers that finds or makes a mapping."""
@@ -46,12 +46,12 @@ class History:
         "_side",
     )
 
-    def __init__(self, side: ModelSide, config: Config, memory: MemoryMap) -> None:
+    def __init__(self, side: KvmSide, config: Config, memory: MemoryMap) -> None:
         self._side = side
         self._config = config
         self._memory = memory
         self._mapped: dict[tuple[int, int, int], int] = {}
-        self._pages: list[Any] = []
+        self._pages: list[ShadowPage] = []
         self._recycled = 0
         self._dirty: dict[int, int] = {}
         self._logging = False
@@ -66,8 +66,9 @@ class History:
         if kind in (MEMSLOT_FLAGS, DIRTY_CLEAR):
             args = op.args
             slot = kvm.memslots[args[1]].id_hash.get(args[0])
-            self._logging = slot is not None and slot.dirty_bitmap is not None
-            self._dirty = dict(slot.dirty_bitmap) if self._logging else {}
+            bitmap = slot.dirty_bitmap if slot is not None else None
+            self._logging = bitmap is not None
+            self._dirty = dict(bitmap) if bitmap is not None else {}
 
     def after(self, op: Op, outcome: Outcome, disturbed: bool) -> Iterable[Violation]:
         """Judges an operation; `disturbed`: the host changed something meanwhile."""
@@ -126,7 +127,7 @@ class History:
                 yield from self._huge(slot, low, slot.gfn + start + mask.bit_length())
 
     def _huge(self, slot: Slot, start: int, end: int) -> Iterator[Violation]:
-        for gfn, leaf in self._side.leaves_in(slot.as_id, start, end):
+        for gfn, leaf in self._side.tables.leaves_in(slot.as_id, start, end):
             if leaf.level > 1:
                 text = f"gfn {gfn:#x}: a huge leaf is left that should have been split"
                 yield Violation("level", self._side.name, "split", text)

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 
 from difffuzz.oracle.verdict import Violation
 from difffuzz.oracle.versions import Versions
+from difffuzz.sides.kvm_side import KvmSide
 from difffuzz.sides.memory_map import Slot
-from difffuzz.sides.model import ModelSide
 
 Key = tuple[int, int]
 """Address space and id of a slot."""
@@ -22,7 +22,7 @@ class OwedPages:
 
     __slots__ = ("_pending", "_side", "_touched", "_versions")
 
-    def __init__(self, side: ModelSide, versions: Versions) -> None:
+    def __init__(self, side: KvmSide, versions: Versions) -> None:
         self._side = side
         self._versions = versions
         self._pending: dict[Key, dict[int, int]] = {}

@@ -12,8 +12,8 @@ from difffuzz.machine.host import PTE_WRITE, HostMM
 from difffuzz.oracle.verdict import Violation
 from difffuzz.program import Config
 from difffuzz.sides.base import Leaf
+from difffuzz.sides.kvm_side import KvmSide
 from difffuzz.sides.memory_map import MemoryMap, Slot
-from difffuzz.sides.model import ModelSide
 
 TRANSLATION = """A present leaf maps the pfn that the host maps at its gfn's hva, and every guest
 access has the same result on both sides; no MMIO SPTE outlives a wrap of the generation, and
@@ -26,7 +26,7 @@ where it begins, or a log is cleared, eager page splitting leaves no huge leaf."
 
 
 def leaf_violations(
-    side: ModelSide,
+    side: KvmSide,
     config: Config,
     memory: MemoryMap,
     as_id: int,
@@ -63,7 +63,7 @@ def leaf_violations(
 
 
 def permission_violations(
-    side: ModelSide,
+    side: KvmSide,
     config: Config,
     memory: MemoryMap,
     slot: Slot,
@@ -100,7 +100,7 @@ def any_tracked(memory: MemoryMap, slot: Slot, gfn: int, npages: int, new: bool)
 
 
 def dirty_violations(
-    side: ModelSide, config: Config, slot: Slot, gfn: int, leaf: Leaf
+    side: KvmSide, config: Config, slot: Slot, gfn: int, leaf: Leaf
 ) -> Iterator[Violation]:
     """A writable leaf in a slot that logs dirty pages must be a 4K page that is marked dirty."""
     if leaf.level > 1:

@@ -3,12 +3,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from difffuzz.oracle.verdict import Violation
 from difffuzz.program import Kind, Op
 from difffuzz.sched import Task
-from difffuzz.sides.model import ModelSide
+from difffuzz.sides.kvm_side import KvmSide
+from difffuzz.sides.kvm_state import ShadowPage
 
 WHOLE_KINDS = frozenset({Kind.MEMSLOT_DELETE, Kind.MEMSLOT_MOVE, Kind.NX})
 
@@ -22,12 +21,12 @@ class WholeZap:
 
     __slots__ = ("_before", "_limit", "_op", "_side", "_there", "_violations")
 
-    def __init__(self, side: ModelSide, violations: list[tuple[Violation, Op]]) -> None:
+    def __init__(self, side: KvmSide, violations: list[tuple[Violation, Op]]) -> None:
         self._side = side
         self._violations = violations
         self._op: Op | None = None
-        self._there: set[Any] | None = None
-        self._before: set[Any] | None = None
+        self._there: set[ShadowPage] | None = None
+        self._before: set[ShadowPage] | None = None
         self._limit = 0
 
     def begins(self, op: Op) -> None:

@@ -23,8 +23,8 @@ from difffuzz.program.model import READONLY
 from difffuzz.sched import Task
 from difffuzz.sched.interleave import Interleaver
 from difffuzz.sides.base import ERROR, MMIO, STUCK, Outcome
+from difffuzz.sides.kvm_side import KvmSide
 from difffuzz.sides.memory_map import Slot
-from difffuzz.sides.model import ModelSide
 
 LINEARIZABLE = """Under concurrency each guest access sees a mapping that was legal at some moment
 during it: memory of a memslot that was there, the host's page, the permission; MMIO and failures
@@ -41,7 +41,7 @@ HOST_KINDS = frozenset(kind for kind in Kind if Kind.MUNMAP <= kind <= Kind.TEST
 class Witness:
     """Watches one side.  `violations` holds what it found and the operation it happened in."""
 
-    def __init__(self, side: ModelSide, sched: Interleaver, config: Config) -> None:
+    def __init__(self, side: KvmSide, sched: Interleaver, config: Config) -> None:
         self.side = side
         self.config = config
         self.versions = Versions(config)
@@ -62,7 +62,7 @@ class Witness:
         self._backed: dict[tuple[int, int], int] = {}
         self._overlapped = 0
         """Begin of the first operation that the change of memslots going on runs beside."""
-        side.observer = self
+        side.guests.observer = self
 
     # Operations
 

@@ -14,12 +14,15 @@ The scheduler of concurrent runs is in interleave.py.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar, TypeVarTuple
 
 from greenlet import getcurrent, greenlet
 
 if TYPE_CHECKING:
     from difffuzz.sched.locks import Lock
+
+Args = TypeVarTuple("Args")
+Result = TypeVar("Result")
 
 STEP_LIMIT = 2_000_000
 """Preemption points that one run of a program may pass before it counts as an endless loop."""
@@ -147,7 +150,7 @@ class Scheduler:
     def relax(self) -> None:
         """cpu_relax() in a loop that waits for another task; with nobody else to run, nothing."""
 
-    def run_as(self, task: Task, body: Callable[..., Any], *args: Any) -> Any:
+    def run_as(self, task: Task, body: Callable[[*Args], Result], *args: *Args) -> Result:
         """Runs `body` as `task` on the caller's greenlet; waiting there is a deadlock."""
         before = self.current
         self.current = task

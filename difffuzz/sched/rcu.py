@@ -5,9 +5,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import TypeVar
 
 from difffuzz.sched.core import KernelSplat, Scheduler, Task
+
+Arg = TypeVar("Arg")
 
 
 class Rcu:
@@ -17,7 +20,7 @@ class Rcu:
 
     def __init__(self, sched: Scheduler) -> None:
         self.sched = sched
-        self._queue: deque[tuple[list[tuple[Task, int]], Callable[[Any], None], Any]] = deque()
+        self._queue: deque[tuple[list[tuple[Task, int]], Callable[[], None]]] = deque()
 
     def read_lock(self) -> None:
         """rcu_read_lock()."""
@@ -43,11 +46,11 @@ class Rcu:
         """rcu_read_lock_held() of the current task."""
         return self.sched.current.rcu_depth > 0
 
-    def call_rcu(self, callback: Callable[[Any], None], arg: Any) -> None:
+    def call_rcu(self, callback: Callable[[Arg], None], arg: Arg) -> None:
         """Queues `callback(arg)` behind every read section that is open now."""
         self.sched.touch("rcu")
         readers = [(t, t.rcu_section) for t in self.sched.tasks if t.rcu_depth]
-        self._queue.append((readers, callback, arg))
+        self._queue.append((readers, partial(callback, arg)))
 
     def run_callbacks(self) -> int:
         """Runs, in order, the callbacks whose grace period is over; returns how many ran."""
@@ -55,11 +58,11 @@ class Rcu:
         if self._queue:
             self.sched.touch("rcu")
         while self._queue:
-            readers, callback, arg = self._queue[0]
+            readers, callback = self._queue[0]
             if any(t.rcu_depth and t.rcu_section == section for t, section in readers):
                 break
             self._queue.popleft()
-            callback(arg)
+            callback()
             ran += 1
         return ran
 

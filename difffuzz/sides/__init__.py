@@ -3,21 +3,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import cast
 
 import difffuzz.kvm
-import difffuzz.kvm.dirty_log
-import difffuzz.kvm.vm
-import difffuzz.kvm.x86
 import difffuzz.variants
 from difffuzz.errors import UsageError
+from difffuzz.native.face import NativePackage
 from difffuzz.native.side import open_package
 from difffuzz.program import Config
 from difffuzz.sched import Scheduler
 from difffuzz.sides.base import Side, SideFactory
-from difffuzz.sides.model import ModelSide
+from difffuzz.sides.kvm_package import AnyPackage
+from difffuzz.sides.kvm_side import KvmSide
+from difffuzz.sides.machine import PLAIN, Machine
 from difffuzz.sides.spec import SpecSide
 from difffuzz.variants import ChangedLines, load, load_marked
 
@@ -25,14 +26,13 @@ KERNELS = Path(difffuzz.variants.__file__).parent / "kernels"
 __all__ = ["Side", "SideFactory", "open_side", "short_name"]
 
 
-class ModelFactory:
-    """Starts the modelled KVM with one of its MMUs."""
+class KvmFactory:
+    """Starts a KVM with one of its MMUs."""
 
-    def __init__(self, name: str, package: Any, tdp_mmu: bool) -> None:
+    def __init__(self, name: str, package: AnyPackage, tdp_mmu: bool) -> None:
         self.name = name
         self.package = package
         self.tdp_mmu = tdp_mmu
-        self.take_guards: Callable[[], list[int]] | None = None
 
     def check(self, config: Config) -> None:
         """UsageError if the side cannot run programs of this configuration."""
@@ -41,13 +41,24 @@ class ModelFactory:
                 f"side {self.name!r} cannot run a nonpaging guest: the TDP MMU needs paging"
             )
 
-    def start(self, config: Config, sched: Scheduler | None = None) -> ModelSide:
+    def start(
+        self, config: Config, sched: Scheduler | None = None, machine: Machine = PLAIN
+    ) -> KvmSide:
         """A VM with the program's configuration.  UsageError if the side cannot run it.
 
-        `sched` runs its tasks; without one they run one operation at a time.
+        `sched` runs its tasks; without one they run one operation at a time.  `machine`: what it
+        runs on, for those who want to be told what it does.
         """
         self.check(config)
-        return ModelSide(self.name, self.package, config, self.tdp_mmu, sched)
+        return KvmSide(self.name, self.package, config, self.tdp_mmu, sched, machine)
+
+
+class NativeFactory(KvmFactory):
+    """Starts the kernel's own code, one VM at a time.  `library`: where it lives."""
+
+    def __init__(self, name: str, package: NativePackage, tdp_mmu: bool) -> None:
+        super().__init__(name, cast(AnyPackage, package), tdp_mmu)
+        self.library = package.library
 
 
 class SpecFactory:
@@ -78,10 +89,7 @@ def _kernel_patch(version: str) -> Path:
 def open_side(name: str) -> SideFactory:
     """The side of that name.  UsageError for an unknown one; PatchError for a patch that fails."""
     if name.startswith("native:"):
-        native, tdp_mmu = open_package(name)
-        factory = ModelFactory(name, native, tdp_mmu)
-        factory.take_guards = native.library.take_guards
-        return factory
+        return NativeFactory(name, *open_package(name))
     base, patches = _parts(name)
     if base == "spec" and not patches:
         return SpecFactory()
@@ -94,7 +102,7 @@ def open_side(name: str) -> SideFactory:
     return _model_factory(name, package, base)
 
 
-def open_marked(name: str, other: str) -> tuple[ModelFactory, ChangedLines]:
+def open_marked(name: str, other: str) -> tuple[KvmFactory, ChangedLines]:
     """A side that is a model, and which of the statements that the side `other` does not have ran.
 
     UsageError, PatchError as from open_side().
@@ -119,8 +127,8 @@ def _parts(name: str) -> tuple[str, list[Path]]:
     return base if version or not at else name, found
 
 
-def _model_factory(name: str, package: Any, base: str) -> ModelFactory:
+def _model_factory(name: str, package: ModuleType, base: str) -> KvmFactory:
     for module in ("vm", "x86", "dirty_log", "memslot_update", "mmu_roots", "mmu_zap"):
-        if not hasattr(package, module):
-            __import__(f"{package.__name__}.{module}")
-    return ModelFactory(short_name(name), package, base == "tdp")
+        import_module(f"{package.__name__}.{module}")
+    # That packages offer all of it is checked by mypy: tests/sides/test_kvm_package.py.
+    return KvmFactory(short_name(name), cast(AnyPackage, package), base == "tdp")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ctypes
 from array import array
 from collections.abc import Collection
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from difffuzz.native.kvm import param_values
 from difffuzz.native.library import Library
@@ -66,7 +66,7 @@ class Played:
 
     __slots__ = ("_numbers", "reason")
 
-    def __init__(self, numbers: Any, reason: str) -> None:
+    def __init__(self, numbers: ctypes.Array[ctypes.c_long], reason: str) -> None:
         self._numbers = numbers
         self.reason = reason
         """Why it was left early; empty if it was not."""

@@ -16,7 +16,8 @@ from difffuzz.program import Program, generate, parse
 from difffuzz.sched.core import STEP_LIMIT
 from difffuzz.sides import open_side
 from difffuzz.sides.base import Outcome
-from difffuzz.sides.model import ModelSide
+from difffuzz.sides.kvm_side import KvmSide
+from tests.kvm.vm import kvm_of
 
 from .runs import SMALL, STALE, STALE_PROGRAM, Kept, broken_tdp, program_of, steps
 
@@ -204,8 +205,8 @@ def test_nothing_is_left_after_a_run(path: Path) -> None:
     lockstep.run(program, *sides)
     for side in (started for kept in sides for started in kept.started):
         assert side.mm.frames.leaked() == []
-        if isinstance(side, ModelSide):
-            kvm = side.kvm
+        if isinstance(side, KvmSide):
+            kvm = kvm_of(side)
             assert kvm.mem.pages == {}
             assert (kvm.tdp_mmu_roots, kvm.tdp_mmu_pages, kvm.n_used_mmu_pages) == ([], 0, 0)
             assert (kvm.active_mmu_pages, kvm.mmu_page_hash) == ({}, {})

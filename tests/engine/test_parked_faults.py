@@ -9,7 +9,7 @@ from difffuzz.engine import lockstep
 from difffuzz.engine.lockstep import Step
 from difffuzz.program import Kind
 from difffuzz.sides import open_side
-from difffuzz.sides.model import ModelSide
+from difffuzz.sides.kvm_side import KvmSide
 
 from .runs import SMALL, Kept, program_of, steps
 
@@ -149,7 +149,7 @@ def test_a_parked_fault_holds_its_page() -> None:
     """The host can free the page only after the fault let go of it."""
     program = program_of(f"{SMALL}{BEGIN}host0: dontneed area=1 page=0x3 n=0x1\n")
     side = open_side("tdp").start(program.config)
-    assert isinstance(side, ModelSide)
+    assert isinstance(side, KvmSide)
     begin, dontneed = program.ops
     side.execute(begin, 1)
     pfn = side.mm.lookup((2 << 40) + (3 << 12)) >> 12
@@ -165,8 +165,8 @@ def test_faults_that_are_still_parked_end_with_the_program() -> None:
     assert lockstep.run(program_of(text), *sides).divergences == []
     for kept in sides:
         (side,) = kept.started
-        assert isinstance(side, ModelSide)
-        assert side.faults == {}
+        assert isinstance(side, KvmSide)
+        assert side.guests.faults == {}
         assert side.sched.parked == []
         assert side.mm.frames.leaked() == []
 

@@ -12,7 +12,7 @@ from difffuzz.engine.conform import conform, conform_scheduled
 from difffuzz.kvm import kvm_main
 from difffuzz.sched import Task
 from difffuzz.sched.interleave import Interleaver
-from difffuzz.sides import ModelFactory, open_side
+from difffuzz.sides import KvmFactory, open_side
 
 from .runs import SMALL, program_of
 
@@ -37,19 +37,19 @@ MAP = """\
 """
 
 
-def side(directory: Path, line: str) -> ModelFactory:
+def side(directory: Path, line: str) -> KvmFactory:
     """The side tdp with that in place of the call of kvm_tdp_mmu_map()."""
     path = directory / "other.patch"
     path.write_text(MAP.format(line))
     made = open_side(f"tdp+{path}")
-    assert isinstance(made, ModelFactory)
+    assert isinstance(made, KvmFactory)
     return made
 
 
-def plain(name: str) -> ModelFactory:
+def plain(name: str) -> KvmFactory:
     """A model as it is."""
     made = open_side(name)
-    assert isinstance(made, ModelFactory)
+    assert isinstance(made, KvmFactory)
     return made
 
 
@@ -175,7 +175,7 @@ def test_what_the_host_and_the_tlbs_are_told_is_an_effect(
         f"+{line.replace(old, new)}\n"
     )
     other = open_side(f"legacy+{patch}")
-    assert isinstance(other, ModelFactory)
+    assert isinstance(other, KvmFactory)
     found = strict.in_lockstep(FLUSH, plain("legacy"), other).difference
     assert found is not None
     assert found.what == what
@@ -210,7 +210,7 @@ def test_exploring_reaches_a_race(tmp_path: Path) -> None:
     )
     proposal = Path(__file__).parents[2] / "difffuzz/variants/refactors/seed-proposal.patch"
     other = open_side(f"tdp+{proposal}+{path}")
-    assert isinstance(other, ModelFactory)
+    assert isinstance(other, KvmFactory)
     assert strict.in_lockstep(RACE, plain("tdp"), other).difference is None
     found = [seen.difference for _, seen in strict.Exploration(RACE, plain("tdp"), other, 200)]
     assert found[-1] is not None

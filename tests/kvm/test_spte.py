@@ -111,6 +111,7 @@ def test_make_spte(leaf: Leaf, layout: str) -> None:
     kvm = side.kvm
     slot = kvm.memslots[0].id_hash[0]
     if leaf.tracked:
+        assert slot.arch.gfn_track is not None
         slot.arch.gfn_track[GFN] = 1
     wrprot, made = spte.make_spte(
         kvm.vcpus[0],

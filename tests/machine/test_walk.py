@@ -35,7 +35,7 @@ class Guest:
     """Tables that map GPA with one leaf, and a CPU that walks them."""
 
     def __init__(self, fmt: PageFormat, leaf: int, level: int = 1, root_level: int = 4) -> None:
-        self.mem = PhysMem(Scheduler())
+        self.mem: PhysMem[object] = PhysMem(Scheduler())
         self.fmt = fmt
         self.root_level = root_level
         self.dirtied: list[int] = []

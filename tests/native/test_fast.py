@@ -14,7 +14,7 @@ from difffuzz.errors import UsageError
 from difffuzz.fuzz.run import Runner
 from difffuzz.oracle import Verdict
 from difffuzz.program import Kind, Op, Program, generate, parse
-from difffuzz.sides import ModelFactory, open_side
+from difffuzz.sides import NativeFactory, open_side
 from difffuzz.sides.base import Outcome
 from difffuzz.sides.played import Encoded, Played, Player
 
@@ -36,11 +36,11 @@ vcpu1: read gfn=0x1
 """The legacy MMU has prefetched the page: only the TDP MMU has a fault to park."""
 
 
-def sides() -> tuple[ModelFactory, ModelFactory]:
+def sides() -> tuple[NativeFactory, NativeFactory]:
     """The kernel's two MMUs."""
     left, right = open_side(f"native:{built()}:legacy"), open_side(f"native:{built()}:tdp")
-    assert isinstance(left, ModelFactory)
-    assert isinstance(right, ModelFactory)
+    assert isinstance(left, NativeFactory)
+    assert isinstance(right, NativeFactory)
     return left, right
 
 
@@ -69,7 +69,7 @@ def all_of(outcome: Outcome) -> tuple[object, ...]:
 
 
 def slowly(
-    program: Program, left: ModelFactory, right: ModelFactory
+    program: Program, left: NativeFactory, right: NativeFactory
 ) -> tuple[Verdict, list[Leaves]]:
     """The verdict with a trace, and the leaves of each side when the faults have ended."""
     lockstep = Lockstep(program.config, left, right, trace=True)
@@ -82,7 +82,8 @@ def slowly(
         watch.model.finish_faults(len(program.ops) + 1)
         leaves.append(
             sorted(
-                (as_id, gfn, leaf.level, leaf.pfn) for as_id, gfn, leaf in watch.model.all_leaves()
+                (as_id, gfn, leaf.level, leaf.pfn)
+                for as_id, gfn, leaf in watch.model.tables.all_leaves()
             )
         )
     return lockstep.finish(), leaves
@@ -99,7 +100,7 @@ def same_leaves(played: Played) -> Leaves:
 def test_a_played_program_does_what_it_does_step_by_step() -> None:
     left, right = sides()
     players = [
-        Player(side.package.library, side.tdp_mmu, i) for i, side in enumerate((left, right))
+        Player(side.library, side.tdp_mmu, i) for i, side in enumerate((left, right))
     ]
     seen = 0
     for program in [*programs("seeds", "regressions"), *generated(7, 250)]:

@@ -13,7 +13,7 @@ from difffuzz.engine.fast_schedules import fast_schedules
 from difffuzz.fuzz.run import WALKS_OF_ONE, Runner
 from difffuzz.oracle import Verdict
 from difffuzz.program import Program, generate, parse
-from difffuzz.sides import ModelFactory
+from difffuzz.sides import NativeFactory
 from difffuzz.sides.played import Encoded, Played, Player, Threads
 
 from .kernel import built, programs
@@ -36,9 +36,9 @@ def walks() -> list[tuple[Program, int, int]]:
     return [(program, 7 + number, (5, 20, 60)[number % 3]) for number, program in enumerate(some)]
 
 
-def player(side: ModelFactory) -> Player:
+def player(side: NativeFactory) -> Player:
     """Plays on that side."""
-    return Player(side.package.library, side.tdp_mmu, 0)
+    return Player(side.library, side.tdp_mmu, 0)
 
 
 def as_played(played: Played) -> Ended:

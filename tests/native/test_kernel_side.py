@@ -12,7 +12,7 @@ from difffuzz.engine.conform import conform, conform_scheduled
 from difffuzz.errors import UsageError
 from difffuzz.program import generate, parse
 from difffuzz.program.limits import THREADS
-from difffuzz.sides import ModelFactory, open_side
+from difffuzz.sides import KvmFactory, NativeFactory, open_side
 
 from .kernel import built, programs
 
@@ -82,17 +82,17 @@ vcpu0: exec gfn=0x1
 """tdp_mmu_link_sp() puts a page on its list after it linked it: a zapper finds it on none."""
 
 
-def kernel(mmu: str) -> ModelFactory:
+def kernel(mmu: str) -> NativeFactory:
     """The kernel's own code with one of its MMUs."""
     side = open_side(f"native:{built()}:{mmu}")
-    assert isinstance(side, ModelFactory)
+    assert isinstance(side, NativeFactory)
     return side
 
 
-def model(mmu: str) -> ModelFactory:
+def model(mmu: str) -> KvmFactory:
     """The model of the same version."""
     side = open_side(f"{mmu}@v6.1")
-    assert isinstance(side, ModelFactory)
+    assert isinstance(side, KvmFactory)
     return side
 
 
@@ -115,7 +115,7 @@ def test_the_model_does_what_the_kernel_does_under_a_schedule(mmu: str) -> None:
 def test_the_unlike_are_told_apart() -> None:
     program = parse(f"difffuzz program v1\n{BUGS['a late read fault'][0]}")
     base = open_side("tdp")
-    assert isinstance(base, ModelFactory)
+    assert isinstance(base, KvmFactory)
     found = conform(program, base, kernel("tdp"))
     assert found is not None
     assert found.what == "remote_tlb_flush_requests"

@@ -10,7 +10,7 @@ import pytest
 from difffuzz.engine import concurrent
 from difffuzz.engine.conform import conform, conform_scheduled
 from difffuzz.program import generate, parse
-from difffuzz.sides import ModelFactory, open_side
+from difffuzz.sides import KvmFactory, open_side
 
 from .kernel import built_newer, programs
 
@@ -24,10 +24,10 @@ host0: munmap area=0 page=0x1 n=0x1
 """The page that is unmapped is the other address space's, at the same gfn."""
 
 
-def side(name: str) -> ModelFactory:
+def side(name: str) -> KvmFactory:
     """A side that runs on a model or on the kernel's own code."""
     found = open_side(name)
-    assert isinstance(found, ModelFactory)
+    assert isinstance(found, KvmFactory)
     return found
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -32,12 +31,10 @@ def checkout(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_nothing_to_do_is_quick() -> None:
+def test_with_nothing_to_do_no_interpreter_is_started() -> None:
     assert (ROOT / ".venv" / "difffuzz-stamp").exists(), "run the tests with scripts/test"
-    start = time.monotonic()
-    done = bootstrap(ROOT)
+    done = bootstrap(ROOT, DIFFFUZZ_PYTHON="python3.99")
     assert done.returncode == 0
-    assert time.monotonic() - start < 0.3
     assert done.stderr == ""
 
 

@@ -10,8 +10,9 @@ import pytest
 from difffuzz.program import Config, Kind, generate, parse
 from difffuzz.program.limits import area_base
 from difffuzz.sides import open_side
+from difffuzz.sides.kvm_side import KvmSide
 from difffuzz.sides.memory_map import MemoryMap
-from difffuzz.sides.model import ModelSide
+from tests.kvm.vm import kvm_of
 
 PREDICTED = (
     Kind.MEMSLOT_CREATE,
@@ -34,7 +35,7 @@ def test_it_predicts_the_model(side: str) -> None:
         program = generate(rng)
         memory = MemoryMap(program.config)
         model = open_side(side).start(program.config)
-        assert isinstance(model, ModelSide)
+        assert isinstance(model, KvmSide)
         for number, op in enumerate(program.ops, 1):
             value = model.execute(op, number).value
             predicted = memory.apply(op, None)
@@ -46,7 +47,7 @@ def test_it_predicts_the_model(side: str) -> None:
     assert {failed for _, failed in seen} == {False, True}
 
 
-def check_slots(memory: MemoryMap, model: ModelSide) -> None:
+def check_slots(memory: MemoryMap, model: KvmSide) -> None:
     """Both have the same memslots and tracked gfns."""
     theirs = {
         (as_id, slot.id): (slot.base_gfn, slot.npages, slot.userspace_addr, slot.flags)
@@ -59,12 +60,12 @@ def check_slots(memory: MemoryMap, model: ModelSide) -> None:
     }
     assert ours == theirs
     for (as_id, slot_id), mine in memory.slots.items():
-        track = model.kvm.memslots[as_id].id_hash[slot_id].arch.gfn_track
+        track = kvm_of(model).memslots[as_id].id_hash[slot_id].arch.gfn_track
         assert {gfn - mine.gfn: count for gfn, count in mine.tracked.items()} == track
     assert [bool(smm) for smm in memory.smm[: memory.vcpus]] == [
         vcpu.smm for vcpu in model.kvm.vcpus
     ]
-    assert memory.nx == model.kvm.nx_huge_pages
+    assert memory.nx == kvm_of(model).nx_huge_pages
 
 
 def test_look_ups() -> None:

@@ -12,10 +12,12 @@ from difffuzz.program import Config, Kind, parse
 from difffuzz.program.ops import OPS
 from difffuzz.sides import open_side
 from difffuzz.sides.host_ops import HOST_OPS
-from difffuzz.sides.model import OTHER_OPS, ModelSide
+from difffuzz.sides.kvm_side import KvmSide
 from difffuzz.sides.params import vm_params
 from difffuzz.sides.spec import SpecSide
+from difffuzz.sides.user_space import VCPU_EVENTS, VM_OPS
 from difffuzz.variants import PatchError
+from tests.kvm.vm import kvm_of
 
 PATCH = """\
 --- a/difffuzz/kvm/vmx.py
@@ -33,9 +35,9 @@ OTHER = """\
 """
 
 
-def started(name: str, config: Config | None = None) -> ModelSide:
+def started(name: str, config: Config | None = None) -> KvmSide:
     side = open_side(name).start(config or Config())
-    assert isinstance(side, ModelSide)
+    assert isinstance(side, KvmSide)
     return side
 
 
@@ -54,9 +56,9 @@ def test_patched_names(tmp_path: Path) -> None:
     assert open_side(f"tdp+{one}").name == "tdp+small_pml"
     assert open_side(f"legacy+{both}").name == "legacy+small_pml+batch"
     pml = Config(dirty_mode="pml")
-    assert started(f"tdp+{one}", pml).kvm.cpu_dirty_log_size == 4
-    assert started(f"tdp+{both}", pml).kvm.cpu_dirty_log_size == 4
-    assert started("tdp", pml).kvm.cpu_dirty_log_size == 512
+    assert kvm_of(started(f"tdp+{one}", pml)).cpu_dirty_log_size == 4
+    assert kvm_of(started(f"tdp+{both}", pml)).cpu_dirty_log_size == 4
+    assert kvm_of(started("tdp", pml)).cpu_dirty_log_size == 512
 
 
 @pytest.mark.parametrize("name", ["", "TDP", "shadow", "tdp@", "spec+x.patch", "+x.patch", "tdp "])
@@ -74,7 +76,7 @@ def test_every_host_operation_has_its_call() -> None:
     host0 = 4
     assert set(HOST_OPS) == {kind for kind, spec in OPS.items() if host0 in spec.threads}
     for kind in set(Kind) - set(HOST_OPS):
-        assert kind <= Kind.RELOAD or kind in OTHER_OPS
+        assert kind <= Kind.END_FAULT or kind in (VCPU_EVENTS | VM_OPS)
 
 
 @pytest.mark.parametrize(
@@ -122,7 +124,7 @@ def test_layouts_have_their_masks() -> None:
 
 def test_a_nonpaging_guest_has_pae_roots_in_the_format_of_x86() -> None:
     config = parse("difffuzz program v1\nconfig paging=nonpaging layout=npt\n").config
-    kvm = started("legacy", config).kvm
+    kvm = kvm_of(started("legacy", config))
     assert not kvm.tdp_enabled
     assert kvm.vcpus[0].mmu.root_role.level == 3
     assert kvm.vcpus[0].mmu.pae_root

@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from difffuzz.engine import concurrent, lockstep
 from difffuzz.program import Program, parse
 from difffuzz.program.limits import THREADS
-from difffuzz.sides import KERNELS, ModelFactory, open_side
+from difffuzz.sides import KERNELS, KvmFactory, open_side
 from difffuzz.variants import load
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -79,10 +80,12 @@ def test_a_retry_for_a_gfn_of_the_other_space_has_a_cause(
 ) -> None:
     program = parse(OTHER_SPACE)._replace(schedule=((0, HOST0), (12, VCPU0)))
     side = open_side("tdp@v6.12")
-    assert isinstance(side, ModelFactory)
+    assert isinstance(side, KvmFactory)
     assert concurrent.run(program, side, side).divergences == []
+    package = side.package
+    assert isinstance(package, ModuleType)
     # Judged by hva it has none: the cause is the gfn's.
-    monkeypatch.setattr(side.package.kvm_host.Kvm, "retries_by_gfn", False)
+    monkeypatch.setattr(f"{package.__name__}.kvm_host.Kvm.retries_by_gfn", False)
     found = concurrent.run(program, side, side).divergences
     assert [one.signature for one in found] == ["retry:tdp@v6.12:exec:R2"]
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Guest accesses with their faults, as difffuzz/sides/model.py has them: KVM_RUN until the access is
+ * Guest accesses with their faults, as difffuzz/sides/guests.py has them: KVM_RUN until the access is
  * done, and faults that are parked in their handlers.
  */
 #include <string.h>

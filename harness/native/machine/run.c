@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * One operation of a program, as difffuzz/sides/model.py has it.  Guest accesses are in access.c,
+ * One operation of a program, as difffuzz/sides/kvm_side.py has it.  Guest accesses are in access.c,
  * ioctls in ioctls.c.
  */
 #include "functions.h"
