@@ -12,7 +12,7 @@ import msgspec
 import typer
 
 from ..errors import UsageError
-from ..fuzz.corpus import read_program
+from ..files.program_file import read_program
 from ..fuzz.findings import Finding
 from ..fuzz.parent import FuzzOptions
 from ..fuzz.parent import fuzz as run_fuzz

@@ -11,7 +11,7 @@ import typer
 
 from ..engine.conform_many import Pair, Tally, compare, programs_of
 from ..errors import UsageError
-from ..fuzz.corpus import read_program
+from ..files.program_file import read_program
 from ..program import Program, render
 from ..sides import KERNELS, KvmFactory, open_side
 from .output import PLAIN_SECONDS, note, write_text

@@ -9,7 +9,8 @@ from typing import Annotated
 
 import typer
 
-from ..fuzz.corpus import program_files, read_program
+from ..files.collection import program_files
+from ..files.program_file import read_program
 from ..program import OPS, render
 from .output import Json, emit
 

@@ -11,11 +11,13 @@ import typer
 
 from ..engine.explore import Shown
 from ..engine.explore import explore as run_explore
-from ..fuzz.findings import text_of
+from ..files.notes import text_of
 from ..program.limits import THREADS
 from ..sides import open_side
+from ..sides.identity import side_notes
+from .loaded import Choice, load_program
 from .output import Json, emit, prepare_directory, write_text
-from .programs import OwnLeft, OwnRight, load_program
+from .programs import AsBytes, OwnLeft, OwnRight, Trust
 
 
 def explore(
@@ -23,6 +25,8 @@ def explore(
     preemptions: Annotated[int, typer.Option(min=0, help="At most so many.")] = 2,
     left: OwnLeft = None,
     right: OwnRight = None,
+    trust: Trust = False,
+    as_bytes: AsBytes = False,
     seconds: Annotated[
         float, typer.Option("--time", min=0.0, help="Seconds to spend; 0: no limit.")
     ] = 0.0,
@@ -36,8 +40,8 @@ def explore(
     json: Json = False,
 ) -> None:
     """Run a program under all its schedules. Exit status 1: one of them shows a divergence."""
-    loaded = load_program(file)
-    sides = loaded.sides(left, right)
+    loaded = load_program(file, as_bytes)
+    sides = loaded.sides(Choice(left, right, None, trust))
     if output is not None:
         prepare_directory(output.parent)
     start = time.monotonic()
@@ -54,7 +58,7 @@ def explore(
     if output is not None and found.shown:
         shown = found.shown[0]
         notes = {"signature": shown.divergence.signature, "oracle": shown.divergence.oracle}
-        notes |= {"left": sides[0], "right": sides[1], "mode": "concurrent"}
+        notes |= {**side_notes(*sides), "mode": "concurrent"}
         program = loaded.program._replace(schedule=shown.schedule)
         write_text(output, text_of(program, notes))
     document = {

@@ -10,14 +10,16 @@ from typing import Annotated
 import typer
 
 from ..errors import UsageError
-from ..fuzz.corpus import program_files
+from ..files.collection import program_files
 from ..fuzz.findings import Finding
 from ..fuzz.parent import FuzzOptions
 from ..fuzz.parent import fuzz as run_fuzz
 from ..fuzz.run import Runner
 from ..fuzz.stats import Summary
+from .loaded import Choice
 from .output import Json, Left, Progress, Right, emit, figures, note
-from .programs import OwnLeft, OwnRight, replay_each
+from .programs import OwnLeft, OwnRight
+from .replaying import Replay, replay_each
 
 CORPUS = Path(__file__).resolve().parents[2] / "corpus"
 SMOKE_SECONDS = 60.0
@@ -77,7 +79,12 @@ def smoke(
     if not corpus.is_dir():
         raise UsageError(f"{corpus}: expected a directory of programs")
     end = time.monotonic() + seconds
-    replayed, diverged = _replay_all(corpus, left, right)
+    replays = _replay_all(corpus, Choice(left, right))
+    diverged = _first_findings(replays)
+    bad = [line for one in replays if one.error for line in one.lines()]
+    replayed = len(replays) - len(bad)
+    said = f"replayed {replayed} programs, {len(diverged)} diverge"
+    note("\n".join([f"smoke: {said}", *bad]))
     rest = max(MIN_FUZZ_SECONDS, end - time.monotonic())
     options = FuzzOptions(
         left or "legacy", right or "tdp", time=rest, corpus=corpus, out=out, jobs=jobs
@@ -85,23 +92,25 @@ def smoke(
     with Progress("smoke") as progress:
         summary = run_fuzz(options, progress)
     findings = diverged + summary.findings
-    document = {"replayed": replayed, "findings": findings, "fuzz": summary}
-    lines = [f"replayed {replayed} programs, {len(diverged)} diverge"]
+    document = {"replayed": replayed, "errors": bad, "findings": findings, "fuzz": summary}
+    lines = [said, *bad]
     lines += [f"{finding.signature}: {finding.program}" for finding in diverged]
     emit(document, "\n".join([*lines, _report(summary)]), json)
-    raise typer.Exit(1 if findings else 0)
+    raise typer.Exit(2 if bad else 1 if findings else 0)
 
 
-def _replay_all(corpus: Path, left: str | None, right: str | None) -> tuple[int, list[Finding]]:
+def _replay_all(corpus: Path, choice: Choice) -> list[Replay]:
     parts = [corpus / name for name in ("seeds", "concurrent", "races", "regressions")]
     paths = [path for part in parts if part.is_dir() for path in program_files(part)]
-    diverged = [
-        Finding(one.signature, one.oracle, str(path), one.detail)
-        for path, _, found in replay_each(paths, left, right)
-        for one in found[:1]
+    return list(replay_each(paths, choice))
+
+
+def _first_findings(replays: list[Replay]) -> list[Finding]:
+    return [
+        Finding(one.signature, one.oracle, str(replay.path), one.detail)
+        for replay in replays
+        for one in replay.found[:1]
     ]
-    note(f"smoke: replayed {len(paths)} programs, {len(diverged)} diverge")
-    return len(paths), diverged
 
 
 def _report(summary: Summary) -> str:

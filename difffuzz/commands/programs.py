@@ -3,22 +3,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
 import typer
 
 from ..errors import UsageError
-from ..fuzz.corpus import program_files, read_program
-from ..fuzz.findings import SUFFIX, notes_of, text_of
+from ..files.notes import text_of
 from ..fuzz.run import Runner
 from ..fuzz.shrink import shrink
 from ..oracle.verdict import Divergence
 from ..program import Program, render_op
 from ..report.explain import explain_lines
 from ..report.timeline import timeline_lines
-from .output import Json, emit, prepare_directory, write_text
+from ..sides.identity import side_notes
+from .loaded import Choice, Loaded, load_program
+from .output import Json, emit, note, prepare_directory, write_text
+from .replaying import replay_each, status_of
 
 MINIMIZE_SECONDS = 60.0
 
@@ -39,50 +40,43 @@ OwnMode = Annotated[
 ]
 
 
-class Loaded(NamedTuple):
-    """A program from a file, with the notes in its comments."""
-
-    path: Path
-    program: Program
-    notes: dict[str, str]
-
-    def sides(self, left: str | None = None, right: str | None = None) -> tuple[str, str]:
-        """The sides that the user names, else those of the notes, else the usual two."""
-        paging = self.program.config.paging
-        usual = "tdp" if paging == "tdp" else "spec"  # the TDP MMU has no nonpaging guests
-        return left or self.notes.get("left", "legacy"), right or self.notes.get("right", usual)
-
-    def runner(self, left: str | None, right: str | None, mode: str | None) -> Runner:
-        """Runs the program as the user says, else as the notes say."""
-        return Runner(*self.sides(left, right), mode or self.notes.get("mode", "portfolio"))
+Trust = Annotated[
+    bool,
+    typer.Option(
+        "--trust-notes",
+        help="Run patches and builds that the file's notes name, if their digests are the same.",
+    ),
+]
+AsBytes = Annotated[bool, typer.Option("--bytes", help="The file is in the bytes form.")]
 
 
 def replay(
-    files: Annotated[list[Path], typer.Argument(help="Programs, or directories of them.")],
+    files: Annotated[
+        list[Path], typer.Argument(help="Programs, or directories of them; - for standard input.")
+    ],
     left: OwnLeft = None,
     right: OwnRight = None,
     mode: OwnMode = None,
+    trust: Trust = False,
+    as_bytes: AsBytes = False,
     json: Json = False,
 ) -> None:
-    """Run programs on two sides and say whether they diverge. Exit status 1: one does."""
-    documents = []
-    lines = []
-    for path, run, found in replay_each(_expand(files), left, right, mode):
-        verdict = "divergence" if found else "same"
-        documents.append(
-            {
-                "program": str(path),
-                "verdict": verdict,
-                "left": run.left,
-                "right": run.right,
-                "mode": run.mode,
-                "divergences": [one._asdict() for one in found],
-            }
-        )
-        lines.append(f"{path}: {verdict} ({run.left} against {run.right})")
-        lines += [f"  {one.signature}: {one.detail}" for one in found]
-    emit(documents, "\n".join(lines), json)
-    raise typer.Exit(1 if any(one["divergences"] for one in documents) else 0)
+    """Run programs on two sides and say whether they diverge.
+
+    Exit status 1: one does; 2: a file holds no program (the others were run all the same).
+    """
+    replays = []
+    try:
+        for one in replay_each(files, Choice(left, right, mode, trust, as_bytes)):
+            replays.append(one)
+            if one.error:
+                note(f"difffuzz: {one.lines()[0]}")
+            elif not json:
+                emit(None, "\n".join(one.lines()), json)
+    finally:
+        if json:
+            emit([one.document() for one in replays], "", json)
+    raise typer.Exit(status_of(replays))
 
 
 def minimize(
@@ -91,19 +85,21 @@ def minimize(
     left: OwnLeft = None,
     right: OwnRight = None,
     mode: OwnMode = None,
+    trust: Trust = False,
+    as_bytes: AsBytes = False,
     seconds: Annotated[float, typer.Option("--time", min=0.1, help="Seconds to spend.")] = (
         MINIMIZE_SECONDS
     ),
     json: Json = False,
 ) -> None:
     """Shrink a program while the signature of what it shows stays the same."""
-    loaded = load_program(file)
-    run = loaded.runner(left, right, mode)
+    loaded = load_program(file, as_bytes)
+    run = loaded.runner(Choice(left, right, mode, trust))
     found = _first(run, loaded)
     prepare_directory(output.parent)
     smallest = shrink(run, loaded.program, found.signature, seconds)
     notes = {"signature": found.signature, "oracle": found.oracle}
-    notes |= {"left": run.left, "right": run.right, "mode": run.mode}
+    notes |= {**side_notes(run.left, run.right), "mode": run.mode}
     notes |= {"detail": _first_detail(run, smallest)}
     write_text(output, text_of(smallest, notes))
     document = {
@@ -122,14 +118,16 @@ def explain(
     left: OwnLeft = None,
     right: OwnRight = None,
     mode: OwnMode = None,
+    trust: Trust = False,
+    as_bytes: AsBytes = False,
     json: Json = False,
 ) -> None:
     """Show a program operation by operation, what each side did, and where they part."""
-    loaded = load_program(file)
-    run = loaded.runner(left, right, mode)
+    loaded = load_program(file, as_bytes)
+    run = loaded.runner(Choice(left, right, mode, trust))
     sides = run.left, run.right
     verdict = run(loaded.program, trace=True)
-    lines = [f"{file}: {sides[0]} against {sides[1]}"]
+    lines = [f"{file}: {sides[0]} against {sides[1]}", *loaded.changed(sides)]
     if run.is_concurrent(loaded.program):
         lines += timeline_lines(verdict, *sides)
     else:
@@ -146,35 +144,6 @@ def explain(
     }
     emit(document, "\n".join([*lines, word]), json)
     raise typer.Exit(1 if verdict.divergences else 0)
-
-
-def replay_each(
-    paths: Iterable[Path], left: str | None, right: str | None, mode: str | None = None
-) -> Iterator[tuple[Path, Runner, list[Divergence]]]:
-    """Run each program on the sides given, or its own, and say what diverges."""
-    runners: dict[tuple[str, ...], Runner] = {}
-    for path in paths:
-        loaded = load_program(path)
-        key = *loaded.sides(left, right), mode or loaded.notes.get("mode", "portfolio")
-        if key not in runners:
-            runners[key] = loaded.runner(left, right, mode)
-        run = runners[key]
-        yield path, run, run(loaded.program).divergences
-
-
-def _expand(paths: list[Path]) -> Iterator[Path]:
-    for path in paths:
-        if path.is_dir():
-            yield from program_files(path)
-        else:
-            yield path
-
-
-def load_program(path: Path) -> Loaded:
-    """Read a program and its notes. UsageError or ProgramError with the place."""
-    program = read_program(path)
-    notes = notes_of(path.read_text()) if path.suffix == SUFFIX else {}
-    return Loaded(path, program, notes)
 
 
 def _first(run: Runner, loaded: Loaded) -> Divergence:

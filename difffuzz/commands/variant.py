@@ -11,7 +11,7 @@ import typer
 from ..engine.equivalence import Budget
 from ..sides import is_model
 from ..variants import load
-from ..variants.unified_diff import parse
+from ..variants.unified_diff import parse, read_patch
 from .comparing import (
     Files,
     Out,
@@ -43,7 +43,7 @@ def check(
     files = [
         {"patch": str(patch), "file": diff.path, "hunks": len(diff.hunks)}
         for patch in patches
-        for diff in parse(patch.read_text(), str(patch))
+        for diff in parse(read_patch(patch), str(patch))
     ]
     lines = [f"{one['patch']}: {one['file']}: {one['hunks']} hunks apply" for one in files]
     document = {"applies": True, "package": package.__name__, "files": files}

@@ -6,53 +6,14 @@ from __future__ import annotations
 import hashlib
 import random
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
-from ..errors import UsageError
-from ..program import Program, decode, encode, generate, parse
-from ..program.limits import MAX_BYTES, MAX_TEXT
-from .findings import SUFFIX
+from ..files.collection import program_files
+from ..files.program_file import read_program
+from ..program import encode, generate
 
 GENERATED_SEEDS = 128
 """A generated program finds more than a mutant of one of few seeds (docs/benchmark.md)."""
-MAX_FILES = 1_000_000
-
-TEXT_BEGIN = b"difffuzz program"
-
-
-def read_program(path: Path) -> Program:
-    """The program in a file: text if it is named *.difffuzz or begins like it, else bytes.
-
-    UsageError if the file cannot be read; ProgramError (with file, line and column) if its text is
-    no program.
-    """
-    limit = 4 * MAX_TEXT
-    try:
-        with path.open("rb") as file:
-            data = file.read(limit + 1)
-        if path.suffix != SUFFIX and not data.startswith(TEXT_BEGIN):
-            return decode(data[:MAX_BYTES])
-        if len(data) > limit:
-            raise UsageError(f"{path}: longer than {limit} bytes")
-        return parse(data.decode(), str(path))
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{path}: byte {error.start + 1}: expected UTF-8 text") from error
-
-
-def program_files(directory: Path) -> Iterator[Path]:
-    """The corpus files below a directory, in order; hidden and Markdown files are none."""
-    if not directory.is_dir():
-        raise UsageError(f"{directory}: expected a directory of programs")
-    count = 0
-    for path in sorted(directory.rglob("*")):
-        if path.is_file() and not path.name.startswith(".") and path.suffix != ".md":
-            count += 1
-            if count > MAX_FILES:
-                raise UsageError(f"{directory}: more than {MAX_FILES} files")
-            yield path
 
 
 def pagings_of(*sides: str) -> tuple[str, ...]:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import msgspec
 
-from ..program import Program, render
+from ..files.notes import text_of
+from ..program import Program
 
 SUFFIX = ".difffuzz"
 _SLUG_CHARS = 80
@@ -55,25 +56,6 @@ def write_atomically(path: Path, data: bytes, durable: bool = True) -> None:
         raise
 
 
-def text_of(program: Program, notes: dict[str, str]) -> str:
-    """The text form with notes as comments behind its first line."""
-    first, _, rest = render(program).partition("\n")
-    comments = "".join(f"# {key}: {_one_line(value)}\n" for key, value in notes.items())
-    return f"{first}\n{comments}{rest}"
-
-
-def notes_of(text: str) -> dict[str, str]:
-    """The notes that `text_of` wrote."""
-    notes = {}
-    for line in text.split("\n")[1:]:
-        if not line.startswith("# "):
-            break
-        key, colon, value = line[2:].partition(": ")
-        if colon:
-            notes[key] = value
-    return notes
-
-
 class FindingStore:
     """The findings of one run, shared by its workers: the first to claim a signature writes it."""
 
@@ -98,7 +80,3 @@ class FindingStore:
         notes = {"signature": signature, "oracle": oracle, **self._sides, "detail": detail}
         write_atomically(path, text_of(program, notes).encode())
         return path
-
-
-def _one_line(value: str) -> str:
-    return " ".join(value.split())

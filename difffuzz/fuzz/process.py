@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from ..program import decode
 from ..program.limits import MAX_BYTES
+from ..sides.identity import side_notes
 from .feedback import GUARD_EXECUTIONS
 from .findings import Finding, FindingStore
 from .stats import WorkerStats, libfuzzer_coverage
@@ -170,7 +171,7 @@ class WorkerProcess:
     def _keep_artifacts(self, stats: WorkerStats) -> bool:
         kept = False
         options = self._options
-        sides = {"left": options.left, "right": options.right, "mode": options.mode}
+        sides = {**side_notes(options.left, options.right), "mode": options.mode}
         store = FindingStore(options.out / "findings", self._work / "claims", sides)
         for kind in ("crash", "timeout", "oom"):
             for path in sorted(self._work.glob(f"{self._name}.{self.restarts}.{kind}-*")):

@@ -10,9 +10,10 @@ import argparse
 import sys
 from pathlib import Path
 
+from ..files.notes import notes_of, text_of
+from ..files.program_file import read_with_text
 from ..program import Program
-from .corpus import read_program
-from .findings import notes_of, text_of, write_atomically
+from .findings import write_atomically
 from .minimise import Minimiser
 from .run import Runner
 from .watchdog import HANG, HANG_SECONDS, HURRY_SECONDS
@@ -45,10 +46,10 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--seconds", type=float, required=True)
     options = parser.parse_args(arguments)
     run = Runner(options.left, options.right, options.mode)
-    program = read_program(options.file)
+    program, text = read_with_text(options.file)
     smallest = shrink(run, program, options.signature, options.seconds)
     if smallest != program:
-        notes = notes_of(options.file.read_text())
+        notes = notes_of(text)
         notes["shrunk"] = f"from {len(program.ops)} operations to {len(smallest.ops)}"
         found = run(smallest).divergences
         notes["detail"] = found[0].detail if found else ""

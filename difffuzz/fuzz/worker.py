@@ -34,13 +34,15 @@ class Worker:
     """The state of one fuzzing process; `execute` is libFuzzer's TestOneInput."""
 
     def __init__(self, target: Target, options: argparse.Namespace) -> None:
+        from ..sides.identity import side_notes  # loads the model, too
+
         run = target.run
         self._target = target
         self._options = options
         self._store = FindingStore(
             options.out / "findings",
             options.work / "claims",
-            {"left": run.left, "right": run.right, "mode": run.mode},
+            {**side_notes(run.left, run.right), "mode": run.mode},
         )
         self._stats = WorkerStats()
         self._parent = os.getppid()

@@ -125,7 +125,9 @@ def build_name(wish: Wish) -> str:
 
 
 def load_build(cache: Cache, name: str = DEFAULT_NAME) -> Build:
-    """The build of that name. UsageError: there is none."""
+    """The build of that name. UsageError: there is none, or none can have that name."""
+    if not _NAME.fullmatch(name):
+        raise UsageError(f"build {name!r}: expected letters, digits, '_', '.' and '-'")
     folder = cache.build(name)
     try:
         found = msgspec.json.decode((folder / RECORD).read_bytes(), type=Build)

@@ -9,7 +9,6 @@ from types import ModuleType
 from typing import cast
 
 import difffuzz.kvm
-import difffuzz.variants
 from difffuzz.errors import UsageError
 from difffuzz.native.face import NativePackage
 from difffuzz.native.side import open_package
@@ -19,11 +18,11 @@ from difffuzz.sides.base import Side, SideFactory
 from difffuzz.sides.kvm_package import AnyPackage
 from difffuzz.sides.kvm_side import KvmSide
 from difffuzz.sides.machine import PLAIN, Machine
+from difffuzz.sides.names import KERNELS, parse_name
 from difffuzz.sides.spec import SpecSide
 from difffuzz.variants import ChangedLines, load, load_marked
 
-KERNELS = Path(difffuzz.variants.__file__).parent / "kernels"
-__all__ = ["Side", "SideFactory", "open_side", "short_name"]
+__all__ = ["KERNELS", "Side", "SideFactory", "is_model", "open_side", "short_name"]
 
 
 class KvmFactory:
@@ -77,29 +76,15 @@ def short_name(name: str) -> str:
     return "+".join([base, *(Path(patch).stem for patch in patches)])
 
 
-def _kernel_patch(version: str) -> Path:
-    """The patch that makes the model behave as a kernel's version."""
-    path = KERNELS / f"{version}.patch"
-    if not path.is_file():
-        known = ", ".join(sorted(one.stem for one in KERNELS.glob("*.patch")))
-        raise UsageError(f"no variant of the model for kernel {version!r}: {known}")
-    return path
-
-
 def open_side(name: str) -> SideFactory:
     """The side of that name.  UsageError for an unknown one; PatchError for a patch that fails."""
-    if name.startswith("native:"):
-        return NativeFactory(name, *open_package(name))
-    base, patches = _parts(name)
-    if base == "spec" and not patches:
+    parts = parse_name(name)
+    if parts.build is not None:
+        return NativeFactory(name, open_package(parts.build), parts.base == "tdp")
+    if parts.base == "spec":
         return SpecFactory()
-    if base not in ("legacy", "tdp"):
-        raise UsageError(
-            f"unknown side {name!r}: legacy, tdp, spec, tdp+FILE.patch, tdp@v6.1, native:tdp, "
-            "native:NAME:tdp"
-        )
-    package = load(patches) if patches else difffuzz.kvm
-    return _model_factory(name, package, base)
+    package = load(parts.patches) if parts.patches else difffuzz.kvm
+    return _model_factory(name, package, parts.base)
 
 
 def open_marked(name: str, other: str) -> tuple[KvmFactory, ChangedLines]:
@@ -107,24 +92,15 @@ def open_marked(name: str, other: str) -> tuple[KvmFactory, ChangedLines]:
 
     UsageError, PatchError as from open_side().
     """
-    base, patches = _parts(name)
-    package, marks = load_marked(patches, _parts(other)[1])
-    return _model_factory(name, package, base), marks
+    parts = parse_name(name)
+    package, marks = load_marked(parts.patches, parse_name(other).patches)
+    return _model_factory(name, package, parts.base), marks
 
 
 def is_model(name: str) -> bool:
     """True for the name of a model, patched or not."""
-    return _parts(name)[0] in ("legacy", "tdp")
-
-
-def _parts(name: str) -> tuple[str, list[Path]]:
-    """The first part of a side's name, and its patches with that of a kernel's version first."""
-    base, *patches = name.split("+")
-    base, at, version = base.partition("@")
-    found = [Path(patch) for patch in patches]
-    if version:
-        found.insert(0, _kernel_patch(version))
-    return base if version or not at else name, found
+    parts = parse_name(name)
+    return parts.build is None and parts.base != "spec"
 
 
 def _model_factory(name: str, package: ModuleType, base: str) -> KvmFactory:

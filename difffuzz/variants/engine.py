@@ -21,11 +21,14 @@ from pathlib import Path
 from types import CodeType, ModuleType
 
 from .changed_lines import MARK, ChangedLines
-from .unified_diff import MAX_PATCH_BYTES, PatchError, apply, parse, split_lines
+from .time_limit import time_limit
+from .unified_diff import PatchError, apply, parse, read_patch, split_lines
 
 PREFIX = "difffuzz_variant_"
 MODEL = "difffuzz/kvm"  # what patches call the model's directory
 MAX_PATCHES = 16
+IMPORT_SECONDS = 20.0
+"""After which the import of a variant, which takes a tenth of a second, counts as endless."""
 
 _ABSOLUTE = re.compile(
     r"^\s*(?:import|from)\s+difffuzz\.kvm\b|^\s*from\s+difffuzz\s+import\s+.*\bkvm\b"
@@ -54,10 +57,13 @@ def load_marked(patches: Sequence[Path], other: Sequence[Path]) -> tuple[ModuleT
 def _import(name: str, sources: dict[str, str], patches: Sequence[Path]) -> ModuleType:
     _finder().sources[name] = sources
     try:
-        package = importlib.import_module(f"{name}.kvm")
-        for path in sorted(sources):
-            importlib.import_module(_module_name(name, path))
-    except Exception as error:
+        with time_limit(IMPORT_SECONDS):
+            package = importlib.import_module(f"{name}.kvm")
+            for path in sorted(sources):
+                importlib.import_module(_module_name(name, path))
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a patch is code: it may end the process, or never end
         place = ", ".join(map(str, patches))
         raise PatchError(place, "", 0, f"the patched model does not import: {error!r}") from error
     return package
@@ -69,7 +75,7 @@ def patched(patches: Sequence[Path], model: Path | None = None) -> dict[str, str
         raise PatchError(str(patches[0]), "", 0, f"more than {MAX_PATCHES} patches for one side")
     sources = model_sources(model)
     for patch in patches:
-        for diff in parse(_read(patch), str(patch)):
+        for diff in parse(read_patch(patch), str(patch)):
             if not diff.path.startswith(f"{MODEL}/") or not diff.path.endswith(".py"):
                 raise PatchError(str(patch), diff.path, 0, f"is not a Python file below {MODEL}")
             sources = apply(sources, diff, str(patch))
@@ -106,20 +112,11 @@ def canonical_name(module: str) -> str:
     return "difffuzz." + module.partition(".")[2]
 
 
-def _read(patch: Path) -> str:
-    try:
-        if patch.stat().st_size > MAX_PATCH_BYTES:
-            raise PatchError(str(patch), "", 0, f"longer than {MAX_PATCH_BYTES} bytes")
-        return patch.read_text(encoding="utf-8")
-    except OSError as error:
-        raise PatchError(str(patch), "", 0, f"cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise PatchError(str(patch), "", 0, f"is not UTF-8 text at byte {error.start}") from error
 
 
 def _check(source: str, patch: str, path: str) -> None:
     """A variant that imports `difffuzz.kvm` would run the unpatched model without a word."""
-    for number, line in enumerate(source.splitlines(), start=1):
+    for number, line in enumerate(split_lines(source), start=1):
         if _ABSOLUTE.match(line):
             raise PatchError(patch, path, 0, f"line {number} imports the model absolutely")
     try:
@@ -128,6 +125,8 @@ def _check(source: str, patch: str, path: str) -> None:
         raise PatchError(
             patch, path, 0, f"line {error.lineno} is no longer Python: {error.msg}"
         ) from error
+    except (ValueError, RecursionError, MemoryError) as error:  # a NUL, or too deep a nesting
+        raise PatchError(patch, path, 0, f"is no longer Python: {error!r}") from error
 
 
 def _module_name(variant: str, path: str) -> str:

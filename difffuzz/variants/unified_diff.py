@@ -12,12 +12,14 @@ import io
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from ..errors import UsageError
+from ..files.read import read_text
 
 MAX_PATCH_BYTES = 1 << 20
 
-_HUNK = re.compile(r"@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@")
+_HUNK = re.compile(r"@@ -(\d{1,9})(?:,(\d{1,9}))? \+(\d{1,9})(?:,(\d{1,9}))? @@", re.ASCII)
 _UNSUPPORTED = ("rename from ", "copy from ", "GIT binary patch", "Binary files ")
 
 
@@ -60,6 +62,15 @@ class FileDiff:
     @property
     def path(self) -> str:
         return self.new or self.old
+
+
+def read_patch(path: Path) -> str:
+    """The text of a patch, its lines as they are.  PatchError if it cannot be read."""
+    try:
+        return read_text(path, MAX_PATCH_BYTES)
+    except UsageError as error:
+        problem = str(error).removeprefix(f"{path}: ")
+        raise PatchError(str(path), "", 0, f"cannot be read: {problem}") from error
 
 
 def parse(text: str, name: str) -> tuple[FileDiff, ...]:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from difffuzz.fuzz.findings import FindingStore, notes_of, slug, text_of, write_atomically
+from difffuzz.files.notes import notes_of, text_of
+from difffuzz.fuzz.findings import FindingStore, slug, write_atomically
 from difffuzz.program import parse
 
 PROGRAM = parse("difffuzz program v1\nvcpu0: write gfn=0x200\n")

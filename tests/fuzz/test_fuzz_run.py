@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from difffuzz.errors import MissingTool
-from difffuzz.fuzz.corpus import read_program
-from difffuzz.fuzz.findings import notes_of
+from difffuzz.files.notes import notes_of
+from difffuzz.files.program_file import read_program
 from difffuzz.fuzz.parent import FuzzOptions, fuzz
 from difffuzz.fuzz.process import WorkerProcess
 from difffuzz.fuzz.run import Runner

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Runs programs from files, each for itself: a bad file has its line and stops no other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from ..errors import UsageError
+from ..fuzz.run import Runner
+from ..oracle.verdict import Divergence
+from ..program import ProgramError
+from ..sides import open_side
+from .loaded import Choice, expand, load_program
+
+
+class Replay(NamedTuple):
+    """What came of one file."""
+
+    path: Path
+    left: str = ""
+    right: str = ""
+    mode: str = ""
+    found: tuple[Divergence, ...] = ()
+    changed: tuple[str, ...] = ()
+    """Sides that are not what they were when the program's notes were written."""
+    error: str = ""
+    """Why it was not run."""
+
+    @property
+    def verdict(self) -> str:
+        """same, divergence or error."""
+        return "error" if self.error else "divergence" if self.found else "same"
+
+    def document(self) -> dict[str, object]:
+        """For --json."""
+        return {
+            "program": str(self.path),
+            "verdict": self.verdict,
+            "left": self.left,
+            "right": self.right,
+            "mode": self.mode,
+            "divergences": [one._asdict() for one in self.found],
+            "changed": list(self.changed),
+            **({"error": self.error} if self.error else {}),
+        }
+
+    def lines(self) -> list[str]:
+        """For people; what is wrong with the file, if it was not run."""
+        if self.error:
+            return [self.error if str(self.path) in self.error else f"{self.path}: {self.error}"]
+        return [
+            f"{self.path}: {self.verdict} ({self.left} against {self.right})",
+            *(f"  {one}" for one in self.changed),
+            *(f"  {one.signature}: {one.detail}" for one in self.found),
+        ]
+
+
+def replay_each(paths: Iterable[Path], choice: Choice) -> Iterator[Replay]:
+    """Runs each program on the sides that the user chose, or its own.
+
+    UsageError for a side of the user's that cannot be.
+    """
+    for side in (choice.left, choice.right):
+        if side is not None:
+            open_side(side)  # what the user got wrong is said once
+    runners: dict[tuple[str, ...], Runner] = {}
+    for path in paths:
+        try:
+            for one in expand([path]):
+                yield _replay(one, choice, runners)
+        except UsageError as error:
+            yield Replay(path, error=str(error))
+
+
+def _replay(path: Path, choice: Choice, runners: dict[tuple[str, ...], Runner]) -> Replay:
+    try:
+        loaded = load_program(path, choice.as_bytes)
+        sides = loaded.sides(choice)
+        key = *sides, loaded.mode(choice)
+        if key not in runners:
+            runners[key] = Runner(*key)
+        run = runners[key]
+        changed = tuple(loaded.changed(sides))
+        return Replay(path, *key, tuple(run(loaded.program).divergences), changed)
+    except (UsageError, ProgramError) as error:
+        return Replay(path, error=str(error))
+
+
+def status_of(replays: Iterable[Replay]) -> int:
+    """2 if a file could not be run, else 1 if a program diverges, else 0."""
+    verdicts = {one.verdict for one in replays}
+    return 2 if "error" in verdicts else 1 if "divergence" in verdicts else 0
