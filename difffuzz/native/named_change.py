@@ -22,6 +22,7 @@ import msgspec
 from ..errors import UsageError
 from .c_text import Span, bodies, occurrences
 from .tree import KernelTree
+from .tree_names import checked_name, tree_file
 from .units import meant_for
 
 
@@ -50,8 +51,12 @@ def read_changes(path: Path, text: str) -> NamedPatch:
         patch = msgspec.convert(tomllib.loads(text), NamedPatch)
     except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         raise UsageError(f"{path}: {error}") from None
+    except (RecursionError, ValueError) as error:  # brackets too deep, a number too long
+        raise UsageError(f"{path}: no TOML that can be read: {error}") from None
     if not patch.change:
         raise UsageError(f"{path}: no [[change]]")
+    for number, change in enumerate(patch.change, 1):
+        checked_name(change.file, f"{path}: change {number}")
     return patch
 
 
@@ -72,8 +77,8 @@ def _content(change: Change, where: str, tree: KernelTree, files: dict[str, byte
     content = files.get(change.file)
     if content is not None:
         return content
-    source = tree.root / change.file
-    if ".." in source.parts or not source.is_file() or change.file in files:
+    source = tree_file(tree.root, change.file, where)
+    if not source.is_file() or change.file in files:
         raise UsageError(f"{where}: Linux {tree.version} has no such file")
     return source.read_bytes()
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from .cache import write_atomic
 
@@ -45,7 +45,7 @@ def patched_root(shadow: Path, path: Path, files: Mapping[str, bytes | None]) ->
     way to a file and those named above are real, everything else is a link. Making the tree again
     only follows what has changed.
     """
-    real = _ancestors([*(f"{folder}/." for folder in REAL), *files])
+    real = {*REAL, *_ancestors([*REAL, *files])}
     _mirror(shadow, path, "", real, frozenset(files))
     for name, content in files.items():
         target = path / name
@@ -61,9 +61,7 @@ def _ancestors(names: list[str]) -> set[str]:
     """The folders above the names, relative; the tree itself is ""."""
     found = {""}
     for name in names:
-        while name:
-            name = os.path.dirname(name)
-            found.add(name)
+        found.update(str(folder) for folder in PurePosixPath(name).parents if folder.name)
     return found
 
 

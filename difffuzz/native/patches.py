@@ -9,10 +9,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ..errors import UsageError
+from ..files.read import read_file
 from .cache import write_atomic
 from .named_change import apply_changes
 from .run import Failed, run
 from .tree import KernelTree
+from .tree_names import checked_name, tree_file
 
 Files = dict[str, bytes | None]
 """Content of what the patches change, by name relative to the tree; None: the file is gone."""
@@ -21,6 +23,10 @@ NAMED = ".toml"
 NO_FILE = "/dev/null"
 
 _HEADER = re.compile(r"^--- ([^\t\n]+).*\n\+\+\+ ([^\t\n]+)", re.MULTILINE)
+_ODD_MODE = re.compile(
+    r"^(?:new file mode|deleted file mode|old mode|new mode|index \S+) (?!100)\d+$", re.MULTILINE
+)
+"""What git says of symbolic links and submodules."""
 _PATCHING = re.compile(r"^(?:patching|checking) file '?([^'\n]+?)'?$", re.MULTILINE)
 _FAILED = re.compile(r"^Hunk #(\d+) (FAILED) at (\d+)", re.MULTILINE)
 
@@ -32,10 +38,7 @@ def apply_patches(tree: KernelTree, patches: Iterable[Path]) -> Files:
     """
     files: Files = {}
     for patch in patches:
-        try:
-            text = patch.read_bytes().decode(errors="surrogateescape")
-        except OSError as error:
-            raise UsageError(f"{patch}: {error.strerror}") from None
+        text = read_file(patch).decode(errors="surrogateescape")
         if patch.suffix == NAMED:
             apply_changes(patch, text, tree, files)
         else:
@@ -52,7 +55,8 @@ def _apply_diff(patch: Path, text: str, tree: KernelTree, files: Files) -> None:
             found = [_put(work, tree, files, name) for name in {old, new} - {NO_FILE}]
             if old != NO_FILE and not any(found):
                 raise UsageError(f"{patch}: {old}: the tree has no such file")
-        command = ["patch", "--force", f"-p{strip}", "-F0", "--no-backup-if-mismatch", "-r-"]
+        command = ["patch", "--force", "--unified", f"-p{strip}", "-F0", "-r-"]
+        command += ["--no-backup-if-mismatch"]
         try:
             run([*command, "-d", temporary], stdin=text)
         except Failed as failed:
@@ -77,12 +81,15 @@ def current(tree: KernelTree, files: Files, name: str) -> bytes | None:
     """A file as the patches so far have left it."""
     if name in files:
         return files[name]
-    path = tree.root / name
+    path = tree_file(tree.root, name, "patch")
     return path.read_bytes() if path.is_file() else None
 
 
 def _names(patch: Path, text: str) -> tuple[int, list[tuple[str, str]]]:
     """How many folders are to be stripped from the names, and each file's two names then."""
+    odd = _ODD_MODE.search(text)
+    if odd:
+        raise UsageError(f"{patch}: {odd[0]}: only plain files are patched")
     named = [(old.strip(), new.strip()) for old, new in _HEADER.findall(text)]
     if not named or "\n@@ " not in text:
         raise UsageError(f"{patch}: no unified diff and not named *{NAMED}")
@@ -97,10 +104,7 @@ def _names(patch: Path, text: str) -> tuple[int, list[tuple[str, str]]]:
 def _stripped(patch: Path, name: str, strip: int) -> str:
     if name == NO_FILE:
         return name
-    name = name[2:] if strip else name
-    if name.startswith("/") or ".." in name.split("/"):
-        raise UsageError(f"{patch}: {name} is no name inside a kernel tree")
-    return name
+    return checked_name(name[2:] if strip else name, str(patch))
 
 
 def _refusal(output: str) -> str:
