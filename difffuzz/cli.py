@@ -2,11 +2,14 @@
 """The command line: which commands there are, and how an error becomes one line and a status.
 
 Status 0: nothing found; 1: findings; 2: wrong use or bad input; 3: the environment is not able;
-130: interrupted (but `fuzz` and `smoke` end an interrupted run with their summary and 0 or 1).
+70: a fault of difffuzz itself, with a file to report; 130: interrupted (but `fuzz` and `smoke` end
+an interrupted run with their summary and 0 or 1).
 """
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
 from typing import Annotated
 
@@ -17,7 +20,9 @@ from . import __version__
 from .commands import bugs, corpus, native, variant
 from .commands.doctor import doctor
 from .commands.explore import explore
+from .commands.fault import report
 from .commands.fuzzing import fuzz, smoke
+from .commands.printable import printable
 from .commands.programs import explain, minimize, replay
 from .errors import MissingTool, UsageError
 from .program import ProgramError
@@ -53,9 +58,12 @@ app.add_typer(native.app, name="native")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command and return its exit status."""
+    """Run one command and return its exit status.  Nothing but a status comes out of it."""
+    if sys.stdout is None:
+        return _fail("standard output is closed", 3)
     try:
         status = app(arguments, prog_name="difffuzz", standalone_mode=False)
+        sys.stdout.flush()
         return status if isinstance(status, int) else 0
     except MissingTool as error:
         return _fail(str(error), 3)
@@ -63,8 +71,30 @@ def main(arguments: list[str] | None = None) -> int:
         return _fail(str(error), 2)
     except TyperException as error:
         return _fail(f"{error.format_message().rstrip('.')}: see 'difffuzz --help'", 2)
+    except (KeyboardInterrupt, typer.Abort):
+        return _fail("interrupted", 130)
+    except SystemExit:  # what the command line's library makes of a broken pipe
+        _drop_output()
+        return _fail("standard output: Broken pipe", 3)
+    except OSError as error:
+        if isinstance(error, BrokenPipeError) or error.filename is None:
+            _drop_output()
+        return _fail(f"{error.filename or 'output'}: {error.strerror or error}", 3)
+    except MemoryError:
+        return _fail("out of memory", 3)
+    except Exception as error:
+        return _fail(report(error), 70)
+
+
+def _drop_output() -> None:
+    """What stdout still holds cannot be written: the interpreter's end is not to try again."""
+    with contextlib.suppress(OSError, ValueError):
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stdout.fileno())
+        os.close(null)
 
 
 def _fail(message: str, status: int) -> int:
-    print(f"difffuzz: {' '.join(message.split())}", file=sys.stderr)
+    with contextlib.suppress(OSError, ValueError):
+        print(f"difffuzz: {printable(' '.join(message.split()))}", file=sys.stderr)
     return status

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from ..files.collection import program_files
+from ..files.collection import some_program_files
 from ..files.program_file import read_program
 from ..program import OPS, render
 from .output import Json, emit
@@ -45,7 +45,7 @@ def _directory(path: Path) -> tuple[dict[str, object], str]:
     programs = 0
     kinds: Counter[str] = Counter()
     lengths: list[int] = []
-    for file in program_files(path):
+    for file in some_program_files(path):
         program = read_program(file)
         programs += 1
         lengths.append(len(program.ops))

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import UsageError
-from ..files.collection import program_files
+from ..files.collection import some_program_files
 from ..files.notes import notes_of
 from ..files.program_file import read_with_text
 from ..fuzz.run import Runner
@@ -105,10 +105,7 @@ def load_program(path: Path, as_bytes: bool = False) -> Loaded:
 def expand(paths: Iterable[Path]) -> Iterator[Path]:
     """The files, and those of the directories among them.  UsageError for one without programs."""
     for path in paths:
-        if not path.is_dir():
+        if path.is_dir():
+            yield from some_program_files(path)
+        else:
             yield path
-            continue
-        found = program_files(path)
-        if not found:
-            raise UsageError(f"{path}: there is no program in this directory")
-        yield from found

@@ -9,7 +9,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Annotated
 
-import msgspec
 import typer
 from rich.console import Console
 from rich.live import Live
@@ -18,6 +17,7 @@ from rich.text import Text
 from ..errors import UsageError
 from ..fuzz.findings import write_atomically
 from ..fuzz.stats import Summary
+from .printable import json_text, printable
 
 PLAIN_SECONDS = 5.0
 """Time between two progress lines where stderr is no terminal."""
@@ -29,15 +29,14 @@ Right = Annotated[str, typer.Option(help="The other side.")]
 
 def emit(document: object, text: str, json: bool) -> None:
     """Print the document as JSON if asked to, else the text."""
-    if json:
-        text = msgspec.json.format(msgspec.json.encode(document)).decode()
+    text = json_text(document) if json else printable(text)
     sys.stdout.write(text if text.endswith("\n") or not text else f"{text}\n")
     sys.stdout.flush()
 
 
 def note(line: str) -> None:
     """One line on stderr."""
-    print(line, file=sys.stderr, flush=True)
+    print(printable(line), file=sys.stderr, flush=True)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -89,14 +88,14 @@ class Progress:
                 self._line(f"{self._what}: finding {finding.signature}: {finding.program}")
         line = f"{self._what}: {figures(summary)}"
         if self._live is not None:
-            self._live.update(Text(line))
+            self._live.update(Text(printable(line)))
         elif time.monotonic() >= self._next:
             self._next = time.monotonic() + PLAIN_SECONDS
             note(line)
 
     def _line(self, line: str) -> None:
         if self._live is not None:
-            self._console.print(Text(line))
+            self._console.print(Text(printable(line)))
         else:
             note(line)
 

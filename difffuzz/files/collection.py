@@ -26,6 +26,14 @@ def program_files(directory: Path) -> list[Path]:
     return sorted(found)
 
 
+def some_program_files(directory: Path) -> list[Path]:
+    """The same; UsageError if there is none, too."""
+    found = program_files(directory)
+    if not found:
+        raise UsageError(f"{directory}: there is no program in this directory")
+    return found
+
+
 def _below(directory: Path) -> Iterator[Path]:
     def unreadable(error: OSError) -> None:
         raise UsageError(f"{error.filename}: {error.strerror}") from error
