@@ -17,9 +17,11 @@ from bench_uniform import uniform
 
 from difffuzz.fuzz.corpus import read_program
 from difffuzz.fuzz.findings import Finding
-from difffuzz.fuzz.parent import FuzzOptions, fuzz
-from difffuzz.fuzz.run import FUZZ_STEPS, Runner
+from difffuzz.fuzz.options import FuzzOptions
+from difffuzz.fuzz.parent import fuzz
 from difffuzz.program import Program, generate, parse, render
+from difffuzz.running.policy import FUZZ_STEPS
+from difffuzz.running.runner import Runner
 from difffuzz.variants.catalogue import Bug, catalogue, find
 
 ROOT = Path(__file__).resolve().parents[1]

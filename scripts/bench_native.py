@@ -11,9 +11,10 @@ from typing import Any
 from difffuzz import program
 from difffuzz.engine import concurrent, lockstep
 from difffuzz.errors import UsageError
-from difffuzz.fuzz.run import FUZZ_STEPS, Runner
 from difffuzz.oracle import Verdict
 from difffuzz.program import Program
+from difffuzz.running.policy import FUZZ_STEPS
+from difffuzz.running.runner import Runner
 from difffuzz.sched import Scheduler
 from difffuzz.sched.strategy import RandomWalk
 from difffuzz.sides import NativeFactory, open_side

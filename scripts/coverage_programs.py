@@ -11,10 +11,11 @@ from random import Random
 
 from difffuzz.engine import concurrent
 from difffuzz.engine.explore import explore
-from difffuzz.fuzz.run import FUZZ_STEPS, Runner
 from difffuzz.oracle import Divergence
 from difffuzz.program import Program, generate, parse
 from difffuzz.program.mutate import mutate
+from difffuzz.running.policy import FUZZ_STEPS
+from difffuzz.running.runner import Runner
 from difffuzz.sched.strategy import Pct, RandomWalk, Strategy
 from difffuzz.sides import open_side
 

@@ -26,8 +26,8 @@ from difffuzz import program
 from difffuzz.errors import MissingTool, UsageError
 from difffuzz.fuzz.corpus import read_program
 from difffuzz.fuzz.findings import Finding
-from difffuzz.fuzz.parent import FuzzOptions, fuzz
-from difffuzz.fuzz.run import Runner
+from difffuzz.fuzz.options import FuzzOptions
+from difffuzz.fuzz.parent import fuzz
 from difffuzz.native.build import Wish, build
 from difffuzz.native.cache import default_cache
 from difffuzz.native.fetch import source_path
@@ -35,6 +35,7 @@ from difffuzz.native.named_change import read_changes
 from difffuzz.native.tree import KernelTree, open_tree
 from difffuzz.native.units import meant_for
 from difffuzz.program import Program
+from difffuzz.running.runner import Runner
 from difffuzz.variants.catalogue import Bug, catalogue
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -20,16 +20,16 @@ from difffuzz import program
 from difffuzz.engine import lockstep
 from difffuzz.engine.fast_lockstep import fast_lockstep
 from difffuzz.errors import UsageError
-from difffuzz.fuzz.run import FUZZ_STEPS, NATIVE_STEPS
 from difffuzz.native.build import Wish, build
 from difffuzz.native.cache import default_cache
 from difffuzz.native.fetch import source_path
 from difffuzz.native.tree import open_tree
 from difffuzz.program import Program, mutate
+from difffuzz.running.policy import FUZZ_STEPS, POLICY
 from difffuzz.sides import open_side
 
 COLUMNS = "{:<13} {:>6} {:>8} {:>6} {:>7}  {}"
-STEPS = FUZZ_STEPS * NATIVE_STEPS
+STEPS = FUZZ_STEPS * POLICY.native_steps
 
 
 class Tally:

@@ -14,9 +14,9 @@ import typer
 from ..errors import UsageError
 from ..files.program_file import read_program
 from ..fuzz.findings import Finding
-from ..fuzz.parent import FuzzOptions
+from ..fuzz.options import FuzzOptions
 from ..fuzz.parent import fuzz as run_fuzz
-from ..fuzz.run import Runner
+from ..running.runner import Runner
 from ..sides import open_side
 from ..variants.catalogue import PATHS, Bug, catalogue, find
 from .output import Json, Progress, emit, note

@@ -12,10 +12,10 @@ import typer
 from ..errors import UsageError
 from ..files.collection import program_files
 from ..fuzz.findings import Finding
-from ..fuzz.parent import FuzzOptions
+from ..fuzz.options import FuzzOptions
 from ..fuzz.parent import fuzz as run_fuzz
-from ..fuzz.run import Runner
 from ..fuzz.stats import Summary
+from ..running.runner import Runner
 from .loaded import Choice
 from .output import Json, Left, Progress, Right, emit, figures, note
 from .programs import OwnLeft, OwnRight

@@ -15,8 +15,8 @@ from ..errors import UsageError
 from ..files.collection import some_program_files
 from ..files.notes import notes_of
 from ..files.program_file import read_with_text
-from ..fuzz.run import Runner
 from ..program import Program
+from ..running.runner import Runner
 from ..sides.identity import digest_key, identity
 from ..sides.names import parse_name
 from .output import note

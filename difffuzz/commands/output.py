@@ -15,7 +15,7 @@ from rich.live import Live
 from rich.text import Text
 
 from ..errors import UsageError
-from ..fuzz.findings import write_atomically
+from ..files.atomic import write_atomically
 from ..fuzz.stats import Summary
 from .printable import json_text, printable
 

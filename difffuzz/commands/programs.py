@@ -10,12 +10,12 @@ import typer
 
 from ..errors import UsageError
 from ..files.notes import text_of
-from ..fuzz.run import Runner
-from ..fuzz.shrink import shrink
 from ..oracle.verdict import Divergence
 from ..program import Program, render_op
 from ..report.explain import explain_lines
 from ..report.timeline import timeline_lines
+from ..running.runner import Runner
+from ..shrink.finding import shrink
 from ..sides.identity import side_notes
 from .loaded import Choice, Loaded, load_program
 from .output import Json, emit, note, prepare_directory, write_text

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import UsageError
-from ..fuzz.run import Runner
 from ..oracle.verdict import Divergence
 from ..program import ProgramError
+from ..running.runner import Runner
 from ..sides import open_side
 from .loaded import Choice, expand, load_program
 

@@ -4,13 +4,12 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
-import tempfile
 from pathlib import Path
 
 import msgspec
 
+from ..files.atomic import write_atomically
 from ..files.notes import text_of
 from ..program import Program
 
@@ -37,23 +36,6 @@ def slug(signature: str) -> str:
     """A file name for a signature: readable, and another one for every other signature."""
     name = re.sub(r"[^A-Za-z0-9._+-]+", "-", signature).strip("-.")[:_SLUG_CHARS]
     return f"{name}-{hashlib.sha256(signature.encode()).hexdigest()[:8]}"
-
-
-def write_atomically(path: Path, data: bytes, durable: bool = True) -> None:
-    """Readers see the old file or the whole new one; durable: it is on disk on return."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            if durable:
-                file.flush()
-                os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
 
 
 class FindingStore:

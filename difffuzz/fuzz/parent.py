@@ -13,8 +13,6 @@ import shutil
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 from types import FrameType
 from typing import TextIO
 
@@ -22,6 +20,7 @@ from ..errors import MissingTool, UsageError
 from . import corpus
 from .findings import Finding
 from .log import open_log
+from .options import FuzzOptions
 from .process import WorkerProcess
 from .shrink_queue import ShrinkQueue
 from .stats import Summary, WorkerStats, total_allowed
@@ -31,28 +30,6 @@ POLL_SECONDS = 0.1
 STOP_SECONDS = 5.0
 SHRINK_GRACE_SECONDS = 12.0
 """How long the end of a run waits for findings that are still being shrunk."""
-
-
-@dataclass(frozen=True, slots=True)
-class FuzzOptions:
-    """What to fuzz and for how long; time and runs both None: until interrupted."""
-
-    left: str = "legacy"
-    right: str = "tdp"
-    mode: str = "portfolio"
-    time: float | None = None
-    """Seconds."""
-    runs: int | None = None
-    """Executions of all workers together."""
-    seed: int | None = None
-    corpus: Path | None = None
-    out: Path = Path("out")
-    jobs: int = 1
-    stop_on_finding: bool = False
-    cpu_seconds: float = 0.0
-    """Time on a CPU that each worker may take; 0: no limit."""
-    without: tuple[str, ...] = ()
-    """Parts of the fuzzer to leave out, to measure what they are worth: see target.PARTS."""
 
 
 def fuzz(

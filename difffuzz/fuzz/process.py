@@ -9,17 +9,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ..program import decode
 from ..program.limits import MAX_BYTES
 from ..sides.identity import side_notes
 from .feedback import GUARD_EXECUTIONS
 from .findings import Finding, FindingStore
+from .options import FuzzOptions
 from .stats import WorkerStats, libfuzzer_coverage
-
-if TYPE_CHECKING:
-    from .parent import FuzzOptions
 
 MAX_RESTARTS = 20
 MAX_RIDDLES = 3

@@ -17,7 +17,7 @@ SHRINK_SECONDS = 10.0
 
 
 class ShrinkQueue:
-    """Findings that wait for `python -m difffuzz.fuzz.shrink`, which rewrites their file."""
+    """Findings that wait for `python -m difffuzz.shrink`, which rewrites their file."""
 
     def __init__(self, left: str, right: str, mode: str) -> None:
         self._sides = ["--left", left, "--right", right, "--mode", mode]
@@ -47,7 +47,7 @@ class ShrinkQueue:
         options = [*self._sides, "--signature", finding.signature]
         options += ["--seconds", str(SHRINK_SECONDS), finding.program]
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "difffuzz.fuzz.shrink", *options],
+            [sys.executable, "-m", "difffuzz.shrink", *options],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import msgspec
 
-from .findings import Finding, write_atomically
+from ..files.atomic import write_atomically
+from .findings import Finding
 
 _STATUS = re.compile(rb"^#\d+\s.*? cov: (\d+) ft: \d+ corp: \d+/", re.MULTILINE)
 _TAIL = 1 << 14

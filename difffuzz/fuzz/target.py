@@ -21,9 +21,9 @@ from .corpus import pagings_of
 from .feedback import CoverageGuard, Feedback
 from .mutation import ProgramMutation
 
-if TYPE_CHECKING:  # run.py loads the model, which has to wait for the instrumentation
+if TYPE_CHECKING:  # the runner loads the model, which has to wait for the instrumentation
     from ..oracle.verdict import Verdict
-    from .run import Runner
+    from ..running.runner import Runner
 
 PARTS = ("mutator", "states")
 """What a measurement may leave out: all that knows programs (the mutator, generated seeds), and the
@@ -83,7 +83,8 @@ def service_main(left: str, right: str, mode: str = "portfolio") -> NoReturn:
     """The whole of a fuzz target that takes libFuzzer's flags from the command line."""
     atheris = instrument.atheris_module()
     branches = instrument.install()
-    from .run import FUZZ_STEPS, Runner
+    from ..running.policy import FUZZ_STEPS
+    from ..running.runner import Runner
 
     target = Target(Runner(left, right, mode, FUZZ_STEPS, explores=True), atheris, branches)
 

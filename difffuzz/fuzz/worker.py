@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, NoReturn
 
 from ..errors import MissingTool
 from ..program import Program
+from ..running.watchdog import HANG, HURRY_SECONDS
 from . import instrument
 from .findings import Finding, FindingStore
 from .stats import WorkerStats
 from .target import PARTS, Target
-from .watchdog import HANG, HURRY_SECONDS
 
 if TYPE_CHECKING:  # an oracle may load the model, which waits for the instrumentation
     from ..oracle.verdict import Verdict
@@ -160,7 +160,8 @@ def main(arguments: list[str]) -> NoReturn:
     options, libfuzzer = parse_arguments(arguments)
     atheris = instrument.atheris_module()
     branches = instrument.install()
-    from .run import FUZZ_STEPS, Runner
+    from ..running.policy import FUZZ_STEPS
+    from ..running.runner import Runner
 
     runner = Runner(options.left, options.right, options.mode, FUZZ_STEPS, explores=True)
     target = Target(runner, atheris, branches, options.without)

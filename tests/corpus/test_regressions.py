@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from difffuzz.engine import lockstep
-from difffuzz.fuzz.run import Runner
 from difffuzz.program import parse
+from difffuzz.running.runner import Runner
 from difffuzz.sides import open_side
 
 REGRESSIONS = sorted(

@@ -12,11 +12,11 @@ import pytest
 from difffuzz.engine import concurrent
 from difffuzz.engine.concurrent import Event, phases, schedule_of
 from difffuzz.errors import UsageError
-from difffuzz.fuzz.run import Runner
 from difffuzz.oracle import Verdict
 from difffuzz.program import Program, generate, parse, render
 from difffuzz.program.limits import MAX_SCHEDULE
 from difffuzz.program.model import RUN_TO_BLOCK
+from difffuzz.running.runner import Runner
 from difffuzz.sched.strategy import Check, RandomWalk, Record, Strategy
 from difffuzz.sides import open_side
 from difffuzz.variants.catalogue import find

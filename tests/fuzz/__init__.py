@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Tests of the fuzzer: instrumentation, feedback, findings, minimiser, whole runs."""
+"""Tests of the fuzzer: instrumentation, feedback, findings, whole runs."""

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from difffuzz.files.atomic import write_atomically
 from difffuzz.files.notes import notes_of, text_of
-from difffuzz.fuzz.findings import FindingStore, slug, write_atomically
+from difffuzz.fuzz.findings import FindingStore, slug
 from difffuzz.program import parse
 
 PROGRAM = parse("difffuzz program v1\nvcpu0: write gfn=0x200\n")

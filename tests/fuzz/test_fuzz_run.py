@@ -12,10 +12,11 @@ import pytest
 from difffuzz.errors import MissingTool
 from difffuzz.files.notes import notes_of
 from difffuzz.files.program_file import read_program
-from difffuzz.fuzz.parent import FuzzOptions, fuzz
+from difffuzz.fuzz.options import FuzzOptions
+from difffuzz.fuzz.parent import fuzz
 from difffuzz.fuzz.process import WorkerProcess
-from difffuzz.fuzz.run import Runner
 from difffuzz.program import encode, parse
+from difffuzz.running.runner import Runner
 
 from .planted import plant_at_fault, plant_stale
 

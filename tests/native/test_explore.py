@@ -7,8 +7,8 @@ import pytest
 
 from difffuzz.engine.explore import explore
 from difffuzz.errors import UsageError
-from difffuzz.fuzz.run import Runner
 from difffuzz.program import parse
+from difffuzz.running.runner import Runner
 from difffuzz.sides import SideFactory, open_side
 
 from .kernel import built

@@ -11,9 +11,9 @@ import pytest
 from difffuzz.engine.fast_lockstep import FastLockstep, fast_lockstep
 from difffuzz.engine.lockstep import Lockstep, Step, run
 from difffuzz.errors import UsageError
-from difffuzz.fuzz.run import Runner
 from difffuzz.oracle import Verdict
 from difffuzz.program import Kind, Op, Program, generate, parse
+from difffuzz.running.runner import Runner
 from difffuzz.sides import NativeFactory, open_side
 from difffuzz.sides.base import Outcome
 from difffuzz.sides.played import Encoded, Played, Player

@@ -10,9 +10,10 @@ import pytest
 from difffuzz.engine import concurrent
 from difffuzz.engine.concurrent import Event
 from difffuzz.engine.fast_schedules import fast_schedules
-from difffuzz.fuzz.run import WALKS_OF_ONE, Runner
 from difffuzz.oracle import Verdict
 from difffuzz.program import Program, generate, parse
+from difffuzz.running.policy import POLICY
+from difffuzz.running.runner import Runner
 from difffuzz.sides import NativeFactory
 from difffuzz.sides.played import Encoded, Played, Player, Threads
 
@@ -147,5 +148,5 @@ def test_the_fuzzers_runner_walks() -> None:
     runner = Runner(f"native:{built()}:legacy", f"native:{built()}:tdp")
     assert runner.schedules is not None
     assert not runner(programs("concurrent")[0]).divergences
-    assert runner.schedules.runs == 2 * WALKS_OF_ONE
+    assert runner.schedules.runs == 2 * POLICY.native_walks
     assert Runner("legacy", "tdp").schedules is None

@@ -7,9 +7,10 @@ import random
 
 import pytest
 
-from difffuzz.fuzz.minimise import MAX_TRIES, Minimiser, size
-from difffuzz.fuzz.shrink_passes import PASSES, Pass, plainer_numbers
 from difffuzz.program import Kind, Program, generate, normalise, parse, render
+from difffuzz.shrink.minimiser import MAX_TRIES, Minimiser, size
+from difffuzz.shrink.passes import PASSES
+from difffuzz.shrink.proposals import Pass, plainer_numbers
 
 SECONDS = 60.0
 

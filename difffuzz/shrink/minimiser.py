@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Shrink a program while what it shows stays the same.
 
-Passes (shrink_passes.py) propose programs; a proposal is taken if it is smaller by `size` and the
+Passes (passes/) propose programs; a proposal is taken if it is smaller by `size` and the
 test still holds. Every step makes the program smaller, so this ends; a budget of time and tries
 ends it sooner, with the best program so far.
 """
@@ -12,7 +12,8 @@ import time
 from collections.abc import Callable
 
 from ..program import Config, Program, normalise
-from .shrink_passes import PASSES, Pass
+from .passes import PASSES
+from .proposals import Pass
 
 Test = Callable[[Program], bool]
 

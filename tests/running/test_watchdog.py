@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 from greenlet import greenlet
 
-from difffuzz.fuzz.watchdog import Hang, Watchdog
+from difffuzz.running.watchdog import Hang, Watchdog
 
 
 @pytest.fixture

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Run one program on two named sides and say what happened, whatever happened.
+
+Importing this module loads the engine and the sides: a process that instruments the model does so
+before (see fuzz/instrument.py).
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from itertools import islice
+from types import TracebackType
+
+from ..engine import concurrent, lockstep
+from ..engine.fast_lockstep import fast_lockstep
+from ..engine.fast_schedules import fast_schedules
+from ..errors import UsageError
+from ..oracle.verdict import Divergence, Verdict, Violation, signature
+from ..program import Program, is_concurrent
+from ..sched.core import STEP_LIMIT
+from ..sides import KvmFactory, NativeFactory, open_side
+from ..variants.engine import canonical_name
+from .policy import POLICY, Policy
+from .schedule import strategy_for
+from .search import ScheduleSearch
+from .watchdog import HANG, Hang, Watchdog
+
+MODES = ("portfolio", "lockstep", "concurrent")
+"""portfolio: programs with a schedule or with `sync` run concurrently, the others in lockstep."""
+
+
+class Runner:
+    """Runs programs on two sides. Names are resolved once; UsageError for an unknown one."""
+
+    def __init__(
+        self,
+        left: str,
+        right: str,
+        mode: str = "portfolio",
+        max_steps: int = STEP_LIMIT,
+        *,
+        explores: bool = False,
+        policy: Policy = POLICY,
+    ) -> None:
+        """`max_steps`: preemption points of a run, of either side; more of the kernel's own code.
+        `explores`: the schedules of some small programs are searched, not if a side is native."""
+        if mode not in MODES:
+            raise UsageError(f"mode {mode!r} is not one of {', '.join(MODES)}")
+        self.left = left
+        self.right = right
+        self.mode = mode
+        self.max_steps = max_steps
+        self._policy = policy
+        self._strategy = partial(strategy_for, policy=policy)
+        self._left = one = open_side(left)
+        self._right = other = open_side(right)
+        self._threads = isinstance(one, KvmFactory) and isinstance(other, KvmFactory)
+        if mode == "concurrent" and not self._threads:
+            raise UsageError(f"{left} against {right} cannot run concurrently: spec has no threads")
+        self.guards = [
+            side.library.take_guards for side in (one, other) if isinstance(side, NativeFactory)
+        ]
+        """What takes the coverage of native code, for each side that is such."""
+        if self.guards:
+            self.max_steps = min(max_steps * policy.native_steps, STEP_LIMIT)
+        self.search: ScheduleSearch | None = None
+        """Searches the schedules of some small programs, if that is wanted."""
+        if isinstance(one, KvmFactory) and isinstance(other, KvmFactory):
+            if explores and not self.guards:
+                self.search = ScheduleSearch(one, other, policy)
+        self.fast = fast_lockstep(one, other)
+        """Tells clean programs from suspicious ones, if both sides are the kernel's own code."""
+        self.schedules = fast_schedules(one, other)
+        """Plays more schedules, if a side is the kernel's own code."""
+        self.watchdog = Watchdog()
+
+    def __call__(self, program: Program, trace: bool = False) -> Verdict:
+        """Run the program. A crash or hang of difffuzz itself is a divergence like any other.
+
+        UsageError if a side cannot run a program of this configuration.
+        """
+        watchdog = self.watchdog
+        watchdog.start()
+        try:
+            if self.is_concurrent(program):
+                verdict = concurrent.run(
+                    program,
+                    self._left,
+                    self._right,
+                    strategy=self._strategy,
+                    trace=trace,
+                    max_steps=self.max_steps,
+                )
+                search = self.search
+                if not trace and search is not None and search.wants(program, verdict):
+                    search.run(program, verdict)
+                elif not trace and not verdict.divergences and not verdict.allowed["abandoned"]:
+                    verdict = self._walk(program, verdict)
+            else:
+                verdict = self._lockstep(program, trace)
+            watchdog.stop()
+        except Hang:
+            return self._failed("progress", HANG, "the execution does not end")
+        except UsageError:
+            watchdog.stop()
+            raise
+        except Exception as error:
+            watchdog.stop()
+            place = f"{type(error).__name__}@{_place(error.__traceback__)}"
+            return self._failed("crash", place, f"{error!r} in {_place(error.__traceback__)}")
+        return verdict
+
+    def _lockstep(self, program: Program, trace: bool) -> Verdict:
+        if self.fast is not None and not trace:
+            verdict = self.fast.run(program, self.max_steps)
+            if verdict is not None:
+                return verdict
+        return lockstep.run(program, self._left, self._right, trace=trace, max_steps=self.max_steps)
+
+    def is_concurrent(self, program: Program) -> bool:
+        """True if the program's threads run concurrently in this mode."""
+        if self.mode != "portfolio":
+            return self.mode == "concurrent"
+        if not self._threads:
+            return False
+        return is_concurrent(program)
+
+    def _walk(self, program: Program, verdict: Verdict) -> Verdict:
+        """The verdict of another schedule that shows a divergence, else the one there is."""
+        if self.schedules is None:
+            return verdict
+        policy = self._policy
+        walks = self.schedules.walks(program, policy.native_walks, self.max_steps, verdict.features)
+        for suspicion in islice(walks, policy.judged_walks):
+            found = concurrent.run(
+                program._replace(schedule=suspicion.schedule),
+                self._left,
+                self._right,
+                max_steps=self.max_steps,
+            )
+            if found.divergences:
+                return found
+        return verdict
+
+    def _failed(self, oracle: str, location: str, detail: str) -> Verdict:
+        violation = Violation(oracle, f"{self.left}/{self.right}", location, detail)
+        verdict = Verdict()
+        verdict.divergences.append(
+            Divergence(oracle, signature(violation, "program"), detail, None)
+        )
+        return verdict
+
+
+def _place(traceback: TracebackType | None) -> str:
+    """Module and function of the innermost frame: stays the same when line numbers move."""
+    place = "?"
+    while traceback is not None:
+        code = traceback.tb_frame.f_code
+        module = canonical_name(str(traceback.tb_frame.f_globals.get("__name__", "?")))
+        place = f"{module}.{code.co_qualname}"
+        traceback = traceback.tb_next
+    return place

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Searches the schedules of some small programs: which ones, how far, on which side."""
+
+from __future__ import annotations
+
+import random
+import zlib
+from collections import Counter
+from statistics import fmean
+
+from ..engine import concurrent
+from ..engine.explore import explore
+from ..oracle.verdict import Verdict
+from ..program import Program
+from ..sides import KvmFactory
+from .policy import Policy
+
+
+class ScheduleSearch:
+    """Searches after concurrent runs; remembers what was searched, and how threads met there."""
+
+    def __init__(self, left: KvmFactory, right: KvmFactory, policy: Policy) -> None:
+        self._sides = left, right
+        self._policy = policy
+        legacy = policy.searched_legacy
+        self._shares = [1 - legacy if side.tdp_mmu else legacy for side in self._sides]
+        """How often each side's schedules are the ones searched, in proportion."""
+        self._searched: set[int] = set()
+        self._met: Counter[tuple[int, int]] = Counter()
+        self._steps_left = 0
+
+    @property
+    def programs(self) -> int:
+        """How many programs were searched."""
+        return len(self._searched)
+
+    def wants(self, program: Program, verdict: Verdict) -> bool:
+        """Are the schedules of this program searched?  Those of the same operations once only.
+
+        The fewer searched ones had the same meetings, and the smaller it is, the likelier.
+        """
+        policy = self._policy
+        self._steps_left += policy.search_to_runs * verdict.steps
+        if verdict.divergences or verdict.allowed["abandoned"]:
+            return False
+        if verdict.steps > policy.small_steps or self._steps_left <= 0:
+            return False
+        digest = digest_of(program)
+        if digest in self._searched or not raced_phases(program):
+            return False
+        met = self._met
+        chances = [1 / (1 + met[one]) for one in verdict.meetings]
+        chance = max(policy.searched, fmean(chances or (0,)))
+        if digest >= chance * min(1.0, policy.smallest_steps / verdict.steps) * (1 << 32):
+            return False
+        self._searched.add(digest)
+        met.update(verdict.meetings)
+        return True
+
+    def run(self, program: Program, verdict: Verdict) -> None:
+        """Adds what many schedules of the program show on a side, until one shows a divergence."""
+        policy = self._policy
+        rng = random.Random(digest_of(program))
+        phase = rng.choice(raced_phases(program))
+        limit = rng.choice(policy.search_steps)
+        if len(concurrent.phases(program.ops)[phase - 1]) == 2:
+            limit = policy.search_steps[-1]
+        found = explore(
+            program,
+            *self._sides,
+            rng.choice(policy.search_preemptions),
+            limit=limit,
+            first_only=True,
+            order=rng.randrange(1 << 32),
+            phase=phase,
+            sides=rng.choices((0, 1), self._shares),
+        )
+        self._steps_left -= found.steps
+        verdict.features |= found.features
+        for one in found.shown[:1]:
+            verdict.divergences.append(one.divergence)
+            verdict.schedule = one.schedule
+
+
+def digest_of(program: Program) -> int:
+    """Of everything but the schedule, in 32 bits."""
+    return zlib.crc32(repr(program._replace(schedule=())).encode())
+
+
+def raced_phases(program: Program) -> list[int]:
+    """The phases, counted from 1, in which two threads or more do something."""
+    phases = concurrent.phases(program.ops)
+    return [at for at, phase in enumerate(phases, 1) if len({op.thread for _, op in phase}) > 1]
