@@ -11,7 +11,8 @@ from pathlib import Path
 import msgspec
 
 from ..errors import UsageError
-from .cache import LIBRARY, Cache, locked, write_atomic
+from .abi.header import headers
+from .cache import LIBRARY, Cache, locked, short_digest, write_atomic
 from .compile import Workshop, compile_units, places
 from .configure import prepare, stale
 from .digests import Digests
@@ -100,6 +101,7 @@ def build(wish: Wish, cache: Cache, say: Callable[[str], None]) -> Made:
             tree,
             root,
             harness,
+            write_headers(cache),
             units.flags,
             compiler,
             cache,
@@ -137,6 +139,16 @@ def load_build(cache: Cache, name: str = DEFAULT_NAME) -> Build:
         named = "" if name == DEFAULT_NAME else f" --name {name}"
         raise UsageError(f"no native build {name!r}: run 'difffuzz native build{named}'")
     return found
+
+
+def write_headers(cache: Cache) -> Path:
+    """Writes the headers of the description (abi/header.py) where units find them."""
+    texts = headers()
+    folder = cache.headers(short_digest(*texts, *texts.values()))
+    for name, text in texts.items():
+        if not (folder / name).is_file():
+            write_atomic(folder / name, text.encode())
+    return folder
 
 
 def _fetched(cache: Cache) -> Path:

@@ -43,6 +43,10 @@ class Cache:
         """Compiled units, by content."""
         return self.root / "native" / "objects"
 
+    def headers(self, key: str) -> Path:
+        """The C headers that the build writes, by their content."""
+        return self.root / "native" / "headers" / key
+
     def shadow(self, tree: Path) -> Path:
         """The prepared shadow of a kernel tree (an absolute path)."""
         return self.root / "native" / "trees" / short_digest(str(tree))

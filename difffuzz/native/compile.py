@@ -32,6 +32,8 @@ class Workshop(msgspec.Struct):
     tree: KernelTree
     root: Root
     harness: Path
+    headers: Path
+    """Those that the build writes; the folder is named by their content."""
     kernel_flags: Sequence[str]
     """Of the whole list of units."""
     compiler: Compiler
@@ -75,7 +77,7 @@ def _folder(shop: Workshop, unit: Unit) -> Folder:
 
 def _flags(shop: Workshop, unit: Unit) -> list[str]:
     more = shop.kernel_flags if unit.kind == "kernel" else ()
-    return [*flags(unit, shop.tree, shop.harness, shop.compiler), *more]
+    return [*flags(unit, shop.tree, shop.harness, shop.headers, shop.compiler), *more]
 
 
 def _names(folder: Path) -> Iterable[str]:

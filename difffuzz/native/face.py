@@ -7,17 +7,18 @@ A NativePackage stands where KvmSide expects the package with the model: same na
 from __future__ import annotations
 
 import ctypes
-from typing import Any
 
 from difffuzz.errors import UsageError
 from difffuzz.kvm.vm import VmParams
 from difffuzz.machine.host import HostMM
+from difffuzz.native.abi.calls import FN
+from difffuzz.native.abi.limits import NOTHING_RETURNED
 from difffuzz.native.kvm import NativeKvm
-from difffuzz.native.library import FN, Library
+from difffuzz.native.library import Library
 from difffuzz.native.vcpu import NativeVcpu
 from difffuzz.sched import Scheduler
 
-NOTHING_RETURNED = -(1 << 40)
+Words = ctypes.Array[ctypes.c_uint64]
 ENTER, LEAVE, FAULT = FN["enter_guest"], FN["leave_guest"], FN["page_fault"]
 
 
@@ -44,9 +45,9 @@ class X86:
         """Handles one fault; RET_PF_* or -errno, also noted in `vcpu.results`."""
         library, rets = vcpu.kvm.library, vcpu.rets
         park = int(vcpu.kvm.sched.current.want_park or library.control.concurrent)
-        rets[0] = rets[1] = NOTHING_RETURNED
+        rets.mmio = rets.fault = NOTHING_RETURNED
         r = library.call(FAULT, vcpu.vcpu_id, gpa, error_code, ctypes.addressof(rets), park)
-        vcpu.results += [ret for ret in rets if ret != NOTHING_RETURNED]
+        vcpu.results += [ret for ret in (rets.mmio, rets.fault) if ret != NOTHING_RETURNED]
         return r
 
     @staticmethod
@@ -161,14 +162,14 @@ class DirtyLog:
         return kvm.library.run("clear_dirty_log", as_id, slot, ctypes.addressof(words), first, n)
 
 
-def _set_words(words: Any) -> list[int]:
+def _set_words(words: Words) -> list[int]:
     data = bytes(words)
     if not data.strip(b"\0"):
         return []
     return [i for i, word in enumerate(words) if word]
 
 
-def _words(npages: int) -> Any:
+def _words(npages: int) -> Words:
     return (ctypes.c_uint64 * ((npages + 63) // 64 + 1))()
 
 

@@ -1,30 +1,29 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the kernel's code asks of the host and of the scheduler: enum native_request, by number."""
+"""What the kernel's code asks of the host and of the scheduler: the answers to each Request."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from difffuzz.machine.host import HostMM
-from difffuzz.sched import KernelSplat
+from difffuzz.native.abi.calls import LockEvent, Request, Wait
+from difffuzz.native.abi.limits import X86_PRESENT, X86_WRITE
+from difffuzz.native.library import Library
+from difffuzz.native.vcpu import NativeVcpu
+from difffuzz.sched import KernelSplat, RwLock
 
-if TYPE_CHECKING:
-    from difffuzz.native.kvm import NativeKvm
-    from difffuzz.native.library import Library
-
-WAITS = (
-    "mmu_lock",
-    "mmu_lock",
-    "a spinlock",
-    "a mutex",
-    "SRCU readers",
-    "RCU readers",
-    "a vCPU to exit",
-    "an invalidation to end",
-)
-"""What a task waits for: enum native_wait."""
-X86_PRESENT, X86_WRITE = 1, 2
+WAITS = {
+    Wait.READ: "mmu_lock",
+    Wait.WRITE: "mmu_lock",
+    Wait.SPIN: "a spinlock",
+    Wait.MUTEX: "a mutex",
+    Wait.SRCU: "SRCU readers",
+    Wait.RCU: "RCU readers",
+    Wait.IPI: "a vCPU to exit",
+    Wait.WAKE: "an invalidation to end",
+}
+"""What a task waits for."""
+TAKEN = (LockEvent.LOCKED_READ, LockEvent.LOCKED_WRITE)
 
 
 def x86_pte(pte: int) -> int:
@@ -35,35 +34,45 @@ def x86_pte(pte: int) -> int:
 class Host:
     """The answers for one VM."""
 
-    def __init__(self, library: Library, mm: HostMM, kvm: NativeKvm) -> None:
+    def __init__(
+        self,
+        library: Library,
+        mm: HostMM,
+        mmu_lock: RwLock,
+        vcpus: list[NativeVcpu],
+        logging: list[bool],
+    ) -> None:
         self._library = library
         self._ready = library.ready
         self._mm = mm
         self._sched = mm.sched
-        self._kvm = kvm
-        self.table: tuple[Callable[[int, int, int], int], ...] = (
-            self.point,
-            self.wait,
-            self.park,
-            self.gup_fast,
-            self.gup,
-            self.follow_pte,
-            self.fixup_fault,
-            self.vma,
-            self.mmap_lock,
-            self.poisoned,
-            self.put_page,
-            self.dirty_page,
-            self.page_count,
-            self.accessed_page,
-            self.sigbus,
-            self.locked,
-            self.flush,
-            self.queue_flush,
-            self.flush_ranges,
-            self.dirty_logging,
-            self.yield_,
-        )
+        self._mmu_lock = mmu_lock
+        self._vcpus = vcpus
+        self._logging = logging
+        answers: dict[Request, Callable[[int, int, int], int]] = {
+            Request.POINT: self.point,
+            Request.WAIT: self.wait,
+            Request.PARK: self.park,
+            Request.GUP_FAST: self.gup_fast,
+            Request.GUP: self.gup,
+            Request.FOLLOW_PTE: self.follow_pte,
+            Request.FIXUP_FAULT: self.fixup_fault,
+            Request.VMA: self.vma,
+            Request.MMAP_LOCK: self.mmap_lock,
+            Request.POISONED: self.poisoned,
+            Request.PUT_PAGE: self.put_page,
+            Request.DIRTY_PAGE: self.dirty_page,
+            Request.PAGE_COUNT: self.page_count,
+            Request.ACCESSED_PAGE: self.accessed_page,
+            Request.SIGBUS: self.sigbus,
+            Request.LOCKED: self.locked,
+            Request.FLUSH: self.flush,
+            Request.QUEUE_FLUSH: self.queue_flush,
+            Request.FLUSH_RANGES: self.flush_ranges,
+            Request.DIRTY_LOGGING: self.dirty_logging,
+            Request.YIELD: self.yield_,
+        }
+        self.table = tuple(answers[request] for request in Request)
 
     # Scheduler
 
@@ -75,7 +84,7 @@ class Host:
 
     def wait(self, kind: int, on: int, c: int) -> int:
         """The task sleeps until the kernel's side says that it is ready."""
-        self._sched.wait(WAITS[kind], lambda: bool(self._ready(kind, on)))
+        self._sched.wait(WAITS[Wait(kind)], lambda: bool(self._ready(kind, on)))
         return 0
 
     def park(self, a: int, b: int, c: int) -> int:
@@ -90,8 +99,8 @@ class Host:
 
     def locked(self, event: int, b: int, c: int) -> int:
         """mmu_lock changes hands."""
-        if event < 2:
-            self._sched.acquired(self._kvm.mmu_lock)
+        if event in TAKEN:
+            self._sched.acquired(self._mmu_lock)
         return 0
 
     # Host memory
@@ -118,8 +127,8 @@ class Host:
         vma = self._mm.vma_lookup(hva)
         if vma is None:
             return -1
-        answer = self._library.control.answer
-        answer[0], answer[1] = vma.start, vma.end
+        control = self._library.control
+        control.vma_start, control.vma_end = vma.start, vma.end
         return vma.flags
 
     def mmap_lock(self, release: int, b: int, c: int) -> int:
@@ -163,25 +172,25 @@ class Host:
 
     def sigbus(self, hva: int, b: int, c: int) -> int:
         """The vCPU thread is told of a memory failure."""
-        self._kvm.vcpus[self._sched.current.number].sigbus = True
+        self._vcpus[self._sched.current.number].sigbus = True
         return 0
 
     def flush(self, vcpu: int, b: int, c: int) -> int:
         """The CPU drops its TLB."""
-        one = self._kvm.vcpus[vcpu]
+        one = self._vcpus[vcpu]
         one.cpu.tlb.flush_all()
         one.tlb_ranges.clear()
         return 0
 
     def queue_flush(self, gfn: int, pages: int, c: int) -> int:
         """Every CPU is to drop what it caches of a range."""
-        for vcpu in self._kvm.vcpus:
+        for vcpu in self._vcpus:
             vcpu.tlb_ranges.append((gfn, pages))
         return 0
 
     def flush_ranges(self, vcpu: int, b: int, c: int) -> int:
         """The CPU drops the ranges queued for it."""
-        one = self._kvm.vcpus[vcpu]
+        one = self._vcpus[vcpu]
         for gfn, pages in one.tlb_ranges:
             one.cpu.tlb.flush_range(gfn, pages)
         one.tlb_ranges.clear()
@@ -189,8 +198,7 @@ class Host:
 
     def dirty_logging(self, vcpu: int, on: int, c: int) -> int:
         """The CPU logs dirty pages, or no longer."""
-        vcpus = self._kvm.vcpus
-        self._kvm.logging[vcpu] = bool(on)
-        if vcpu < len(vcpus):
-            vcpus[vcpu].pml_enabled = bool(on)
+        self._logging[vcpu] = bool(on)
+        if vcpu < len(self._vcpus):
+            self._vcpus[vcpu].pml_enabled = bool(on)
         return 0

@@ -7,47 +7,33 @@ Oracles and the side read them as they read the model's; nothing here decides an
 from __future__ import annotations
 
 import ctypes
-from typing import Any
 
 from difffuzz.kvm.vm import VmParams
 from difffuzz.machine.host import HostMM
 from difffuzz.machine.hw import Cpu, PageFormat, Tlb
+from difffuzz.native.abi.limits import VCPUS
+from difffuzz.native.abi.programs import VmConfig
+from difffuzz.native.abi.view import Leaks, Masks, VmNumbers
 from difffuzz.native.host import Host
-from difffuzz.native.library import Library
+from difffuzz.native.library import Exported, Library
 from difffuzz.native.memory import MirroredPageTable, NativeMem, ShadowPage
 from difffuzz.native.notifier import NativeNotifier
 from difffuzz.native.slots import NativeMemslots
 from difffuzz.native.vcpu import NativeVcpu
+from difffuzz.program.limits import N_AS
 from difffuzz.sched import RwLock, Scheduler
 from difffuzz.sched.locks import Rank
-
-NUMBERS = 16
-MMU_VALID_GEN = 11
 
 
 class NativeStat:
     """struct kvm_vm_stat, the MMU's part."""
 
-    def __init__(self, numbers: Any) -> None:
-        self.pages = list(numbers[0:3])
-        self.nx_lpage_splits = numbers[3]
-        self.mmu_recycled = numbers[5]
-        self.remote_tlb_flush_requests = numbers[14]
-        self.mmu_shadow_zapped = numbers[15]
-
-
-class NativeMasks:
-    """The shadow_*_mask globals."""
-
-    def __init__(self, numbers: Any) -> None:
-        self.shadow_x_mask = numbers[0]
-        self.shadow_nx_mask = numbers[1]
-        self.shadow_mmu_writable_mask = numbers[2]
-        self.shadow_mmio_mask = numbers[3]
-        self.shadow_mmio_value = numbers[4]
-        self.enable_mmio_caching = bool(numbers[5])
-        self.shadow_accessed_mask = numbers[6]
-        self.shadow_dirty_mask = numbers[7]
+    def __init__(self, numbers: VmNumbers) -> None:
+        self.pages = [numbers.pages_4k, numbers.pages_2m, numbers.pages_1g]
+        self.nx_lpage_splits = numbers.nx_lpage_splits
+        self.mmu_recycled = numbers.mmu_recycled
+        self.remote_tlb_flush_requests = numbers.remote_tlb_flush_requests
+        self.mmu_shadow_zapped = numbers.mmu_shadow_zapped
 
 
 class NativeRcu:
@@ -90,23 +76,25 @@ class NativeKvm:
         self.tdp_mmu_enabled = params.tdp and params.tdp_mmu
         self.params = params
         self.vcpus: list[NativeVcpu] = []
-        self.logging = [False] * 8
-        self._numbers = (ctypes.c_long * NUMBERS)()
+        self.logging = [False] * VCPUS
+        self._numbers = VmNumbers()
+        self._numbers_at = ctypes.addressof(self._numbers)
         self._splats_seen = 0
         self.mmu_lock = RwLock(sched, "mmu_lock", Rank.MMU_LOCK)
-        library.reset(sched, Host(library, mm, self).table)
-        native_params = _params(params)
+        host = Host(library, mm, self.mmu_lock, self.vcpus, self.logging)
+        library.reset(sched, host.table)
+        native_params = VmConfig()
+        set_params(native_params, params)
         library.run("create_vm", ctypes.addressof(native_params))
         self._mem = NativeMem(library, sched)
         self.rcu = NativeRcu(library)
         self.srcu = NativeSrcu(library, sched)
         mm.pt = MirroredPageTable(library)
-        masks = (ctypes.c_ulong * 8)()
-        library.masks(ctypes.addressof(masks))
-        self.masks = NativeMasks(masks)
-        self.memslots = [NativeMemslots(self, as_id) for as_id in (0, 1)]
+        self.masks = Masks()
+        library.export("masks")(ctypes.addressof(self.masks))
+        self.memslots = [NativeMemslots(library, self.numbers, as_id) for as_id in range(N_AS)]
         self.splats: list[tuple[str, str]] = []
-        mm.register(NativeNotifier(library, self))
+        mm.register(NativeNotifier(library))
         if params.mmu_pages:
             library.run("set_nr_mmu_pages", params.mmu_pages)
         for _ in range(params.vcpus):
@@ -121,9 +109,9 @@ class NativeKvm:
             cpu.on_dirty = lambda gpa: _log_dirty_gpa(vcpu, gpa)
         self.library.run("create_vcpu")
 
-    def numbers(self) -> Any:
-        """The numbers of native_vm_numbers() now."""
-        self.library.vm_numbers(ctypes.addressof(self._numbers))
+    def numbers(self) -> VmNumbers:
+        """Its numbers now; the next call changes them."""
+        self.library.vm_numbers(self._numbers_at)
         return self._numbers
 
     @property
@@ -146,24 +134,24 @@ class NativeKvm:
     @property
     def tdp_mmu_pages(self) -> int:
         """TDP MMU pages in use."""
-        return int(self.numbers()[8])
+        return self.numbers().tdp_mmu_pages
 
     @property
     def n_used_mmu_pages(self) -> int:
         """Legacy MMU pages in use."""
-        return int(self.numbers()[6])
+        return self.numbers().n_used_mmu_pages
 
     @property
     def n_max_mmu_pages(self) -> int:
         """The limit of legacy MMU pages."""
-        return int(self.numbers()[7])
+        return self.numbers().n_max_mmu_pages
 
     @property
     def mmu_valid_gen(self) -> int:
         """The generation of shadow pages that are not obsolete."""
-        return int(self.numbers()[MMU_VALID_GEN])
+        return self.numbers().mmu_valid_gen
 
-    def _listed(self, function: Any) -> list[ShadowPage]:
+    def _listed(self, function: Exported) -> list[ShadowPage]:
         buffer = self.library.buffer
         self._mem.look()
         found = buffer[: function(ctypes.addressof(buffer), len(buffer))]
@@ -188,9 +176,9 @@ class NativeKvm:
     @property
     def zapped_obsolete_pages(self) -> list[int]:
         """Not empty if obsolete pages were left over."""
-        out = (ctypes.c_long * 3)()
-        self.library.leaks(ctypes.addressof(out))
-        return [1] * out[1]
+        left = Leaks()
+        self.library.export("leaks")(ctypes.addressof(left))
+        return [1] * left.zapped_obsolete_pages
 
     @property
     def retries_by_gfn(self) -> bool:
@@ -210,32 +198,26 @@ def _page_format(params: VmParams) -> PageFormat:
     return PageFormat.EPT if params.ad else PageFormat.EPT_NO_AD
 
 
-def param_values(params: VmParams) -> list[int]:
-    """The members of struct native_params."""
-    return [
-        params.tdp,
-        params.tdp and params.tdp_mmu,
-        params.tdp and params.ept,
-        params.ad,
-        params.root_level,
-        params.max_level,
-        params.nx_huge_pages,
-        params.mmio_caching,
-        params.eager_page_split,
-        params.pml,
-        params.manual_dirty_log_protect,
-        params.dirty_log_init_set,
-        params.async_pf,
-        params.range_flush,
-        params.mmu_invalidate_seq,
-        *params.generations,
-    ]
-
-
-def _params(params: VmParams) -> Any:
-    """struct native_params."""
-    values = param_values(params)
-    return (ctypes.c_long * len(values))(*[int(value) for value in values])
+def set_params(to: VmConfig, params: VmParams) -> None:
+    """Says to the library what VmParams says to the model."""
+    to.tdp = params.tdp
+    to.tdp_mmu = params.tdp and params.tdp_mmu
+    to.ept = params.tdp and params.ept
+    to.ad = params.ad
+    to.root_level = params.root_level
+    to.max_level = params.max_level
+    to.nx_huge_pages = params.nx_huge_pages
+    to.mmio_caching = params.mmio_caching
+    to.eager_page_split = params.eager_page_split
+    to.pml = params.pml
+    to.manual_dirty_log_protect = params.manual_dirty_log_protect
+    to.dirty_log_init_set = params.dirty_log_init_set
+    to.async_pf = params.async_pf
+    to.range_flush = params.range_flush
+    to.mmu_invalidate_seq = params.mmu_invalidate_seq
+    generations = to.generations
+    for as_id, generation in enumerate(params.generations):
+        generations[as_id] = generation
 
 
 def _log_dirty_gpa(vcpu: NativeVcpu, gpa: int) -> None:

@@ -12,66 +12,20 @@ import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from difffuzz.errors import UsageError
+from difffuzz.native.abi.calls import EXPORTS, FN, HOST_FN, Control, Export
+from difffuzz.native.abi.header import number as abi_number
+from difffuzz.native.abi.limits import MAIN_TASK
 from difffuzz.native.symbols import function_in
 from difffuzz.sched import KernelSplat, Scheduler
 
-FUNCTIONS = [
-    "init",
-    "create_vm",
-    "create_vcpu",
-    "destroy_vm",
-    "enter_guest",
-    "leave_guest",
-    "vcpu_srcu_lock",
-    "vcpu_srcu_unlock",
-    "page_fault",
-    "emulated_hva",
-    "mark_dirty",
-    "smm",
-    "guest_mode",
-    "reset_context",
-    "set_memory_region",
-    "get_dirty_log",
-    "clear_dirty_log",
-    "set_nr_mmu_pages",
-    "page_track",
-    "set_nx",
-    "recover_nx",
-    "zap_gfn_range",
-    "invalidate_range_start",
-    "invalidate_range_end",
-    "change_pte",
-    "clear_flush_young",
-    "clear_young",
-    "test_young",
-    "release",
-    "end_operation",
-]
-"""In the order of native_api[] in harness/native/kernel/api.c."""
-FN = {name: number for number, name in enumerate(FUNCTIONS)}
 MOST_GUARDS = 1 << 14
-MAIN_TASK = 8
-"""The task that runs what no thread of a program does."""
-
 Host = Callable[[int, int, int], int]
-
-
-class Control(ctypes.Structure):
-    """struct native_control."""
-
-    _fields_ = (
-        ("budget", ctypes.c_long),
-        ("concurrent", ctypes.c_long),
-        ("frees_early", ctypes.c_long),
-        ("answer", ctypes.c_long * 4),
-        ("failed", ctypes.c_long),
-        ("nr_splats", ctypes.c_long),
-        ("splats", ctypes.c_char_p),
-        ("died", ctypes.c_char_p),
-    )
+Exported = Callable[..., int]
+"""Takes and returns longs; addresses are longs too."""
+STALE = "was built from another version of the harness: run 'difffuzz native build' again"
 
 
 class Library:
@@ -88,50 +42,48 @@ class Library:
         self.sched = Scheduler()
         self.calls = 0
         """Calls into the library so far: what was read before the last one may be out of date."""
-        self._callback = ctypes.PYFUNCTYPE(ctypes.c_long, *[ctypes.c_long] * 4)(self._host)
-        self._lib.native_start.restype = ctypes.POINTER(Control)
-        self.control: Control = self._lib.native_start(self._callback).contents
+        self._exports = {one.name: self._bind(one) for one in EXPORTS}
+        if self.export("abi")() != abi_number():
+            raise UsageError(f"{path} {STALE}")
+        self._callback = HOST_FN(self._host)
+        self.control = Control.from_address(self.export("start")(self._callback))
         self._died = ctypes.c_long(0)
         self._died_at = ctypes.addressof(self._died)
-        self._run = self._lib.native_run
-        self._run.argtypes = [ctypes.c_long] * 9
-        self._run.restype = ctypes.c_long
-        self._lib.native_map_memory()
+        self._run = self.export("run")
+        self._reset = self.export("reset")
+        self.export("map_memory")()
         self.run("init")
-        long, pointer = ctypes.c_long, ctypes.c_void_p
-        self.ready = self.function("native_ready_now", long, long)
-        self.vm_numbers = self.function("native_vm_numbers", pointer)
-        self.vcpu_numbers = self.function("native_vcpu_numbers", long, pointer)
-        self.masks = self.function("native_masks", pointer)
-        self.memslot = self.function("native_memslot", long, long, pointer)
-        self.tdp_roots = self.function("native_tdp_roots", pointer, long)
-        self.active_pages = self.function("native_active_pages", pointer, long)
-        self.nx_pages = self.function("native_nx_pages", pointer, long)
-        self.mmu_lock = self.function("native_mmu_lock")
-        self.leaks = self.function("native_leaks", pointer)
-        self._take_guards = self.function("native_take_guards", pointer, long)
+        self.ready = self.export("ready_now")
+        self.vm_numbers = self.export("vm_numbers")
+        self.vcpu_numbers = self.export("vcpu_numbers")
+        self.memslot = self.export("memslot")
+        self.tdp_roots = self.export("tdp_roots")
+        self.active_pages = self.export("active_pages")
+        self.nx_pages = self.export("nx_pages")
+        self.mmu_lock = self.export("mmu_lock")
+        self._take_guards = self.export("take_guards")
         self.buffer = (ctypes.c_long * (1 << 16))()
         """Room for a list that a call returns."""
         self._guards = (ctypes.c_uint32 * MOST_GUARDS)()
-        self.free_obsolete_roots: int = self.function("native_request_bit")()
-        self._lib.native_snapshot()
+        self.free_obsolete_roots = self.export("request_bit")()
+        self.export("snapshot")()
 
-    def function(self, name: str, *argtypes: Any) -> Any:
-        """An exported function that needs no task: it only looks."""
+    def export(self, name: str) -> Exported:
+        """An exported function (EXPORTS), which needs no task."""
+        return self._exports[name]
+
+    def _bind(self, one: Export) -> Exported:
         try:
-            found = getattr(self._lib, name)
+            found = self._lib[f"native_{one.name}"]
         except AttributeError:
-            text = (
-                "was built from another version of the harness: run 'difffuzz native build' again"
-            )
-            raise UsageError(f"{self.path} {text}") from None
-        found.argtypes = argtypes
-        found.restype = ctypes.c_long
+            raise UsageError(f"{self.path} {STALE}") from None
+        found.argtypes = one.argtypes()
+        found.restype = None if one.returns == "void" else ctypes.c_long
         return found
 
     def reset(self, sched: Scheduler, table: Sequence[Host]) -> None:
-        """Everything as after loading, for a VM whose host is `table`, by enum native_request."""
-        self._lib.native_reset()
+        """Everything as after loading, for a VM whose host is `table`, by Request."""
+        self._reset()
         self._table = table
         self.sched = sched
         self.control.frees_early = sched.frees_early
@@ -150,7 +102,7 @@ class Library:
         number = sched.current.number
         control.budget = sched.budget - sched.threshold
         task = MAIN_TASK if number < 0 else number
-        r: int = self._run(task, fn, self._died_at, a, b, c, d, e, f)
+        r = self._run(task, fn, self._died_at, a, b, c, d, e, f)
         sched.budget = control.budget + sched.threshold
         self.calls += 1  # others may have looked while this one was not over
         if self._died.value:

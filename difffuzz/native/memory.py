@@ -4,23 +4,29 @@
 from __future__ import annotations
 
 import ctypes
-from typing import Any
+from collections.abc import Callable
+from typing import TypeVar, overload
 
 from difffuzz.machine.pagetable import PageTable
-from difffuzz.machine.pte import PTE_MAPPED
+from difffuzz.machine.pte import PMD_PAGES, PTE_MAPPED, PUD_PAGES
 from difffuzz.machine.spt import PT_PFN_BASE, PtPage
+from difffuzz.native.abi.calls import PageState
+from difffuzz.native.abi.describe import reader
+from difffuzz.native.abi.limits import CHANGE_GONE, CHANGE_NEW, LARGE_ENTRY, PAGES, TABLE_ENTRY
+from difffuzz.native.abi.view import Change, HostTables, PageMemory, SpNumbers
 from difffuzz.native.library import Library
-from difffuzz.program.limits import N_AREAS
+from difffuzz.program.limits import AREA_PAGES, N_AREAS
 from difffuzz.sched import KernelSplat, Scheduler
 
-NATIVE_PAGES = 1 << 16
 MOST_CHANGES = 4096
-NEW, GONE = 1024, 1025
-LIVE = 1
-ENTRY = (1 << 64) - 1
-AREA_PMDS = 1024
-LARGE_ENTRY = 0x81
-TABLE_ENTRY = 0x63
+LIVE = PageState.LIVE.value
+AREA_PMDS = AREA_PAGES // PMD_PAGES
+AREA_PUDS = AREA_PAGES // PUD_PAGES
+read_changes = reader(Change, "number", "index", "old", "new")
+
+
+D = TypeVar("D")
+V = TypeVar("V")
 
 
 class Role:
@@ -28,17 +34,17 @@ class Role:
 
     __slots__ = ("_sp", "guest_mode", "level", "smm", "word")
 
-    def __init__(self, sp: ShadowPage, numbers: Any) -> None:
+    def __init__(self, sp: ShadowPage, numbers: SpNumbers) -> None:
         self._sp = sp
-        self.level = numbers[0]
-        self.smm = numbers[1]
-        self.word = numbers[8]
-        self.guest_mode = bool(numbers[9])
+        self.level = numbers.level
+        self.smm = numbers.smm
+        self.word = numbers.role_word
+        self.guest_mode = bool(numbers.guest_mode)
 
     @property
     def invalid(self) -> bool:
         """The page is no longer to be used."""
-        return bool(self._sp.read()[3])
+        return bool(self._sp.read().invalid)
 
 
 class ShadowPage:
@@ -46,32 +52,32 @@ class ShadowPage:
 
     __slots__ = ("_mem", "_number", "gfn", "ptep", "role", "spt", "tdp_mmu_page")
 
-    def __init__(self, mem: NativeMem, number: int, out: Any) -> None:
+    def __init__(self, mem: NativeMem, number: int, numbers: SpNumbers) -> None:
         self._mem = mem
         self._number = number
         self.spt = (PT_PFN_BASE + number) << 12
-        self.tdp_mmu_page = bool(out[4])
-        self.take(out)
+        self.tdp_mmu_page = bool(numbers.tdp_mmu_page)
+        self.take(numbers)
 
-    def take(self, out: Any) -> None:
+    def take(self, numbers: SpNumbers) -> None:
         """Takes what it maps.  A table for a split that lost its race is used for the next one."""
-        self.gfn: int = out[2]
-        self.ptep: int = out[6]
-        self.role = Role(self, out)
+        self.gfn = numbers.gfn
+        self.ptep = numbers.ptep
+        self.role = Role(self, numbers)
 
-    def read(self) -> Any:
-        """The numbers of native_shadow_page() now."""
-        return self._mem.numbers(self._number)
+    def read(self) -> SpNumbers:
+        """Its numbers now; all 0 once it is freed."""
+        return self._mem.numbers(self._number) or SpNumbers()
 
     @property
     def mmu_valid_gen(self) -> int:
         """The generation it was made in."""
-        return int(self.read()[5])
+        return self.read().mmu_valid_gen
 
     @property
     def root_count(self) -> int:
         """References as a root."""
-        return int(self.read()[7])
+        return self.read().root_count
 
 
 class NativeMem:
@@ -86,31 +92,33 @@ class NativeMem:
         self.log: list[tuple[int, int, int]] = []
         self._library = library
         self._synced = -1
-        where = (ctypes.c_ulong * 2)()
-        library.function("native_page_memory", ctypes.c_void_p)(ctypes.addressof(where))
-        self._entries = (ctypes.c_uint64 * (NATIVE_PAGES * 512)).from_address(where[0])
-        self._state = (ctypes.c_ubyte * NATIVE_PAGES).from_address(where[1])
-        self._changes = library.function("native_changes", ctypes.c_void_p, ctypes.c_long)
-        self._shadow_page = library.function("native_shadow_page", ctypes.c_ulong, ctypes.c_void_p)
-        self._numbers = (ctypes.c_long * 10)()
+        where = PageMemory()
+        library.export("page_memory")(ctypes.addressof(where))
+        self._entries = (ctypes.c_uint64 * (PAGES << 9)).from_address(where.pages)
+        self._state = (ctypes.c_ubyte * PAGES).from_address(where.states)
+        self._changes = library.export("changes")
+        self._buffer = (Change * MOST_CHANGES)()
+        self._buffer_at = ctypes.addressof(self._buffer)
+        self._bytes = memoryview(self._buffer).cast("B")
+        self._shadow_page = library.export("shadow_page")
+        self._numbers = SpNumbers()
+        self._numbers_at = ctypes.addressof(self._numbers)
 
-    def numbers(self, number: int) -> Any:
-        """The numbers of the shadow page whose table a page is, or None."""
-        out = self._numbers
-        if self._state[number] != LIVE or not self._shadow_page(number, ctypes.addressof(out)):
+    def numbers(self, number: int) -> SpNumbers | None:
+        """Of the shadow page that has the table, or None; the next call changes them."""
+        if self._state[number] != LIVE or not self._shadow_page(number, self._numbers_at):
             return None
-        return out
+        return self._numbers
 
     def sync(self) -> None:
         """Brings pages and log up to date."""
         if self._synced == self._library.calls:
             return
         self._synced = self._library.calls
-        buffer = self._library.buffer
-        at = ctypes.addressof(buffer)
         while True:
-            n = self._changes(at, MOST_CHANGES)
-            self._note(buffer[: 4 * n])
+            n = self._changes(self._buffer_at, MOST_CHANGES)
+            if n:
+                self._note(self._bytes[: n * ctypes.sizeof(Change)])
             if n < MOST_CHANGES:
                 return
 
@@ -119,16 +127,16 @@ class NativeMem:
         self._synced = -1
         self.sync()
 
-    def _note(self, changes: list[int]) -> None:
+    def _note(self, changes: memoryview) -> None:
         pages, log = self.pages, self.log
         written: set[int] = set()
-        for i in range(0, len(changes), 4):
-            number, index, old, new = changes[i : i + 4]
-            old, new = old & ENTRY, new & ENTRY
+        for number, index, old, new in read_changes(changes):
             pfn = PT_PFN_BASE + number
-            if index == NEW:
-                pages[pfn] = PtPage(ShadowPage(self, number, self.numbers(number)))
-            elif index == GONE:
+            if index == CHANGE_NEW:
+                numbers = self.numbers(number)
+                assert numbers is not None
+                pages[pfn] = PtPage(ShadowPage(self, number, numbers))
+            elif index == CHANGE_GONE:
                 pages.pop(pfn, None)
             else:
                 ent = pages[pfn].ent
@@ -139,9 +147,11 @@ class NativeMem:
                 log.append((pfn << 12 | index << 3, old, new))
                 written.add(number)
         for number in written:
-            page, numbers = pages.get(PT_PFN_BASE + number), self.numbers(number)
-            if page is not None and numbers is not None and page.sp.gfn != numbers[2]:
-                page.sp.take(numbers)
+            page = pages.get(PT_PFN_BASE + number)
+            now = self.numbers(number)
+            sp = page.sp if page is not None else None
+            if sp is not None and now is not None and sp.gfn != now.gfn:
+                sp.take(now)
 
     def page(self, pa: int) -> PtPage[ShadowPage]:
         """The page at `pa`."""
@@ -153,34 +163,35 @@ class NativeMem:
 
     def _index(self, ptr: int) -> int:
         index = (ptr >> 3) - (PT_PFN_BASE << 9)
-        if not 0 <= index < NATIVE_PAGES << 9 or self._state[index >> 9] != LIVE:
+        if not 0 <= index < PAGES << 9 or self._state[index >> 9] != LIVE:
             raise KernelSplat("uaf", "page_table", "walk of a freed page table")
         return index
 
     def read_once(self, ptr: int) -> int:
         """The CPU reads an entry."""
         self.sched.point(ptr, False)
-        return self._entries[self._index(ptr)]
+        entry: int = self._entries[self._index(ptr)]
+        return entry
 
     def cmpxchg(self, ptr: int, old: int, value: int) -> int:
         """The CPU sets bits; returns what the entry was."""
         self.sched.point(ptr)
         index = self._index(ptr)
-        current = self._entries[index]
+        current: int = self._entries[index]
         if current == old:
             self._entries[index] = value
             self._synced = -1
         return current
 
 
-class _Mirror(dict[int, Any]):
+class _Mirror(dict[int, V]):
     """A level of the host's page table; tells the library of each change."""
 
-    def __init__(self, tell: Any) -> None:
+    def __init__(self, tell: Callable[[int], None]) -> None:
         super().__init__()
         self._tell = tell
 
-    def __setitem__(self, key: int, value: Any) -> None:
+    def __setitem__(self, key: int, value: V) -> None:
         super().__setitem__(key, value)
         self._tell(key)
 
@@ -188,7 +199,13 @@ class _Mirror(dict[int, Any]):
         super().__delitem__(key)
         self._tell(key)
 
-    def pop(self, key: int, *default: Any) -> Any:
+    @overload
+    def pop(self, key: int, /) -> V: ...
+
+    @overload
+    def pop(self, key: int, default: V | D, /) -> V | D: ...
+
+    def pop(self, key: int, /, *default: object) -> object:
         """dict.pop()"""
         value = super().pop(key, *default)
         self._tell(key)
@@ -209,11 +226,10 @@ class MirroredPageTable(PageTable):
 
     def __init__(self, library: Library) -> None:
         super().__init__()
-        where = (ctypes.c_ulong * (2 * N_AREAS))()
-        library.function("native_host_tables", ctypes.c_void_p)(ctypes.addressof(where))
-        areas = range(N_AREAS)
-        self._puds = [(ctypes.c_uint64 * 2).from_address(where[2 * a]) for a in areas]
-        self._pmds = [(ctypes.c_uint64 * AREA_PMDS).from_address(where[2 * a + 1]) for a in areas]
+        where = (HostTables * N_AREAS)()
+        library.export("host_tables")(ctypes.addressof(where))
+        self._puds = [(ctypes.c_uint64 * AREA_PUDS).from_address(area.puds) for area in where]
+        self._pmds = [(ctypes.c_uint64 * AREA_PMDS).from_address(area.pmds) for area in where]
         self._tables_of_pmds = [list(puds) for puds in self._puds]
         self.tables = _Mirror(self._pmd)
         self.huge = _Mirror(self._pmd)

@@ -3,13 +3,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from difffuzz.native.host import x86_pte
 from difffuzz.native.library import Library
-
-if TYPE_CHECKING:
-    from difffuzz.native.kvm import NativeKvm
 
 
 class NativeNotifier:
@@ -17,7 +12,7 @@ class NativeNotifier:
 
     __slots__ = ("_run",)
 
-    def __init__(self, library: Library, kvm: NativeKvm) -> None:
+    def __init__(self, library: Library) -> None:
         self._run = library.run
 
     def invalidate_range_start(self, start: int, end: int, blockable: bool) -> object:

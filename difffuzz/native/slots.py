@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import TypeVar, overload
 
-if TYPE_CHECKING:
-    from difffuzz.native.kvm import NativeKvm
+from difffuzz.native.abi.view import Memslot, VmNumbers
+from difffuzz.native.library import Library
+
+D = TypeVar("D")
 
 
 class NativeSlot:
@@ -25,11 +27,15 @@ class NativeSlot:
         "userspace_addr",
     )
 
-    def __init__(self, as_id: int, slot: int, numbers: Any) -> None:
+    def __init__(self, as_id: int, slot: int, found: Memslot) -> None:
         self.as_id = as_id
         self.id = slot
-        self.base_gfn, self.npages, self.userspace_addr, self.flags = numbers[:4]
-        self.dirty_bitmap = DirtyBitmap(numbers[4], self.npages) if numbers[4] else None
+        self.base_gfn = found.base_gfn
+        self.npages = found.npages
+        self.userspace_addr = found.userspace_addr
+        self.flags = found.flags
+        at = found.dirty_bitmap
+        self.dirty_bitmap = DirtyBitmap(at, self.npages) if at else None
         self.arch = SlotArch()
 
 
@@ -53,9 +59,16 @@ class DirtyBitmap(Mapping[int, int]):
             raise KeyError(number)
         return word
 
-    def get(self, number: int, default: Any = None) -> Any:
+    @overload
+    def get(self, number: int, default: None = None) -> int | None: ...
+
+    @overload
+    def get(self, number: int, default: D) -> int | D: ...
+
+    def get(self, number: int, default: D | None = None) -> int | D | None:
         """The word, or `default` if it is 0."""
-        return self._words[number] or default
+        word: int = self._words[number]
+        return word or default
 
     def __iter__(self) -> Iterator[int]:
         return (number for number, word in enumerate(self._words) if word)
@@ -67,16 +80,16 @@ class DirtyBitmap(Mapping[int, int]):
 class SlotsById:
     """id_hash of a struct kvm_memslots."""
 
-    def __init__(self, kvm: NativeKvm, as_id: int) -> None:
-        self._kvm = kvm
+    def __init__(self, library: Library, as_id: int) -> None:
+        self._library = library
         self._as_id = as_id
 
     def get(self, slot: int) -> NativeSlot | None:
         """The slot of that id."""
-        out = (ctypes.c_long * 5)()
-        if not self._kvm.library.memslot(self._as_id, slot, ctypes.addressof(out)):
+        found = Memslot()
+        if not self._library.memslot(self._as_id, slot, ctypes.addressof(found)):
             return None
-        return NativeSlot(self._as_id, slot, list(out))
+        return NativeSlot(self._as_id, slot, found)
 
     def values(self) -> list[NativeSlot]:
         """All slots; none once the VM is gone."""
@@ -86,12 +99,13 @@ class SlotsById:
 class NativeMemslots:
     """struct kvm_memslots in use."""
 
-    def __init__(self, kvm: NativeKvm, as_id: int) -> None:
-        self._kvm = kvm
+    def __init__(self, library: Library, numbers: Callable[[], VmNumbers], as_id: int) -> None:
+        self._numbers = numbers
         self._as_id = as_id
-        self.id_hash = SlotsById(kvm, as_id)
+        self.id_hash = SlotsById(library, as_id)
 
     @property
     def generation(self) -> int:
         """Its generation."""
-        return int(self._kvm.numbers()[12 + self._as_id])
+        generation: int = self._numbers().generations[self._as_id]
+        return generation

@@ -62,6 +62,8 @@ _LIBC = (
     "-std=gnu11", "-O2", "-g1", "-fPIC", "-fvisibility=hidden", "-fno-stack-protector",
     "-ffunction-sections", "-fdata-sections", "-Wall", "-Wextra",
     "-Werror=implicit-function-declaration",
+    # A request that nobody answers.
+    "-Werror=switch",
 )  # fmt: skip
 _LIBC_GCC = ("-fno-tree-loop-distribute-patterns",)
 _COVERAGE = ("-fsanitize-coverage=trace-pc-guard",)
@@ -95,18 +97,23 @@ def choose_compiler(coverage: bool | None) -> Compiler:
     return Compiler(path, with_clang, f"{real} {stat.st_size} {stat.st_mtime_ns}")
 
 
-def flags(unit: Unit, tree: KernelTree, harness: Path, compiler: Compiler) -> list[str]:
-    """The flags of a unit, but for those that only place it: the same in every folder."""
+def flags(
+    unit: Unit, tree: KernelTree, harness: Path, headers: Path, compiler: Compiler
+) -> list[str]:
+    """The flags of a unit, but for those that only place it: the same in every folder.
+
+    `headers` are those that the build writes (abi/header.py).
+    """
     own = [f"-DDIFFFUZZ_KERNEL={tree.number}", *unit.flags]
     if unit.target:
         own.append("-DDIFFFUZZ_TARGET")
         if compiler.clang:
             own += _COVERAGE
     if unit.kind == "kernel":
-        return [*_kernel_flags(unit, harness, compiler), *own]
+        return [*_kernel_flags(unit, harness, compiler), f"-I{headers}", *own]
     if unit.kind == "asm":
         return ["-D__ASSEMBLY__", f"-I{harness}", *own]
-    return [*_LIBC, *(() if compiler.clang else _LIBC_GCC), f"-I{harness}", *own]
+    return [*_LIBC, *(() if compiler.clang else _LIBC_GCC), f"-I{harness}", f"-I{headers}", *own]
 
 
 def _kernel_flags(unit: Unit, harness: Path, compiler: Compiler) -> list[str]:

@@ -4,12 +4,25 @@
 from __future__ import annotations
 
 import ctypes
-from typing import TYPE_CHECKING, Any
+from typing import Protocol
 
+from difffuzz.machine.host import HostMM
 from difffuzz.machine.hw import Cpu
+from difffuzz.native.abi.calls import FaultRets
+from difffuzz.native.abi.view import VcpuNumbers, VcpuStat
+from difffuzz.native.library import Library
+from difffuzz.sched import Scheduler
 
-if TYPE_CHECKING:
-    from difffuzz.native.kvm import NativeKvm
+
+class Vm(Protocol):
+    """What a vCPU and its thread use of the VM that it belongs to."""
+
+    library: Library
+    sched: Scheduler
+    mm: HostMM
+
+    def model_requests(self, requests: int) -> int:
+        """Pending requests of the library, at the model's bits."""
 
 
 class NativeRoot:
@@ -26,10 +39,10 @@ class NativeMmu:
 
     __slots__ = ("prev_roots", "root", "root_role")
 
-    def __init__(self, numbers: Any) -> None:
-        self.root = NativeRoot(numbers[0])
-        self.root_role = RootRole(numbers[1])
-        self.prev_roots = [NativeRoot(hpa) for hpa in numbers[9:12]]
+    def __init__(self, numbers: VcpuNumbers) -> None:
+        self.root = NativeRoot(numbers.root_hpa)
+        self.root_role = RootRole(numbers.root_level)
+        self.prev_roots = [NativeRoot(hpa) for hpa in numbers.prev_roots]
 
 
 class RootRole:
@@ -41,23 +54,11 @@ class RootRole:
         self.level = level
 
 
-class VcpuStat:
-    """struct kvm_vcpu_stat, the MMU's part."""
-
-    __slots__ = ("_vcpu",)
-    NAMES = ("pf_taken", "pf_fixed", "pf_emulate", "pf_spurious", "pf_fast", "pf_mmio_spte_created")
-
-    def __init__(self, vcpu: NativeVcpu) -> None:
-        self._vcpu = vcpu
-
-    def __getattr__(self, name: str) -> int:
-        return int(self._vcpu.numbers()[3 + self.NAMES.index(name)])
-
-
 class NativeVcpu:
     """struct kvm_vcpu, and the CPU it runs on."""
 
     __slots__ = (
+        "_at",
         "_numbers",
         "_read",
         "cpu",
@@ -70,16 +71,14 @@ class NativeVcpu:
         "sigbus",
         "smm",
         "srcu_idx",
-        "stat",
         "tlb_ranges",
         "vcpu_id",
     )
 
-    def __init__(self, kvm: NativeKvm, vcpu_id: int, cpu: Cpu) -> None:
+    def __init__(self, kvm: Vm, vcpu_id: int, cpu: Cpu) -> None:
         self.kvm = kvm
         self.vcpu_id = vcpu_id
         self.cpu = cpu
-        self.stat = VcpuStat(self)
         self.srcu_idx = vcpu_id
         self.smm = False
         self.guest_mode = False
@@ -88,14 +87,20 @@ class NativeVcpu:
         self.pml_enabled = False
         self.tlb_ranges: list[tuple[int, int]] = []
         self.results: list[int] = []
-        self.rets = (ctypes.c_long * 2)()
-        self._numbers = (ctypes.c_long * 12)()
+        self.rets = FaultRets()
+        self._numbers = VcpuNumbers()
+        self._at = ctypes.addressof(self._numbers)
         self._read = kvm.library.vcpu_numbers
 
-    def numbers(self) -> Any:
-        """The numbers of native_vcpu_numbers() now."""
-        self._read(self.vcpu_id, ctypes.addressof(self._numbers))
+    def numbers(self) -> VcpuNumbers:
+        """Its numbers now; the next call changes them."""
+        self._read(self.vcpu_id, self._at)
         return self._numbers
+
+    @property
+    def stat(self) -> VcpuStat:
+        """Its statistics; they change when they are read again."""
+        return self.numbers().stat
 
     @property
     def mmu(self) -> NativeMmu:
@@ -105,4 +110,4 @@ class NativeVcpu:
     @property
     def requests(self) -> int:
         """Pending requests; of those that the model has, at the model's bits."""
-        return self.kvm.model_requests(self.numbers()[2])
+        return self.kvm.model_requests(self.numbers().requests)

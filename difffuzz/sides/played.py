@@ -9,30 +9,30 @@ from __future__ import annotations
 
 import ctypes
 from array import array
-from collections.abc import Collection
-from typing import Final, NamedTuple
+from collections.abc import Collection, Iterator
+from typing import Final, NamedTuple, TypeVar
 
-from difffuzz.native.kvm import param_values
+from difffuzz.native.abi.describe import LONG_BYTES, CStruct, words
+from difffuzz.native.abi.played import PlayedLeaf, PlayedOutcome, PlayedRun, Result
+from difffuzz.native.abi.programs import OP_ARGS, PlayConfig, PlayOp, PlaySlot, Switch
+from difffuzz.native.kvm import set_params
 from difffuzz.native.library import Library
-from difffuzz.program import Kind, Program
+from difffuzz.program import Kind, Program, SlotSpec
 from difffuzz.program.model import AREA_KINDS
 from difffuzz.sides.base import Outcome
 from difffuzz.sides.params import vm_params
 
-RESULTS: Final = ("ok", "mmio", "sigbus", "error", "stuck", "done", "nothing")
-"""enum result of harness/native/machine/play.h."""
-OP_ARGS: Final = 7
-N_AREAS: Final = 4
-OUTCOME_FIELDS: Final = 18
-"""Numbers of an outcome before its RET_PF_*."""
-NR_RETS: Final = 17
-"""Which of them is the number of those."""
-TDP_MMU, SIDE, STEPS, TRACE = 1, 17, 18, 19
-"""Where a program's numbers differ between the sides, and from run to run."""
-OP_NUMBERS: Final = OP_ARGS + 3
-"""Numbers of an operation: kind, thread, arguments, whether its fault ends at once."""
-PADDING: Final = [(0,) * (OP_ARGS - n + 1) for n in range(OP_ARGS + 1)]
-LONG: Final = 8
+RESULTS: Final = tuple(result.name.lower() for result in Result)
+"""Outcome.result, by number."""
+OP_WORDS: Final = words(PlayOp, "kind", "thread", "args", "ends")
+"""An operation is written as longs: kind, thread, arguments; PADDING fills it up."""
+PADDING: Final = [(0,) * (OP_WORDS - len(("kind", "thread")) - n) for n in range(OP_ARGS + 1)]
+CONFIG_WORDS: Final = ctypes.sizeof(PlayConfig) // LONG_BYTES
+AREA_NUMBERS: Final = {kind: number for number, kind in enumerate(AREA_KINDS)}
+ENDS: Final = PlayOp.ends.offset // LONG_BYTES  # type: ignore[attr-defined]
+words(PlaySlot, *SlotSpec._fields)
+words(Switch, "step", "number")
+S = TypeVar("S", bound=CStruct)
 
 
 class PlayedOp(NamedTuple):
@@ -52,86 +52,85 @@ class PlayedOp(NamedTuple):
     """At which it was over, if threads ran at once."""
 
 
-class PlayedLeaf(NamedTuple):
-    """A present leaf of the page tables after the last operation."""
-
-    as_id: int
-    gfn: int
-    spte: int
-    level: int
-
-
 class Played:
     """A run.  Read it before the library plays the next one."""
 
-    __slots__ = ("_numbers", "reason")
+    __slots__ = ("_run", "reason")
 
-    def __init__(self, numbers: ctypes.Array[ctypes.c_long], reason: str) -> None:
-        self._numbers = numbers
+    def __init__(self, run: PlayedRun, reason: str) -> None:
+        self._run = run
         self.reason = reason
         """Why it was left early; empty if it was not."""
 
     @property
     def steps(self) -> int:
         """Preemption points passed."""
-        return int(self._numbers[8])
+        return self._run.steps
 
     def compared(self) -> bytes:
         """What both sides must agree on, of all operations."""
-        return ctypes.string_at(self._numbers[2], LONG * self._numbers[3])
+        return ctypes.string_at(self._run.compared, LONG_BYTES * self._run.nr_compared)
 
     def features(self) -> array[int]:
         """The state features reached."""
-        return self._longs(4)
+        return _longs(self._run.features, self._run.nr_features)
 
     def operations(self) -> list[PlayedOp]:
         """What each operation did."""
-        return _operations(self._longs(0))
+        return [_operation(*one) for one in self.outcomes()]
+
+    def outcomes(self) -> Iterator[tuple[PlayedOutcome, array[int]]]:
+        """The same as the library tells it: an outcome and its RET_PF_*."""
+        run = self._run
+        rets = _longs(run.rets, run.nr_rets)
+        at = 0
+        for one in _row(PlayedOutcome, run.outcomes, run.nr_outcomes):
+            yield one, rets[at : at + one.nr_rets]
+            at += one.nr_rets
 
     def leaves(self) -> list[PlayedLeaf]:
         """The leaves at the end, if they were asked for."""
-        numbers = self._longs(6)
-        return [PlayedLeaf(*numbers[i : i + 4]) for i in range(0, len(numbers), 4)]
+        return _row(PlayedLeaf, self._run.leaves, self._run.nr_leaves)
 
     def switches(self) -> tuple[tuple[int, int], ...]:
         """Of a run whose threads ran at once: the schedule that it amounts to."""
-        numbers = self._longs(10)
-        return tuple((numbers[i], numbers[i + 1]) for i in range(0, len(numbers), 2))
-
-    def _longs(self, at: int) -> array[int]:
-        length = self._numbers[at + 1]
-        return array("l", ctypes.string_at(self._numbers[at], LONG * length) if length else b"")
+        row = _row(Switch, self._run.switches, self._run.nr_switches)
+        return tuple((one.step, one.number) for one in row)
 
 
-def _operation(numbers: array[int], at: int) -> PlayedOp:
-    """The operation whose numbers begin there."""
-    fields = numbers[at : at + OUTCOME_FIELDS]
-    outcome = Outcome(RESULTS[fields[3]], fields[4])
-    outcome.pfn, outcome.fast, outcome.parked = fields[5], fields[6], bool(fields[7])
-    outcome.parked_ret, outcome.parked_rets = fields[8], fields[9]
-    outcome.access, outcome.fault_gfn = fields[10], fields[11]
-    at += OUTCOME_FIELDS
-    outcome.rets = tuple(numbers[at : at + fields[NR_RETS]])
+def _longs(at: int, length: int) -> array[int]:
+    return array("l", ctypes.string_at(at, LONG_BYTES * length) if length else b"")
+
+
+def _row(cls: type[S], at: int, length: int) -> list[S]:
+    """Structures in a row, copied."""
+    if not length:
+        return []
+    data = ctypes.string_at(at, ctypes.sizeof(cls) * length)
+    return list((cls * length).from_buffer_copy(data))
+
+
+def _operation(one: PlayedOutcome, rets: array[int]) -> PlayedOp:
+    outcome = Outcome(RESULTS[one.result], one.value)
+    outcome.pfn = one.pfn
+    outcome.fast = one.fast
+    outcome.parked = bool(one.parked)
+    outcome.parked_ret = one.parked_ret
+    outcome.parked_rets = one.parked_rets
+    outcome.access = one.access
+    outcome.fault_gfn = one.fault_gfn
+    outcome.rets = tuple(rets)
     return PlayedOp(
-        fields[0],
-        Kind(fields[1]),
-        fields[2],
-        outcome,
-        fields[12],
-        bool(fields[13]),
-        bool(fields[14]),
-        fields[15],
-        fields[16],
+        op_index=one.op_index,
+        kind=Kind(one.kind),
+        thread=one.thread,
+        outcome=outcome,
+        bitmap_digest=one.bitmap_digest,
+        nx=bool(one.nx),
+        may_be_absent=bool(one.may_be_absent),
+        flushes=one.flushes,
+        step=one.step,
     )
-
-
-def _operations(numbers: array[int]) -> list[PlayedOp]:
-    found = []
-    at = 0
-    while at < len(numbers):
-        found.append(_operation(numbers, at))
-        at += OUTCOME_FIELDS + numbers[at + NR_RETS]
-    return found
 
 
 def differences(left: Played, right: Played) -> tuple[list[tuple[PlayedOp, PlayedOp]], bool]:
@@ -139,22 +138,24 @@ def differences(left: Played, right: Played) -> tuple[list[tuple[PlayedOp, Playe
 
     And whether both sides had the same operations all along; if not, those before.
     """
-    ours, theirs = left._longs(0), right._longs(0)
+    ours, theirs = list(left.outcomes()), list(right.outcomes())
     found: list[tuple[PlayedOp, PlayedOp]] = []
-    i = j = 0
-    while i < len(ours) and j < len(theirs):
-        if ours[i : i + 3] != theirs[j : j + 3]:
-            return found, False
-        ends = i + OUTCOME_FIELDS + ours[i + NR_RETS], j + OUTCOME_FIELDS + theirs[j + NR_RETS]
+    for (mine, my_rets), (other, other_rets) in zip(ours, theirs, strict=False):
         if (
-            ours[i + 3 : i + 5] != theirs[j + 3 : j + 5]
-            or ours[i + 7] != theirs[j + 7]
-            or ours[i + 9] != theirs[j + 9]
-            or ours[i + NR_RETS : ends[0]] != theirs[j + NR_RETS : ends[1]]
+            mine.op_index != other.op_index
+            or mine.kind != other.kind
+            or mine.thread != other.thread
         ):
-            found.append((_operation(ours, i), _operation(theirs, j)))
-        i, j = ends
-    return found, i == len(ours) and j == len(theirs)
+            return found, False
+        if (
+            mine.result != other.result
+            or mine.value != other.value
+            or mine.parked != other.parked
+            or mine.parked_rets != other.parked_rets
+            or my_rets != other_rets
+        ):
+            found.append((_operation(mine, my_rets), _operation(other, other_rets)))
+    return found, len(ours) == len(theirs)
 
 
 class Threads(NamedTuple):
@@ -167,43 +168,31 @@ class Threads(NamedTuple):
 
 
 class Encoded:
-    """A program as harness/native/machine/play.h has it."""
+    """A program as the library plays it: abi/programs.py."""
 
-    __slots__ = ("_ends", "_numbers", "_program", "_threads")
+    __slots__ = ("_at", "_config", "_ends", "_numbers", "_program", "_threads")
 
     def __init__(self, program: Program, threads: Threads | None = None) -> None:
         self._program = program
         self._threads = threads
         self._ends: Collection[int] = ()
-        self._numbers = self._encode()
+        self._encode()
 
     def end_at_once(self, indices: Collection[int]) -> None:
         """The faults that these operations begin are not to stay parked."""
         self._ends = indices
-        self._numbers = self._encode()
+        self._encode()
 
-    def numbers(self, tdp_mmu: bool, side: int, steps: int, trace: bool) -> array[int]:
-        """All of it, for one side, until the next call."""
-        numbers = self._numbers
-        numbers[TDP_MMU] = tdp_mmu and self._program.config.paging == "tdp"
-        numbers[SIDE], numbers[STEPS], numbers[TRACE] = side, steps, trace
-        return numbers
+    def at(self, tdp_mmu: bool, side: int, steps: int, trace: bool) -> int:
+        """Address of all of it, for one side, until the next call."""
+        config = self._config
+        config.tdp_mmu = tdp_mmu and self._program.config.paging == "tdp"
+        config.side, config.steps, config.trace = side, steps, trace
+        return self._at
 
-    def _encode(self) -> array[int]:
+    def _encode(self) -> None:
         config, threads = self._program.config, self._threads
-        areas = [AREA_KINDS.index(kind) for kind in config.areas]
-        numbers = [
-            *param_values(vm_params(config, True)),
-            *(0, 0, 0),  # see numbers()
-            *((1, threads.seed, threads.gap, len(threads.schedule)) if threads else (0, 0, 0, 0)),
-            config.vcpus,
-            config.mmu_pages,
-            len(areas),
-            *areas,
-            *[0] * (N_AREAS - len(areas)),
-            len(config.slots),
-            len(self._program.ops),
-        ]
+        numbers = [0] * CONFIG_WORDS
         for slot in config.slots:
             numbers += slot
         first = len(numbers)
@@ -213,10 +202,29 @@ class Encoded:
             numbers += args
             numbers += padding[len(args)]
         for index in self._ends:
-            numbers[first + (index + 1) * OP_NUMBERS - 1] = 1
+            numbers[first + index * OP_WORDS + ENDS] = 1
         for switch in threads.schedule if threads else ():
             numbers += switch
-        return array("l", numbers)
+        self._numbers = array("l", numbers)
+        self._at = self._numbers.buffer_info()[0]
+        self._config = PlayConfig.from_address(self._at)
+        self._fill(self._config)
+
+    def _fill(self, to: PlayConfig) -> None:
+        config, threads = self._program.config, self._threads
+        set_params(to, vm_params(config, True))
+        if threads:
+            to.concurrent = 1
+            to.seed, to.gap = threads.seed, threads.gap
+            to.nr_schedule = len(threads.schedule)
+        to.vcpus = config.vcpus
+        to.mmu_pages = config.mmu_pages
+        to.nr_areas = len(config.areas)
+        kinds = to.areas
+        for number, kind in enumerate(config.areas):
+            kinds[number] = AREA_NUMBERS[kind]
+        to.nr_slots = len(config.slots)
+        to.nr_ops = len(self._program.ops)
 
 
 class Player:
@@ -226,20 +234,19 @@ class Player:
         self._library = library
         self._tdp_mmu = tdp_mmu
         self._side = side
-        self._play = library.function("native_play", ctypes.c_void_p)
-        self._played = library.function("native_played", ctypes.c_void_p)
-        self._numbers = (ctypes.c_long * 12)()
-        self._at = ctypes.addressof(self._numbers)
+        self._play = library.export("play")
+        self._played = library.export("played")
+        self._run = PlayedRun()
+        self._at = ctypes.addressof(self._run)
 
     def play(self, encoded: Encoded, steps: int, trace: bool = False) -> Played:
         """Runs it; `steps` bounds the preemption points it may pass."""
-        numbers = encoded.numbers(self._tdp_mmu, self._side, steps, trace)
         library = self._library
         library.calls += 1
-        left_early = self._play(numbers.buffer_info()[0])
+        left_early = self._play(encoded.at(self._tdp_mmu, self._side, steps, trace))
         self._played(self._at)
         reason = ""
         if left_early:
             oracle, where, text = (library.control.died or b"").decode().split("\n", 2)
             reason = f"{oracle}: {where} {text}".strip()
-        return Played(self._numbers, reason)
+        return Played(self._run, reason)

@@ -13,6 +13,7 @@ from difffuzz.native.tree import KernelTree, open_tree
 from difffuzz.native.units import Unit, read_units, taken_for
 
 HARNESS = Path("/harness")
+HEADERS = Path("/headers")
 GCC = Compiler("/usr/bin/gcc", False, "")
 CLANG = Compiler("/usr/bin/clang-14", True, "")
 
@@ -72,20 +73,20 @@ def test_only_targets_are_covered() -> None:
     target = Unit(source="kernel/mmu.c", kind="kernel", target=True)
     other = Unit(source="kernel/vm.c", kind="kernel")
     cover = "-fsanitize-coverage=trace-pc-guard"
-    assert cover in flags(target, kernel(1), HARNESS, CLANG)
-    assert cover not in flags(target, kernel(1), HARNESS, GCC)
-    assert cover not in flags(other, kernel(1), HARNESS, CLANG)
-    assert "-DDIFFFUZZ_TARGET" in flags(target, kernel(1), HARNESS, GCC)
-    assert "-DDIFFFUZZ_TARGET" not in flags(other, kernel(1), HARNESS, GCC)
+    assert cover in flags(target, kernel(1), HARNESS, HEADERS, CLANG)
+    assert cover not in flags(target, kernel(1), HARNESS, HEADERS, GCC)
+    assert cover not in flags(other, kernel(1), HARNESS, HEADERS, CLANG)
+    assert "-DDIFFFUZZ_TARGET" in flags(target, kernel(1), HARNESS, HEADERS, GCC)
+    assert "-DDIFFFUZZ_TARGET" not in flags(other, kernel(1), HARNESS, HEADERS, GCC)
 
 
 def test_the_shims_come_first() -> None:
-    words = flags(Unit(source="a.c", kind="kernel"), kernel(1), HARNESS, GCC)
+    words = flags(Unit(source="a.c", kind="kernel"), kernel(1), HARNESS, HEADERS, GCC)
     assert next(word for word in words if word.startswith("-I")) == "-I/harness/shim"
     assert "-DDIFFFUZZ_KERNEL=6001" in words
 
 
 def test_the_c_librarys_side_sees_no_kernel_header() -> None:
-    words = flags(Unit(source="a.c", kind="libc"), kernel(1), HARNESS, GCC)
-    assert [word for word in words if word.startswith("-I")] == ["-I/harness"]
+    words = flags(Unit(source="a.c", kind="libc"), kernel(1), HARNESS, HEADERS, GCC)
+    assert [word for word in words if word.startswith("-I")] == ["-I/harness", "-I/headers"]
     assert "-nostdinc" not in words

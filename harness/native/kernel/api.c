@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What Python can have done: the functions of native_run(), by number (difffuzz/native/api.py).
- * Each returns a long; a buffer is a pointer to longs that Python owns.
+ * What Python can have done: the functions of native_run(), which difffuzz/native/abi/calls.py lists
+ * with their arguments.  Each returns a long; a buffer is an address that the caller owns.
  */
 #include <linux/kvm_host.h>
 #include <linux/mmu_notifier.h>
@@ -15,8 +15,7 @@
 #include "compat.h"
 #include "vm.h"
 
-#define MIN_REQUESTED_MMU_PAGES 8
-#define API_FN(name) static long api_##name(long a, long b, long c, long d, long e, long f)
+#define API_FN(name) static long api_##name(NATIVE_ARGS_##name)
 
 static int srcu_idx[NATIVE_VCPUS];
 
@@ -29,7 +28,7 @@ API_FN(init)
 
 API_FN(create_vm)
 {
-	return native_create_vm((const struct native_params *)a);
+	return native_create_vm((const struct native_params *)params);
 }
 
 API_FN(create_vcpu)
@@ -43,54 +42,51 @@ API_FN(destroy_vm)
 	return 0;
 }
 
-/* Guest entry and faults; a: vCPU */
+/* Guest entry and faults */
 
 API_FN(enter_guest)
 {
-	return native_enter_guest(native_vcpus[a], &srcu_idx[a]);
+	return native_enter_guest(native_vcpus[vcpu], &srcu_idx[vcpu]);
 }
 
 API_FN(leave_guest)
 {
-	native_leave_guest(native_vcpus[a], &srcu_idx[a]);
+	native_leave_guest(native_vcpus[vcpu], &srcu_idx[vcpu]);
 	return 0;
 }
 
 API_FN(vcpu_srcu_lock)
 {
-	srcu_idx[a] = srcu_read_lock(&native_kvm->srcu);
+	srcu_idx[vcpu] = srcu_read_lock(&native_kvm->srcu);
 	return 0;
 }
 
 API_FN(vcpu_srcu_unlock)
 {
-	srcu_read_unlock(&native_kvm->srcu, srcu_idx[a]);
+	srcu_read_unlock(&native_kvm->srcu, srcu_idx[vcpu]);
 	return 0;
 }
 
-/*
- * b: gpa, c: PFERR_* bits, d: two longs for RET_PF_* of handle_mmio_page_fault() and of the fault,
- * e: park it when it has its pfn.
- */
+/* `error_code`: PFERR_* bits, `rets`: struct native_rets, `park`: park it when it has its pfn. */
 API_FN(page_fault)
 {
-	struct kvm_vcpu *vcpu = native_vcpus[a];
-	long *rets = (long *)d;
+	struct kvm_vcpu *v = native_vcpus[vcpu];
+	struct native_rets *told = (struct native_rets *)rets;
 	int r = RET_PF_INVALID;
 
-	if (WARN_ON(!VALID_PAGE(vcpu->arch.mmu->root.hpa)))
+	if (WARN_ON(!VALID_PAGE(v->arch.mmu->root.hpa)))
 		return RET_PF_RETRY;
-	if (unlikely(c & PFERR_RSVD_MASK)) {
-		r = native_handle_mmio_page_fault(vcpu, b);
-		rets[0] = native_ret_pf(r);
+	if (unlikely(error_code & PFERR_RSVD_MASK)) {
+		r = native_handle_mmio_page_fault(v, gpa);
+		told->mmio = native_ret_pf(r);
 		if (r == RET_PF_EMULATE)
 			return r;
 	}
 	if (r == RET_PF_INVALID) {
 		native_task->got_pfn = 0;
-		native_task->want_park = e;
-		r = native_do_page_fault(vcpu, b, c);
-		rets[1] = native_ret_pf(r);
+		native_task->want_park = park;
+		r = native_do_page_fault(v, gpa, error_code);
+		told->fault = native_ret_pf(r);
 		native_task->want_park = 0;
 		if (WARN_ON_ONCE(r == RET_PF_INVALID))
 			return -EIO;
@@ -98,94 +94,89 @@ API_FN(page_fault)
 	return native_ret_pf(r);
 }
 
-/* b: gpa, c: write.  The hva that the emulator's access reaches, -1 for MMIO. */
+/* The hva that the emulator's access reaches, -1 for MMIO. */
 API_FN(emulated_hva)
 {
-	struct kvm_vcpu *vcpu = native_vcpus[a];
+	struct kvm_vcpu *v = native_vcpus[vcpu];
 	unsigned long hva;
 	bool writable;
 
-	if (vcpu_match_mmio_gpa(vcpu, b))
+	if (vcpu_match_mmio_gpa(v, gpa))
 		return -1;
-	hva = c ? kvm_vcpu_gfn_to_hva(vcpu, b >> PAGE_SHIFT) :
-		  kvm_vcpu_gfn_to_hva_prot(vcpu, b >> PAGE_SHIFT, &writable);
+	hva = write ? kvm_vcpu_gfn_to_hva(v, gpa >> PAGE_SHIFT) :
+		      kvm_vcpu_gfn_to_hva_prot(v, gpa >> PAGE_SHIFT, &writable);
 	return kvm_is_error_hva(hva) ? -1 : hva;
 }
 
-/* b: gfn */
 API_FN(mark_dirty)
 {
-	kvm_vcpu_mark_page_dirty(native_vcpus[a], b);
+	kvm_vcpu_mark_page_dirty(native_vcpus[vcpu], gfn);
 	return 0;
 }
 
-/* b: on */
 API_FN(smm)
 {
-	struct kvm_vcpu *vcpu = native_vcpus[a];
+	struct kvm_vcpu *v = native_vcpus[vcpu];
 
-	if (b)
-		vcpu->arch.hflags |= HF_SMM_MASK;
+	if (on)
+		v->arch.hflags |= HF_SMM_MASK;
 	else
-		vcpu->arch.hflags &= ~HF_SMM_MASK;
-	kvm_mmu_reset_context(vcpu);
+		v->arch.hflags &= ~HF_SMM_MASK;
+	kvm_mmu_reset_context(v);
 	return 0;
 }
 
-/* b: on.  An L2 without nested paging: the same gpas under a root of another role. */
+/* An L2 without nested paging: the same gpas under a root of another role. */
 API_FN(guest_mode)
 {
-	struct kvm_vcpu *vcpu = native_vcpus[a];
+	struct kvm_vcpu *v = native_vcpus[vcpu];
 
-	if (b)
-		enter_guest_mode(vcpu);
+	if (on)
+		enter_guest_mode(v);
 	else
-		leave_guest_mode(vcpu);
-	kvm_init_mmu(vcpu);
-	kvm_mmu_new_pgd(vcpu, vcpu->arch.cr3);
+		leave_guest_mode(v);
+	kvm_init_mmu(v);
+	kvm_mmu_new_pgd(v, v->arch.cr3);
 	if (kvm_x86_ops.cpu_dirty_log_size)
-		static_call(kvm_x86_update_cpu_dirty_logging)(vcpu);
+		static_call(kvm_x86_update_cpu_dirty_logging)(v);
 	return 0;
 }
 
 API_FN(reset_context)
 {
-	kvm_mmu_reset_context(native_vcpus[a]);
+	kvm_mmu_reset_context(native_vcpus[vcpu]);
 	return 0;
 }
 
-/* Memslots and dirty logs; a: address space, b: slot */
+/* Memslots and dirty logs; `flags` are KVM_MEM_* */
 
-/* c: gfn, d: pages, e: hva, f: KVM_MEM_* */
 API_FN(set_memory_region)
 {
 	struct kvm_userspace_memory_region2 region = {
-		.slot = a << 16 | b,
-		.flags = f,
-		.guest_phys_addr = c << PAGE_SHIFT,
-		.memory_size = d << PAGE_SHIFT,
-		.userspace_addr = e,
+		.slot = as_id << 16 | slot,
+		.flags = flags,
+		.guest_phys_addr = gfn << PAGE_SHIFT,
+		.memory_size = npages << PAGE_SHIFT,
+		.userspace_addr = hva,
 	};
 
 	return kvm_set_memory_region(native_kvm, &region);
 }
 
-/* c: buffer for the bitmap */
 API_FN(get_dirty_log)
 {
-	struct kvm_dirty_log log = { .slot = a << 16 | b, .dirty_bitmap = (void __user *)c };
+	struct kvm_dirty_log log = { .slot = as_id << 16 | slot, .dirty_bitmap = (void __user *)bitmap };
 
 	return native_get_dirty_log(native_kvm, &log);
 }
 
-/* c: bitmap, d: first page, e: pages */
 API_FN(clear_dirty_log)
 {
 	struct kvm_clear_dirty_log log = {
-		.slot = a << 16 | b,
-		.first_page = d,
-		.num_pages = e,
-		.dirty_bitmap = (void __user *)c,
+		.slot = as_id << 16 | slot,
+		.first_page = first,
+		.num_pages = npages,
+		.dirty_bitmap = (void __user *)bitmap,
 	};
 
 	return native_clear_dirty_log(native_kvm, &log);
@@ -193,47 +184,45 @@ API_FN(clear_dirty_log)
 
 /* VM-wide knobs */
 
-/* a: pages */
 API_FN(set_nr_mmu_pages)
 {
-	if (a < MIN_REQUESTED_MMU_PAGES)
+	if (pages < MIN_MMU_PAGES)
 		return -EINVAL;
 	mutex_lock(&native_kvm->slots_lock);
-	kvm_mmu_change_mmu_pages(native_kvm, a);
+	kvm_mmu_change_mmu_pages(native_kvm, pages);
 	native_kvm->arch.n_requested_mmu_pages = native_kvm->arch.n_max_mmu_pages;
 	mutex_unlock(&native_kvm->slots_lock);
 	return 0;
 }
 
-/* a: address space, b: gfn, c: add (or remove).  1 if it was done. */
+/* 1 if it was done. */
 API_FN(page_track)
 {
 	struct kvm *kvm = native_kvm;
 	int idx = srcu_read_lock(&kvm->srcu);
-	struct kvm_memory_slot *slot = __gfn_to_memslot(__kvm_memslots(kvm, a), b);
+	struct kvm_memory_slot *slot = __gfn_to_memslot(__kvm_memslots(kvm, as_id), gfn);
 	unsigned short *track;
 	bool done = false;
 
 	if (slot) {
 		track = slot->arch.gfn_write_track;
-		done = c || (track && track[gfn_to_index(b, slot->base_gfn, PG_LEVEL_4K)]);
+		done = add || (track && track[gfn_to_index(gfn, slot->base_gfn, PG_LEVEL_4K)]);
 	}
 	if (done) {
 		write_lock(&kvm->mmu_lock);
-		if (c)
-			__kvm_write_track_add_gfn(kvm, slot, b);
+		if (add)
+			__kvm_write_track_add_gfn(kvm, slot, gfn);
 		else
-			__kvm_write_track_remove_gfn(kvm, slot, b);
+			__kvm_write_track_remove_gfn(kvm, slot, gfn);
 		write_unlock(&kvm->mmu_lock);
 	}
 	srcu_read_unlock(&kvm->srcu, idx);
 	return done;
 }
 
-/* a: on */
 API_FN(set_nx)
 {
-	native_set_nx(native_kvm, a);
+	native_set_nx(native_kvm, on);
 	return 0;
 }
 
@@ -243,36 +232,34 @@ API_FN(recover_nx)
 	return 0;
 }
 
-/* a: gfn, b: pages */
 API_FN(zap_gfn_range)
 {
 	int idx = srcu_read_lock(&native_kvm->srcu);
 
-	kvm_zap_gfn_range(native_kvm, a, a + b);
+	kvm_zap_gfn_range(native_kvm, gfn, gfn + npages);
 	srcu_read_unlock(&native_kvm->srcu, idx);
 	return 0;
 }
 
-/* The mmu notifier; a: start, b: end */
+/* The mmu notifier */
 
 static struct mmu_notifier *notifier(void)
 {
 	return &native_kvm->mmu_notifier;
 }
 
-/* c: blockable */
-static long invalidate(long a, long b, long c, bool start)
+static long invalidate(unsigned long start, unsigned long end, bool blockable, bool begins)
 {
 	const struct mmu_notifier_ops *ops = native_notifier_ops();
 	struct mmu_notifier_range range = {
 		.mm = native_mm,
-		.start = a,
-		.end = b,
-		.flags = c ? MMU_NOTIFIER_RANGE_BLOCKABLE : 0,
+		.start = start,
+		.end = end,
+		.flags = blockable ? MMU_NOTIFIER_RANGE_BLOCKABLE : 0,
 	};
 	long r = 0;
 
-	if (start)
+	if (begins)
 		r = ops->invalidate_range_start(notifier(), &range);
 	else
 		ops->invalidate_range_end(notifier(), &range);
@@ -281,36 +268,36 @@ static long invalidate(long a, long b, long c, bool start)
 
 API_FN(invalidate_range_start)
 {
-	return invalidate(a, b, c, true);
+	return invalidate(start, end, blockable, true);
 }
 
 API_FN(invalidate_range_end)
 {
-	return invalidate(a, b, true, false);
+	return invalidate(start, end, true, false);
 }
 
-/* a: hva, b: the new PTE as the CPU's.  Since 6.10 the brackets around it do all. */
+/* `pte` as the CPU has it.  Since 6.10 the brackets around it do all. */
 API_FN(change_pte)
 {
 #if DIFFFUZZ_KERNEL < 6010
-	native_notifier_ops()->change_pte(notifier(), native_mm, a, native_make_pte(b));
+	native_notifier_ops()->change_pte(notifier(), native_mm, hva, native_make_pte(pte));
 #endif
 	return 0;
 }
 
 API_FN(clear_flush_young)
 {
-	return native_notifier_ops()->clear_flush_young(notifier(), native_mm, a, b);
+	return native_notifier_ops()->clear_flush_young(notifier(), native_mm, start, end);
 }
 
 API_FN(clear_young)
 {
-	return native_notifier_ops()->clear_young(notifier(), native_mm, a, b);
+	return native_notifier_ops()->clear_young(notifier(), native_mm, start, end);
 }
 
 API_FN(test_young)
 {
-	return native_notifier_ops()->test_young(notifier(), native_mm, a);
+	return native_notifier_ops()->test_young(notifier(), native_mm, hva);
 }
 
 API_FN(release)
@@ -341,12 +328,6 @@ API_FN(end_operation)
 	return 0;
 }
 
-const native_api_fn native_api[] = {
-	api_init, api_create_vm, api_create_vcpu, api_destroy_vm, api_enter_guest, api_leave_guest,
-	api_vcpu_srcu_lock, api_vcpu_srcu_unlock, api_page_fault, api_emulated_hva, api_mark_dirty,
-	api_smm, api_guest_mode, api_reset_context, api_set_memory_region, api_get_dirty_log,
-	api_clear_dirty_log, api_set_nr_mmu_pages, api_page_track, api_set_nx, api_recover_nx,
-	api_zap_gfn_range, api_invalidate_range_start, api_invalidate_range_end, api_change_pte,
-	api_clear_flush_young, api_clear_young, api_test_young, api_release,
-	api_end_operation,
-};
+#define ENTRY(number, name) [number] = api_##name,
+
+const native_api_fn native_api[] = { NATIVE_FUNCTIONS(ENTRY) };

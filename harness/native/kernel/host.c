@@ -10,21 +10,18 @@
 
 #include "native.h"
 
-#define AREAS 4
 #define AREA_BASE(area) (((area) + 1UL) << 40)
-#define AREA_PMDS 1024
-#define ZERO_PFN_OF_HOST 1
 #define MOST_HELD 256
 
 struct mm_struct *native_mm;
-unsigned long zero_pfn = ZERO_PFN_OF_HOST;
+unsigned long zero_pfn = HM_ZERO_PFN;
 struct mem_section **mem_section;
 /* What follow_pte() and vma_lookup() last answered to each task. */
 static struct vm_area_struct *vmas[NATIVE_TASKS];
 static __maybe_unused pte_t followed[NATIVE_TASKS];
 static spinlock_t pte_lock;
 /* The pmd entries of an area, one for each 2M; and the pud entries above them. */
-static u64 *pmds[AREAS], *puds[AREAS];
+static u64 *pmds[HM_AREAS], *puds[HM_AREAS];
 
 /* Every frame of the host has a struct page: pfn_valid(). */
 static void init_sections(void)
@@ -56,9 +53,9 @@ static void init_page_table(void)
 	pgd_t *pgd = (pgd_t *)native_pages_for_good(1);
 
 	native_mm->pgd = pgd;
-	for (int area = 0; area < AREAS; area++) {
+	for (int area = 0; area < HM_AREAS; area++) {
 		puds[area] = (u64 *)native_pages_for_good(1);
-		pmds[area] = (u64 *)native_pages_for_good(AREA_PMDS / PTRS_PER_PMD);
+		pmds[area] = (u64 *)native_pages_for_good(HM_PMDS / PTRS_PER_PMD);
 		pgd[pgd_index(AREA_BASE(area))].pgd = __pa(puds[area]) | _KERNPG_TABLE;
 	}
 }
@@ -80,20 +77,20 @@ void native_init_host(void)
 /* The host's page table is empty again: pages of pmds, no entry in them. */
 void native_clear_host(void)
 {
-	for (int area = 0; area < AREAS; area++) {
-		memset(pmds[area], 0, AREA_PMDS * sizeof(u64));
-		for (int i = 0; i < AREA_PMDS / PTRS_PER_PMD; i++)
+	for (int area = 0; area < HM_AREAS; area++) {
+		memset(pmds[area], 0, HM_PMDS * sizeof(u64));
+		for (int i = 0; i < HM_PMDS / PTRS_PER_PMD; i++)
 			puds[area][pud_index(AREA_BASE(area)) + i] =
 				__pa(pmds[area] + i * PTRS_PER_PMD) | _KERNPG_TABLE;
 	}
 }
 
-/* Where Python keeps the page table: of each area the first pud entry and the first pmd entry. */
-__attribute__((visibility("default"), used)) void native_host_tables(unsigned long *out)
+/* Where Python keeps the page table: a row with each area's entries. */
+void native_host_tables(struct native_host_tables *out)
 {
-	for (int area = 0; area < AREAS; area++) {
-		out[2 * area] = (unsigned long)(puds[area] + pud_index(AREA_BASE(area)));
-		out[2 * area + 1] = (unsigned long)pmds[area];
+	for (int area = 0; area < HM_AREAS; area++) {
+		out[area].puds = (unsigned long *)puds[area] + pud_index(AREA_BASE(area));
+		out[area].pmds = (unsigned long *)pmds[area];
 	}
 }
 
@@ -113,7 +110,7 @@ static struct page *hold_page(unsigned long pfn)
 	if (!page_ref_count(page)) {
 		native_touch_frame(pfn, sizeof(*page));
 		page_ref_add(page, BY_THE_HOST);
-		if (pfn == ZERO_PFN_OF_HOST)
+		if (pfn == HM_ZERO_PFN)
 			__SetPageReserved(page);
 	}
 	if (page_ref_count(page) > BY_THE_HOST)
@@ -254,8 +251,8 @@ static struct vm_area_struct *vma_at(unsigned long address)
 	if (flags < 0)
 		return NULL;
 	*(vm_flags_t *)&vma->vm_flags = flags;
-	vma->vm_start = native_control->answer[0];
-	vma->vm_end = native_control->answer[1];
+	vma->vm_start = native_control->vma_start;
+	vma->vm_end = native_control->vma_end;
 	return vma;
 }
 

@@ -10,8 +10,6 @@
 #include "arch/x86/kvm/mmu/spte.h"
 #include "vm.h"
 
-#define API __attribute__((visibility("default"), used))
-
 #if DIFFFUZZ_KERNEL < 6002
 #define NX_SPLITS(kvm) (&(kvm)->arch.lpage_disallowed_mmu_pages)
 #define NX_LINK lpage_disallowed_link
@@ -47,7 +45,7 @@ static __maybe_unused long read_counter(const void *counter)
 #define TDP_MMU_PAGES(kvm) _Generic((kvm)->arch.tdp_mmu_pages,			\
 	struct list_head: count_list, default: read_counter)(&(kvm)->arch.tdp_mmu_pages)
 
-API long native_ready_now(long kind, const void *object)
+long native_ready_now(long kind, const void *object)
 {
 	return native_ready(kind, object);
 }
@@ -83,8 +81,7 @@ unsigned long native_seen(unsigned long entry)
 	return entry;
 }
 
-/* The numbers of the VM, in the order of difffuzz/native/view.py. */
-API void native_vm_numbers(long *out)
+void native_vm_numbers(struct native_vm *out)
 {
 	struct kvm *kvm = native_kvm;
 	struct kvm_mmu_page *sp;
@@ -92,79 +89,89 @@ API void native_vm_numbers(long *out)
 
 	list_for_each_entry(sp, NX_SPLITS(kvm), NX_LINK)
 		nx++;
-	out[0] = atomic64_read(&kvm->stat.pages_4k);
-	out[1] = atomic64_read(&kvm->stat.pages_2m);
-	out[2] = atomic64_read(&kvm->stat.pages_1g);
-	out[3] = kvm->stat.nx_lpage_splits;
-	out[4] = nx;
-	out[5] = kvm->stat.mmu_recycled;
-	out[6] = kvm->arch.n_used_mmu_pages;
-	out[7] = kvm->arch.n_max_mmu_pages;
-	out[8] = TDP_MMU_PAGES(kvm);
-	out[9] = kvm->mmu_invalidate_seq;
-	out[10] = kvm->mmu_invalidate_in_progress;
-	out[11] = kvm->arch.mmu_valid_gen;
-	out[12] = __kvm_memslots(kvm, 0)->generation;
-	out[13] = __kvm_memslots(kvm, 1)->generation;
-	out[14] = kvm->stat.generic.remote_tlb_flush_requests;
-	out[15] = kvm->stat.mmu_shadow_zapped;
+	*out = (struct native_vm){
+		.pages_4k = atomic64_read(&kvm->stat.pages_4k),
+		.pages_2m = atomic64_read(&kvm->stat.pages_2m),
+		.pages_1g = atomic64_read(&kvm->stat.pages_1g),
+		.nx_lpage_splits = kvm->stat.nx_lpage_splits,
+		.nx_listed = nx,
+		.mmu_recycled = kvm->stat.mmu_recycled,
+		.n_used_mmu_pages = kvm->arch.n_used_mmu_pages,
+		.n_max_mmu_pages = kvm->arch.n_max_mmu_pages,
+		.tdp_mmu_pages = TDP_MMU_PAGES(kvm),
+		.mmu_invalidate_seq = kvm->mmu_invalidate_seq,
+		.mmu_invalidate_in_progress = kvm->mmu_invalidate_in_progress,
+		.mmu_valid_gen = kvm->arch.mmu_valid_gen,
+		.remote_tlb_flush_requests = kvm->stat.generic.remote_tlb_flush_requests,
+		.mmu_shadow_zapped = kvm->stat.mmu_shadow_zapped,
+	};
+	for (int as_id = 0; as_id < NR_AS; as_id++)
+		out->generations[as_id] = __kvm_memslots(kvm, as_id)->generation;
 }
 
 /* The masks of SPTEs that oracles use. */
-API void native_masks(unsigned long *out)
+void native_masks(struct native_masks *out)
 {
-	out[0] = shadow_x_mask;
-	out[1] = shadow_nx_mask;
-	out[2] = shadow_mmu_writable_mask;
-	out[3] = shadow_mmio_mask;
-	out[4] = shadow_mmio_value;
-	out[5] = enable_mmio_caching;
-	out[6] = shadow_accessed_mask;
-	out[7] = shadow_dirty_mask;
+	*out = (struct native_masks){
+		.shadow_x_mask = shadow_x_mask,
+		.shadow_nx_mask = shadow_nx_mask,
+		.shadow_mmu_writable_mask = shadow_mmu_writable_mask,
+		.shadow_mmio_mask = shadow_mmio_mask,
+		.shadow_mmio_value = shadow_mmio_value,
+		.shadow_accessed_mask = shadow_accessed_mask,
+		.shadow_dirty_mask = shadow_dirty_mask,
+		.enable_mmio_caching = enable_mmio_caching,
+	};
 }
 
-/* The vCPU's numbers; out[9..] are the previous roots. */
-API void native_vcpu_numbers(long vcpu, long *out)
+void native_vcpu_numbers(long vcpu, struct native_vcpu *out)
 {
 	const struct kvm_vcpu *v = native_vcpus[vcpu];
 	const struct kvm_mmu *mmu = v->arch.mmu;
 
-	out[0] = mmu->root.hpa;
-	out[1] = mmu->root_role.level;
-	out[2] = v->requests;
-	out[3] = v->stat.pf_taken;
-	out[4] = v->stat.pf_fixed;
-	out[5] = v->stat.pf_emulate;
-	out[6] = v->stat.pf_spurious;
-	out[7] = v->stat.pf_fast;
-	out[8] = v->stat.pf_mmio_spte_created;
+	_Static_assert(ARRAY_SIZE(out->prev_roots) == KVM_MMU_NUM_PREV_ROOTS, "previous roots");
+	*out = (struct native_vcpu){
+		.root_hpa = mmu->root.hpa,
+		.root_level = mmu->root_role.level,
+		.requests = v->requests,
+		.stat = {
+			.pf_taken = v->stat.pf_taken,
+			.pf_fixed = v->stat.pf_fixed,
+			.pf_emulate = v->stat.pf_emulate,
+			.pf_spurious = v->stat.pf_spurious,
+			.pf_fast = v->stat.pf_fast,
+			.pf_mmio_spte_created = v->stat.pf_mmio_spte_created,
+		},
+	};
 	for (int i = 0; i < KVM_MMU_NUM_PREV_ROOTS; i++)
-		out[9 + i] = mmu->prev_roots[i].hpa;
+		out->prev_roots[i] = mmu->prev_roots[i].hpa;
 }
 
 /* The shadow page whose table is the page of that number; 0: there is none. */
-API long native_shadow_page(unsigned long number, long *out)
+long native_shadow_page(long number, struct native_sp *out)
 {
 	struct page *page = virt_to_page((void *)(native_pages + number * PAGE_SIZE));
 	const struct kvm_mmu_page *sp = (void *)page_private(page);
 
 	if (!sp)
 		return 0;
-	out[0] = sp->role.level;
-	out[1] = sp->role.smm;
-	out[2] = sp->gfn;
-	out[3] = sp->role.invalid;
-	out[4] = sp->tdp_mmu_page;
-	out[5] = sp->mmu_valid_gen;
-	out[6] = sp->tdp_mmu_page ? (long)sp->ptep : 0;
-	out[7] = sp->tdp_mmu_page ? refcount_read(&sp->tdp_mmu_root_count) : sp->root_count;
-	out[8] = sp->role.word;
-	out[9] = sp->role.guest_mode;
+	*out = (struct native_sp){
+		.level = sp->role.level,
+		.smm = sp->role.smm,
+		.guest_mode = sp->role.guest_mode,
+		.role_word = sp->role.word,
+		.gfn = sp->gfn,
+		.invalid = sp->role.invalid,
+		.tdp_mmu_page = sp->tdp_mmu_page,
+		.mmu_valid_gen = sp->mmu_valid_gen,
+		.ptep = sp->tdp_mmu_page ? (long)sp->ptep : 0,
+		.root_count = sp->tdp_mmu_page ? refcount_read(&sp->tdp_mmu_root_count) : sp->root_count,
+	};
 	return 1;
 }
 
 /* Physical addresses of the TDP MMU's roots; the number of them. */
-API long native_tdp_roots(long *out, long max)
+long native_tdp_roots(long *out, long max)
 {
 	struct kvm_mmu_page *sp;
 	long n = 0;
@@ -178,7 +185,7 @@ API long native_tdp_roots(long *out, long max)
 }
 
 /* Physical addresses of the legacy MMU's active pages, newest first. */
-API long native_active_pages(long *out, long max)
+long native_active_pages(long *out, long max)
 {
 	struct kvm_mmu_page *sp;
 	long n = 0;
@@ -190,7 +197,7 @@ API long native_active_pages(long *out, long max)
 }
 
 /* Physical addresses of the pages that NX recovery may zap. */
-API long native_nx_pages(long *out, long max)
+long native_nx_pages(long *out, long max)
 {
 	struct kvm_mmu_page *sp;
 	long n = 0;
@@ -202,36 +209,46 @@ API long native_nx_pages(long *out, long max)
 }
 
 /* Where mmu_lock is: what a preemption point before it names. */
-API long native_mmu_lock(void)
+long native_mmu_lock(void)
 {
 	return (long)&native_kvm->mmu_lock;
 }
 
 /* The bit of KVM_REQ_MMU_FREE_OBSOLETE_ROOTS. */
-API long native_request_bit(void)
+long native_request_bit(void)
 {
 	return KVM_REQ_MMU_FREE_OBSOLETE_ROOTS & KVM_REQUEST_MASK;
 }
 
-/* A memslot: first gfn, pages, hva, flags, address of the dirty bitmap (0: none).  0: no slot. */
-API long native_memslot(long as_id, long id, long *out)
+/* 0: there is no such slot. */
+long native_memslot(long as_id, long id, struct native_slot *out)
 {
 	const struct kvm_memory_slot *slot = id_to_memslot(__kvm_memslots(native_kvm, as_id), id);
 
 	if (!slot)
 		return 0;
-	out[0] = slot->base_gfn;
-	out[1] = slot->npages;
-	out[2] = slot->userspace_addr;
-	out[3] = slot->flags;
-	out[4] = (long)slot->dirty_bitmap;
+	*out = (struct native_slot){
+		.base_gfn = slot->base_gfn,
+		.npages = slot->npages,
+		.userspace_addr = slot->userspace_addr,
+		.flags = slot->flags,
+		.dirty_bitmap = slot->dirty_bitmap,
+	};
 	return 1;
 }
 
-/* What is left of a destroyed VM: TDP MMU roots, shadow pages, readers of SRCU. */
-API void native_leaks(long *out)
+/* What is left of a destroyed VM. */
+void native_leaks(struct native_left *out)
 {
-	out[0] = !is_empty(&native_kvm->arch.tdp_mmu_roots);
-	out[1] = !list_empty(&native_kvm->arch.zapped_obsolete_pages);
-	out[2] = native_srcu_depth();
+	*out = (struct native_left){
+		.tdp_mmu_roots = !is_empty(&native_kvm->arch.tdp_mmu_roots),
+		.zapped_obsolete_pages = !list_empty(&native_kvm->arch.zapped_obsolete_pages),
+		.srcu_readers = native_srcu_depth(),
+	};
+}
+
+/* Which description (difffuzz/native/abi) the library was built from. */
+long native_abi(void)
+{
+	return NATIVE_ABI;
 }

@@ -55,7 +55,7 @@ static void configure(const struct native_params *params)
 		kvm_mmu_set_ept_masks(params->ad, true);
 	native_allow_tdp_mmu(params->tdp_mmu);
 	eager_page_split = params->eager_page_split;
-	kvm_x86_ops.cpu_dirty_log_size = params->pml ? 512 : 0;
+	kvm_x86_ops.cpu_dirty_log_size = params->pml ? PML_ENTRIES : 0;
 	kvm_configure_mmu(params->tdp, params->root_level, params->root_level, params->max_level);
 }
 
@@ -94,8 +94,8 @@ long native_create_vm(const struct native_params *params)
 	init_srcu_struct(&kvm->srcu);
 	kvm->mm = native_mm;
 	refcount_set(&kvm->users_count, 1);
-	init_memslots(kvm, 0, params->generation0);
-	init_memslots(kvm, 1, params->generation1);
+	for (int as_id = 0; as_id < NR_AS; as_id++)
+		init_memslots(kvm, as_id, params->generations[as_id]);
 	kvm->manual_dirty_log_protect = dirty_log_flags(params);
 	kvm->mmu_invalidate_seq = params->mmu_invalidate_seq;
 	kvm->arch.n_max_mmu_pages = KVM_MIN_ALLOC_MMU_PAGES;

@@ -5,13 +5,10 @@
  */
 #include <string.h>
 
-#include "functions.h"
 #include "guest.h"
 #include "interleave.h"
 #include "play.h"
 #include "task.h"
-
-#define NOTHING_RETURNED (-(1L << 40))
 
 /* A fault that waits in its handler, or an access that needed none. */
 struct parked_fault {
@@ -50,10 +47,10 @@ static void add_ret(struct outcome *outcome, long ret)
 
 static long stat_fast(int vcpu)
 {
-	long numbers[NR_VCPU_NUMBERS];
+	struct native_vcpu numbers;
 
-	native_vcpu_numbers(vcpu, numbers);
-	return numbers[VCPU_FAST];
+	native_vcpu_numbers(vcpu, &numbers);
+	return numbers.stat.pf_fast;
 }
 
 static long enter(int vcpu)
@@ -74,23 +71,23 @@ static void leave(int vcpu)
 
 static long translate(int vcpu, u64 gpa, int access)
 {
-	long numbers[NR_VCPU_NUMBERS];
+	struct native_vcpu numbers;
 
-	native_vcpu_numbers(vcpu, numbers);
-	return gm_translate(vcpu, numbers[VCPU_ROOT], numbers[VCPU_ROOT_LEVEL], gpa, access);
+	native_vcpu_numbers(vcpu, &numbers);
+	return gm_translate(vcpu, numbers.root_hpa, numbers.root_level, gpa, access);
 }
 
 /* RET_PF_* or -errno of one fault, also noted in the outcome. */
 static long page_fault(int vcpu, u64 gpa, bool park, struct outcome *outcome)
 {
-	long rets[2] = { NOTHING_RETURNED, NOTHING_RETURNED };
+	struct native_rets rets = { NOTHING_RETURNED, NOTHING_RETURNED };
 	long r;
 
 	park |= native_control->concurrent;
-	r = hm_kvm(FN_PAGE_FAULT, vcpu, gpa, gm_vcpus[vcpu].error_code, (long)rets, park, 0);
+	r = hm_kvm(FN_PAGE_FAULT, vcpu, gpa, gm_vcpus[vcpu].error_code, (long)&rets, park, 0);
 
-	add_ret(outcome, rets[0]);
-	add_ret(outcome, rets[1]);
+	add_ret(outcome, rets.mmio);
+	add_ret(outcome, rets.fault);
 	return r;
 }
 
@@ -174,7 +171,7 @@ static bool run_once(int vcpu, u64 gfn, int access, long number, struct patience
 		return true;
 	}
 	r = page_fault(vcpu, gpa, false, outcome);
-	if (r == RET_RETRY)
+	if (r == RET_PF_RETRY)
 		inter_relax();
 	if (r < 0) {
 		end(outcome, RESULT_ERROR, r);
@@ -185,7 +182,7 @@ static bool run_once(int vcpu, u64 gfn, int access, long number, struct patience
 		outcome->result = RESULT_SIGBUS;
 		return true;
 	}
-	if (r == RET_EMULATE) {
+	if (r == RET_PF_EMULATE) {
 		emulate(vcpu, gpa, access, number, outcome);
 		return true;
 	}
@@ -272,7 +269,7 @@ struct outcome access_finish_fault(int vcpu, long number)
 			end(&done, RESULT_ERROR, fault->outcome.value);
 			return done;
 		}
-		if (fault->outcome.value == RET_EMULATE) {
+		if (fault->outcome.value == RET_PF_EMULATE) {
 			hm_kvm(FN_VCPU_SRCU_LOCK, vcpu, 0, 0, 0, 0, 0);
 			task_run_as(vcpu);
 			emulate(vcpu, fault->gfn << 12, fault->access, number, &done);

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* mm/rmap.c, mm/page_idle.c: which pages were used.  Neighbouring 4K pages share a call. */
-#include "functions.h"
 #include "machine.h"
 
 static void clear_accessed(u64 start, u64 end)

@@ -27,8 +27,8 @@ static long vma_flags(u64 addr)
 
 	if (!vma)
 		return -1;
-	native_control->answer[0] = vma->start;
-	native_control->answer[1] = vma->end;
+	native_control->vma_start = vma->start;
+	native_control->vma_end = vma->end;
 	return vma->flags;
 }
 
@@ -53,7 +53,7 @@ static long park(void)
 	return 0;
 }
 
-long native_answer(long what, unsigned long a, unsigned long b, unsigned long c)
+long native_answer(enum native_request what, unsigned long a, unsigned long b, unsigned long c)
 {
 	(void)c;
 	switch (what) {

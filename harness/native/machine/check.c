@@ -8,9 +8,6 @@
 #include "guest.h"
 #include "play.h"
 
-#define FEATURES (1UL << 16)
-#define FROZEN 0x5a0UL
-
 /* What happened while a fault was parked. */
 struct flight {
 	bool on;
@@ -20,7 +17,7 @@ struct flight {
 };
 
 static struct flight *flights;
-long check_vm[NR_VM_NUMBERS];
+struct native_vm check_vm;
 static long ranges_before;
 static bool was_logging;
 static u64 mmu_writable;
@@ -32,10 +29,10 @@ void suspect(const char *why)
 
 void check_init(void)
 {
-	unsigned long masks[8];
+	struct native_masks masks;
 
-	native_masks(masks);
-	mmu_writable = masks[2];
+	native_masks(&masks);
+	mmu_writable = masks.shadow_mmu_writable_mask;
 	flights = hm_alloc(NR_VCPU_THREADS * sizeof(*flights));
 	leaf_init();
 }
@@ -44,18 +41,18 @@ void check_before(const struct op *op)
 {
 	const struct map_slot *slot;
 
-	if (!check_vm[VM_MOST_PAGES])
-		native_vm_numbers(check_vm);
+	if (!check_vm.n_max_mmu_pages)
+		native_vm_numbers(&check_vm);
 	ranges_before = hm.nr_ranges;
 	history_before(op);
 	if (op->kind == OP_MEMSLOT_FLAGS) {
-		slot = map_slot(op->args[1], op->args[0]);
+		slot = map_slot(op->memslot.as_id, op->memslot.slot);
 		was_logging = slot && slot->flags & SLOT_DIRTY_LOG;
 	}
 	for (int i = 0; i < NR_VCPU_THREADS; i++) {
-		if (op->kind == OP_NX && !!op->args[0] != map_nx)
+		if (op->kind == OP_NX && !!op->nx.on != map_nx)
 			flights[i].root_obsolete = true;
-		else if (op->kind == OP_ZAP_GFN_RANGE && op->args[1])
+		else if (op->kind == OP_ZAP_GFN_RANGE && op->zap_gfn_range.n)
 			flights[i].all_gfns = true;
 	}
 }
@@ -104,9 +101,9 @@ static void check_flight(const struct flight *flight, const struct outcome *outc
 		relevant |= behind_a_slot(range);
 	}
 	must = flight->root_obsolete || flight->all_gfns || (covered && relevant);
-	if (must && outcome->parked_ret != RET_RETRY)
+	if (must && outcome->parked_ret != RET_PF_RETRY)
 		suspect("a stale fault did not answer RETRY");
-	if (!must && outcome->parked_ret == RET_RETRY && !relevant && play_config->tdp)
+	if (!must && outcome->parked_ret == RET_PF_RETRY && !relevant && play_config->tdp)
 		suspect("a parked fault answered RETRY without a cause");
 }
 
@@ -148,7 +145,7 @@ static bool stores_plainly(long kind)
 
 static void check_changes(long kind)
 {
-	struct change *changes;
+	struct native_change *changes;
 	long nr = tables_changes(&changes, stores_plainly(kind));
 
 	for (long i = 0; i < nr; i++) {
@@ -194,7 +191,7 @@ static void check_slots(const struct op *op)
 
 	switch (op->kind) {
 	case OP_MEMSLOT_FLAGS:
-		slot = map_slot(op->args[1], op->args[0]);
+		slot = map_slot(op->memslot.as_id, op->memslot.slot);
 		if (!slot)
 			break;
 		if (!(slot->flags & SLOT_DIRTY_LOG))
@@ -205,11 +202,11 @@ static void check_slots(const struct op *op)
 		break;
 	case OP_TRACK_ADD:
 	case OP_TRACK_REMOVE:
-		leaf_check_gfns(0, op->args[1], op->args[1] + 1);
-		leaf_check_gfns(1, op->args[1], op->args[1] + 1);
+		for (int as_id = 0; as_id < NR_AS; as_id++)
+			leaf_check_gfns(as_id, op->track_add.gfn, op->track_add.gfn + 1);
 		break;
 	case OP_MEMSLOT_DELETE:
-		dirty_forget(op->args[1], op->args[0]);
+		dirty_forget(op->memslot.as_id, op->memslot.slot);
 		/* fall through */
 	case OP_MEMSLOT_MOVE:
 	case OP_NX:
@@ -220,7 +217,7 @@ static void check_slots(const struct op *op)
 
 static void note_dirty_get(const struct op *op, const struct outcome *outcome)
 {
-	const struct map_slot *slot = map_slot(op->args[1], op->args[0]);
+	const struct map_slot *slot = map_slot(op->memslot.as_id, op->memslot.slot);
 
 	if (!slot || outcome->value)
 		return;
@@ -238,15 +235,15 @@ void check_after(const struct op *op, const struct outcome *outcome, int as_id)
 	check_changes(op->kind);
 	history_after(op, outcome, hm.nr_ranges != ranges_before);
 	if (op->kind <= OP_EXEC)
-		note_access(as_id, op->args[0], op->kind, outcome);
+		note_access(as_id, op->guest.gfn, op->kind, outcome);
 	else if (op->kind == OP_BEGIN_FAULT && outcome->fault_gfn >= 0)
-		note_begin(op->thread, as_id, op->args[0], outcome);
+		note_begin(op->thread, as_id, op->begin_fault.gfn, outcome);
 	else if (op->kind == OP_END_FAULT && outcome->result != RESULT_NOTHING)
 		note_end(op->thread, as_id, outcome);
 	else if (op->kind == OP_DIRTY_GET)
 		note_dirty_get(op, outcome);
 	else if (op->kind == OP_DIRTY_CLEAR && !outcome->value)
-		dirty_clear(op->args[1], op->args[0], op->args[2], op->args[3]);
+		dirty_clear(op->dirty_clear.as_id, op->dirty_clear.slot, op->dirty_clear.first, op->dirty_clear.n);
 	for (long i = 0; i < hm.nr_changed; i++)
 		check_host_range(hm.changed[i]);
 	hm.nr_changed = 0;
@@ -280,7 +277,7 @@ void check_touch(int as_id, u64 gfn, u64 pfn, int access)
 /* Features of what an operation among others changed. */
 void check_rest(const struct op *op)
 {
-	struct change *changes;
+	struct native_change *changes;
 	long nr = tables_changes(&changes, true);
 
 	for (long i = 0; i < nr; i++)
@@ -292,7 +289,7 @@ void check_rest(const struct op *op)
 /* After the last operation, when faults have ended. */
 void check_end(void)
 {
-	struct change *changes;
+	struct native_change *changes;
 
 	tables_changes(&changes, true);
 	if (native_control->nr_splats)
@@ -303,7 +300,7 @@ void check_end(void)
 
 void check_destroyed(void)
 {
-	struct change *changes;
+	struct native_change *changes;
 
 	tables_changes(&changes, true);
 	if (native_control->nr_splats)

@@ -47,7 +47,7 @@ static void check_mapped(int as_id, u64 gfn, int access, const struct outcome *o
 	pte = hm_lookup(map_hva(slot, gfn));
 	if (!pte || (long)(pte >> 12) != outcome->pfn)
 		suspect("used a frame that the host took back");
-	if (count_rets(outcome, 0, RET_FIXED) && !outcome->fast)
+	if (count_rets(outcome, 0, RET_PF_FIXED) && !outcome->fast)
 		check_level(as_id, gfn, slot);
 }
 
@@ -66,7 +66,7 @@ static void check_mmio(int as_id, u64 gfn, int access)
 /* `own`: the invalidations that the access itself made, by breaking copy-on-write. */
 static void check_retries(const struct outcome *outcome, long own)
 {
-	int retries = count_rets(outcome, outcome->parked_rets, RET_RETRY);
+	int retries = count_rets(outcome, outcome->parked_rets, RET_PF_RETRY);
 
 	if (!retries || outcome->result == RESULT_SIGBUS || retries <= own || play_config->async_pf)
 		return;

@@ -8,8 +8,6 @@
 #include "guest.h"
 #include "play.h"
 
-#define MMIO_GENERATIONS (1L << 19)
-
 static bool is_live(long number)
 {
 	return number >= 0 && number < nr_tables && tables[number].live;
@@ -20,7 +18,7 @@ static long number_of(long pa)
 	return (pa - (long)NATIVE_PAGES_PA) >> 12;
 }
 
-static void check_counters(const long *vm)
+static void check_counters(const struct native_vm *vm)
 {
 	long leaves[4] = { 0 }, tdp = 0, legacy = 0;
 
@@ -36,61 +34,62 @@ static void check_counters(const long *vm)
 		for (int i = tables_next(tables_raw(number), 0); i < 512; i = tables_next(tables_raw(number), i + 1))
 			leaves[table->level] += tables_is_leaf(table, tables_entry(number, i));
 	}
-	if (leaves[1] != vm[VM_PAGES_4K] || leaves[2] != vm[VM_PAGES_2M] || leaves[3] != vm[VM_PAGES_1G])
+	if (leaves[1] != vm->pages_4k || leaves[2] != vm->pages_2m || leaves[3] != vm->pages_1g)
 		suspect("leaves are counted otherwise");
-	if (tdp != vm[VM_TDP_PAGES] || legacy != vm[VM_USED_PAGES])
+	if (tdp != vm->tdp_mmu_pages || legacy != vm->n_used_mmu_pages)
 		suspect("MMU pages are counted otherwise");
-	if (vm[VM_USED_PAGES] > vm[VM_MOST_PAGES] + 8)
+	if (vm->n_used_mmu_pages > vm->n_max_mmu_pages + 8)
 		suspect("more MMU pages than the limit");
 }
 
-static void check_nx_list(const long *vm)
+static void check_nx_list(const struct native_vm *vm)
 {
-	long *list = hm_alloc((vm[VM_NX_LISTED] + 1) * sizeof(*list));
-	long nr = native_nx_pages(list, vm[VM_NX_LISTED] + 1);
+	long *list = hm_alloc((vm->nx_listed + 1) * sizeof(*list));
+	long nr = native_nx_pages(list, vm->nx_listed + 1);
 
 	for (long i = 0; i < nr; i++)
 		if (!is_live(number_of(list[i])))
 			suspect("a page table that was freed is to be recovered");
-	if (nr != vm[VM_NX_SPLITS])
+	if (nr != vm->nx_lpage_splits)
 		suspect("NX splits are counted otherwise");
 }
 
 static void check_root(long hpa, long valid_gen)
 {
-	long sp[NR_SP_NUMBERS];
+	struct native_sp sp;
 
 	if (hpa < 0)
 		return;
 	if (!native_page_is_live(number_of(hpa)))
 		suspect("a root that was freed");
-	if (!native_shadow_page(number_of(hpa), sp))
+	if (!native_shadow_page(number_of(hpa), &sp))
 		return;
-	if (sp[SP_INVALID] || (!sp[SP_TDP] && sp[SP_VALID_GEN] != valid_gen))
+	if (sp.invalid || (!sp.tdp_mmu_page && sp.mmu_valid_gen != valid_gen))
 		suspect("a vCPU holds an obsolete root");
 }
 
-static void check_roots(const long *vm)
+static void check_roots(const struct native_vm *vm)
 {
-	long vcpu[NR_VCPU_NUMBERS];
+	struct native_vcpu vcpu;
+	const int nr_prev = sizeof(vcpu.prev_roots) / sizeof(*vcpu.prev_roots);
 
 	for (int i = 0; i < gm_nr_vcpus; i++) {
-		native_vcpu_numbers(i, vcpu);
-		if (vcpu[VCPU_REQUESTS] >> native_request_bit() & 1)
+		native_vcpu_numbers(i, &vcpu);
+		if (vcpu.requests >> native_request_bit() & 1)
 			continue;
-		check_root(vcpu[VCPU_ROOT], vm[VM_VALID_GEN]);
-		for (int prev = 0; prev < NR_VCPU_NUMBERS - VCPU_PREV_ROOTS; prev++)
-			check_root(vcpu[VCPU_PREV_ROOTS + prev], vm[VM_VALID_GEN]);
+		check_root(vcpu.root_hpa, vm->mmu_valid_gen);
+		for (int prev = 0; prev < nr_prev; prev++)
+			check_root(vcpu.prev_roots[prev], vm->mmu_valid_gen);
 	}
 }
 
 /* No MMIO SPTE is of a generation to come. */
-static void check_mmio(const long *vm)
+static void check_mmio(const struct native_vm *vm)
 {
-	unsigned long masks[8];
+	struct native_masks masks;
 
-	native_masks(masks);
-	if (!masks[5])
+	native_masks(&masks);
+	if (!masks.enable_mmio_caching)
 		return;
 	for (long number = 0; number < nr_tables; number++) {
 		const unsigned long *raw = tables_raw(number);
@@ -101,9 +100,9 @@ static void check_mmio(const long *vm)
 			u64 spte = tables_entry(number, i);
 			long generation = (spte >> 3 & 0xff) | (spte >> 52 & 0x7ff) << 8;
 
-			if (spte & SPTE_PRESENT || (spte & masks[3]) != masks[4])
+			if (spte & SPTE_PRESENT || (spte & masks.shadow_mmio_mask) != masks.shadow_mmio_value)
 				continue;
-			if (generation > vm[VM_GENERATION0 + tables[number].as_id] % MMIO_GENERATIONS)
+			if (generation > vm->generations[tables[number].as_id] % (long)MMIO_GENERATIONS)
 				suspect("an MMIO SPTE outlived the wrap of the generation");
 		}
 	}
@@ -111,29 +110,31 @@ static void check_mmio(const long *vm)
 
 void books_check(void)
 {
-	long vm[NR_VM_NUMBERS];
+	struct native_vm vm;
 
-	native_vm_numbers(vm);
-	check_counters(vm);
-	check_nx_list(vm);
-	check_roots(vm);
-	check_mmio(vm);
+	native_vm_numbers(&vm);
+	check_counters(&vm);
+	check_nx_list(&vm);
+	check_roots(&vm);
+	check_mmio(&vm);
 }
 
 void books_check_leaks(void)
 {
-	long vm[NR_VM_NUMBERS], leaks[3], root;
+	struct native_vm vm;
+	struct native_left left;
+	long root;
 
-	native_vm_numbers(vm);
-	native_leaks(leaks);
+	native_vm_numbers(&vm);
+	native_leaks(&left);
 	for (long number = 0; number < nr_tables; number++)
 		if (tables[number].live)
 			suspect("page tables are left");
 	if (native_tdp_roots(&root, 1))
 		suspect("roots are left");
-	if (vm[VM_USED_PAGES] || vm[VM_TDP_PAGES] || vm[VM_NX_SPLITS] || leaks[1])
+	if (vm.n_used_mmu_pages || vm.tdp_mmu_pages || vm.nx_lpage_splits || left.zapped_obsolete_pages)
 		suspect("MMU pages are left");
-	if (vm[VM_PAGES_4K] || vm[VM_PAGES_2M] || vm[VM_PAGES_1G])
+	if (vm.pages_4k || vm.pages_2m || vm.pages_1g)
 		suspect("page statistics are left");
 	if (hm_frames_leaked())
 		suspect("references to the host's pages are left");

@@ -40,32 +40,33 @@ static long numbers_of_active(long **out, long most)
 
 static void note_bitmap(int as_id, int slot)
 {
-	long kvm_slot[5];
+	struct native_slot kvm_slot;
 
-	logging = native_memslot(as_id, slot, kvm_slot) && kvm_slot[4];
-	dirty_words = logging ? (kvm_slot[1] + 63) >> 6 : 0;
+	logging = native_memslot(as_id, slot, &kvm_slot) && kvm_slot.dirty_bitmap;
+	dirty_words = logging ? (kvm_slot.npages + 63) >> 6 : 0;
 	dirty = hm_alloc((dirty_words + 1) * sizeof(*dirty));
 	if (logging)
-		memcpy(dirty, (const u64 *)kvm_slot[4], dirty_words * sizeof(*dirty));
+		memcpy(dirty, kvm_slot.dirty_bitmap, dirty_words * sizeof(*dirty));
 }
 
 void history_before(const struct op *op)
 {
-	const long *vm = check_vm;
+	const struct native_vm *vm = &check_vm;
 
-	recycled = vm[VM_RECYCLED];
+	recycled = vm->mmu_recycled;
 	nr_pages = 0;
-	if (vm[VM_USED_PAGES] + NEAR_LIMIT > vm[VM_MOST_PAGES] || op->kind == OP_MMU_PAGES ||
+	if (vm->n_used_mmu_pages + NEAR_LIMIT > vm->n_max_mmu_pages || op->kind == OP_MMU_PAGES ||
 	    op->kind == OP_MEMSLOT_CREATE || op->kind == OP_MEMSLOT_DELETE)
-		nr_pages = numbers_of_active(&pages, vm[VM_USED_PAGES] + 64);
+		nr_pages = numbers_of_active(&pages, vm->n_used_mmu_pages + 64);
 	if (op->kind == OP_MEMSLOT_FLAGS || op->kind == OP_DIRTY_CLEAR)
-		note_bitmap(op->args[1], op->args[0]);
+		note_bitmap(op->memslot.as_id, op->memslot.slot);
 }
 
 /* Reclaim takes the oldest pages, none that is younger than one it leaves. */
 static void check_order(long used)
 {
-	long *active, nr = numbers_of_active(&active, used + 64), sp[NR_SP_NUMBERS];
+	long *active, nr = numbers_of_active(&active, used + 64);
+	struct native_sp sp;
 	bool kept_older = false;
 
 	for (long i = nr_pages - 1; i >= 0; i--) {
@@ -79,7 +80,7 @@ static void check_order(long used)
 		if (!is_active) {
 			if (kept_older)
 				suspect("a shadow page was zapped before an older one");
-		} else if (native_shadow_page(pages[i], sp) && !sp[SP_ROOT_COUNT]) {
+		} else if (native_shadow_page(pages[i], &sp) && !sp.root_count) {
 			kept_older = true;
 		}
 	}
@@ -130,24 +131,24 @@ void history_after(const struct op *op, const struct outcome *outcome, bool dist
 {
 	bool splits = play_config->eager_page_split && play_config->tdp && play_config->tdp_mmu;
 	const struct map_slot *slot;
-	long *vm = check_vm, last = outcome->nr_rets ? outcome->rets[outcome->nr_rets - 1] : 0;
+	long last = outcome->nr_rets ? outcome->rets[outcome->nr_rets - 1] : 0;
 
-	native_vm_numbers(vm);
-	if (vm[VM_RECYCLED] != recycled) {
-		check_order(vm[VM_USED_PAGES]);
+	native_vm_numbers(&check_vm);
+	if (check_vm.mmu_recycled != recycled) {
+		check_order(check_vm.n_used_mmu_pages);
 		nr_accesses = 0;
 	} else if (op->kind > OP_EXEC || disturbed) {
 		nr_accesses = 0;
-	} else if (last == RET_FIXED || last == RET_SPURIOUS) {
-		settle(op->thread, op->args[0], op->kind);
+	} else if (last == RET_PF_FIXED || last == RET_PF_SPURIOUS) {
+		settle(op->thread, op->guest.gfn, op->kind);
 	}
 	if (!splits || (op->kind != OP_MEMSLOT_FLAGS && op->kind != OP_DIRTY_CLEAR))
 		return;
-	slot = map_slot(op->args[1], op->args[0]);
+	slot = map_slot(op->memslot.as_id, op->memslot.slot);
 	if (!slot)
 		return;
 	if (op->kind == OP_DIRTY_CLEAR && !outcome->value && play_config->dirty_log_init_set)
-		check_split_pages(slot, op->args[2], op->args[3]);
+		check_split_pages(slot, op->dirty_clear.first, op->dirty_clear.n);
 	if (op->kind == OP_MEMSLOT_FLAGS && !play_config->dirty_log_init_set && !logging &&
 	    slot->flags & SLOT_DIRTY_LOG && !(slot->flags & SLOT_READONLY))
 		check_split(slot, slot->gfn, slot->end);

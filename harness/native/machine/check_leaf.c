@@ -9,17 +9,17 @@ static u64 exec_mask, exec_value;
 
 void leaf_init(void)
 {
-	unsigned long masks[8];
+	struct native_masks masks;
 
-	native_masks(masks);
-	exec_mask = masks[0] | masks[1];
-	exec_value = masks[0];
+	native_masks(&masks);
+	exec_mask = masks.shadow_x_mask | masks.shadow_nx_mask;
+	exec_value = masks.shadow_x_mask;
 }
 
 /* A writable leaf in a slot that logs dirty pages must be a 4K page that is marked dirty. */
 static void check_dirty(const struct map_slot *slot, u64 gfn, int level)
 {
-	long kvm_slot[5];
+	struct native_slot kvm_slot;
 	u64 rel;
 
 	if (level > 1) {
@@ -30,12 +30,12 @@ static void check_dirty(const struct map_slot *slot, u64 gfn, int level)
 	/* With PML the CPU logs the first write, by the SPTE's dirty bit. */
 	if (play_config->pml)
 		return;
-	if (!native_memslot(slot->as_id, slot->slot, kvm_slot) || !kvm_slot[4])
+	if (!native_memslot(slot->as_id, slot->slot, &kvm_slot) || !kvm_slot.dirty_bitmap)
 		return;
-	rel = gfn - kvm_slot[0];
-	if (rel >= (u64)kvm_slot[1])
+	rel = gfn - kvm_slot.base_gfn;
+	if (rel >= (u64)kvm_slot.npages)
 		suspect("a leaf outside of its memslot");
-	if (!(((const u64 *)kvm_slot[4])[rel >> 6] >> (rel & 63) & 1))
+	if (!(kvm_slot.dirty_bitmap[rel >> 6] >> (rel & 63) & 1))
 		suspect("writable, not marked dirty");
 }
 

@@ -5,13 +5,11 @@
  * Of its oracles only those are here that look where all threads meet, and one that is stricter: a
  * guest access uses what the host maps at that very moment.
  */
-#include "functions.h"
 #include "guest.h"
 #include "interleave.h"
 #include "play.h"
 #include "task.h"
 
-#define NR_THREADS 8
 #define PROBES 6
 
 static const struct op *ops;
@@ -69,9 +67,9 @@ static bool host_raced(long nr)
 		if (ops[i].kind == OP_HWPOISON)
 			return true;
 		if (ops[i].kind == OP_SYNC)
-			has[4] = has[5] = false;
+			has[FIRST_HOST_THREAD] = has[LAST_HOST_THREAD] = false;
 		has[ops[i].thread] = true;
-		if (has[4] && has[5])
+		if (has[FIRST_HOST_THREAD] && has[LAST_HOST_THREAD])
 			return true;
 	}
 	return false;
@@ -84,20 +82,20 @@ static void probe(long nr)
 	int known = 0;
 
 	for (long i = 0; i < nr && known < PROBES; i++) {
-		struct op op = { .kind = OP_READ, .args = { ops[i].args[0] } };
+		struct op op = { .kind = OP_READ, .read = { ops[i].guest.gfn } };
 		struct outcome outcome;
 		int before = 0;
 
 		if (ops[i].kind > OP_BEGIN_FAULT)
 			continue;
-		while (before < known && gfns[before] != (u64)op.args[0])
+		while (before < known && gfns[before] != (u64)op.read.gfn)
 			before++;
 		if (before < known)
 			continue;
-		gfns[known++] = op.args[0];
+		gfns[known++] = op.read.gfn;
 		outcome = run_op(&op, 0);
 		check_rest(&op);
-		access_check(map_smm[0], op.args[0], GM_READ, &outcome, MAX_ATTEMPTS);
+		access_check(map_smm[0], op.read.gfn, GM_READ, &outcome, MAX_ATTEMPTS);
 		record_probe(outcome.result);
 	}
 }

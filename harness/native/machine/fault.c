@@ -74,7 +74,7 @@ static int do_anonymous_page(struct hm_vma *vma, u64 addr, bool write)
 	u64 pfn;
 
 	if (!write) {
-		install(addr, 0, ZERO_PFN << 12 | YOUNG | PTE_SPECIAL);
+		install(addr, 0, HM_ZERO_PFN << 12 | YOUNG | PTE_SPECIAL);
 		return VM_FAULT_OK;
 	}
 	pfn = hm_frame_alloc(1);
@@ -138,7 +138,7 @@ int hm_wp_page_copy(struct hm_vma *vma, u64 addr, u64 orig, bool unshare)
 		return VM_FAULT_HWPOISON;
 	hm_get(old);
 	new = hm_frame_alloc(1);
-	if (old != ZERO_PFN)
+	if (old != HM_ZERO_PFN)
 		hm_set_data(new, hm_data(old));
 	vma->anon_vma = true;
 	hm_invalidate_start(base, base + PAGE_BYTES);

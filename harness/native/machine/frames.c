@@ -64,7 +64,7 @@ static struct hm_frame *find(u64 pfn, bool make)
 {
 	struct hm_run **slot;
 
-	if (pfn == ZERO_PFN)
+	if (pfn == HM_ZERO_PFN)
 		return &zero_page;
 	if (pfn >= BASE_DEVICE) {
 		if (pfn >= next_device || !device_chunks)
@@ -156,7 +156,7 @@ void hm_device_retire(u64 pfn, unsigned long pages)
 
 bool hm_reserved(u64 pfn)
 {
-	return pfn == ZERO_PFN || pfn >= BASE_DEVICE;
+	return pfn == HM_ZERO_PFN || pfn >= BASE_DEVICE;
 }
 
 long hm_mapcount(u64 pfn)
@@ -164,7 +164,7 @@ long hm_mapcount(u64 pfn)
 	struct hm_run *run;
 
 	if (pfn < BASE_2M)
-		return pfn == ZERO_PFN ? 0 : look(pfn)->maps;
+		return pfn == HM_ZERO_PFN ? 0 : look(pfn)->maps;
 	run = hm_run(pfn);
 	return run ? run->maps + look(pfn)->maps : 0;
 }
@@ -203,7 +203,7 @@ bool hm_is_free(u64 pfn)
 				return true;
 		return pfn >= next_device;
 	}
-	return pfn != ZERO_PFN && !hm_page_count(pfn);
+	return pfn != HM_ZERO_PFN && !hm_page_count(pfn);
 }
 
 static void release_run(struct hm_run *run)
@@ -308,12 +308,12 @@ void hm_unmap_run(u64 head)
 
 long hm_data(u64 pfn)
 {
-	return hm_is_free(pfn) ? FREED_DATA : pfn == ZERO_PFN ? 0 : look(pfn)->data;
+	return hm_is_free(pfn) ? FREED_DATA : pfn == HM_ZERO_PFN ? 0 : look(pfn)->data;
 }
 
 void hm_set_data(u64 pfn, long value)
 {
-	if (pfn != ZERO_PFN && !hm_is_free(pfn))
+	if (pfn != HM_ZERO_PFN && !hm_is_free(pfn))
 		hm_frame(pfn)->data = value;
 }
 

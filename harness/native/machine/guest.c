@@ -7,16 +7,11 @@
 
 #include "guest.h"
 
-#define ADDR_MASK ((1UL << 51) - PAGE_BYTES)	/* bit 51 is reserved, as with MAXPHYADDR 51 */
 #define LARGE (1UL << 7)
-#define PERM_R 1
-#define PERM_W 2
-#define PERM_X 4
 #define TLB_DIRTY 8
 #define WALK_LIMIT 1000
 #define MOST_LEVELS 5
 
-enum { PFERR_PRESENT = 1, PFERR_WRITE = 2, PFERR_USER = 4, PFERR_RSVD = 8, PFERR_FETCH = 16 };
 enum { FAULT = -1, CHANGED = -2 };
 
 /* What the bits of an entry mean. */

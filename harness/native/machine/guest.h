@@ -5,8 +5,6 @@
 
 #include "machine.h"
 
-enum gm_access { GM_READ, GM_WRITE, GM_EXEC };
-
 #define MOST_PML 4096
 #define MOST_FLUSH_RANGES 4096
 

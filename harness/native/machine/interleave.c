@@ -26,8 +26,6 @@ static bool starving;	/* the last look for enabled threads left some out, or cou
 static int current = NONE;
 static long limit, threshold, switches;
 
-extern long native_ready_now(long kind, const void *object);
-
 bool inter_on(void)
 {
 	return on;

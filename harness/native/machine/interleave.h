@@ -19,10 +19,7 @@ extern long inter_steps(void);
 extern long inter_switches(void);
 
 /* strategy.c */
-struct decision {
-	long step;
-	long number;
-};
+struct decision;
 
 #define NO_STEP (1L << 60)
 

@@ -2,7 +2,6 @@
 /* What user space does by ioctls and module parameters. */
 #include <string.h>
 
-#include "functions.h"
 #include "guest.h"
 #include "play.h"
 
@@ -19,20 +18,21 @@ long run_set_slot(int as_id, int slot, u64 gfn, u64 npages, u64 hva, long flags)
 /* Moves a slot, or changes its flags; `gfn` -1: where it is. */
 static struct outcome change_slot(int as_id, int slot, long gfn, long flags)
 {
-	long old[5];
+	struct native_slot old;
 
-	if (!native_memslot(as_id, slot, old))
+	if (!native_memslot(as_id, slot, &old))
 		return done(0);
-	return done(run_set_slot(as_id, slot, gfn < 0 ? old[0] : gfn, old[1], old[2], flags < 0 ? old[3] : flags));
+	return done(run_set_slot(as_id, slot, gfn < 0 ? old.base_gfn : gfn, old.npages, old.userspace_addr,
+				 flags < 0 ? old.flags : flags));
 }
 
 static struct outcome get_dirty(int as_id, int slot)
 {
 	struct outcome outcome = done(0);
-	long known[5] = { 0, 1 };
+	struct native_slot known = { .npages = 1 };
 
-	native_memslot(as_id, slot, known);
-	outcome.bitmap_words = (known[1] + 63) / 64 + 1;
+	native_memslot(as_id, slot, &known);
+	outcome.bitmap_words = (known.npages + 63) / 64 + 1;
 	outcome.bitmap = hm_alloc(outcome.bitmap_words * sizeof(u64));
 	outcome.value = hm_kvm(FN_GET_DIRTY_LOG, as_id, slot, (long)outcome.bitmap, 0, 0, 0);
 	return outcome;
@@ -50,38 +50,39 @@ static struct outcome clear_dirty(int as_id, int slot, u64 first, u64 n)
 struct outcome run_ioctl(const struct op *op)
 {
 	static bool nx_is_set, nx;
-	const long *args = op->args;
 
 	switch (op->kind) {
 	case OP_MEMSLOT_CREATE:
-		return done(run_set_slot(args[1], args[0], args[2], args[3],
-					 HM_AREA_BASE(args[4]) + (args[5] << 12), args[6]));
+		return done(run_set_slot(op->memslot_create.as_id, op->memslot_create.slot, op->memslot_create.gfn,
+					 op->memslot_create.n,
+					 HM_AREA_BASE(op->memslot_create.area) + (op->memslot_create.page << 12),
+					 op->memslot_create.flags));
 	case OP_MEMSLOT_DELETE:
-		return done(run_set_slot(args[1], args[0], 0, 0, 0, 0));
+		return done(run_set_slot(op->memslot.as_id, op->memslot.slot, 0, 0, 0, 0));
 	case OP_MEMSLOT_MOVE:
-		return change_slot(args[1], args[0], args[2], -1);
+		return change_slot(op->memslot.as_id, op->memslot.slot, op->memslot_move.gfn, -1);
 	case OP_MEMSLOT_FLAGS:
-		return change_slot(args[1], args[0], -1, args[2]);
+		return change_slot(op->memslot.as_id, op->memslot.slot, -1, op->memslot_flags.flags);
 	case OP_DIRTY_GET:
-		return get_dirty(args[1], args[0]);
+		return get_dirty(op->memslot.as_id, op->memslot.slot);
 	case OP_DIRTY_CLEAR:
-		return clear_dirty(args[1], args[0], args[2], args[3]);
+		return clear_dirty(op->memslot.as_id, op->memslot.slot, op->dirty_clear.first, op->dirty_clear.n);
 	case OP_MMU_PAGES:
-		return done(hm_kvm(FN_SET_NR_MMU_PAGES, args[0], 0, 0, 0, 0, 0));
+		return done(hm_kvm(FN_SET_NR_MMU_PAGES, op->mmu_pages.n, 0, 0, 0, 0, 0));
 	case OP_TRACK_ADD:
 	case OP_TRACK_REMOVE:
-		return done(hm_kvm(FN_PAGE_TRACK, args[0], args[1], op->kind == OP_TRACK_ADD, 0, 0, 0));
+		return done(hm_kvm(FN_PAGE_TRACK, op->track_add.as_id, op->track_add.gfn, op->kind == OP_TRACK_ADD, 0, 0, 0));
 	case OP_NX:
 		if (!nx_is_set)
 			nx = play_config->nx_huge_pages;
 		nx_is_set = true;
-		if (nx != !!args[0]) {
-			nx = args[0];
-			hm_kvm(FN_SET_NX, args[0], 0, 0, 0, 0, 0);
+		if (nx != !!op->nx.on) {
+			nx = op->nx.on;
+			hm_kvm(FN_SET_NX, op->nx.on, 0, 0, 0, 0, 0);
 		}
 		return done(0);
 	case OP_ZAP_GFN_RANGE:
-		hm_kvm(FN_ZAP_GFN_RANGE, args[0], args[1], 0, 0, 0, 0);
+		hm_kvm(FN_ZAP_GFN_RANGE, op->zap_gfn_range.gfn, op->zap_gfn_range.n, 0, 0, 0, 0);
 		return done(0);
 	case OP_VCPU_CREATE:
 		if (gm_nr_vcpus >= NR_VCPU_THREADS)

@@ -74,7 +74,7 @@ static void replace_table(struct hm_vma *vma, u64 base)
 		u64 pte = table->pte[i];
 		long value;
 
-		if (!pte || pte >> 12 == ZERO_PFN)
+		if (!pte || pte >> 12 == HM_ZERO_PFN)
 			continue;
 		value = hm_data(pte >> 12);
 		if (value)

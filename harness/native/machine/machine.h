@@ -14,46 +14,14 @@
 #include <stdint.h>
 
 #include "../bridge.h"
+#include "native_machine.h"
 
 typedef uint64_t u64;
 
-#define HM_AREAS 4
-#define HM_AREA_PAGES 0x80000UL
 #define HM_AREA_BASE(area) (((area) + 1UL) << 40)
-#define HM_PMDS 1024			/* pmds of an area, 2M each */
-#define HM_PUDS 2
 #define PAGE_BYTES 4096UL
 #define PMD_BYTES (1UL << 21)
 #define PUD_BYTES (1UL << 30)
-#define PMD_PAGES 512UL
-#define PUD_PAGES (512UL * 512)
-
-/* Entries of the host's page table: flags, pfn of 4K pages from bit 12 on; difffuzz/machine/pte.py. */
-#define PTE_PRESENT 1UL
-#define PTE_WRITE 2UL
-#define PTE_SPECIAL 4UL
-#define PTE_ACCESSED 8UL
-#define PTE_DIRTY 16UL
-#define PTE_HUGE 32UL
-#define PTE_EXCLUSIVE 64UL
-#define PTE_PROTNONE 128UL
-#define PTE_SWAP 256UL
-#define PTE_HWPOISON 512UL
-#define PTE_MIGRATION 1024UL
-#define PTE_MAPPED (PTE_PRESENT | PTE_PROTNONE)
-#define PTE_NONPRESENT (PTE_SWAP | PTE_HWPOISON | PTE_MIGRATION)
-#define PTE_FLAGS 0xfffUL
-
-#define VM_READ 0x1L
-#define VM_WRITE 0x2L
-#define VM_SHARED 0x8L
-#define VM_PFNMAP 0x400L
-#define VM_IO 0x4000L
-#define VM_HUGETLB 0x400000L
-#define VM_HUGEPAGE 0x20000000L
-#define VM_NOHUGEPAGE 0x40000000L
-
-enum hm_area_kind { AREA_THP, AREA_4K, AREA_HUGETLB_2M, AREA_HUGETLB_1G, AREA_SHARED, AREA_PFNMAP };
 
 /* arena.c: zeroed memory until the next reset */
 extern void *hm_alloc(unsigned long bytes);
@@ -62,13 +30,6 @@ extern void *hm_alloc(unsigned long bytes);
 extern void hm_give_up(const char *why) __attribute__((noreturn));
 
 /* frames.c */
-#define ZERO_PFN 1UL
-#define BASE_4K (1UL << 20)
-#define BASE_2M (1UL << 28)
-#define BASE_1G (1UL << 30)
-#define BASE_DEVICE (3UL << 30)
-#define FREED_DATA (-1L)
-
 struct hm_frame {
 	int maps;		/* of a page of a run: how many more than the run */
 	int pins;

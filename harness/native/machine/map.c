@@ -133,39 +133,39 @@ void map_init(const struct config *config, const struct slot_spec *slots)
 /* Notes an operation. */
 void map_apply(const struct op *op)
 {
-	const long *args = op->args;
 	struct map_slot *slot;
 
 	switch (op->kind) {
 	case OP_MEMSLOT_CREATE:
-		set(args[1], args[0], args[2], args[3], HM_AREA_BASE(args[4]) + (args[5] << 12), args[6]);
+		set(op->memslot_create.as_id, op->memslot_create.slot, op->memslot_create.gfn, op->memslot_create.n,
+		    HM_AREA_BASE(op->memslot_create.area) + (op->memslot_create.page << 12), op->memslot_create.flags);
 		break;
 	case OP_MEMSLOT_DELETE:
-		slot = map_slot(args[1], args[0]);
+		slot = map_slot(op->memslot.as_id, op->memslot.slot);
 		if (slot)
 			remove_slot(slot);
 		break;
 	case OP_MEMSLOT_MOVE:
-		slot = map_slot(args[1], args[0]);
+		slot = map_slot(op->memslot.as_id, op->memslot.slot);
 		if (slot)
-			set(slot->as_id, slot->slot, args[2], slot->npages, slot->base_hva, slot->flags);
+			set(slot->as_id, slot->slot, op->memslot_move.gfn, slot->npages, slot->base_hva, slot->flags);
 		break;
 	case OP_MEMSLOT_FLAGS:
-		slot = map_slot(args[1], args[0]);
+		slot = map_slot(op->memslot.as_id, op->memslot.slot);
 		if (slot)
-			set(slot->as_id, slot->slot, slot->gfn, slot->npages, slot->base_hva, args[2]);
+			set(slot->as_id, slot->slot, slot->gfn, slot->npages, slot->base_hva, op->memslot_flags.flags);
 		break;
 	case OP_TRACK_ADD:
-		track(args[0], args[1], 1);
+		track(op->track_add.as_id, op->track_add.gfn, 1);
 		break;
 	case OP_TRACK_REMOVE:
-		track(args[0], args[1], -1);
+		track(op->track_remove.as_id, op->track_remove.gfn, -1);
 		break;
 	case OP_SMM:
-		map_smm[op->thread] = args[0];
+		map_smm[op->thread] = op->smm.on;
 		break;
 	case OP_NX:
-		map_nx = args[0];
+		map_nx = op->nx.on;
 		break;
 	}
 }

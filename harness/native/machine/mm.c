@@ -2,7 +2,6 @@
 /* struct mm_struct: the state that every host operation works on, its locks, KVM's mmu notifier. */
 #include <string.h>
 
-#include "functions.h"
 #include "interleave.h"
 #include "machine.h"
 
@@ -11,8 +10,8 @@ struct hm hm;
 static const long flags_of[] = {
 	[AREA_THP] = VM_READ | VM_WRITE,
 	[AREA_4K] = VM_READ | VM_WRITE | VM_NOHUGEPAGE,
-	[AREA_HUGETLB_2M] = VM_READ | VM_WRITE | VM_HUGETLB,
-	[AREA_HUGETLB_1G] = VM_READ | VM_WRITE | VM_HUGETLB,
+	[AREA_HUGETLB2M] = VM_READ | VM_WRITE | VM_HUGETLB,
+	[AREA_HUGETLB1G] = VM_READ | VM_WRITE | VM_HUGETLB,
 	[AREA_SHARED] = VM_READ | VM_WRITE | VM_SHARED,
 	[AREA_PFNMAP] = VM_READ | VM_WRITE | VM_SHARED | VM_PFNMAP | VM_IO,
 };
@@ -146,7 +145,7 @@ int hm_area_level(u64 addr)
 {
 	int kind = hm_area_kind(addr);
 
-	return kind == AREA_HUGETLB_2M ? 2 : kind == AREA_HUGETLB_1G ? 3 : 1;
+	return kind == AREA_HUGETLB2M ? 2 : kind == AREA_HUGETLB1G ? 3 : 1;
 }
 
 /* A fresh mapping; device memory gets pfns never used before. */
@@ -157,7 +156,7 @@ struct hm_vma *hm_new_vma(int kind, u64 start, u64 end)
 	vma->start = start;
 	vma->end = end;
 	vma->flags = flags_of[kind];
-	vma->level = kind == AREA_HUGETLB_2M ? 2 : kind == AREA_HUGETLB_1G ? 3 : 1;
+	vma->level = kind == AREA_HUGETLB2M ? 2 : kind == AREA_HUGETLB1G ? 3 : 1;
 	if (vma->flags & VM_PFNMAP)
 		vma->pfn_delta = hm_device_alloc((end - start) >> 12) - (start >> 12);
 	return vma;

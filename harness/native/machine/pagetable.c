@@ -7,9 +7,6 @@
 
 #include "machine.h"
 
-#define LARGE_ENTRY 0x81UL
-#define TABLE_ENTRY 0x63UL
-
 /* Outlives a reset: what was used is cleared before the next program. */
 struct pmds {
 	struct hm_table *tables[HM_PMDS];
@@ -27,8 +24,6 @@ struct area {
 	u64 *pmds, *puds;		/* the kernel's */
 	u64 pmd_tables[HM_PUDS];	/* what a pud entry is that is no leaf */
 };
-
-extern void native_host_tables(unsigned long *out);
 
 static struct area areas[HM_AREAS];
 
@@ -52,15 +47,15 @@ static void empty(struct pmds *of)
 
 void hm_init_page_table(void)
 {
-	unsigned long where[2 * HM_AREAS];
+	struct native_host_tables where[HM_AREAS];
 
 	native_host_tables(where);
 	for (int i = 0; i < HM_AREAS; i++) {
 		empty(areas[i].of);
 		areas[i].tables = areas[i].of->tables;
 		areas[i].huge = areas[i].of->huge;
-		areas[i].puds = (u64 *)where[2 * i];
-		areas[i].pmds = (u64 *)where[2 * i + 1];
+		areas[i].puds = where[i].puds;
+		areas[i].pmds = where[i].pmds;
 		for (int pud = 0; pud < HM_PUDS; pud++)
 			areas[i].pmd_tables[pud] = areas[i].puds[pud];
 	}

@@ -3,7 +3,6 @@
  * A program from begin to end on one side, in lockstep's order of operations: what
  * difffuzz/engine/lockstep.py does, but for the comparison of the two sides.
  */
-#include "functions.h"
 #include "guest.h"
 #include "play.h"
 #include "task.h"
@@ -82,9 +81,8 @@ void play_end(const struct config *config, long number)
 	check_destroyed();
 }
 
-void play(const long *program)
+void play(const struct config *config)
 {
-	const struct config *config = (const struct config *)program;
 	const struct slot_spec *slots = (const struct slot_spec *)(config + 1);
 	const struct op *ops = (const struct op *)(slots + config->nr_slots);
 	long steps;

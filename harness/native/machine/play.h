@@ -1,60 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* A program that is played from begin to end in C; its numbers are those of difffuzz/sides/played.py. */
+/* A program that is played from begin to end in C; difffuzz/native/abi describes what Python sees. */
 #ifndef NATIVE_PLAY_H
 #define NATIVE_PLAY_H
 
 #include "machine.h"
 
-/* difffuzz/program/ops.py */
-enum kind {
-	OP_READ, OP_WRITE, OP_EXEC, OP_BEGIN_FAULT, OP_END_FAULT, OP_SMM, OP_GUEST_MODE, OP_RELOAD,
-	OP_MUNMAP, OP_MMAP, OP_DONTNEED, OP_MPROTECT, OP_FORK, OP_COW_WRITE, OP_MIGRATE, OP_THP_COLLAPSE,
-	OP_THP_SPLIT, OP_THP_ADVICE, OP_SWAP_OUT, OP_HWPOISON, OP_KSM_MERGE, OP_HOST_READ, OP_HOST_WRITE,
-	OP_AGE, OP_TEST_AGE,
-	OP_MEMSLOT_CREATE, OP_MEMSLOT_DELETE, OP_MEMSLOT_MOVE, OP_MEMSLOT_FLAGS, OP_DIRTY_GET,
-	OP_DIRTY_CLEAR, OP_MMU_PAGES, OP_TRACK_ADD, OP_TRACK_REMOVE, OP_NX, OP_ZAP_GFN_RANGE,
-	OP_VCPU_CREATE, OP_NX_RECOVER, OP_SYNC,
-	NR_KINDS
-};
-
-#define OP_ARGS 7
-#define NR_VCPU_THREADS 4
-
-struct op {
-	long kind;
-	long thread;
-	long args[OP_ARGS];
-	long ends;		/* the fault that it begins is not to stay parked */
-};
-
-/* struct native_params of kernel/vm.h, and what else a program says of the machine. */
-struct config {
-	long tdp, tdp_mmu, ept, ad, root_level, max_level, nx_huge_pages, mmio_caching, eager_page_split;
-	long pml, manual_dirty_log_protect, dirty_log_init_set, async_pf, range_flush;
-	long mmu_invalidate_seq, generation0, generation1;
-	long side;		/* 0 left, 1 right: of the features */
-	long steps;		/* preemption points that it may pass */
-	long trace;		/* tell the leaves at the end */
-	long concurrent;	/* threads run at once: the next three matter */
-	long seed, gap;		/* of a random walk; 0: the schedule behind the operations */
-	long nr_schedule;
-	long vcpus, mmu_pages, nr_areas, areas[HM_AREAS], nr_slots, nr_ops;
-};
-
-/* A memslot that exists at the start, as the arguments of memslot_create. */
-struct slot_spec {
-	long slot, as_id, gfn, npages, area, page, flags;
-};
-
-/* difffuzz/engine/features.py numbers them so. */
-enum result { RESULT_OK, RESULT_MMIO, RESULT_SIGBUS, RESULT_ERROR, RESULT_STUCK, RESULT_DONE, RESULT_NOTHING };
-
-enum { RET_RETRY = 1, RET_EMULATE, RET_INVALID, RET_FIXED, RET_SPURIOUS };
-
 #define MOST_RETS 64
-#define MAX_ATTEMPTS 12
-#define STEP_LIMIT 2000000	/* difffuzz/sched/core.py */
-#define MIN_MMU_PAGES 8
 
 /* difffuzz/sides/base.py: what one operation did. */
 struct outcome {
@@ -73,25 +24,9 @@ struct outcome {
 	long bitmap_words;
 };
 
-enum vm_number {
-	VM_PAGES_4K, VM_PAGES_2M, VM_PAGES_1G, VM_NX_SPLITS, VM_NX_LISTED, VM_RECYCLED, VM_USED_PAGES,
-	VM_MOST_PAGES, VM_TDP_PAGES, VM_SEQ, VM_IN_PROGRESS, VM_VALID_GEN, VM_GENERATION0, VM_GENERATION1,
-	VM_FLUSHES, VM_ZAPPED, NR_VM_NUMBERS
-};
-
-enum vcpu_number {
-	VCPU_ROOT, VCPU_ROOT_LEVEL, VCPU_REQUESTS, VCPU_TAKEN, VCPU_FIXED, VCPU_EMULATED, VCPU_SPURIOUS,
-	VCPU_FAST, VCPU_MMIO, VCPU_PREV_ROOTS, NR_VCPU_NUMBERS = VCPU_PREV_ROOTS + 3
-};
-
-enum shadow_page_number {
-	SP_LEVEL, SP_SMM, SP_GFN, SP_INVALID, SP_TDP, SP_VALID_GEN, SP_PTEP, SP_ROOT_COUNT, SP_WORD,
-	SP_GUEST_MODE, NR_SP_NUMBERS
-};
-
 extern const struct config *play_config;
-extern long native_answer(long what, unsigned long a, unsigned long b, unsigned long c);
-extern void play(const long *program);
+extern long native_answer(enum native_request what, unsigned long a, unsigned long b, unsigned long c);
+extern void play(const struct config *config);
 extern void play_at_once(const struct op *ops);		/* concurrent.c */
 extern void play_end(const struct config *config, long number);
 
@@ -136,10 +71,6 @@ struct map_slot {
 	long flags;
 };
 
-#define SLOT_DIRTY_LOG 1
-#define SLOT_READONLY 2
-#define MOST_SLOTS 16
-
 extern struct map_slot map_slots[MOST_SLOTS];
 extern int map_smm[NR_VCPU_THREADS];
 extern bool map_nx;
@@ -160,11 +91,6 @@ struct table {
 	u64 gfn;
 };
 
-struct change {
-	long number, index;
-	u64 old, new;
-};
-
 struct mapping {
 	u64 gfn, spte;
 	int level;
@@ -174,7 +100,7 @@ extern struct table *tables;
 extern long nr_tables;
 extern void tables_map(void);
 extern void tables_init(void);
-extern long tables_changes(struct change **out, bool thorough);
+extern long tables_changes(struct native_change **out, bool thorough);
 extern int tables_next(const unsigned long *raw, int index);
 extern long tables_leaves_in(int as_id, u64 start, u64 end, struct mapping **out);
 extern bool tables_is_leaf(const struct table *table, u64 spte);
@@ -198,7 +124,7 @@ static inline u64 level_pages(int level)
 
 /* check.c and its like: what the oracles of lockstep would look at; each ends a suspicious program */
 extern void suspect(const char *why) __attribute__((noreturn));
-extern long check_vm[NR_VM_NUMBERS];	/* KVM's numbers after the last operation */
+extern struct native_vm check_vm;	/* KVM's numbers after the last operation */
 extern void check_init(void);
 extern void check_before(const struct op *op);
 extern void check_after(const struct op *op, const struct outcome *outcome, int as_id);
@@ -232,18 +158,8 @@ extern void dirty_check(const struct map_slot *slot, const struct outcome *outco
 extern void books_check(void);
 extern void books_check_leaks(void);
 
-/* kernel/view.c, kernel/vm.c, user/memory.c, user/entry.c */
-extern void native_vm_numbers(long *out);
-extern void native_vcpu_numbers(long vcpu, long *out);
-extern void native_masks(unsigned long *out);
-extern long native_shadow_page(unsigned long number, long *out);
-extern long native_tdp_roots(long *out, long max);
-extern long native_active_pages(long *out, long max);
-extern long native_nx_pages(long *out, long max);
-extern long native_memslot(long as_id, long id, long *out);
-extern void native_leaks(long *out);
-extern long native_request_bit(void);
-extern long native_changes_of(uint64_t *out, long max, int thorough);
+/* user/memory.c */
+extern long native_changes_of(struct native_change *out, long max, int thorough);
 extern int native_page_is_live(unsigned long number);
 extern int native_poison_is_whole(void);
 

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The rest of what a program does to the host process, and its end. */
-#include "functions.h"
 #include "machine.h"
 
 /* A host write, but only to a page that is mapped read-only where writing is allowed. */

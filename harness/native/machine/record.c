@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * What Python reads of a program that was played: what its operations did, the part of it that both
- * sides must agree on, state features, and the leaves at the end.  difffuzz/sides/played.py knows the
- * layout.
+ * sides must agree on, state features, and the leaves at the end.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -10,17 +9,19 @@
 #include "interleave.h"
 #include "play.h"
 
-#define API __attribute__((visibility("default")))
 #define ROOM (1L << 18)
-#define FEATURES (1UL << 16)
+#define MOST_OUTCOMES (1L << 14)
 
 /* Outlives a reset. */
 struct record {
-	long outcomes[ROOM], nr_outcomes;
+	struct native_outcome outcomes[MOST_OUTCOMES];
+	long nr_outcomes;
+	long rets[ROOM], nr_rets;	/* of all outcomes */
 	long compared[ROOM], nr_compared;
 	long features[FEATURES], nr_features;
 	unsigned char has_feature[FEATURES];
-	long *leaves, nr_leaves, room_for_leaves;
+	struct native_leaf *leaves;
+	long nr_leaves, room_for_leaves;
 	long steps, operations;
 	const struct decision *switches;
 	long nr_switches;
@@ -38,7 +39,7 @@ void record_begin(void)
 {
 	while (record->nr_features)
 		record->has_feature[record->features[--record->nr_features]] = 0;
-	record->nr_outcomes = record->nr_compared = record->nr_leaves = 0;
+	record->nr_outcomes = record->nr_rets = record->nr_compared = record->nr_leaves = 0;
 }
 
 void record_feature(unsigned long feature)
@@ -102,50 +103,51 @@ static void tell_both_sides(const struct op *op, const struct outcome *outcome)
 /* Does the oracle excuse that one side may not map the page? */
 static bool may_be_absent(const struct op *op, const struct outcome *outcome)
 {
-	u64 gfn = op->kind == OP_END_FAULT ? (u64)outcome->fault_gfn : (u64)op->args[0];
+	u64 gfn = op->kind == OP_END_FAULT ? outcome->fault_gfn : op->guest.gfn;
 
 	return op->kind <= OP_END_FAULT && map_tracked(map_smm[op->thread], gfn);
 }
 
 void record_outcome(long index, const struct op *op, const struct outcome *outcome)
 {
-	long *to = record->outcomes, *nr = &record->nr_outcomes;
-	const long *vm = check_vm;
+	const struct native_vm *vm = &check_vm;
 
 	tell_both_sides(op, outcome);
 	note_answer(op, outcome);
-	add(to, nr, index);
-	add(to, nr, op->kind);
-	add(to, nr, op->thread);
-	add(to, nr, outcome->result);
-	add(to, nr, outcome->value);
-	add(to, nr, outcome->pfn);
-	add(to, nr, outcome->fast);
-	add(to, nr, outcome->parked);
-	add(to, nr, outcome->parked_ret);
-	add(to, nr, outcome->parked_rets);
-	add(to, nr, outcome->access);
-	add(to, nr, outcome->fault_gfn);
-	add(to, nr, outcome->bitmap ? (long)digest(outcome) : 0);
-	add(to, nr, map_nx);
-	add(to, nr, may_be_absent(op, outcome) && (vm[VM_RECYCLED] || !play_config->ad));
-	add(to, nr, vm[VM_FLUSHES]);
-	add(to, nr, inter_on() ? inter_steps() : 0);
-	add(to, nr, outcome->nr_rets);
+	if (record->nr_outcomes == MOST_OUTCOMES)
+		hm_give_up("too many operations to tell of");
+	record->outcomes[record->nr_outcomes++] = (struct native_outcome){
+		.op_index = index,
+		.kind = op->kind,
+		.thread = op->thread,
+		.result = outcome->result,
+		.value = outcome->value,
+		.pfn = outcome->pfn,
+		.fast = outcome->fast,
+		.parked = outcome->parked,
+		.parked_ret = outcome->parked_ret,
+		.parked_rets = outcome->parked_rets,
+		.access = outcome->access,
+		.fault_gfn = outcome->fault_gfn,
+		.bitmap_digest = outcome->bitmap ? (long)digest(outcome) : 0,
+		.nx = map_nx,
+		.may_be_absent = may_be_absent(op, outcome) && (vm->mmu_recycled || !play_config->ad),
+		.flushes = vm->remote_tlb_flush_requests,
+		.step = inter_on() ? inter_steps() : 0,
+		.nr_rets = outcome->nr_rets,
+	};
 	for (int i = 0; i < outcome->nr_rets; i++)
-		add(to, nr, outcome->rets[i]);
+		add(record->rets, &record->nr_rets, outcome->rets[i]);
 }
 
 void record_leaf(int as_id, u64 gfn, u64 spte, int level)
 {
-	if (record->nr_leaves + 4 > record->room_for_leaves) {
-		record->room_for_leaves = record->room_for_leaves ? 2 * record->room_for_leaves : 4096;
-		record->leaves = realloc(record->leaves, record->room_for_leaves * sizeof(long));
+	if (record->nr_leaves == record->room_for_leaves) {
+		record->room_for_leaves = record->room_for_leaves ? 2 * record->room_for_leaves : 1024;
+		record->leaves = realloc(record->leaves, record->room_for_leaves * sizeof(*record->leaves));
 	}
-	record->leaves[record->nr_leaves++] = as_id;
-	record->leaves[record->nr_leaves++] = gfn;
-	record->leaves[record->nr_leaves++] = spte;
-	record->leaves[record->nr_leaves++] = level;
+	record->leaves[record->nr_leaves++] =
+		(struct native_leaf){ .as_id = as_id, .gfn = gfn, .spte = spte, .level = level };
 }
 
 void record_end(long steps, long operations)
@@ -172,20 +174,23 @@ void record_probe(enum result result)
 	add(record->compared, &record->nr_compared, result);
 }
 
-/* Addresses and lengths of all of it. */
-API void native_played(long *out)
+void native_played(struct native_played *out)
 {
-	out[0] = (long)record->outcomes;
-	out[1] = record->nr_outcomes;
-	out[2] = (long)record->compared;
-	out[3] = record->nr_compared;
-	out[4] = (long)record->features;
-	out[5] = record->nr_features;
-	out[6] = (long)record->leaves;
-	out[7] = record->nr_leaves;
-	out[8] = record->steps;
-	out[9] = record->operations;
 	record_schedule();
-	out[10] = (long)record->switches;
-	out[11] = 2 * record->nr_switches;
+	*out = (struct native_played){
+		.outcomes = record->outcomes,
+		.nr_outcomes = record->nr_outcomes,
+		.rets = record->rets,
+		.nr_rets = record->nr_rets,
+		.compared = record->compared,
+		.nr_compared = record->nr_compared,
+		.features = record->features,
+		.nr_features = record->nr_features,
+		.leaves = record->leaves,
+		.nr_leaves = record->nr_leaves,
+		.switches = record->switches,
+		.nr_switches = record->nr_switches,
+		.steps = record->steps,
+		.operations = record->operations,
+	};
 }

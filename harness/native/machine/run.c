@@ -3,7 +3,6 @@
  * One operation of a program, as difffuzz/sides/kvm_side.py has it.  Guest accesses are in access.c,
  * ioctls in ioctls.c.
  */
-#include "functions.h"
 #include "guest.h"
 #include "interleave.h"
 #include "play.h"
@@ -18,10 +17,10 @@ static void set_mode(const struct op *op)
 	struct gm_vcpu *cpu = &gm_vcpus[op->thread];
 	bool *mode = op->kind == OP_SMM ? &cpu->smm : &cpu->guest_mode;
 
-	if (*mode == !!op->args[0])
+	if (*mode == !!op->mode.on)
 		return;
-	*mode = op->args[0];
-	hm_kvm(op->kind == OP_SMM ? FN_SMM : FN_GUEST_MODE, op->thread, op->args[0], 0, 0, 0, 0);
+	*mode = op->mode.on;
+	hm_kvm(op->kind == OP_SMM ? FN_SMM : FN_GUEST_MODE, op->thread, op->mode.on, 0, 0, 0, 0);
 	if (op->kind == OP_GUEST_MODE)
 		gm_flush_tlb(op->thread);
 }
@@ -37,10 +36,10 @@ static struct outcome run_vcpu_op(const struct op *op, long number)
 		return access_finish_fault(vcpu, number);
 	if (op->kind == OP_BEGIN_FAULT)
 		return access_has_fault(vcpu) ? outcome_of(RESULT_NOTHING, 0) :
-					     access_begin_fault(vcpu, op->args[0], op->args[1]);
+					     access_begin_fault(vcpu, op->begin_fault.gfn, op->begin_fault.access);
 	task_run_as(vcpu);
 	if (op->kind <= OP_EXEC)
-		access_run(vcpu, op->args[0], op->kind, number, MAX_ATTEMPTS, &outcome);
+		access_run(vcpu, op->guest.gfn, op->kind, number, MAX_ATTEMPTS, &outcome);
 	else if (op->kind == OP_RELOAD)
 		hm_kvm(FN_RESET_CONTEXT, vcpu, 0, 0, 0, 0, 0);
 	else
@@ -52,8 +51,9 @@ static struct outcome run_vcpu_op(const struct op *op, long number)
 
 static struct outcome run_host_op(const struct op *op, long number)
 {
-	const long *args = op->args;
-	u64 base = HM_AREA_BASE(args[0]), start = base + (args[1] << 12), end = start + (args[2] << 12);
+	u64 base = HM_AREA_BASE(op->host.area), start = base + (op->host.page << 12);
+	/* Of those that have a range. */
+	u64 end = start + (op->range.n << 12);
 	long value;
 
 	switch (op->kind) {
@@ -67,7 +67,7 @@ static struct outcome run_host_op(const struct op *op, long number)
 		hm_dontneed(start, end);
 		break;
 	case OP_MPROTECT:
-		hm_mprotect(start, end, args[3]);
+		hm_mprotect(start, end, op->mprotect.prot);
 		break;
 	case OP_FORK:
 		hm_fork(start, end);
@@ -85,7 +85,7 @@ static struct outcome run_host_op(const struct op *op, long number)
 		hm_thp_split(start);
 		break;
 	case OP_THP_ADVICE:
-		hm_thp_advice(start, end, args[3]);
+		hm_thp_advice(start, end, op->thp_advice.on);
 		break;
 	case OP_SWAP_OUT:
 		hm_swap_out(start, end);
@@ -94,7 +94,7 @@ static struct outcome run_host_op(const struct op *op, long number)
 		hm_hwpoison(start, start + PAGE_BYTES);
 		break;
 	case OP_KSM_MERGE:
-		hm_ksm_merge(start, base + (args[2] << 12));
+		hm_ksm_merge(start, base + (op->ksm_merge.other << 12));
 		break;
 	case OP_HOST_READ:
 		return outcome_of(RESULT_DONE, hm_copy_from_user(start, &value) ? value : -1);
@@ -102,7 +102,7 @@ static struct outcome run_host_op(const struct op *op, long number)
 		hm_copy_to_user(start, number);
 		break;
 	case OP_AGE:
-		hm_age(start, end, args[3]);
+		hm_age(start, end, op->age.flush);
 		break;
 	case OP_TEST_AGE:
 		hm_test_age(start);
@@ -142,11 +142,12 @@ void run_parks(void)
 /* An operation of the current thread, while others do theirs. */
 struct outcome run_op_among_others(const struct op *op, long number)
 {
-	struct op access = { .kind = op->args[1], .thread = op->thread, .args = { op->args[0] } };
+	struct op access = { .kind = op->begin_fault.access, .thread = op->thread };
 	struct outcome outcome;
 
 	if (op->kind == OP_END_FAULT)
 		return outcome_of(RESULT_NOTHING, 0);
+	access.guest.gfn = op->begin_fault.gfn;
 	wants_park[op->thread] = op->kind == OP_BEGIN_FAULT;
 	if (op->kind == OP_BEGIN_FAULT)
 		op = &access;

@@ -6,8 +6,6 @@
 #include "play.h"
 
 #define MOST_CHANGES 4096
-#define NEW 1024
-#define GONE 1025
 #define MOST_ROOTS 1024
 
 struct list {
@@ -18,14 +16,14 @@ struct list {
 struct table *tables;
 long nr_tables;
 static long room_for_tables;
-static struct change *changes;
+static struct native_change *changes;
 static long nr_changes, room_for_changes;
-static uint64_t *buffer;
+static struct native_change *buffer;
 
 /* Once, before the snapshot. */
 void tables_map(void)
 {
-	buffer = calloc(4 * MOST_CHANGES, sizeof(*buffer));
+	buffer = calloc(MOST_CHANGES, sizeof(*buffer));
 }
 
 void tables_init(void)
@@ -53,29 +51,29 @@ static void make_room(long number)
 
 static void note_new(long number)
 {
-	long sp[NR_SP_NUMBERS];
+	struct native_sp sp;
 
 	make_room(number);
 	if (number >= nr_tables)
 		nr_tables = number + 1;
-	if (!native_shadow_page(number, sp))
+	if (!native_shadow_page(number, &sp))
 		return;
 	tables[number] = (struct table){
-		.live = true, .tdp = sp[SP_TDP], .has_parent = sp[SP_PTEP], .level = sp[SP_LEVEL],
-		.as_id = sp[SP_SMM], .gfn = sp[SP_GFN], .guest_mode = sp[SP_GUEST_MODE],
+		.live = true, .tdp = sp.tdp_mmu_page, .has_parent = sp.ptep, .level = sp.level,
+		.as_id = sp.smm, .gfn = sp.gfn, .guest_mode = sp.guest_mode,
 	};
 }
 
-static void note_change(long number, long index, u64 old, u64 new)
+static void note_change(const struct native_change *change)
 {
 	if (nr_changes == room_for_changes) {
-		struct change *more = hm_alloc(2 * room_for_changes * sizeof(*more));
+		struct native_change *more = hm_alloc(2 * room_for_changes * sizeof(*more));
 
 		memcpy(more, changes, nr_changes * sizeof(*more));
 		changes = more;
 		room_for_changes *= 2;
 	}
-	changes[nr_changes++] = (struct change){ number, index, old, new };
+	changes[nr_changes++] = *change;
 }
 
 /* The first entry from `index` on that is not 0, or 512. */
@@ -96,7 +94,7 @@ int tables_next(const unsigned long *raw, int index)
 }
 
 /* The entries that changed since the last call, of tables that are still there. */
-long tables_changes(struct change **out, bool thorough)
+long tables_changes(struct native_change **out, bool thorough)
 {
 	long n, kept = 0;
 
@@ -104,14 +102,14 @@ long tables_changes(struct change **out, bool thorough)
 	do {
 		n = native_changes_of(buffer, MOST_CHANGES, thorough);
 		for (long i = 0; i < n; i++) {
-			uint64_t *one = buffer + 4 * i;
+			const struct native_change *one = &buffer[i];
 
-			if (one[1] == NEW)
-				note_new(one[0]);
-			else if (one[1] == GONE)
-				tables[one[0]].live = false;
+			if (one->index == CHANGE_NEW)
+				note_new(one->number);
+			else if (one->index == CHANGE_GONE)
+				tables[one->number].live = false;
 			else
-				note_change(one[0], one[1], one[2], one[3]);
+				note_change(one);
 		}
 	} while (n == MOST_CHANGES);
 	for (long i = 0; i < nr_changes; i++)
@@ -177,9 +175,9 @@ static void walk(long number, u64 start, u64 end, struct list *list)
 
 static bool is_root(long number)
 {
-	long sp[NR_SP_NUMBERS];
+	struct native_sp sp;
 
-	return tables[number].live && native_shadow_page(number, sp) && sp[SP_ROOT_COUNT];
+	return tables[number].live && native_shadow_page(number, &sp) && sp.root_count;
 }
 
 /* Every leaf below a root that maps a gfn of [start, end). */

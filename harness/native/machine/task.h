@@ -5,8 +5,6 @@
 
 #include <stdbool.h>
 
-#define MAIN_TASK 8	/* what no thread of a program does */
-
 extern void task_map_stacks(void);
 extern void task_run_as(int number);
 extern void task_prepare(int number, void (*body)(int number));

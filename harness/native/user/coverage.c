@@ -25,7 +25,7 @@ void __sanitizer_cov_trace_pc_guard_init(uint32_t *start, uint32_t *stop)
 }
 
 /* The guards passed since the last call, at most `max` of them; the rest waits. */
-API long native_take_guards(uint32_t *out, long max)
+long native_take_guards(uint32_t *out, long max)
 {
 	long n = 0;
 

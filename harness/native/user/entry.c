@@ -70,7 +70,7 @@ const char *native_place(const char *file, int line)
 	return place;
 }
 
-long native_host(long what, unsigned long a, unsigned long b, unsigned long c)
+long native_host(enum native_request what, unsigned long a, unsigned long b, unsigned long c)
 {
 	struct entry *entry = state->entry;
 	struct native_task *task = native_task;
@@ -119,7 +119,7 @@ static long native_call(long fn, long a, long b, long c, long d, long e, long f)
 }
 
 /* Calls function `fn` as `task`; *died becomes 1 if it could not be seen through. */
-API long native_run(long task, long fn, long *died, long a, long b, long c, long d, long e, long f)
+long native_run(long task, long fn, long *died, long a, long b, long c, long d, long e, long f)
 {
 	struct entry entry;
 	struct native_task *before = native_task;
@@ -147,7 +147,7 @@ API long native_run(long task, long fn, long *died, long a, long b, long c, long
 }
 
 /* Plays a program with machine/ as its host.  1: it was left early, native_control->died says why. */
-API long native_play(const long *program)
+long native_play(const struct config *program)
 {
 	struct entry entry;
 	volatile long left_early = 0;
@@ -192,7 +192,7 @@ static void bad_access(int signal, siginfo_t *info, void *context)
 	uc->uc_mcontext.gregs[REG_RIP] = (greg_t)after_bad_access;
 }
 
-API struct native_control *native_start(native_host_fn host)
+struct native_control *native_start(native_host_fn host)
 {
 	struct sigaction action = { .sa_sigaction = bad_access, .sa_flags = SA_SIGINFO | SA_NODEFER };
 

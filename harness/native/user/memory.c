@@ -30,8 +30,6 @@
 #define MOST_FRAMES (1UL << 20)
 #define MAGIC 0x6e61746976650000UL
 
-enum { NEW = 1024, GONE };
-
 /* Before each object. */
 struct header {
 	unsigned long bytes;
@@ -110,7 +108,7 @@ static int find_segments(struct dl_phdr_info *info, size_t size __attribute__((u
 }
 
 /* Maps everything; called once, before the kernel's code runs. */
-API void native_map_memory(void)
+void native_map_memory(void)
 {
 	char *vmemmap;
 	unsigned long arena_struct_pages = (NATIVE_PAGES_PA / PAGE) * STRUCT_PAGE;
@@ -137,7 +135,7 @@ API void native_map_memory(void)
 }
 
 /* Keeps the variables as they are now; native_reset() brings them back. */
-API void native_snapshot(void)
+void native_snapshot(void)
 {
 	memory->saved = malloc(memory->data_bytes);
 	memcpy(memory->saved, memory->data, memory->data_bytes);
@@ -165,7 +163,7 @@ static void clear_pages(unsigned long used)
 }
 
 /* The library as it was at the snapshot, with all memory free. */
-API void native_reset(void)
+void native_reset(void)
 {
 	unsigned long used = memory->pages_used;
 
@@ -298,11 +296,10 @@ void native_touch_frame(unsigned long pfn, unsigned long bytes)
 	memory->frames[memory->nr_frames++] = pfn;
 }
 
-/* Where the pages are, and a byte for each: 1 while it is in use. */
-API void native_page_memory(unsigned long *out)
+void native_page_memory(struct native_page_memory *out)
 {
-	out[0] = native_pages;
-	out[1] = (unsigned long)memory->page_state;
+	out->pages = native_pages;
+	out->states = (unsigned long)memory->page_state;
 }
 
 /* Is it a page that was allocated and is not freed? */
@@ -320,11 +317,10 @@ unsigned long *native_entry(unsigned long pa)
 }
 
 /*
- * What changed in the page tables since the last call: (page number, index, old, new) for each
- * entry, at most `max` of them; (number, NEW) for a table not seen before, (number, GONE) for one
- * that was freed.  The rest waits.
+ * What changed in the page tables since the last call, at most `max` of it; the rest waits.  With
+ * CHANGE_NEW as index: a table not seen before, with CHANGE_GONE: one that was freed.
  */
-API long native_changes(uint64_t *out, long max)
+long native_changes(struct native_change *out, long max)
 {
 	return native_changes_of(out, max, 1);
 }
@@ -333,7 +329,7 @@ API long native_changes(uint64_t *out, long max)
  * native_changes(), but unless it is `thorough` only of tables that are new or that a store went to
  * which was a preemption point.  What other stores changed (aging, clearing the dirty log) waits.
  */
-long native_changes_of(uint64_t *out, long max, int thorough)
+long native_changes_of(struct native_change *out, long max, int thorough)
 {
 	uint64_t *pages = (uint64_t *)native_pages;
 	long n = 0;
@@ -353,13 +349,12 @@ long native_changes_of(uint64_t *out, long max, int thorough)
 		if (memory->page_state[number] != memory->page_told[number]) {
 			if (n == max)
 				return n;
-			what = memory->page_state[number] == PAGE_LIVE ? NEW : GONE;
+			what = memory->page_state[number] == PAGE_LIVE ? CHANGE_NEW : CHANGE_GONE;
 			known = memory->page_told[number] == PAGE_LIVE;
 			memory->page_told[number] = memory->page_state[number];
-			if (what == NEW || known) {
-				out[4 * n] = number;
-				out[4 * n + 1] = what;
-				n++;
+			if (what == CHANGE_NEW || known) {
+				out[n].number = number;
+				out[n++].index = what;
 			}
 		}
 		if (memory->page_state[number] == PAGE_FREED)
@@ -380,11 +375,7 @@ long native_changes_of(uint64_t *out, long max, int thorough)
 			then[i] = now[i];
 			if (old == new)
 				continue;
-			out[4 * n] = number;
-			out[4 * n + 1] = i;
-			out[4 * n + 2] = old;
-			out[4 * n + 3] = new;
-			n++;
+			out[n++] = (struct native_change){ number, i, old, new };
 		}
 		native_pages_stored[number] = 0;
 	}

@@ -3,8 +3,6 @@
 #ifndef NATIVE_USER_H
 #define NATIVE_USER_H
 
-#define API __attribute__((visibility("default")))
-
 extern const char *native_bad_oracle;
 extern const char *native_bad_where;
 extern char native_bad_text[160];
@@ -13,12 +11,9 @@ extern int native_is_ours(const void *code);
 extern void native_explain(unsigned long address, const void *code);
 extern void native_coverage_start(void);
 extern void native_reset_tasks(void);
-extern void native_reset(void);
 extern int native_is_playing(void);
 
-enum page_state { PAGE_UNUSED, PAGE_LIVE, PAGE_FREED };
 extern const unsigned char *native_page_states;	/* of the pages for page tables */
 extern unsigned char *native_pages_stored;	/* a store to the page was a preemption point */
-extern long native_changes_of(unsigned long *out, long max, int thorough);
 
 #endif

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Numbers that both sides know.  What Python has a place for comes from there."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from difffuzz.kvm import mmu_internal, spte, vm
+from difffuzz.machine import frames, pageformat, pte, spt, vma
+from difffuzz.program.limits import (
+    AREA_PAGES,
+    HOST_THREADS,
+    MAX_SLOTS,
+    N_AREAS,
+    N_AS,
+    THREADS,
+    VCPU_THREADS,
+)
+from difffuzz.program.model import DIRTY_LOG, READONLY
+from difffuzz.sched.core import STEP_LIMIT
+
+TASKS: Final = 16
+"""Tasks of the library: the threads of a program, MAIN_TASK, and room."""
+MAIN_TASK: Final = len(THREADS)
+"""The task that runs what no thread of a program does."""
+VCPUS: Final = 8
+PAGES: Final = 1 << 16
+"""Pages for page tables."""
+PAGES_PA: Final = spt.PT_PFN_BASE << 12
+"""Physical address of the first."""
+TABLE_PAGE_ENTRIES: Final = 512
+
+CHANGE_NEW: Final = 1024
+"""Index of a Change: the table was not seen before."""
+CHANGE_GONE: Final = 1025
+"""Index of a Change: the table was freed."""
+NOTHING_RETURNED: Final = -(1 << 40)
+"""In FaultRets: that handler was not called."""
+
+LARGE_ENTRY: Final = 0x81
+TABLE_ENTRY: Final = 0x63
+"""Entries of the upper levels of the host's page table as the CPU has them, without address."""
+X86_PRESENT: Final = 1
+X86_WRITE: Final = 2
+
+MAX_ATTEMPTS: Final = 12
+"""sides.base.MAX_ATTEMPTS."""
+FEATURES: Final = 1 << 16
+"""engine.features.FEATURES."""
+
+BOTH: Final = {
+    "NATIVE_TASKS": TASKS,
+    "NATIVE_VCPUS": VCPUS,
+    "NATIVE_PAGES": PAGES,
+    "NATIVE_PAGES_PA": PAGES_PA,
+    "NATIVE_FRAMES": frames.BASE_DEVICE,
+    "MAIN_TASK": MAIN_TASK,
+    "CHANGE_NEW": CHANGE_NEW,
+    "CHANGE_GONE": CHANGE_GONE,
+    "NOTHING_RETURNED": NOTHING_RETURNED,
+    "HM_AREAS": N_AREAS,
+    "HM_AREA_PAGES": AREA_PAGES,
+    "HM_PMDS": AREA_PAGES // pte.PMD_PAGES,
+    "HM_PUDS": AREA_PAGES // pte.PUD_PAGES,
+    "HM_ZERO_PFN": frames.ZERO_PFN,
+    "NR_AS": N_AS,
+    "MIN_MMU_PAGES": vm.MIN_REQUESTED_MMU_PAGES,
+    "PML_ENTRIES": 512,
+}
+"""For all of the library's C, by their names there."""
+
+
+def _named(module: object, *names: str) -> dict[str, int]:
+    return {name: getattr(module, name) for name in names}
+
+
+MACHINE: Final = {
+    "STEP_LIMIT": STEP_LIMIT,
+    "MAX_ATTEMPTS": MAX_ATTEMPTS,
+    "FEATURES": FEATURES,
+    "NR_THREADS": len(THREADS),
+    "NR_VCPU_THREADS": len(VCPU_THREADS),
+    "FIRST_HOST_THREAD": HOST_THREADS[0],
+    "LAST_HOST_THREAD": HOST_THREADS[-1],
+    "MOST_SLOTS": N_AS * MAX_SLOTS,
+    "SLOT_DIRTY_LOG": DIRTY_LOG,
+    "SLOT_READONLY": READONLY,
+    "LARGE_ENTRY": LARGE_ENTRY,
+    "TABLE_ENTRY": TABLE_ENTRY,
+    "FROZEN": spt.FROZEN,
+    "ADDR_MASK": pageformat.ADDR_MASK,
+    "MMIO_GENERATIONS": spte.MMIO_SPTE_GEN_MASK + 1,
+    **_named(vma, *(name for name in vars(vma) if name.startswith("VM_"))),
+    **_named(pageformat, *(name for name in vars(pageformat) if name.startswith("PFERR_"))),
+    **_named(pageformat, "PERM_R", "PERM_W", "PERM_X"),
+    **_named(frames, "FREED_DATA"),
+    **_named(mmu_internal, *(name for name in vars(mmu_internal) if name.startswith("RET_PF_"))),
+}
+"""For harness/native/machine, which knows no header of the kernel."""
+
+MACHINE_BITS: Final = {
+    **_named(pte, *(name for name in vars(pte) if name.startswith("PTE_"))),
+    **_named(pte, "PMD_PAGES", "PUD_PAGES"),
+    **_named(frames, "BASE_4K", "BASE_2M", "BASE_1G", "BASE_DEVICE"),
+}
+"""Numbers of the machine's by their own names; of C's type unsigned long, however small."""

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What the library tells of a program that it played."""
+
+from __future__ import annotations
+
+import ctypes
+from enum import IntEnum
+from typing import Annotated
+
+from .describe import CStruct, Long, PointsTo, described
+
+
+class Result(IntEnum):
+    """How an operation ended: Outcome.result, by number."""
+
+    OK = 0
+    MMIO = 1
+    SIGBUS = 2
+    ERROR = 3
+    STUCK = 4
+    DONE = 5
+    NOTHING = 6
+
+
+@described
+class PlayedOutcome(CStruct):
+    """What an operation did, and what the comparison of two sides has to know of that moment.
+
+    Its RET_PF_* are the next `nr_rets` of the row of all.
+    """
+
+    c_name = "native_outcome"
+    op_index: Long
+    kind: Long
+    thread: Long
+    result: Long
+    value: Long
+    pfn: Long
+    fast: Long
+    parked: Long
+    parked_ret: Long
+    parked_rets: Long
+    access: Long
+    fault_gfn: Long
+    bitmap_digest: Long
+    nx: Long
+    may_be_absent: Long
+    flushes: Long
+    step: Long
+    nr_rets: Long
+
+
+@described
+class PlayedLeaf(CStruct):
+    """A present leaf of the page tables after the last operation."""
+
+    c_name = "native_leaf"
+    as_id: Long
+    gfn: Long
+    spte: Long
+    level: Long
+
+
+@described
+class PlayedRun(CStruct):
+    """Where all of it is, and how much there is."""
+
+    c_name = "native_played"
+    outcomes: Annotated[int, ctypes.c_ulong, PointsTo("const struct native_outcome")]
+    nr_outcomes: Long
+    rets: Annotated[int, ctypes.c_ulong, PointsTo("const long")]
+    nr_rets: Long
+    compared: Annotated[int, ctypes.c_ulong, PointsTo("const long")]
+    """What both sides must agree on."""
+    nr_compared: Long
+    features: Annotated[int, ctypes.c_ulong, PointsTo("const long")]
+    nr_features: Long
+    leaves: Annotated[int, ctypes.c_ulong, PointsTo("const struct native_leaf")]
+    nr_leaves: Long
+    switches: Annotated[int, ctypes.c_ulong, PointsTo("const struct decision")]
+    nr_switches: Long
+    steps: Long
+    operations: Long

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A program as the library plays it: struct config, then its slots, operations and switches."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Annotated, Final
+
+from difffuzz.program import OPS, Kind
+from difffuzz.program.limits import HOST_THREADS, N_AREAS, VCPU_THREADS
+
+from .describe import CStruct, Long, Longs, View, Views, described
+
+OP_ARGS: Final = max(len(spec.fields) for spec in OPS.values())
+
+
+def _names(kind: Kind) -> tuple[str, ...]:
+    return tuple(field.name for field in OPS[kind].fields)
+
+
+def _shared(name: str, like: Kind, among: list[Kind]) -> View:
+    """The longs that all of these kinds have first.  TypeError: one has others."""
+    longs = _names(like)
+    for kind in among:
+        if _names(kind)[: len(longs)] != longs:
+            raise TypeError(f"{kind.name} does not begin as {like.name} does")
+    return View((name,), longs)
+
+
+def _views() -> Views:
+    """The arguments of each kind, and what the kinds of one sort have in common."""
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for spec in OPS.values():
+        if spec.fields:
+            alike.setdefault(_names(spec.kind), []).append(spec.name)
+    by_kind = [View(tuple(names), longs) for longs, names in alike.items()]
+    guest = [Kind.READ, Kind.WRITE, Kind.EXEC, Kind.BEGIN_FAULT]
+    host = [spec.kind for spec in OPS.values() if spec.threads == HOST_THREADS]
+    slots = [spec.kind for spec in OPS.values() if _names(spec.kind)[:1] == ("slot",)]
+    modes = [Kind.SMM, Kind.GUEST_MODE]
+    assert all(OPS[kind].threads == VCPU_THREADS for kind in guest)
+    shared = (
+        _shared("guest", Kind.READ, guest),
+        _shared("host", Kind.MIGRATE, host),
+        _shared("range", Kind.MUNMAP, [kind for kind in host if "n" in _names(kind)]),
+        _shared("memslot", Kind.DIRTY_GET, slots),
+        _shared("mode", Kind.SMM, modes),
+    )
+    return Views((*shared, *by_kind))
+
+
+@described
+class VmConfig(CStruct):
+    """How a VM, its module and its CPU are set up: VmParams of the model."""
+
+    c_name = "native_params"
+    tdp: Long
+    tdp_mmu: Long
+    ept: Long
+    ad: Long
+    root_level: Long
+    max_level: Long
+    nx_huge_pages: Long
+    mmio_caching: Long
+    eager_page_split: Long
+    pml: Long
+    manual_dirty_log_protect: Long
+    dirty_log_init_set: Long
+    async_pf: Long
+    range_flush: Long
+    mmu_invalidate_seq: Long
+    generations: Annotated[Longs, ctypes.c_long * 2]
+
+
+@described
+class PlayConfig(VmConfig):
+    """That, and what else a program says of the machine."""
+
+    c_name = "config"
+    side: Long
+    """0 left, 1 right: of the features."""
+    steps: Long
+    """Preemption points that it may pass."""
+    trace: Long
+    """Tell the leaves at the end."""
+    concurrent: Long
+    """Threads run at once: the next three matter."""
+    seed: Long
+    """Of a random walk; 0: the schedule behind the operations."""
+    gap: Long
+    nr_schedule: Long
+    vcpus: Long
+    mmu_pages: Long
+    nr_areas: Long
+    areas: Annotated[Longs, ctypes.c_long * N_AREAS]
+    """Their kinds, by number in AREA_KINDS."""
+    nr_slots: Long
+    nr_ops: Long
+
+
+@described
+class PlaySlot(CStruct):
+    """A memslot that exists at the start: SlotSpec."""
+
+    c_name = "slot_spec"
+    slot: Long
+    as_id: Long
+    gfn: Long
+    npages: Long
+    area: Long
+    page: Long
+    flags: Long
+
+
+@described
+class PlayOp(CStruct):
+    """An operation: Op."""
+
+    c_name = "op"
+    kind: Long
+    thread: Long
+    args: Annotated[Longs, ctypes.c_long * OP_ARGS, _views()]
+    ends: Long
+    """The fault that it begins is not to stay parked."""
+
+
+@described
+class Switch(CStruct):
+    """One switch of a schedule: at this step the thread goes on."""
+
+    c_name = "decision"
+    step: Long
+    number: Long
