@@ -16,6 +16,7 @@ from difffuzz.engine.lockstep import MEMSLOT_UPDATES
 from difffuzz.engine.meetings import Meetings, changed, ended, feature
 from difffuzz.engine.watch import ACCESS_KINDS, CIRCLE_STEPS, crash
 from difffuzz.errors import UsageError
+from difffuzz.facts.errno import ENOSPC
 from difffuzz.oracle import Divergence, Verdict, Violation, signature
 from difffuzz.oracle.access import access_violations
 from difffuzz.oracle.books import (
@@ -25,7 +26,7 @@ from difffuzz.oracle.books import (
     root_violations,
 )
 from difffuzz.oracle.pages import leaf_violations
-from difffuzz.oracle.witness import ENOSPC, Witness
+from difffuzz.oracle.witness import Witness
 from difffuzz.program import Kind, Op, Program
 from difffuzz.program.limits import HOST_THREADS, MAX_SCHEDULE
 from difffuzz.program.model import RUN_TO_BLOCK

@@ -16,6 +16,8 @@ from typing import NamedTuple
 from difffuzz.engine.concurrent import phases
 from difffuzz.engine.watch import crash
 from difffuzz.errors import UsageError
+from difffuzz.facts.paging import PT_PAGE_SIZE_MASK
+from difffuzz.facts.spte import SPTE_BASE_ADDR_MASK, SPTE_MMU_PRESENT_MASK
 from difffuzz.program import Kind, Op, Program
 from difffuzz.program.limits import MAX_VCPUS
 from difffuzz.sched import KernelSplat, Task
@@ -25,8 +27,6 @@ from difffuzz.sides import KvmFactory
 from difffuzz.sides.base import Outcome
 from difffuzz.sides.kvm_side import KvmSide
 
-PRESENT, LARGE = 1 << 11, 1 << 7
-ADDRESS = ((1 << 52) - 1) & ~0xFFF
 MOST_STEPS = 200_000
 """Steps of a side after which a program is not seen through."""
 SCHEDULED_STEPS = 600_000
@@ -226,8 +226,8 @@ def table_entries(side: KvmSide) -> Iterator[tuple[int, int, int, int, int]]:
         role = sp.role
         level, as_id = role.level, int(role.smm)
         for index, spte in page.ent.items():
-            if spte & PRESENT and level > 1 and not spte & LARGE:
-                spte &= ~ADDRESS
+            if spte & SPTE_MMU_PRESENT_MASK and level > 1 and not spte & PT_PAGE_SIZE_MASK:
+                spte &= ~SPTE_BASE_ADDR_MASK
             yield as_id, level, sp.gfn, index, spte
 
 

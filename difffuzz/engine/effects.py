@@ -12,7 +12,9 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Protocol, cast
 
-from difffuzz.engine.conform import ADDRESS, LARGE, MMU_LOCK, PRESENT
+from difffuzz.engine.conform import MMU_LOCK
+from difffuzz.facts.paging import PT_PAGE_SIZE_MASK
+from difffuzz.facts.spte import SPTE_BASE_ADDR_MASK, SPTE_MMU_PRESENT_MASK
 from difffuzz.kvm.kvm_host import KvmMmuPage
 from difffuzz.machine.host import HostMM
 from difffuzz.machine.spt import PhysMem
@@ -170,9 +172,9 @@ class RecordingMem(PhysMem[KvmMmuPage]):
         sched.add("table", "filled", len(entries), entries.get(0), entries.get(511))
         super().fill(pa, entries)
 
-    def freeze_absent(self, pa: int, known: set[int]) -> bool:
+    def freeze_absent(self, pa: int, value: int, known: set[int]) -> bool:
         """What is absent in a table that was cut off is frozen."""
-        frozen = super().freeze_absent(pa, known)
+        frozen = super().freeze_absent(pa, value, known)
         sched = self.sched
         assert isinstance(sched, EffectScheduler)
         sched.add("table", "frozen", frozen, *sched.under())
@@ -181,8 +183,8 @@ class RecordingMem(PhysMem[KvmMmuPage]):
     @staticmethod
     def _named(spte: int, level: int) -> int:
         """An SPTE without the address of the table that it points to."""
-        if spte & PRESENT and level != 1 and not spte & LARGE:
-            return spte & ~ADDRESS
+        if spte & SPTE_MMU_PRESENT_MASK and level != 1 and not spte & PT_PAGE_SIZE_MASK:
+            return spte & ~SPTE_BASE_ADDR_MASK
         return spte
 
 

@@ -3,16 +3,24 @@
 
 from __future__ import annotations
 
+from difffuzz.facts.paging import (
+    PT_ACCESSED_MASK,
+    PT_DIRTY_MASK,
+    PT_PAGE_SIZE_MASK,
+    PT_WRITABLE_MASK,
+    VMX_EPT_ACCESS_BIT,
+    VMX_EPT_DIRTY_BIT,
+)
+from difffuzz.facts.spte import REMOVED_SPTE, SPTE_MMU_PRESENT_MASK
 from difffuzz.program import Kind
 from difffuzz.sides.base import Outcome
 
 FEATURES = 1 << 16
 """Feature ids are 0..FEATURES-1."""
 
-MMU_PRESENT = 1 << 11
-LARGE = 1 << 7
-FROZEN = 0x5A0
-
+ACCESSED = VMX_EPT_ACCESS_BIT | PT_ACCESSED_MASK
+DIRTY = VMX_EPT_DIRTY_BIT | PT_DIRTY_MASK
+"""Of either layout."""
 RESULTS = {"ok": 0, "mmio": 1, "sigbus": 2, "error": 3, "stuck": 4, "done": 5, "nothing": 6}
 
 
@@ -20,12 +28,12 @@ def spte_class(spte: int, level: int) -> int:
     """What kind of SPTE it is on that level, 0..15."""
     if not spte:
         return 0
-    if not spte & MMU_PRESENT:
-        return 1 if spte == FROZEN else 2
-    if level > 1 and not spte & LARGE:
+    if not spte & SPTE_MMU_PRESENT_MASK:
+        return 1 if spte == REMOVED_SPTE else 2
+    if level > 1 and not spte & PT_PAGE_SIZE_MASK:
         return 3
-    # W, accessed and dirty of either layout; the pfn is ignored.
-    return 4 | (spte >> 1 & 1) << 1 | (1 if spte & 0x120 else 0) | (8 if spte & 0x240 else 0)
+    # W, accessed and dirty; the pfn is ignored.
+    return 4 | spte & PT_WRITABLE_MASK | (1 if spte & ACCESSED else 0) | (8 if spte & DIRTY else 0)
 
 
 def transition(side: int, kind: Kind, level: int, old: int, new: int) -> int:

@@ -19,7 +19,6 @@ from typing import NamedTuple
 from difffuzz.engine import effects
 from difffuzz.engine.concurrent import phases
 from difffuzz.engine.conform import (
-    ADDRESS,
     MOST_STEPS,
     SCHEDULED_STEPS,
     VM_STATS,
@@ -32,6 +31,7 @@ from difffuzz.engine.conform import (
 )
 from difffuzz.engine.effects import Effect, EffectScheduler
 from difffuzz.errors import UsageError
+from difffuzz.facts.spte import SPTE_BASE_ADDR_MASK
 from difffuzz.program import Op, Program
 from difffuzz.program.limits import MAX_VCPUS
 from difffuzz.sched import Task
@@ -324,4 +324,4 @@ def _shape(effect: Effect) -> Hashable:
 
 def _bits(spte: int) -> int:
     """An SPTE without its address."""
-    return spte & ~ADDRESS
+    return spte & ~SPTE_BASE_ADDR_MASK

@@ -89,9 +89,9 @@ class TracedMem(PhysMem[KvmMmuPage]):
         self.sched.touch(("page", pa >> 12))
         super().free(pa)
 
-    def freeze_absent(self, pa: int, known: set[int]) -> bool:
+    def freeze_absent(self, pa: int, value: int, known: set[int]) -> bool:
         """The absent entries of a table change."""
-        frozen = super().freeze_absent(pa, known)
+        frozen = super().freeze_absent(pa, value, known)
         self.sched.touch(("table", pa >> 12))
         return frozen
 

@@ -7,6 +7,8 @@ import traceback
 from collections import Counter
 
 from difffuzz.engine.features import transition
+from difffuzz.facts.paging import PT_WRITABLE_MASK
+from difffuzz.facts.spte import SPTE_MMU_PRESENT_MASK
 from difffuzz.oracle.access import access_violations
 from difffuzz.oracle.books import accounting_violations, leak_violations, obsolete_violations
 from difffuzz.oracle.dirty_log import WrittenPages, bitmap_violations
@@ -31,8 +33,6 @@ MEMSLOT_FLAGS = Kind.MEMSLOT_FLAGS
 DIRTY_GET = Kind.DIRTY_GET
 DIRTY_CLEAR = Kind.DIRTY_CLEAR
 WRITE = 1
-WRITABLE = 2
-PRESENT = 1 << 11
 CIRCLE_STEPS = 20_000
 """Steps of one operation after which one that wrote next to nothing may be going in circles."""
 
@@ -257,7 +257,10 @@ class Watch:
             spte = page.ent.get(index, 0)
             found = model.tables.leaf_of(page, index, spte) if spte else None
             if found is not None:
-                made = bool(new & ~old & WRITABLE and not (old & PRESENT and old & mmu_writable))
+                made = bool(
+                    new & ~old & PT_WRITABLE_MASK
+                    and not (old & SPTE_MMU_PRESENT_MASK and old & mmu_writable)
+                )
                 self.violations += leaf_violations(
                     model, self.config, self.memory, *found, new=made
                 )

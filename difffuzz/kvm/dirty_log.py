@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
-from .kvm_host import BITS_PER_LONG, EINVAL, ENOENT, Kvm
+from difffuzz.facts.errno import EINVAL, ENOENT
+
+from .kvm_host import BITS_PER_LONG, Kvm
 from .mmu_slot import kvm_arch_flush_remote_tlbs_memslot, kvm_arch_mmu_enable_log_dirty_pt_masked
 from .vmx import vmx_flush_pml_buffer
 

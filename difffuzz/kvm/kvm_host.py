@@ -5,6 +5,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from difffuzz.facts.kvm import KVM_REQ_APF_HALT as KVM_REQ_APF_HALT
+from difffuzz.facts.kvm import KVM_REQ_LOAD_MMU_PGD as KVM_REQ_LOAD_MMU_PGD
+from difffuzz.facts.kvm import KVM_REQ_MMU_FREE_OBSOLETE_ROOTS as KVM_REQ_MMU_FREE_OBSOLETE_ROOTS
+from difffuzz.facts.kvm import KVM_REQ_TLB_FLUSH as KVM_REQ_TLB_FLUSH
+from difffuzz.facts.kvm import KVM_REQ_TLB_FLUSH_CURRENT as KVM_REQ_TLB_FLUSH_CURRENT
+from difffuzz.facts.kvm import KVM_REQ_TLB_FLUSH_RANGE as KVM_REQ_TLB_FLUSH_RANGE
+from difffuzz.facts.kvm import KVM_REQ_UPDATE_CPU_DIRTY_LOGGING as KVM_REQ_UPDATE_CPU_DIRTY_LOGGING
 from difffuzz.machine.hw import Cpu
 from difffuzz.machine.range_map import RangeMap
 from difffuzz.machine.spt import PhysMem
@@ -16,7 +23,6 @@ if TYPE_CHECKING:
 
     from .spte import SpteMasks
 
-PAGE_SIZE = 4096
 PG_LEVEL_4K = 1
 PG_LEVEL_2M = 2
 PG_LEVEL_1G = 3
@@ -26,7 +32,6 @@ PT64_ROOT_MAX_LEVEL = 5
 PT64_ROOT_4LEVEL = 4
 PT32E_ROOT_LEVEL = 3
 PT32_ROOT_LEVEL = 2
-SPTE_ENT_PER_PAGE = 512
 INVALID_PAGE = -1
 INVALID_PAE_ROOT = 0
 BITS_PER_LONG = 64
@@ -50,24 +55,6 @@ OUTSIDE_GUEST_MODE = 0
 IN_GUEST_MODE = 1
 EXITING_GUEST_MODE = 2
 READING_SHADOW_PAGE_TABLES = 3
-
-KVM_REQ_TLB_FLUSH = 1 << 0
-KVM_REQ_MMU_FREE_OBSOLETE_ROOTS = 1 << 2
-KVM_REQ_LOAD_MMU_PGD = 1 << 3
-KVM_REQ_TLB_FLUSH_CURRENT = 1 << 4
-KVM_REQ_APF_HALT = 1 << 5
-KVM_REQ_UPDATE_CPU_DIRTY_LOGGING = 1 << 6
-KVM_REQ_TLB_FLUSH_RANGE = 1 << 7
-"""A ranged flush by the hypervisor below (Hyper-V's); not a request of the kernel's own."""
-
-EFAULT = 14
-EBUSY = 16
-EEXIST = 17
-EINVAL = 22
-ENOENT = 2
-ENOSPC = 28
-EAGAIN = 11
-EIO = 5
 
 
 def pages_per_hpage(level: int) -> int:

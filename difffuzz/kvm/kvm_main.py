@@ -5,11 +5,11 @@ from __future__ import annotations
 
 from functools import partial
 
+from difffuzz.facts.errno import EAGAIN, EHWPOISON
 from difffuzz.machine.host import VM_IO, VM_PFNMAP, VM_READ, VM_WRITE, Vma, pte_pfn, pte_write
 from difffuzz.sched import KernelSplat
 
 from .kvm_host import (
-    EAGAIN,
     EXITING_GUEST_MODE,
     IN_GUEST_MODE,
     KVM_ARCH_NR_OBJS_PER_MEMORY_CACHE,
@@ -23,8 +23,6 @@ from .kvm_host import (
     KvmVcpu,
 )
 from .memslots import KVM_HVA_ERR_RO_BAD, gfn_to_hva_many
-
-EHWPOISON = 133
 
 KVM_PFN_ERR_MASK = 0x7FF << 52
 KVM_PFN_NOSLOT = 1 << 63

@@ -7,9 +7,9 @@ other, then they swap, and the change is made again in what became the inactive 
 
 from __future__ import annotations
 
+from difffuzz.facts.errno import EEXIST, EINVAL
+
 from .kvm_host import (
-    EEXIST,
-    EINVAL,
     KVM_ADDRESS_SPACE_NUM,
     KVM_MEM_LOG_DIRTY_PAGES,
     KVM_MEM_READONLY,
@@ -27,6 +27,7 @@ from .kvm_host import (
 )
 from .kvm_main import kvm_make_all_cpus_request
 from .memslots import gfn_to_index, kvm_for_each_memslot_in_gfn_range
+from .mmu_internal import kvm_mmu_max_gfn
 from .mmu_page import kvm_mmu_change_mmu_pages
 from .mmu_slot import (
     kvm_arch_flush_remote_tlbs_memslot,
@@ -38,7 +39,6 @@ from .mmu_slot import (
 )
 from .mmu_zap import kvm_mmu_invalidate_mmio_sptes, kvm_mmu_zap_all_fast
 from .page_track import kvm_page_track_create_memslot
-from .tdp_mmu import tdp_mmu_max_gfn_exclusive
 
 KVM_MR_CREATE = 0
 KVM_MR_DELETE = 1
@@ -154,7 +154,7 @@ def kvm_arch_prepare_memory_region(
     """The arch part of kvm_prepare_memory_region()."""
     if change in (KVM_MR_CREATE, KVM_MR_MOVE):
         assert new is not None
-        if new.base_gfn + new.npages > tdp_mmu_max_gfn_exclusive():
+        if new.base_gfn + new.npages - 1 > kvm_mmu_max_gfn(kvm):
             return -EINVAL
         return kvm_alloc_memslot_metadata(kvm, new)
     if change == KVM_MR_FLAGS_ONLY:

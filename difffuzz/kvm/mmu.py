@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
+from difffuzz.facts.errno import EFAULT
+from difffuzz.facts.paging import PT_PRESENT_MASK, PT_WRITABLE_MASK
 from difffuzz.machine.pagetable import HOST_PAGE_TABLE
 
 from .async_pf import kvm_arch_setup_async_pf, kvm_can_do_async_pf
 from .kvm_host import (
-    EFAULT,
     KVM_MEMSLOT_GEN_UPDATE_IN_PROGRESS,
     KVM_REQ_APF_HALT,
     KVM_REQ_MMU_FREE_OBSOLETE_ROOTS,
@@ -51,6 +52,7 @@ from .mmu_internal import (
     account_nx_huge_page,
     is_obsolete_sp,
     is_tdp_mmu,
+    kvm_mmu_max_gfn,
     spte_to_child_sp,
     sptep_to_sp,
     to_shadow_page,
@@ -70,8 +72,6 @@ from .spte import (
     ACC_ALL,
     ACC_WRITE_MASK,
     MMIO_SPTE_GEN_MASK,
-    PT_PRESENT_MASK,
-    PT_WRITABLE_MASK,
     SPTE_BASE_ADDR_MASK,
     get_mmio_spte_generation,
     is_access_track_spte,
@@ -328,6 +328,9 @@ def kvm_handle_noslot_fault(vcpu: KvmVcpu, fault: KvmPageFault, access: int) -> 
     m = vcpu.kvm.masks
     vcpu_cache_mmio_info(vcpu, gva, fault.gfn, access & m.shadow_mmio_access_mask)
     if not m.enable_mmio_caching:
+        return RET_PF_EMULATE
+    # No CPU of this host can tell of such a gfn: whoever does runs nested and was lied to.
+    if fault.gfn > kvm_mmu_max_gfn(vcpu.kvm):
         return RET_PF_EMULATE
     return RET_PF_CONTINUE
 

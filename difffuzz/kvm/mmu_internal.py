@@ -3,6 +3,21 @@
 
 from __future__ import annotations
 
+from difffuzz.facts.kvm import RET_PF_CONTINUE as RET_PF_CONTINUE
+from difffuzz.facts.kvm import RET_PF_EMULATE as RET_PF_EMULATE
+from difffuzz.facts.kvm import RET_PF_FIXED as RET_PF_FIXED
+from difffuzz.facts.kvm import RET_PF_INVALID as RET_PF_INVALID
+from difffuzz.facts.kvm import RET_PF_RETRY as RET_PF_RETRY
+from difffuzz.facts.kvm import RET_PF_SPURIOUS as RET_PF_SPURIOUS
+from difffuzz.facts.paging import (
+    MAXPHYADDR,
+    PAGE_SHIFT,
+    PFERR_FETCH_MASK,
+    PFERR_PRESENT_MASK,
+    PFERR_RSVD_MASK,
+    PFERR_WRITE_MASK,
+)
+
 from .kvm_host import (
     KVM_MAX_HUGEPAGE_LEVEL,
     PG_LEVEL_4K,
@@ -13,18 +28,6 @@ from .kvm_host import (
     KvmVcpu,
 )
 from .spte import SPTE_BASE_ADDR_MASK, is_nx_huge_page_enabled
-
-RET_PF_CONTINUE = 0
-RET_PF_RETRY = 1
-RET_PF_EMULATE = 2
-RET_PF_INVALID = 3
-RET_PF_FIXED = 4
-RET_PF_SPURIOUS = 5
-
-PFERR_PRESENT_MASK = 1 << 0
-PFERR_WRITE_MASK = 1 << 1
-PFERR_RSVD_MASK = 1 << 3
-PFERR_FETCH_MASK = 1 << 4
 
 
 class KvmPageFault:
@@ -72,6 +75,15 @@ class KvmPageFault:
         self.pfn = 0
         self.hva = -1
         self.map_writable = False
+
+
+def kvm_mmu_max_gfn(kvm: Kvm) -> int:
+    """The last gfn there can be (mmu.h): the host's address space, or with shadow paging all of it.
+
+    Shadow paging lets a guest have up to the 52 bits of the page-table format.
+    """
+    max_gpa_bits = MAXPHYADDR if kvm.tdp_enabled else 52
+    return (1 << (max_gpa_bits - PAGE_SHIFT)) - 1
 
 
 def to_shadow_page(kvm: Kvm, shadow_page: int) -> KvmMmuPage | None:

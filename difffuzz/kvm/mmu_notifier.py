@@ -6,9 +6,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+from difffuzz.facts.paging import PAGE_SIZE
 from difffuzz.sched import KernelSplat
 
-from .kvm_host import KVM_ADDRESS_SPACE_NUM, KVM_MEMSLOT_INVALID, PAGE_SIZE, Kvm, KvmMemorySlot
+from .kvm_host import KVM_ADDRESS_SPACE_NUM, KVM_MEMSLOT_INVALID, Kvm, KvmMemorySlot
 from .kvm_main import kvm_flush_remote_tlbs
 from .memslots import kvm_for_each_memslot_in_hva_range
 

@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
+from difffuzz.facts.errno import ENOSPC
+
 from .kvm_host import (
-    ENOSPC,
     KVM_MIN_FREE_MMU_PAGES,
     KVM_REFILL_PAGES,
     KVM_REQ_MMU_FREE_OBSOLETE_ROOTS,

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+from difffuzz.facts.errno import EIO
+from difffuzz.facts.paging import PT_PRESENT_MASK
+
 from .kvm_host import (
-    EIO,
     INVALID_PAE_ROOT,
     INVALID_PAGE,
     KVM_MMU_NUM_PREV_ROOTS,
@@ -31,7 +33,7 @@ from .mmu_page import (
     kvm_mmu_prepare_zap_page,
     make_mmu_pages_available,
 )
-from .spte import ACC_ALL, PT_PRESENT_MASK, SPTE_BASE_ADDR_MASK, kvm_ad_enabled
+from .spte import ACC_ALL, SPTE_BASE_ADDR_MASK, kvm_ad_enabled
 from .tdp_mmu import kvm_tdp_mmu_get_vcpu_root_hpa, kvm_tdp_mmu_put_root
 
 PTE_PREFETCH_NUM = 8

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from difffuzz.facts.paging import PT_WRITABLE_MASK
 from difffuzz.sched import KernelSplat
 
 from .kvm_host import Kvm, KvmMemorySlot, KvmMmuMemoryCache, KvmMmuPage, pages_per_hpage
@@ -17,7 +18,6 @@ from .kvm_main import (
 from .memslots import gfn_to_index, kvm_memslots_for_spte_role, search_memslots
 from .mmu_internal import kvm_update_page_stats, spte_index, sptep_to_sp
 from .spte import (
-    PT_WRITABLE_MASK,
     check_spte_writable_invariants,
     is_accessed_spte,
     is_dirty_spte,

@@ -6,10 +6,10 @@ Adding and removing pages changes SPTEs and is in page_track_write.py.
 
 from __future__ import annotations
 
+from difffuzz.facts.errno import EPERM
+
 from .kvm_host import Kvm, KvmMemorySlot
 from .memslots import search_memslots
-
-EPERM = 1
 
 
 def kvm_page_track_write_tracking_enabled(kvm: Kvm) -> bool:

@@ -7,6 +7,29 @@ the masks (or a kvm that has them) as its first argument.  An SPTE is an int.
 
 from __future__ import annotations
 
+from difffuzz.facts.paging import (
+    PT64_NX_MASK,
+    PT_ACCESSED_MASK,
+    PT_DIRTY_MASK,
+    PT_PAGE_SIZE_MASK,
+    PT_PRESENT_MASK,
+    PT_USER_MASK,
+    PT_WRITABLE_MASK,
+    VMX_EPT_ACCESS_BIT,
+    VMX_EPT_DIRTY_BIT,
+    VMX_EPT_EXECUTABLE_MASK,
+    VMX_EPT_READABLE_MASK,
+    VMX_EPT_RWX_MASK,
+)
+from difffuzz.facts.spte import MMIO_SPTE_GEN_HIGH_MASK as MMIO_SPTE_GEN_HIGH_MASK
+from difffuzz.facts.spte import MMIO_SPTE_GEN_HIGH_SHIFT as MMIO_SPTE_GEN_HIGH_SHIFT
+from difffuzz.facts.spte import MMIO_SPTE_GEN_LOW_MASK as MMIO_SPTE_GEN_LOW_MASK
+from difffuzz.facts.spte import MMIO_SPTE_GEN_LOW_SHIFT as MMIO_SPTE_GEN_LOW_SHIFT
+from difffuzz.facts.spte import MMIO_SPTE_GEN_MASK as MMIO_SPTE_GEN_MASK
+from difffuzz.facts.spte import REMOVED_SPTE as REMOVED_SPTE
+from difffuzz.facts.spte import SPTE_BASE_ADDR_MASK as SPTE_BASE_ADDR_MASK
+from difffuzz.facts.spte import SPTE_MMU_PRESENT_MASK as SPTE_MMU_PRESENT_MASK
+
 from .kvm_host import (
     PG_LEVEL_4K,
     Kvm,
@@ -19,19 +42,6 @@ from .kvm_host import (
 from .memslots import kvm_slot_dirty_track_enabled, kvm_vcpu_memslots, mark_page_dirty_in_slot
 from .page_track import mmu_try_to_unsync_pages
 
-PT_PRESENT_MASK = 1 << 0
-PT_WRITABLE_MASK = 1 << 1
-PT_USER_MASK = 1 << 2
-PT_ACCESSED_MASK = 1 << 5
-PT_DIRTY_MASK = 1 << 6
-PT_PAGE_SIZE_MASK = 1 << 7
-PT64_NX_MASK = 1 << 63
-
-VMX_EPT_READABLE_MASK = 1 << 0
-VMX_EPT_EXECUTABLE_MASK = 1 << 2
-VMX_EPT_RWX_MASK = 7
-VMX_EPT_ACCESS_BIT = 1 << 8
-VMX_EPT_DIRTY_BIT = 1 << 9
 VMX_EPT_IPAT_BIT = 1 << 6
 VMX_EPT_MT_WB = 6 << 3
 VMX_EPT_MISCONFIG_WX_VALUE = 6
@@ -41,28 +51,17 @@ ACC_WRITE_MASK = PT_WRITABLE_MASK
 ACC_USER_MASK = PT_USER_MASK
 ACC_ALL = ACC_EXEC_MASK | ACC_WRITE_MASK | ACC_USER_MASK
 
-SPTE_MMU_PRESENT_MASK = 1 << 11
 SPTE_TDP_AD_SHIFT = 52
 SPTE_TDP_AD_MASK = 3 << SPTE_TDP_AD_SHIFT
 SPTE_TDP_AD_ENABLED_MASK = 0
 SPTE_TDP_AD_DISABLED_MASK = 1 << SPTE_TDP_AD_SHIFT
 SPTE_TDP_AD_WRPROT_ONLY_MASK = 2 << SPTE_TDP_AD_SHIFT
-SPTE_BASE_ADDR_MASK = ((1 << 52) - 1) & ~4095
 SHADOW_ACC_TRACK_SAVED_BITS_MASK = VMX_EPT_READABLE_MASK | VMX_EPT_EXECUTABLE_MASK
 SHADOW_ACC_TRACK_SAVED_BITS_SHIFT = 54
 DEFAULT_SPTE_HOST_WRITABLE = 1 << 9
 DEFAULT_SPTE_MMU_WRITABLE = 1 << 10
 EPT_SPTE_HOST_WRITABLE = 1 << 57
 EPT_SPTE_MMU_WRITABLE = 1 << 58
-
-MMIO_SPTE_GEN_LOW_MASK = 0xFF << 3
-MMIO_SPTE_GEN_HIGH_MASK = 0x7FF << 52
-MMIO_SPTE_GEN_LOW_SHIFT = 3
-MMIO_SPTE_GEN_HIGH_SHIFT = 52 - 8
-MMIO_SPTE_GEN_MASK = (1 << 19) - 1
-
-REMOVED_SPTE = 0x5A0
-"""The frozen SPTE: not present, and no thread but its owner may change it."""
 
 
 class SpteMasks:
@@ -115,6 +114,7 @@ class SpteMasks:
             self.shadow_acc_track_mask = 0
             self.shadow_host_writable_mask = DEFAULT_SPTE_HOST_WRITABLE
             self.shadow_mmu_writable_mask = DEFAULT_SPTE_MMU_WRITABLE
+            # Reserved, for MAXPHYADDR is below 52.
             self.shadow_mmio_value = 1 << 51 | PT_PRESENT_MASK
             self.shadow_mmio_mask = 1 << 51 | PT_PRESENT_MASK
             self.shadow_mmio_access_mask = ACC_WRITE_MASK | ACC_USER_MASK

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from difffuzz.facts.paging import PT_PAGE_SIZE_MASK
 from difffuzz.sched import KernelSplat
 
 from .kvm_host import PG_LEVEL_4K, PT64_ROOT_MAX_LEVEL, Kvm, KvmMmuPage
 from .mmu_internal import kvm_mmu_page_as_id
 from .spte import (
-    PT_PAGE_SIZE_MASK,
     SPTE_BASE_ADDR_MASK,
     SPTE_MMU_PRESENT_MASK,
     is_last_spte,

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from difffuzz.facts.errno import EBUSY
+from difffuzz.facts.paging import SPTE_ENT_PER_PAGE
 from difffuzz.sched import KernelSplat
 
 from .kvm_host import (
-    EBUSY,
     PG_LEVEL_1G,
     PG_LEVEL_4K,
     PT64_ROOT_MAX_LEVEL,
-    SPTE_ENT_PER_PAGE,
     Kvm,
     KvmMmuPage,
     KvmMmuPageRole,
@@ -36,6 +36,7 @@ from .mmu_internal import (
     RET_PF_RETRY,
     RET_PF_SPURIOUS,
     KvmPageFault,
+    kvm_mmu_max_gfn,
     kvm_mmu_page_as_id,
     kvm_update_page_stats,
     sptep_to_sp,
@@ -293,7 +294,7 @@ def handle_removed_pt(kvm: Kvm, pt: int, shared: bool) -> None:
         done.update(todo)
         # The kernel freezes absent entries one by one; here the rest freezes in one step, unless a
         # fault filled one meanwhile.
-        if not shared or kvm.mem.freeze_absent(pt, done):
+        if not shared or kvm.mem.freeze_absent(pt, REMOVED_SPTE, done):
             break
     tdp_mmu_free_sp_rcu(kvm, sp)
 
@@ -443,14 +444,14 @@ def tdp_mmu_iter_cond_resched(kvm: Kvm, it: TdpIter, flush: bool, shared: bool) 
     return it.yielded
 
 
-def tdp_mmu_max_gfn_exclusive() -> int:
+def tdp_mmu_max_gfn_exclusive(kvm: Kvm) -> int:
     """The end of every walk: the host's physical address space."""
-    return 1 << (46 - 12)
+    return kvm_mmu_max_gfn(kvm) + 1
 
 
 def tdp_mmu_zap_root_level(kvm: Kvm, root: KvmMmuPage, shared: bool, zap_level: int) -> None:
     """__tdp_mmu_zap_root(): clears every entry of one level."""
-    end = tdp_mmu_max_gfn_exclusive()
+    end = tdp_mmu_max_gfn_exclusive(kvm)
     for it in for_each_tdp_pte_min_level(kvm, root, zap_level, 0, end):
         while True:
             if tdp_mmu_iter_cond_resched(kvm, it, False, shared):
@@ -505,7 +506,7 @@ def tdp_mmu_zap_leafs(
     kvm: Kvm, root: KvmMmuPage, start: int, end: int, can_yield: bool, flush: bool
 ) -> bool:
     """Clears the leaves that map [start, end); True if a flush is due."""
-    end = min(end, tdp_mmu_max_gfn_exclusive())
+    end = min(end, tdp_mmu_max_gfn_exclusive(kvm))
     kvm.mmu_lock.assert_held_write("tdp_mmu_zap_leafs")
     kvm.rcu.read_lock()
     for it in for_each_tdp_pte_min_level(kvm, root, PG_LEVEL_4K, start, end):

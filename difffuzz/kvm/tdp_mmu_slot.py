@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from difffuzz.facts.paging import PT_WRITABLE_MASK
 from difffuzz.machine.host import pte_pfn, pte_write
 
 from .kvm_host import (
@@ -21,7 +22,6 @@ from .kvm_main import kvm_set_pfn_dirty
 from .mmu_lpage import kvm_mmu_max_mapping_level
 from .mmu_notifier import KvmGfnRange
 from .spte import (
-    PT_WRITABLE_MASK,
     is_accessed_spte,
     is_large_pte,
     is_last_spte,

@@ -6,6 +6,7 @@ The VM's life, its vCPUs, and the ioctls and module parameters that concern the 
 
 from __future__ import annotations
 
+from difffuzz.facts.errno import EINVAL
 from difffuzz.machine.host import HostMM
 from difffuzz.machine.hw import Cpu, PageFormat, Tlb
 from difffuzz.machine.spt import PhysMem
@@ -13,7 +14,6 @@ from difffuzz.sched import Scheduler
 
 from . import mmu_slot, mmu_zap
 from .kvm_host import (
-    EINVAL,
     KVM_ADDRESS_SPACE_NUM,
     KVM_MIN_ALLOC_MMU_PAGES,
     Kvm,

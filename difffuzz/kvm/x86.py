@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+from difffuzz.facts.errno import EIO
+from difffuzz.facts.paging import PFERR_RSVD_MASK
+
 from .async_pf import async_pf_execute
 from .kvm_host import (
-    EIO,
     EXITING_GUEST_MODE,
     IN_GUEST_MODE,
     KVM_REQ_APF_HALT,
@@ -21,7 +23,7 @@ from .kvm_host import (
 from .kvm_main import kvm_check_request
 from .memslots import gfn_to_hva_many, kvm_vcpu_gfn_to_memslot, kvm_vcpu_mark_page_dirty
 from .mmu import handle_mmio_page_fault, kvm_mmu_do_page_fault, mmio_info_in_cache
-from .mmu_internal import PFERR_RSVD_MASK, RET_PF_EMULATE, RET_PF_INVALID, RET_PF_RETRY
+from .mmu_internal import RET_PF_EMULATE, RET_PF_INVALID, RET_PF_RETRY
 from .mmu_roots import (
     kvm_init_mmu,
     kvm_mmu_free_obsolete_roots,

@@ -3,15 +3,13 @@
 
 from __future__ import annotations
 
-from errno import EFAULT
+from difffuzz.facts.errno import EFAULT, EHWPOISON
 
 from .fault import VM_FAULT_HWPOISON, VM_FAULT_RETRY, handle_mm_fault
 from .mm import Mm
 from .pagetable import HOST_PAGE_TABLE
 from .pte import PTE_ACCESSED, PTE_DIRTY, PTE_PRESENT, PTE_SPECIAL, PTE_WRITE
 from .vma import VM_IO, VM_PFNMAP, VM_READ, VM_WRITE
-
-EHWPOISON = 133
 
 
 def get_user_page_fast_only(mm: Mm, addr: int, write: bool) -> int:

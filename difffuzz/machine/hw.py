@@ -6,8 +6,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+from difffuzz.facts.paging import PHYS_ADDR_MASK, RSVD_PHYS_BITS_MASK
+
 from .pageformat import (
-    ADDR_MASK,
     EPT,
     EPT_NO_AD,
     EXEC,
@@ -17,11 +18,6 @@ from .pageformat import (
     PERM_R,
     PERM_W,
     PERM_X,
-    PFERR_FETCH,
-    PFERR_PRESENT,
-    PFERR_RSVD,
-    PFERR_USER,
-    PFERR_WRITE,
     READ,
     WRITE,
     PageFormat,
@@ -99,7 +95,7 @@ class Cpu:
             if not entry & fmt.present:
                 return self._fault(level, access, 0, False)
             if mask == 3:
-                if entry & 1 << 51:
+                if entry & RSVD_PHYS_BITS_MASK:
                     return self._fault(level, access, perms, True)
             else:
                 if fmt.is_reserved(entry, level, root_level):
@@ -108,7 +104,7 @@ class Cpu:
                 path.append((ptr, entry))
                 if level == 1 or entry & fmt.large:
                     break
-            table = entry & ADDR_MASK
+            table = entry & PHYS_ADDR_MASK
             level -= 1
         if not perms & PERM_OF_ACCESS[access]:
             return self._fault(level, access, perms, False)
@@ -116,7 +112,7 @@ class Cpu:
         if fmt.ad and not self._set_bits(path, access == WRITE, gpa):
             return -2
         below = (1 << 9 * (level - 1)) - 1  # a large x86 entry has PAT in bit 12: not an address
-        pfn = (entry & ADDR_MASK) >> 12 & ~below | gpa >> 12 & below
+        pfn = (entry & PHYS_ADDR_MASK) >> 12 & ~below | gpa >> 12 & below
         if self.tlb.epoch != epoch:
             return -2
         dirty = access == WRITE or bool(entry & fmt.dirty)
@@ -154,11 +150,6 @@ __all__ = [
     "PERM_R",
     "PERM_W",
     "PERM_X",
-    "PFERR_FETCH",
-    "PFERR_PRESENT",
-    "PFERR_RSVD",
-    "PFERR_USER",
-    "PFERR_WRITE",
     "READ",
     "WRITE",
     "Cpu",

@@ -5,27 +5,37 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from difffuzz.facts.paging import (
+    PFERR_FETCH_MASK,
+    PFERR_PRESENT_MASK,
+    PFERR_RSVD_MASK,
+    PFERR_USER_MASK,
+    PFERR_WRITE_MASK,
+    PT64_NX_MASK,
+    PT_ACCESSED_MASK,
+    PT_DIRTY_MASK,
+    PT_PAGE_SIZE_MASK,
+    PT_PRESENT_MASK,
+    PT_USER_MASK,
+    PT_WRITABLE_MASK,
+    RSVD_PHYS_BITS_MASK,
+    VMX_EPT_ACCESS_BIT,
+    VMX_EPT_DIRTY_BIT,
+    VMX_EPT_RWX_MASK,
+)
+
 READ, WRITE, EXEC = 0, 1, 2
 """Kinds of access."""
 
 PERM_R, PERM_W, PERM_X = 1, 2, 4
 PERM_OF_ACCESS = (PERM_R, PERM_W, PERM_X)
 
-PFERR_PRESENT = 1
-PFERR_WRITE = 2
-PFERR_USER = 4
-PFERR_RSVD = 8
-PFERR_FETCH = 16
-
-ADDR_MASK = (1 << 51) - 4096
-"""Bits 50..12: the address in an entry.  Bit 51 is reserved, as with MAXPHYADDR 51."""
-
 
 class PageFormat:
     """What the bits of an entry mean, and the error code that a failed walk gives.
 
-    `ad`: the hardware sets accessed and dirty bits.  `user`: PFERR_USER is set in every error code
-    (nested page tables are walked as user).
+    `ad`: the hardware sets accessed and dirty bits.  `user`: PFERR_USER_MASK is set in every
+    error code (nested page tables are walked as user).
     """
 
     __slots__ = ("accessed", "ad", "dirty", "ept", "large", "name", "present", "user")
@@ -40,22 +50,22 @@ class PageFormat:
         self.ept = ept
         self.ad = ad
         self.user = user
-        self.present = 7 if ept else 1
-        self.accessed = 1 << 8 if ept else 1 << 5
-        self.dirty = 1 << 9 if ept else 1 << 6
-        self.large = 1 << 7
+        self.present = VMX_EPT_RWX_MASK if ept else PT_PRESENT_MASK
+        self.accessed = VMX_EPT_ACCESS_BIT if ept else PT_ACCESSED_MASK
+        self.dirty = VMX_EPT_DIRTY_BIT if ept else PT_DIRTY_MASK
+        self.large = PT_PAGE_SIZE_MASK
 
     def perms(self, entry: int) -> int:
         """PERM_* of a present entry."""
         if self.ept:
-            return entry & 7
-        if self.user and not entry & 4:
+            return entry & VMX_EPT_RWX_MASK
+        if self.user and not entry & PT_USER_MASK:
             return 0
-        return PERM_R | (entry & 2) | (0 if entry >> 63 else PERM_X)
+        return PERM_R | (entry & PT_WRITABLE_MASK) | (0 if entry & PT64_NX_MASK else PERM_X)
 
     def is_reserved(self, entry: int, level: int, root_level: int) -> bool:
         """True if a present entry is one that the hardware refuses (EPT misconfiguration, RSVD)."""
-        if entry & 1 << 51:
+        if entry & RSVD_PHYS_BITS_MASK:
             return True
         leaf = level == 1 or bool(entry & self.large)
         if self.ept:
@@ -81,13 +91,15 @@ class PageFormat:
         """
         if self.ept:
             if reserved:
-                return PFERR_RSVD
-            code = (PFERR_USER, PFERR_WRITE, PFERR_FETCH)[access]
-            return code | (PFERR_PRESENT if present else 0)
-        code = (0, PFERR_WRITE, PFERR_FETCH)[access] | (PFERR_USER if self.user else 0)
+                return PFERR_RSVD_MASK
+            code = (PFERR_USER_MASK, PFERR_WRITE_MASK, PFERR_FETCH_MASK)[access]
+            return code | (PFERR_PRESENT_MASK if present else 0)
+        code = (0, PFERR_WRITE_MASK, PFERR_FETCH_MASK)[access] | (
+            PFERR_USER_MASK if self.user else 0
+        )
         if reserved:
-            return code | PFERR_RSVD | PFERR_PRESENT
-        return code | (PFERR_PRESENT if present else 0)
+            return code | PFERR_RSVD_MASK | PFERR_PRESENT_MASK
+        return code | (PFERR_PRESENT_MASK if present else 0)
 
 
 EPT = PageFormat.EPT = PageFormat("ept", True, True, False)

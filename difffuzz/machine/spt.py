@@ -15,9 +15,6 @@ from difffuzz.sched import KernelSplat, Scheduler
 PT_PFN_BASE = 1 << 32
 """First pfn of page-table pages: far above every frame the host maps."""
 
-FROZEN = 0x5A0
-"""The value of a frozen entry (REMOVED_SPTE)."""
-
 SP = TypeVar("SP")
 """What page_private of a table is: the shadow page that it belongs to."""
 
@@ -132,14 +129,14 @@ class PhysMem(Generic[SP]):
             self.store(ptr, value)
         return current
 
-    def freeze_absent(self, pa: int, known: set[int]) -> bool:
-        """Freezes every absent entry of a table that was cut off; False if more than those entries
-        are not absent."""
+    def freeze_absent(self, pa: int, value: int, known: set[int]) -> bool:
+        """Makes every absent entry of a table that was cut off read as `value`; False if more than
+        the `known` entries are not absent."""
         self.sched.point(("table", pa >> 12))
         page = self.page(pa)
         if not page.ent.keys() <= known:
             return False
-        page.absent = FROZEN
+        page.absent = value
         return True
 
     def fill(self, pa: int, entries: dict[int, int]) -> None:

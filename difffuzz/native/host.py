@@ -5,9 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from difffuzz.facts.paging import PT_PRESENT_MASK, PT_WRITABLE_MASK
 from difffuzz.machine.host import HostMM
+from difffuzz.machine.pte import pte_pfn, pte_write
 from difffuzz.native.abi.calls import LockEvent, Request, Wait
-from difffuzz.native.abi.limits import X86_PRESENT, X86_WRITE
 from difffuzz.native.library import Library
 from difffuzz.native.vcpu import NativeVcpu
 from difffuzz.sched import KernelSplat, RwLock
@@ -28,7 +29,9 @@ TAKEN = (LockEvent.LOCKED_READ, LockEvent.LOCKED_WRITE)
 
 def x86_pte(pte: int) -> int:
     """An entry of the host's page table as the CPU has it: present, writable, pfn."""
-    return pte & ~0xFFF | (X86_PRESENT | pte & X86_WRITE if pte else 0)
+    if not pte:
+        return 0
+    return pte_pfn(pte) << 12 | PT_PRESENT_MASK | (PT_WRITABLE_MASK if pte_write(pte) else 0)
 
 
 class Host:

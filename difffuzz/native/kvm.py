@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 
+from difffuzz.facts.kvm import KVM_REQ_MMU_FREE_OBSOLETE_ROOTS
 from difffuzz.kvm.vm import VmParams
 from difffuzz.machine.host import HostMM
 from difffuzz.machine.hw import Cpu, PageFormat, Tlb
@@ -187,7 +188,8 @@ class NativeKvm:
 
     def model_requests(self, requests: int) -> int:
         """KVM_REQ_MMU_FREE_OBSOLETE_ROOTS at the model's bit, which is all that oracles ask for."""
-        return 1 << 2 if requests >> self.library.free_obsolete_roots & 1 else 0
+        pending = requests >> self.library.free_obsolete_roots & 1
+        return KVM_REQ_MMU_FREE_OBSOLETE_ROOTS if pending else 0
 
 
 def _page_format(params: VmParams) -> PageFormat:

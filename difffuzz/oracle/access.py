@@ -7,6 +7,14 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import product
 
+from difffuzz.facts.errno import ENOSPC
+from difffuzz.facts.kvm import (
+    RET_PF_EMULATE,
+    RET_PF_FIXED,
+    RET_PF_INVALID,
+    RET_PF_RETRY,
+    RET_PF_SPURIOUS,
+)
 from difffuzz.machine.host import VM_WRITE
 from difffuzz.oracle.pages import max_level
 from difffuzz.oracle.verdict import Violation
@@ -20,13 +28,7 @@ PROGRESS = """With all else at rest, an access completes within a fixed number o
 do several accesses that are made by turns; what zaps every shadow page leaves alone those made
 since it took mmu_lock first."""
 
-RET_PF_RETRY = 1
-RET_PF_EMULATE = 2
-RET_PF_INVALID = 3
-RET_PF_FIXED = 4
-RET_PF_SPURIOUS = 5
 LATE = (((RET_PF_FIXED,), (RET_PF_SPURIOUS,)), ((RET_PF_SPURIOUS,), (RET_PF_FIXED,)))
-ENOSPC = 28
 WRITE = 1
 EXEC = 2
 

@@ -5,7 +5,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from difffuzz.oracle.books import MMIO_GENERATIONS, mmio_generation, outlived
+from difffuzz.facts.kvm import KVM_REQ_MMU_FREE_OBSOLETE_ROOTS, RET_PF_MAPPED, RET_PF_RETRY
+from difffuzz.facts.paging import PT_PAGE_SIZE_MASK, PT_PRESENT_MASK
+from difffuzz.facts.spte import (
+    MMIO_GENERATIONS,
+    REMOVED_SPTE,
+    SPTE_BASE_ADDR_MASK,
+    SPTE_MMU_PRESENT_MASK,
+)
+from difffuzz.oracle.books import mmio_generation, outlived
 from difffuzz.oracle.brackets import Brackets
 from difffuzz.oracle.running import Interval, Running, Threads
 from difffuzz.oracle.verdict import Violation
@@ -16,17 +24,7 @@ from difffuzz.sched.interleave import SNAPSHOTS, Interleaver
 from difffuzz.sides.kvm_side import KvmSide
 from difffuzz.sides.memory_map import Slot
 
-RET_PF_RETRY = 1
-MAPPED = frozenset({4, 5})
-"""RET_PF_FIXED and RET_PF_SPURIOUS."""
 ROOTS_CHANGE = CHANGES | {Kind.ZAP_GFN_RANGE, Kind.MMU_PAGES}
-REQ_FREE_OBSOLETE_ROOTS = 1 << 2
-FROZEN = 0x5A0
-PRESENT = 1 << 11
-PAE_PRESENT = 1
-"""Of the four entries of a PAE root, which has no shadow page."""
-LARGE = 1 << 7
-ADDRESS = ((1 << 52) - 1) & ~0xFFF
 
 
 class RangeZap:
@@ -125,7 +123,7 @@ class Attempts:
         run = self._threads.all[vcpu]
         self._sched.touch(MAP_BEGINS, False)
         now = self._sched.steps
-        if run.op is None or (ret not in MAPPED and ret != RET_PF_RETRY):
+        if run.op is None or (ret not in RET_PF_MAPPED and ret != RET_PF_RETRY):
             return
         slots = self._versions.slots(run.tried, now, self._threads.smm[vcpu], gfn)
         slot = slots[0]
@@ -167,7 +165,7 @@ class Attempts:
             return True
         if self._threads.busy(self.changes, run.tried, ROOTS_CHANGE):
             return True
-        if kvm.vcpus[vcpu].requests & REQ_FREE_OBSOLETE_ROOTS:
+        if kvm.vcpus[vcpu].requests & KVM_REQ_MMU_FREE_OBSOLETE_ROOTS:
             return True
         if not run.locked and run.entered != self._sched.switches:
             # The MMIO SPTE that the CPU met is gone.
@@ -179,7 +177,7 @@ class Attempts:
 
     def _frozen(self, vcpu: int, gfn: int) -> bool:
         """Is there a frozen SPTE on the walk for `gfn`?"""
-        return any(spte == FROZEN for _, spte in self._walk(vcpu, gfn))
+        return any(spte == REMOVED_SPTE for _, spte in self._walk(vcpu, gfn))
 
     def _walk(self, vcpu: int, gfn: int) -> Iterator[tuple[int, int]]:
         """Where the entries for `gfn` are and what they are, from the vCPU's root down, the last
@@ -194,10 +192,11 @@ class Attempts:
             index = gfn >> 9 * (level - 1) & 511
             spte = page.ent.get(index, page.absent)
             yield (table & ~0xFFF) + 8 * index, spte
-            present = PRESENT if page.sp is not None else PAE_PRESENT
-            if not spte & present or spte & LARGE:
+            # The four entries of a PAE root, which has no shadow page, are the hardware's.
+            present = SPTE_MMU_PRESENT_MASK if page.sp is not None else PT_PRESENT_MASK
+            if not spte & present or spte & PT_PAGE_SIZE_MASK:
                 return
-            table = spte & ADDRESS
+            table = spte & SPTE_BASE_ADDR_MASK
             level -= 1
 
     def _meets_old_mmio(self, vcpu: int, gfn: int) -> None:

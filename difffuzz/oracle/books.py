@@ -5,13 +5,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from difffuzz.facts.kvm import KVM_REQ_MMU_FREE_OBSOLETE_ROOTS
+from difffuzz.facts.spte import (
+    MMIO_GENERATIONS,
+    MMIO_SPTE_GEN_HIGH_MASK,
+    MMIO_SPTE_GEN_HIGH_SHIFT,
+    MMIO_SPTE_GEN_LOW_MASK,
+    MMIO_SPTE_GEN_LOW_SHIFT,
+    SPTE_MMU_PRESENT_MASK,
+)
 from difffuzz.oracle.verdict import Violation
 from difffuzz.sides.kvm_side import KvmSide
 from difffuzz.sides.kvm_state import Masks
-
-MMU_PRESENT = 1 << 11
-MMIO_GENERATIONS = 1 << 19
-REQ_FREE_OBSOLETE_ROOTS = 1 << 2
 
 ACCOUNTING = """Page statistics, NX splits and the number of MMU pages match the tables; the limit
 of MMU pages is kept, by zapping the oldest."""
@@ -72,7 +77,7 @@ def root_violations(side: KvmSide) -> Iterator[Violation]:
     """No vCPU holds an obsolete root, unless it has yet to do what it was told."""
     kvm = side.kvm
     for vcpu in kvm.vcpus:
-        if vcpu.requests & REQ_FREE_OBSOLETE_ROOTS:
+        if vcpu.requests & KVM_REQ_MMU_FREE_OBSOLETE_ROOTS:
             continue
         for root in (vcpu.mmu.root, *vcpu.mmu.prev_roots):
             sp = kvm.mem.page(root.hpa).sp if root.hpa >= 0 else None
@@ -101,9 +106,10 @@ def mmio_violations(side: KvmSide) -> Iterator[Violation]:
 
 def mmio_generation(masks: Masks, spte: int) -> int:
     """The memslot generation of an MMIO SPTE; -1 for any other."""
-    if spte & MMU_PRESENT or spte & masks.shadow_mmio_mask != masks.shadow_mmio_value:
+    if spte & SPTE_MMU_PRESENT_MASK or spte & masks.shadow_mmio_mask != masks.shadow_mmio_value:
         return -1
-    return spte >> 3 & 0xFF | (spte >> 52 & 0x7FF) << 8
+    low = (spte & MMIO_SPTE_GEN_LOW_MASK) >> MMIO_SPTE_GEN_LOW_SHIFT
+    return low | (spte & MMIO_SPTE_GEN_HIGH_MASK) >> MMIO_SPTE_GEN_HIGH_SHIFT
 
 
 def outlived(name: str, generation: int) -> Violation:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from difffuzz.facts.kvm import RET_PF_MAPPED
 from difffuzz.oracle.verdict import Violation
 from difffuzz.program import Config, Kind, Op
 from difffuzz.program.model import READONLY
@@ -13,8 +14,6 @@ from difffuzz.sides.kvm_side import KvmSide
 from difffuzz.sides.kvm_state import ShadowPage
 from difffuzz.sides.memory_map import MemoryMap, Slot
 
-MAPPED = frozenset({4, 5})
-"""RET_PF_FIXED and RET_PF_SPURIOUS: what a fault answers that finds or makes a mapping."""
 SETTLED = 4
 """Faults of one access after which it should be mapped for good."""
 NEAR_LIMIT = 16
@@ -80,7 +79,7 @@ class History:
             found = []
             if kind > EXEC or disturbed:
                 self._mapped.clear()
-            elif outcome.rets and outcome.rets[-1] in MAPPED:
+            elif outcome.rets and outcome.rets[-1] in RET_PF_MAPPED:
                 found += self._settling((thread, args[0], int(kind)))
         if kind == MEMSLOT_FLAGS:
             found += self._split_slot(args[1], args[0])

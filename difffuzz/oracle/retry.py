@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
+from difffuzz.facts.kvm import RET_PF_RETRY
 from difffuzz.oracle.notifier import SilentNotifier
 from difffuzz.oracle.verdict import Violation
 from difffuzz.program import Config
@@ -18,8 +19,6 @@ from difffuzz.sides.memory_map import MemoryMap
 
 RETRY = """R1: a fault during which its page was invalidated, or its root became obsolete, answers
 RETRY.  R2: a RETRY has a cause.  R4: both sides answer the same RET_PF_* for the same access."""
-
-RET_PF_RETRY = 1
 
 
 class Invalidations(SilentNotifier):

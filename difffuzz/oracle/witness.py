@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from difffuzz.facts.errno import ENOSPC
 from difffuzz.machine.host import PTE_WRITE
 from difffuzz.machine.pagetable import HOST_PAGE_TABLE
 from difffuzz.oracle.attempts import ROOTS_CHANGE, Attempts, RangeZap
@@ -31,7 +32,6 @@ during it: memory of a memslot that was there, the host's page, the permission; 
 only where there was a moment at which they were right."""
 
 WRITE = 1
-ENOSPC = 28
 SLOT_KINDS = frozenset(
     {Kind.MEMSLOT_CREATE, Kind.MEMSLOT_DELETE, Kind.MEMSLOT_MOVE, Kind.MEMSLOT_FLAGS}
 )

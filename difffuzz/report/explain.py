@@ -6,12 +6,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from difffuzz.engine.lockstep import Step
+from difffuzz.facts.kvm import RET_PF_NAMES
 from difffuzz.oracle import ORACLES, Divergence, Verdict
 from difffuzz.program import Program, render_op
 from difffuzz.sides import short_name
 from difffuzz.sides.base import Leaf, Outcome
 
-RET_PF = ("CONTINUE", "RETRY", "EMULATE", "INVALID", "FIXED", "SPURIOUS")
 LEVEL = ("", "4K", "2M", "1G")
 
 
@@ -72,7 +72,7 @@ def outcome_text(outcome: Outcome | None, leaves: Iterable[Leaf]) -> str:
 
 def ret_text(ret: int) -> str:
     """RET_PF_* by name; a negative errno as it is."""
-    return RET_PF[ret] if 0 <= ret < len(RET_PF) else str(ret)
+    return RET_PF_NAMES[ret] if 0 <= ret < len(RET_PF_NAMES) else str(ret)
 
 
 def leaf_text(leaf: Leaf) -> str:

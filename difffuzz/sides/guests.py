@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from difffuzz.facts.kvm import RET_PF_EMULATE, RET_PF_RETRY
 from difffuzz.machine.frames import FREED_DATA
 from difffuzz.machine.host import HostMM
 from difffuzz.sched import Scheduler, Task
@@ -20,9 +21,6 @@ from difffuzz.sides.base import (
 )
 from difffuzz.sides.kvm_package import X86
 from difffuzz.sides.kvm_state import Kvm, Vcpu
-
-RET_PF_RETRY = 1
-RET_PF_EMULATE = 2
 
 
 class ParkedFault:

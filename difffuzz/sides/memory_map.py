@@ -6,13 +6,11 @@ Kept by whoever judges a side, from the operations alone.
 
 from __future__ import annotations
 
+from difffuzz.facts.errno import EEXIST, EINVAL, ENOENT
 from difffuzz.program import Config, Kind, Op
 from difffuzz.program.limits import area_base
 from difffuzz.program.model import DIRTY_LOG, READONLY
 
-EINVAL = 22
-EEXIST = 17
-ENOENT = 2
 MIN_MMU_PAGES = 8
 EXEC = Kind.EXEC
 MUNMAP = Kind.MUNMAP

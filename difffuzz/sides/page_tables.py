@@ -5,13 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
+from difffuzz.facts.paging import PAGE_SHIFT, PT_PAGE_SIZE_MASK, PT_WRITABLE_MASK
+from difffuzz.facts.spte import SPTE_BASE_ADDR_MASK, SPTE_MMU_PRESENT_MASK
 from difffuzz.sched import KernelSplat
 from difffuzz.sides.base import Leaf
 from difffuzz.sides.kvm_state import Kvm, ShadowPage, Table
-
-MMU_PRESENT = 1 << 11
-LARGE = 1 << 7
-ADDR = ((1 << 52) - 1) & ~0xFFF
 
 
 class PageTables:
@@ -28,17 +26,18 @@ class PageTables:
     def leaf_of(self, page: Table, index: int, spte: int) -> tuple[int, int, Leaf] | None:
         """Address space, first gfn and leaf of an entry; None if it is no present leaf."""
         sp = page.sp
-        if sp is None or not spte & MMU_PRESENT:
+        if sp is None or not spte & SPTE_MMU_PRESENT_MASK:
             return None
         level = sp.role.level
-        if level > 1 and not spte & LARGE:
+        if level > 1 and not spte & PT_PAGE_SIZE_MASK:
             return None
         gfn = sp.gfn + (index << (9 * (level - 1)))
         return int(sp.role.smm), gfn, self._leaf(spte, level)
 
     def _leaf(self, spte: int, level: int) -> Leaf:
         executable = (spte & self._exec_mask) == self._exec_value
-        return Leaf((spte & ADDR) >> 12, level, spte & 2 != 0, executable)
+        pfn = (spte & SPTE_BASE_ADDR_MASK) >> PAGE_SHIFT
+        return Leaf(pfn, level, spte & PT_WRITABLE_MASK != 0, executable)
 
     def all_leaves(self) -> Iterator[tuple[int, int, Leaf]]:
         """(address space, first gfn, leaf) of every present leaf of every page table."""
@@ -49,7 +48,7 @@ class PageTables:
             level, as_id = sp.role.level, int(sp.role.smm)
             shift = 9 * (level - 1)
             for index, spte in list(page.ent.items()):
-                if spte & MMU_PRESENT and (level == 1 or spte & LARGE):
+                if spte & SPTE_MMU_PRESENT_MASK and (level == 1 or spte & PT_PAGE_SIZE_MASK):
                     yield as_id, sp.gfn + (index << shift), self._leaf(spte, level)
 
     def count_leaves(self) -> list[int]:
@@ -59,7 +58,7 @@ class PageTables:
             if page.sp is None:
                 continue
             level = page.sp.role.level
-            what = MMU_PRESENT if level == 1 else MMU_PRESENT | LARGE
+            what = SPTE_MMU_PRESENT_MASK | (PT_PAGE_SIZE_MASK if level > 1 else 0)
             count = sum([spte & what == what for spte in page.ent.values()])
             if count:
                 counted[level - 1] += count
@@ -102,9 +101,9 @@ class PageTables:
             indices = [i for i in ent if first <= i <= last]
         for index in indices:
             spte = ent[index]
-            if not spte & MMU_PRESENT:
+            if not spte & SPTE_MMU_PRESENT_MASK:
                 continue
-            if level > 1 and not spte & LARGE:
-                self._walk(spte & ADDR, start, end, found)
+            if level > 1 and not spte & PT_PAGE_SIZE_MASK:
+                self._walk(spte & SPTE_BASE_ADDR_MASK, start, end, found)
             else:
                 found.append((sp.gfn + (index << shift), self._leaf(spte, level)))

@@ -3,11 +3,9 @@
 
 from __future__ import annotations
 
+from difffuzz.facts.spte import MMIO_GENERATIONS
 from difffuzz.kvm.vm import VmParams
 from difffuzz.program import Config
-
-MMIO_GENERATIONS = 1 << 19
-"""Generations that an MMIO SPTE can tell apart."""
 
 
 def vm_params(config: Config, tdp_mmu: bool) -> VmParams:

@@ -7,6 +7,7 @@ finds its memslot, then its host page, which is faulted in as any user of the ad
 
 from __future__ import annotations
 
+from difffuzz.facts.errno import EFAULT, EHWPOISON
 from difffuzz.machine.host import VM_PFNMAP, VM_WRITE, HostMM
 from difffuzz.program import Config, Kind, Op
 from difffuzz.program.model import READONLY
@@ -14,8 +15,6 @@ from difffuzz.sched import Scheduler
 from difffuzz.sides.base import DONE, ERROR, MMIO, NOTHING, OK, SIGBUS, Outcome
 from difffuzz.sides.host_ops import HOST_OPS
 from difffuzz.sides.memory_map import MemoryMap, Slot
-
-EHWPOISON = 133
 
 
 class SpecSide:
@@ -104,7 +103,7 @@ class SpecSide:
         if vma is not None and vma.flags & VM_PFNMAP:
             pfn = self._device_pfn(hva, write)
             if pfn < 0:
-                return Outcome(ERROR, -14)
+                return Outcome(ERROR, -EFAULT)
             if write and not vma.flags & VM_WRITE:
                 return Outcome(MMIO)
         else:
@@ -112,7 +111,7 @@ class SpecSide:
             if npages == -EHWPOISON:
                 return Outcome(SIGBUS)
             if npages != 1:
-                return Outcome(ERROR, -14)
+                return Outcome(ERROR, -EFAULT)
             self.mm.put_page(pfn)
         outcome = Outcome(OK)
         outcome.pfn = pfn

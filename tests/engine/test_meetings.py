@@ -6,11 +6,13 @@ from __future__ import annotations
 from difffuzz.engine import concurrent
 from difffuzz.engine.features import FEATURES
 from difffuzz.engine.meetings import Meetings, changed, ended, feature
+from difffuzz.facts.paging import PT_PAGE_SIZE_MASK
+from difffuzz.facts.spte import SPTE_MMU_PRESENT_MASK
 from difffuzz.program import Kind, parse
 from difffuzz.sides import open_side
 from difffuzz.sides.base import Outcome
 
-LEAF = 1 << 11 | 1 << 7 | 0x1000
+LEAF = SPTE_MMU_PRESENT_MASK | PT_PAGE_SIZE_MASK | 0x1000
 SLOT = "difffuzz program v1\nconfig vcpus=2\nslot 0 gfn=0 pages=8 area=1\n"
 
 
@@ -40,7 +42,7 @@ def test_what_the_host_does_is_one_kind() -> None:
 
 
 def test_a_table_is_no_leaf() -> None:
-    assert changed(Kind.READ, 2, 0, LEAF) != changed(Kind.READ, 2, 0, LEAF & ~(1 << 7))
+    assert changed(Kind.READ, 2, 0, LEAF) != changed(Kind.READ, 2, 0, LEAF & ~PT_PAGE_SIZE_MASK)
 
 
 def test_features_are_in_range() -> None:

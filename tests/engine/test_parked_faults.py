@@ -7,6 +7,7 @@ import pytest
 
 from difffuzz.engine import lockstep
 from difffuzz.engine.lockstep import Step
+from difffuzz.facts.kvm import RET_PF_FIXED, RET_PF_RETRY
 from difffuzz.program import Kind
 from difffuzz.sides import open_side
 from difffuzz.sides.kvm_side import KvmSide
@@ -15,7 +16,6 @@ from .runs import SMALL, Kept, program_of, steps
 
 BEGIN = "vcpu0: begin_fault gfn=0x3 access=write\n"
 END = "vcpu0: end_fault\n"
-RETRY, FIXED = 1, 4
 
 
 def trace(text: str, right: str = "tdp") -> list[Step]:
@@ -43,7 +43,7 @@ def answers(text: str) -> list[tuple[int, ...]]:
 
 
 def test_a_fault_that_nothing_disturbs_maps_its_page() -> None:
-    assert answers(f"{SMALL}{BEGIN}{END}") == [(FIXED,)]
+    assert answers(f"{SMALL}{BEGIN}{END}") == [(RET_PF_FIXED,)]
 
 
 @pytest.mark.parametrize(
@@ -58,8 +58,8 @@ def test_a_fault_that_nothing_disturbs_maps_its_page() -> None:
 )
 def test_a_stale_fault_retries_once(disturbance: str) -> None:
     ((first, *rest),) = answers(f"{SMALL}{BEGIN}{disturbance}{END}")
-    assert first == RETRY
-    assert rest[-1] == FIXED
+    assert first == RET_PF_RETRY
+    assert rest[-1] == RET_PF_FIXED
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_a_stale_fault_retries_once(disturbance: str) -> None:
     ],
 )
 def test_a_fault_that_is_not_stale_does_not_retry(harmless: str) -> None:
-    assert answers(f"config vcpus=2\n{SMALL}{BEGIN}{harmless}{END}") == [(FIXED,)]
+    assert answers(f"config vcpus=2\n{SMALL}{BEGIN}{harmless}{END}") == [(RET_PF_FIXED,)]
 
 
 def test_a_second_begin_and_an_end_too_many_do_nothing() -> None:

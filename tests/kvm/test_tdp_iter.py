@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from difffuzz.kvm.kvm_host import Kvm, KvmMmuPage
-from difffuzz.kvm.spte import SPTE_BASE_ADDR_MASK, is_last_spte, is_shadow_present_pte
+from difffuzz.kvm.spte import REMOVED_SPTE, SPTE_BASE_ADDR_MASK, is_last_spte, is_shadow_present_pte
 from difffuzz.kvm.tdp_iter import (
     for_each_leaf_pte,
     for_each_tdp_pte,
@@ -26,7 +26,6 @@ LEAF = 0x0600_0000_0000_0B77
 LARGE = 0x80
 NONLEAF = 0x907
 MMIO = 0x6
-FROZEN = 0x5A0
 
 Entry = tuple[int, int, int]
 """First gfn, level, value."""
@@ -84,9 +83,9 @@ class Tables:
 
 EDGES = st.sampled_from([0, 1, 0x1FF, 0x200, 0x3FFFF, 0x40000, 0x7FFFFFF, 0x8000000])
 GFN = st.builds(lambda edge, near: min(edge + near, GFNS - 1), EDGES, st.integers(0, 0x600))
+LEVELS = st.sampled_from([1, 1, 1, 2, 3])
 PLACES = st.lists(
-    st.tuples(GFN, st.sampled_from([1, 1, 1, 2, 3]), st.sampled_from([LEAF, LEAF, MMIO, FROZEN])),
-    max_size=24,
+    st.tuples(GFN, LEVELS, st.sampled_from([LEAF, LEAF, MMIO, REMOVED_SPTE])), max_size=24
 )
 RANGES = st.tuples(GFN, st.one_of(st.integers(1, 0x800), st.just(GFNS)))
 

@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from errno import EFAULT
 
 import pytest
 
+from difffuzz.facts.errno import EFAULT
 from difffuzz.machine.frames import ZERO_PFN
 from difffuzz.machine.host import PTE_SPECIAL
 

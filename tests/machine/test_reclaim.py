@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from difffuzz.machine.gup import EHWPOISON
+from difffuzz.facts.errno import EHWPOISON
 
 from .recorder import GIG, HUGE, Host, bracket
 

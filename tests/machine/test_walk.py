@@ -5,17 +5,20 @@ from __future__ import annotations
 
 import pytest
 
+from difffuzz.facts.paging import (
+    MAXPHYADDR,
+    PFERR_FETCH_MASK,
+    PFERR_PRESENT_MASK,
+    PFERR_RSVD_MASK,
+    PFERR_USER_MASK,
+    PFERR_WRITE_MASK,
+)
 from difffuzz.machine.hw import (
     EPT,
     EPT_NO_AD,
     EXEC,
     NPT,
     PAE,
-    PFERR_FETCH,
-    PFERR_PRESENT,
-    PFERR_RSVD,
-    PFERR_USER,
-    PFERR_WRITE,
     READ,
     WRITE,
     Cpu,
@@ -27,6 +30,7 @@ from difffuzz.sched import Scheduler
 GPA = 0x1_4063_2000 & 0xFFFF_FFFF
 NX = 1 << 63
 MISCONFIG = 1 << 51
+USER = PFERR_USER_MASK
 TABLE = {"ept": 7, "ept-no-ad": 7, "npt": 7, "pae": 7}
 LEAF_RWX = {"ept": 0x37, "ept-no-ad": 0x37, "npt": 7, "pae": 7}
 
@@ -91,9 +95,16 @@ def test_permissions_are_enforced(fmt: PageFormat) -> None:
 @pytest.mark.parametrize(
     ("fmt", "codes"),
     [
-        (EPT, (PFERR_USER, PFERR_WRITE, PFERR_FETCH)),
-        (NPT, (PFERR_USER, PFERR_USER | PFERR_WRITE, PFERR_USER | PFERR_FETCH)),
-        (PAE, (0, PFERR_WRITE, PFERR_FETCH)),
+        (EPT, (PFERR_USER_MASK, PFERR_WRITE_MASK, PFERR_FETCH_MASK)),
+        (
+            NPT,
+            (
+                PFERR_USER_MASK,
+                PFERR_USER_MASK | PFERR_WRITE_MASK,
+                PFERR_USER_MASK | PFERR_FETCH_MASK,
+            ),
+        ),
+        (PAE, (0, PFERR_WRITE_MASK, PFERR_FETCH_MASK)),
     ],
     ids=lambda value: getattr(value, "name", None),
 )
@@ -105,7 +116,7 @@ def test_error_codes(fmt: PageFormat, codes: tuple[int, int, int]) -> None:
     forbidden = Guest(fmt, perms(fmt, False, False))
     for kind, code in zip((WRITE, EXEC), codes[1:], strict=True):
         assert forbidden.access(kind) == -1
-        assert forbidden.cpu.error_code == code | PFERR_PRESENT
+        assert forbidden.cpu.error_code == code | PFERR_PRESENT_MASK
 
 
 @pytest.mark.parametrize(
@@ -126,8 +137,22 @@ def test_error_codes(fmt: PageFormat, codes: tuple[int, int, int]) -> None:
 def test_reserved_bits(fmt: PageFormat, leaf: int, level: int) -> None:
     guest = Guest(fmt, leaf, level)
     assert guest.access(READ) == -1
-    expected = PFERR_RSVD if fmt.ept else PFERR_RSVD | PFERR_PRESENT | PFERR_USER
+    expected = (
+        PFERR_RSVD_MASK if fmt.ept else PFERR_RSVD_MASK | PFERR_PRESENT_MASK | PFERR_USER_MASK
+    )
     assert (guest.cpu.error_code, guest.cpu.fault_level) == (expected, level)
+
+
+@pytest.mark.parametrize("bit", range(44, 52))
+@pytest.mark.parametrize("fmt", [EPT, NPT, PAE], ids=lambda fmt: fmt.name)
+def test_physical_address_bits(fmt: PageFormat, bit: int) -> None:
+    guest = Guest(fmt, LEAF_RWX[fmt.name] | 9 << 12 | 1 << bit)
+    pfn = guest.access(READ)
+    if bit < MAXPHYADDR:
+        assert pfn == 9 | 1 << bit - 12
+    else:
+        assert pfn == -1
+        assert guest.cpu.error_code & PFERR_RSVD_MASK
 
 
 @pytest.mark.parametrize("fmt", [EPT, NPT], ids=lambda fmt: fmt.name)
@@ -186,7 +211,7 @@ def test_upper_levels_limit_permissions() -> None:
     guest = Guest(EPT, perms(EPT, True, True))
     guest.mem.store(guest.ptrs[3], guest.entry(3) & ~2)
     assert guest.access(WRITE) == -1
-    assert guest.cpu.error_code == PFERR_WRITE | PFERR_PRESENT
+    assert guest.cpu.error_code == PFERR_WRITE_MASK | PFERR_PRESENT_MASK
     assert guest.access(EXEC) == 9
 
 

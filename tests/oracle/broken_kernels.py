@@ -125,7 +125,7 @@ UAF = (
         "tdp",
         "tdp_mmu.py",
         """\
-         if not shared or kvm.mem.freeze_absent(pt, done):
+         if not shared or kvm.mem.freeze_absent(pt, REMOVED_SPTE, done):
              break
 -    tdp_mmu_free_sp_rcu(kvm, sp)
 +    tdp_mmu_free_sp_rcu(kvm, sp)

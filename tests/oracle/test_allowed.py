@@ -4,16 +4,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from errno import EFAULT
 from typing import NamedTuple
 
 import pytest
 
 from difffuzz.engine import lockstep
+from difffuzz.facts.errno import EFAULT
+from difffuzz.facts.kvm import RET_PF_EMULATE, RET_PF_INVALID, RET_PF_RETRY
 from difffuzz.oracle import ORACLES
-from difffuzz.oracle.access import RET_PF_EMULATE, RET_PF_INVALID, compare_outcomes
+from difffuzz.oracle.access import compare_outcomes
 from difffuzz.oracle.allowed import ALLOWED
-from difffuzz.oracle.retry import RET_PF_RETRY, Flight, parked_violations
+from difffuzz.oracle.retry import Flight, parked_violations
 from difffuzz.program import Config
 from difffuzz.sides import open_side
 from difffuzz.sides.base import ERROR, MMIO, OK, SIGBUS, Outcome

@@ -4,16 +4,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from errno import EFAULT
 
 import pytest
 
-from difffuzz.oracle.access import (
-    RET_PF_EMULATE,
-    RET_PF_FIXED,
-    RET_PF_INVALID,
-    compare_outcomes,
-)
+from difffuzz.facts.errno import EFAULT
+from difffuzz.facts.kvm import RET_PF_EMULATE, RET_PF_FIXED, RET_PF_INVALID
+from difffuzz.oracle.access import compare_outcomes
 from difffuzz.sides.base import ERROR, MMIO, Outcome
 
 from .broken import run_as_it_is

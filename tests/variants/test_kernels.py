@@ -9,6 +9,8 @@ from types import ModuleType
 import pytest
 
 from difffuzz.engine import concurrent, lockstep
+from difffuzz.facts import kvm as kvm_facts
+from difffuzz.facts import spte as spte_facts
 from difffuzz.program import Program, parse
 from difffuzz.program.limits import THREADS
 from difffuzz.sides import KERNELS, KvmFactory, open_side
@@ -48,6 +50,24 @@ def corpus(folder: str) -> list[tuple[str, Program]]:
     paths = sorted((ROOT / "corpus" / folder).glob("*.difffuzz"))
     parsed = [(path.stem, parse(path.read_text(), str(path))) for path in paths]
     return [(name, program) for name, program in parsed if program.config.paging == "tdp"]
+
+
+def facts(module: ModuleType, *prefixes: str) -> dict[str, object]:
+    """The constants of a module whose names begin so."""
+    return {name: value for name, value in vars(module).items() if name.startswith(prefixes)}
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_numbers_that_oracles_know_are_the_version_s(version: str) -> None:
+    package = load([KERNELS / f"{version}.patch"])
+    expected = facts(spte_facts, "SPTE_", "REMOVED_", "MMIO_SPTE_")
+    assert len(expected) == 8
+    assert facts(package.spte, *expected).items() >= expected.items()
+    requests = facts(kvm_facts, "KVM_REQ_")
+    assert facts(package.kvm_host, "KVM_REQ_").items() >= requests.items()
+    answers = facts(kvm_facts, *(f"RET_PF_{name}" for name in kvm_facts.RET_PF_NAMES))
+    assert len(answers) == 6
+    assert facts(package.mmu_internal, "RET_PF_").items() >= answers.items()
 
 
 @pytest.mark.parametrize("version", VERSIONS)

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from difffuzz.kvm import mmu_internal, spte, vm
+from difffuzz.facts import kvm, paging, spte
+from difffuzz.kvm import vm
 from difffuzz.machine import frames, pageformat, pte, spt, vma
 from difffuzz.program.limits import (
     AREA_PAGES,
@@ -28,7 +29,7 @@ PAGES: Final = 1 << 16
 """Pages for page tables."""
 PAGES_PA: Final = spt.PT_PFN_BASE << 12
 """Physical address of the first."""
-TABLE_PAGE_ENTRIES: Final = 512
+TABLE_PAGE_ENTRIES: Final = paging.SPTE_ENT_PER_PAGE
 
 CHANGE_NEW: Final = 1024
 """Index of a Change: the table was not seen before."""
@@ -37,11 +38,14 @@ CHANGE_GONE: Final = 1025
 NOTHING_RETURNED: Final = -(1 << 40)
 """In FaultRets: that handler was not called."""
 
-LARGE_ENTRY: Final = 0x81
-TABLE_ENTRY: Final = 0x63
+LARGE_ENTRY: Final = paging.PT_PRESENT_MASK | paging.PT_PAGE_SIZE_MASK
+TABLE_ENTRY: Final = (
+    paging.PT_PRESENT_MASK
+    | paging.PT_WRITABLE_MASK
+    | paging.PT_ACCESSED_MASK
+    | paging.PT_DIRTY_MASK
+)
 """Entries of the upper levels of the host's page table as the CPU has them, without address."""
-X86_PRESENT: Final = 1
-X86_WRITE: Final = 2
 
 MAX_ATTEMPTS: Final = 12
 """sides.base.MAX_ATTEMPTS."""
@@ -54,6 +58,7 @@ BOTH: Final = {
     "NATIVE_PAGES": PAGES,
     "NATIVE_PAGES_PA": PAGES_PA,
     "NATIVE_FRAMES": frames.BASE_DEVICE,
+    "NATIVE_MAXPHYADDR": paging.MAXPHYADDR,
     "MAIN_TASK": MAIN_TASK,
     "CHANGE_NEW": CHANGE_NEW,
     "CHANGE_GONE": CHANGE_GONE,
@@ -87,20 +92,21 @@ MACHINE: Final = {
     "SLOT_READONLY": READONLY,
     "LARGE_ENTRY": LARGE_ENTRY,
     "TABLE_ENTRY": TABLE_ENTRY,
-    "FROZEN": spt.FROZEN,
-    "ADDR_MASK": pageformat.ADDR_MASK,
-    "MMIO_GENERATIONS": spte.MMIO_SPTE_GEN_MASK + 1,
     **_named(vma, *(name for name in vars(vma) if name.startswith("VM_"))),
-    **_named(pageformat, *(name for name in vars(pageformat) if name.startswith("PFERR_"))),
     **_named(pageformat, "PERM_R", "PERM_W", "PERM_X"),
     **_named(frames, "FREED_DATA"),
-    **_named(mmu_internal, *(name for name in vars(mmu_internal) if name.startswith("RET_PF_"))),
+    **_named(kvm, *(f"RET_PF_{name}" for name in kvm.RET_PF_NAMES)),
+    **_named(paging, *(name for name in vars(paging) if name.startswith("PFERR_"))),
+    "MMIO_GENERATIONS": spte.MMIO_GENERATIONS,
 }
 """For harness/native/machine, which knows no header of the kernel."""
 
 MACHINE_BITS: Final = {
     **_named(pte, *(name for name in vars(pte) if name.startswith("PTE_"))),
     **_named(pte, "PMD_PAGES", "PUD_PAGES"),
+    **_named(paging, "PHYS_ADDR_MASK", "RSVD_PHYS_BITS_MASK"),
+    **_named(paging, *(name for name in vars(paging) if name.startswith(("PT_", "VMX_EPT_")))),
+    **_named(spte, "REMOVED_SPTE", "SPTE_MMU_PRESENT_MASK", "SPTE_BASE_ADDR_MASK"),
     **_named(frames, "BASE_4K", "BASE_2M", "BASE_1G", "BASE_DEVICE"),
 }
 """Numbers of the machine's by their own names; of C's type unsigned long, however small."""

@@ -16,8 +16,6 @@
 #include "compat.h"
 #include "vm.h"
 
-#define PHYS_BITS 46
-
 struct kvm *native_kvm;
 struct kvm_vcpu *native_vcpus[NATIVE_VCPUS];
 long native_vcpu_ipis[NATIVE_VCPUS];
@@ -33,8 +31,8 @@ static struct native_async_pf *async_pf[NATIVE_VCPUS];	/* of those that had one 
 /* Once, before the snapshot. */
 void native_init_module(void)
 {
-	boot_cpu_data.x86_phys_bits = PHYS_BITS;
-	boot_cpu_data.x86_cache_bits = PHYS_BITS;
+	boot_cpu_data.x86_phys_bits = NATIVE_MAXPHYADDR;
+	boot_cpu_data.x86_cache_bits = NATIVE_MAXPHYADDR;
 	set_cpu_cap(&boot_cpu_data, X86_FEATURE_GBPAGES);
 	set_cpu_cap(&boot_cpu_data, X86_FEATURE_NX);
 	native_configure_nx(false);
@@ -118,8 +116,8 @@ long native_create_vcpu(void)
 	vcpu->kvm = kvm;
 	vcpu->vcpu_id = vcpu->vcpu_idx = vcpu->cpu = id;
 	vcpu->arch.regs_avail = ~0;
-	vcpu->arch.maxphyaddr = PHYS_BITS;
-	vcpu->arch.reserved_gpa_bits = rsvd_bits(PHYS_BITS, 63);
+	vcpu->arch.maxphyaddr = NATIVE_MAXPHYADDR;
+	vcpu->arch.reserved_gpa_bits = rsvd_bits(NATIVE_MAXPHYADDR, 63);
 	native_reset_async_pf(vcpu);
 	if (paging) {
 		vcpu->arch.cr0 = X86_CR0_PG | X86_CR0_PE | X86_CR0_WP;

@@ -121,9 +121,9 @@ static unsigned long spte_class(u64 spte, int level)
 {
 	if (!spte)
 		return 0;
-	if (!(spte & SPTE_PRESENT))
-		return spte == FROZEN ? 1 : 2;
-	if (level > 1 && !(spte & SPTE_LARGE))
+	if (!(spte & SPTE_MMU_PRESENT_MASK))
+		return spte == REMOVED_SPTE ? 1 : 2;
+	if (level > 1 && !(spte & PT_PAGE_SIZE_MASK))
 		return 3;
 	return 4 | (spte >> 1 & 1) << 1 | (spte & 0x120 ? 1 : 0) | (spte & 0x240 ? 8 : 0);
 }
@@ -151,7 +151,7 @@ static void check_changes(long kind)
 	for (long i = 0; i < nr; i++) {
 		const struct table *table = &tables[changes[i].number];
 		u64 old = changes[i].old, new = changes[i].new;
-		bool made = new & ~old & SPTE_WRITABLE && !(old & SPTE_PRESENT && old & mmu_writable);
+		bool made = new & ~old & PT_WRITABLE_MASK && !(old & SPTE_MMU_PRESENT_MASK && old & mmu_writable);
 
 		note_transition(kind, table->level, old, new);
 		if (new && tables_is_leaf(table, new))

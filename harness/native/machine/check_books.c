@@ -100,7 +100,7 @@ static void check_mmio(const struct native_vm *vm)
 			u64 spte = tables_entry(number, i);
 			long generation = (spte >> 3 & 0xff) | (spte >> 52 & 0x7ff) << 8;
 
-			if (spte & SPTE_PRESENT || (spte & masks.shadow_mmio_mask) != masks.shadow_mmio_value)
+			if (spte & SPTE_MMU_PRESENT_MASK || (spte & masks.shadow_mmio_mask) != masks.shadow_mmio_value)
 				continue;
 			if (generation > vm->generations[tables[number].as_id] % (long)MMIO_GENERATIONS)
 				suspect("an MMIO SPTE outlived the wrap of the generation");

@@ -72,7 +72,7 @@ void leaf_check(int as_id, u64 gfn, u64 spte, int level, bool made)
 	}
 	if (level > 1 && map_nx && (spte & exec_mask) == exec_value)
 		suspect("huge and executable under the NX mitigation");
-	if (spte & SPTE_WRITABLE)
+	if (spte & PT_WRITABLE_MASK)
 		check_writable(slot, gfn, level, hm_lookup(map_hva(slot, gfn)), made);
 }
 

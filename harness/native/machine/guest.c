@@ -7,7 +7,6 @@
 
 #include "guest.h"
 
-#define LARGE (1UL << 7)
 #define TLB_DIRTY 8
 #define WALK_LIMIT 1000
 #define MOST_LEVELS 5
@@ -33,9 +32,9 @@ void gm_init(bool tdp, bool ept, bool ad, bool pml)
 	format.ept = tdp && ept;
 	format.ad = !format.ept || ad;
 	format.user = tdp && !ept;
-	format.present = format.ept ? 7 : 1;
-	format.accessed = format.ept ? 1 << 8 : 1 << 5;
-	format.dirty = format.ept ? 1 << 9 : 1 << 6;
+	format.present = format.ept ? VMX_EPT_RWX_MASK : PT_PRESENT_MASK;
+	format.accessed = format.ept ? VMX_EPT_ACCESS_BIT : PT_ACCESSED_MASK;
+	format.dirty = format.ept ? VMX_EPT_DIRTY_BIT : PT_DIRTY_MASK;
 	logs_dirty = pml;
 }
 
@@ -122,8 +121,8 @@ void gm_flush_ranges(int vcpu)
 static int perms_of(u64 entry)
 {
 	if (format.ept)
-		return entry & 7;
-	if (format.user && !(entry & 4))
+		return entry & VMX_EPT_RWX_MASK;
+	if (format.user && !(entry & PT_USER_MASK))
 		return 0;
 	return PERM_R | (entry & 2) | (entry >> 63 ? 0 : PERM_X);
 }
@@ -131,10 +130,10 @@ static int perms_of(u64 entry)
 /* A present entry that the hardware refuses: EPT misconfiguration, or a reserved bit. */
 static bool is_reserved(u64 entry, int level, int root_level)
 {
-	bool leaf = level == 1 || entry & LARGE;
+	bool leaf = level == 1 || entry & PT_PAGE_SIZE_MASK;
 	int type = entry >> 3 & 7;
 
-	if (entry & 1UL << 51)
+	if (entry & RSVD_PHYS_BITS_MASK)
 		return true;
 	if (format.ept) {
 		if ((entry & 3) == 2)
@@ -152,14 +151,14 @@ static bool is_reserved(u64 entry, int level, int root_level)
 
 static long fault(struct gm_vcpu *cpu, int access, int perms, bool reserved)
 {
-	static const int ept_codes[] = { PFERR_USER, PFERR_WRITE, PFERR_FETCH };
-	static const int x86_codes[] = { 0, PFERR_WRITE, PFERR_FETCH };
+	static const int ept_codes[] = { PFERR_USER_MASK, PFERR_WRITE_MASK, PFERR_FETCH_MASK };
+	static const int x86_codes[] = { 0, PFERR_WRITE_MASK, PFERR_FETCH_MASK };
 
 	if (format.ept)
-		cpu->error_code = reserved ? PFERR_RSVD : ept_codes[access] | (perms ? PFERR_PRESENT : 0);
+		cpu->error_code = reserved ? PFERR_RSVD_MASK : ept_codes[access] | (perms ? PFERR_PRESENT_MASK : 0);
 	else
-		cpu->error_code = x86_codes[access] | (format.user ? PFERR_USER : 0) |
-				  (reserved ? PFERR_RSVD | PFERR_PRESENT : perms ? PFERR_PRESENT : 0);
+		cpu->error_code = x86_codes[access] | (format.user ? PFERR_USER_MASK : 0) |
+				  (reserved ? PFERR_RSVD_MASK | PFERR_PRESENT_MASK : perms ? PFERR_PRESENT_MASK : 0);
 	return FAULT;
 }
 
@@ -218,7 +217,7 @@ static long walk(struct gm_vcpu *cpu, u64 root, int root_level, u64 gpa, int acc
 		if (!(entry & format.present))
 			return fault(cpu, access, 0, false);
 		if (mask == 3) {
-			if (entry & 1UL << 51)
+			if (entry & RSVD_PHYS_BITS_MASK)
 				return fault(cpu, access, perms, true);
 		} else {
 			if (is_reserved(entry, level, root_level))
@@ -226,10 +225,10 @@ static long walk(struct gm_vcpu *cpu, u64 root, int root_level, u64 gpa, int acc
 			perms &= perms_of(entry);
 			ptrs[nr] = ptr;
 			entries[nr++] = entry;
-			if (level == 1 || entry & LARGE)
+			if (level == 1 || entry & PT_PAGE_SIZE_MASK)
 				break;
 		}
-		table = entry & ADDR_MASK;
+		table = entry & PHYS_ADDR_MASK;
 		level--;
 	}
 	if (!(perms & perm_of[access]))
@@ -237,7 +236,7 @@ static long walk(struct gm_vcpu *cpu, u64 root, int root_level, u64 gpa, int acc
 	if (format.ad && !set_bits(cpu, ptrs, entries, nr, access == GM_WRITE, gpa))
 		return CHANGED;
 	below = (1UL << 9 * (level - 1)) - 1;
-	pfn = ((entry & ADDR_MASK) >> 12 & ~below) | (gpa >> 12 & below);
+	pfn = ((entry & PHYS_ADDR_MASK) >> 12 & ~below) | (gpa >> 12 & below);
 	if (cpu->epoch != epoch)
 		return CHANGED;
 	insert(cpu, gpa >> 12, level, pfn, perms, access == GM_WRITE || entry & format.dirty);

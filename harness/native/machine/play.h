@@ -107,14 +107,9 @@ extern bool tables_is_leaf(const struct table *table, u64 spte);
 extern const unsigned long *tables_raw(long number);	/* entries, as they are in memory */
 extern u64 tables_entry(long number, int index);
 
-#define SPTE_PRESENT (1UL << 11)
-#define SPTE_LARGE (1UL << 7)
-#define SPTE_WRITABLE 2UL
-#define SPTE_ADDR (((1UL << 52) - 1) & ~0xfffUL)
-
 static inline u64 spte_pfn(u64 spte)
 {
-	return (spte & SPTE_ADDR) >> 12;
+	return (spte & SPTE_BASE_ADDR_MASK) >> 12;
 }
 
 static inline u64 level_pages(int level)

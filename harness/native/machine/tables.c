@@ -133,7 +133,7 @@ u64 tables_entry(long number, int index)
 
 bool tables_is_leaf(const struct table *table, u64 spte)
 {
-	return spte & SPTE_PRESENT && (table->level == 1 || spte & SPTE_LARGE);
+	return spte & SPTE_MMU_PRESENT_MASK && (table->level == 1 || spte & PT_PAGE_SIZE_MASK);
 }
 
 static void add(struct list *list, u64 gfn, u64 spte, int level)
@@ -164,12 +164,12 @@ static void walk(long number, u64 start, u64 end, struct list *list)
 	for (long i = first < 0 ? 0 : first; i <= last && i < 512; i++) {
 		u64 spte = tables_entry(number, i);
 
-		if (!(spte & SPTE_PRESENT))
+		if (!(spte & SPTE_MMU_PRESENT_MASK))
 			continue;
 		if (tables_is_leaf(table, spte))
 			add(list, table->gfn + ((u64)i << shift), spte, table->level);
 		else
-			walk(((long)(spte & SPTE_ADDR) - (long)NATIVE_PAGES_PA) >> 12, start, end, list);
+			walk(((long)(spte & SPTE_BASE_ADDR_MASK) - (long)NATIVE_PAGES_PA) >> 12, start, end, list);
 	}
 }
 
