@@ -12,10 +12,12 @@ import msgspec
 import typer
 
 from ..errors import UsageError
-from ..files.program_file import read_program
 from ..fuzz.findings import Finding
 from ..fuzz.options import FuzzOptions
 from ..fuzz.parent import fuzz as run_fuzz
+from ..hunts.judge import Judge
+from ..hunts.models import mode_of
+from ..hunts.row import Row
 from ..running.runner import Runner
 from ..sides import open_side
 from ..variants.catalogue import PATHS, Bug, catalogue, find
@@ -26,18 +28,8 @@ BUDGET = 100_000
 app = typer.Typer(help="Historical bugs of the MMU, as patches against the model.")
 
 
-class Hunt(msgspec.Struct):
-    """The outcome of one hunt."""
-
-    id: str
-    found: bool
-    executions: int
-    seconds: float
-    cpu_seconds: float
-    oracle: str | None = None
-    signature: str | None = None
-    program: str | None = None
-    """Text form of the program that shows it."""
+FIELDS = "id", "found", "executions", "seconds", "cpu_seconds", "oracle", "signature", "program"
+"""Of a hunt's JSON; the last three are null if the bug was not found."""
 
 
 @app.callback()
@@ -118,43 +110,53 @@ def hunt(
     hunts = [_hunt(bug, common, kernel) for bug in chosen]
     lines = [
         f"{one.id}  {'found' if one.found else 'NOT FOUND'}  {one.executions} executions  "
-        f"{one.cpu_seconds:.1f} CPU s  {one.signature or ''}"
+        f"{one.cpu_seconds:.1f} CPU s  {one.signature}"
         for one in hunts
     ]
-    emit(hunts, "\n".join(lines), json)
+    emit([_document(one) for one in hunts], "\n".join(lines), json)
     raise typer.Exit(1 if any(one.found for one in hunts) else 0)
 
 
-def _hunt(bug: Bug, common: FuzzOptions, kernel: str) -> Hunt:
+def _hunt(bug: Bug, common: FuzzOptions, kernel: str) -> Row:
     bug.check_hunted(kernel)
     left, right = bug.sides(kernel)
-    mode = "concurrent" if bug.concurrent else "lockstep"
-    Runner(left, right, mode)  # a patch that does not apply is wrong input, said at once
-    plain = Runner(*bug.plain_sides(kernel), mode)
+    run = Runner(left, right, mode_of(bug))  # a patch that does not apply is said at once
+    judge = Judge(run, bug.plain_sides(kernel))
 
     def is_this_bug(finding: Finding) -> bool:
-        """Not what the same program shows without the patch."""
-        if not plain(read_program(Path(finding.program))).divergences:
-            return True
-        note(f"hunt {bug.id}: passed over {finding.signature}: the unpatched model shows it too")
-        return False
+        accepted = judge.accept(finding)
+        if not accepted:
+            passed = f"passed over {finding.signature}: the unpatched model shows it too"
+            note(f"hunt {bug.id}: {passed}")
+        return accepted
 
+    row = Row(
+        id=bug.id,
+        method="difffuzz",
+        seed=common.seed or 0,
+        concurrent=bug.concurrent,
+        budget=common.cpu_seconds,
+        kernel=kernel,
+        left=left,
+        right=right,
+    )
     with tempfile.TemporaryDirectory(prefix="difffuzz-hunt-") as out:
-        options = replace(common, left=left, right=right, mode=mode, out=Path(out))
+        options = replace(common, left=left, right=right, mode=run.mode, out=Path(out))
         with Progress(f"hunt {bug.id}") as progress:
             summary = run_fuzz(options, progress, is_this_bug)
-        first = summary.findings[0] if summary.findings else None
-        program = None if first is None else Path(first.program).read_text()
-    return Hunt(
-        bug.id,
-        first is not None,
-        first.executions if first is not None and common.jobs == 1 else summary.executions,
-        first.seconds if first is not None else summary.seconds,
-        first.cpu_seconds if first is not None else summary.cpu_seconds,
-        first.oracle if first is not None else None,
-        first.signature if first is not None else None,
-        program,
-    )
+        row.executions, row.seconds = summary.executions, summary.seconds
+        row.cpu_seconds = summary.cpu_seconds
+        for first in summary.findings[:1]:
+            row.take_finding(first)
+            row.seconds, row.cpu_seconds = first.seconds, first.cpu_seconds
+            if common.jobs == 1:
+                row.executions = first.executions
+    return row
+
+
+def _document(row: Row) -> dict[str, object]:
+    facts = row.facts(*FIELDS)
+    return facts if row.found else {**facts, "oracle": None, "signature": None, "program": None}
 
 
 def _facts(bug: Bug) -> Bug:
