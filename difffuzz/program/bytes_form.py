@@ -19,7 +19,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from .fields import COUNT, MMU_PAGES, FieldType
-from .limits import MAX_BYTES, MAX_OPS, MAX_SCHEDULE, MAX_STEP, MAX_VCPUS, N_AREAS, THREADS
+from .limits import MAX_BYTES, MAX_OPS, MAX_SCHEDULE, MAX_STEP, MAX_VCPUS, THREADS
 from .model import AREA_KINDS, CONFIG_CHOICES, DEFAULT_AREAS, Config, Op, Program, SlotSpec
 from .normalise import normalise_config
 from .ops import OPS, SLOT_FIELDS, SLOT_SPANS, Kind
@@ -30,8 +30,11 @@ _STEP: Final = FieldType("step", 1, MAX_STEP, hot=tuple(range(1, _LONG + 1)))
 _THREAD: Final = FieldType("thread", 0, len(THREADS) - 1)
 _SLOT: Final = -1
 _SWITCH: Final = -2
-_RARE: Final = {"paging", "kernel"}
+_RARE: Final = {"paging"}
 """Choices that a random byte should leave at their default nearly always."""
+_RESERVED: Final = b"\0"
+"""Stands between the choices and the areas, and means nothing: it named a kernel once, and bytes of
+old corpora keep their meaning."""
 _PAD: Final = bytes(3 * (1 + max(len(SLOT_FIELDS), *(len(spec.fields) for spec in OPS.values()))))
 
 Codes = tuple[tuple[int, ...], int, int]
@@ -105,13 +108,13 @@ _SLOT_SHORTS: Final = tuple(_short(field.type) for field in SLOT_FIELDS)
 _SLOT_LOWS: Final = tuple(field.type.low for field in SLOT_FIELDS)
 
 _MMU_PAGES_AT: Final = Config._fields.index("mmu_pages")
-_HEADER_READ: Final = (
-    *(_choice(name) for name in Config._fields if name in CONFIG_CHOICES),
-    *(
-        tuple((default, *AREA_KINDS)[byte % (1 + len(AREA_KINDS))] for byte in range(256))
-        for default in DEFAULT_AREAS
-    ),
+_CHOICES_READ: Final = tuple(_choice(name) for name in Config._fields if name in CONFIG_CHOICES)
+_AREAS_READ: Final = tuple(
+    tuple((default, *AREA_KINDS)[byte % (1 + len(AREA_KINDS))] for byte in range(256))
+    for default in DEFAULT_AREAS
 )
+_AREAS: Final = len(_CHOICES_READ) + len(_RESERVED)
+"""Where the header's bytes for areas begin."""
 _HEADER_WRITE: Final = tuple(
     (at, {value: byte for byte, value in reversed(list(enumerate(CONFIG_CHOICES[name])))})
     for at, name in enumerate(Config._fields)
@@ -120,7 +123,7 @@ _HEADER_WRITE: Final = tuple(
 _MMU_PAGES_CODES: Final = _codes(MMU_PAGES)
 _MMU_PAGES_SHORT: Final = _short(MMU_PAGES)
 _STEP_SHORT: Final = _short(_STEP)
-_HEADER: Final = len(_HEADER_READ)
+_HEADER: Final = _AREAS + len(_AREAS_READ)
 
 assert COUNT.high - COUNT.low < 1 << 20, "a long value has 20 bits"
 
@@ -130,7 +133,8 @@ def decode(data: bytes) -> Program:
     data = data[:MAX_BYTES]
     size = len(data)
     padded = data + bytes(_HEADER) + _PAD
-    header = [table[byte] for table, byte in zip(_HEADER_READ, padded, strict=False)]
+    choices = [table[byte] for table, byte in zip(_CHOICES_READ, padded, strict=False)]
+    areas = [table[byte] for table, byte in zip(_AREAS_READ, padded[_AREAS:_HEADER], strict=True)]
     mmu_pages = _MMU_PAGES_CODES[0][padded[_HEADER]]
     position = _HEADER + 1
     if mmu_pages < 0:
@@ -140,7 +144,7 @@ def decode(data: bytes) -> Program:
     slots: list[SlotSpec] = []
     schedule: list[tuple[int, int]] = []
     step = -1
-    vcpus: int = header[0]  # type: ignore[assignment]
+    vcpus: int = choices[0]  # type: ignore[assignment]
     forms = _FORMS
     new = tuple.__new__  # what Op() does, without its Python-level wrapper
     while position < size:
@@ -170,7 +174,7 @@ def decode(data: bytes) -> Program:
         elif len(schedule) < MAX_SCHEDULE and step + args[1] < MAX_STEP:
             step += args[1]
             schedule.append((step, args[0]))
-    config = _config(header, mmu_pages, tuple(slots))
+    config = _config(choices, mmu_pages, tuple(areas), tuple(slots))
     return Program(config, tuple(ops), tuple(schedule))
 
 
@@ -179,17 +183,19 @@ def _long(padded: bytes, at: int) -> int:
     return (padded[at] - _LONG) << 16 | padded[at + 1] << 8 | padded[at + 2]
 
 
-def _config(header: list[int | str], mmu_pages: int, slots: tuple[SlotSpec, ...]) -> Config:
+def _config(
+    choices: list[int | str], mmu_pages: int, areas: tuple[str, ...], slots: tuple[SlotSpec, ...]
+) -> Config:
     """The configuration from the values of the header, with its rules applied."""
-    choices = header[:-N_AREAS]
     choices.insert(_MMU_PAGES_AT, mmu_pages)
-    return normalise_config(Config._make((*choices, tuple(header[-N_AREAS:]), slots)))
+    return normalise_config(Config._make((*choices, areas, slots)))
 
 
 def encode(program: Program) -> bytes:
     """The bytes of a normalised program; at most MAX_BYTES."""
     config = program.config
     parts = [bytes([table[config[at]] for at, table in _HEADER_WRITE])]  # type: ignore[index]
+    parts.append(_RESERVED)
     parts.append(
         bytes(
             [

@@ -18,7 +18,6 @@ __all__ = [
     "CONFIG_CHOICES",
     "DEFAULT_AREAS",
     "DIRTY_LOG",
-    "KERNELS",
     "OPS",
     "READONLY",
     "THREADS",
@@ -37,7 +36,6 @@ READONLY: Final = 2
 
 AREA_KINDS: Final = ("thp", "4k", "hugetlb2m", "hugetlb1g", "shared", "pfnmap")
 DEFAULT_AREAS: Final = ("thp", "4k", "hugetlb2m", "shared")
-KERNELS: Final = ("base", "v6.1", "v6.12")
 
 
 class Op(NamedTuple):
@@ -91,7 +89,6 @@ class Config(NamedTuple):
     """Start of mmu_invalidate_seq: 0 is zero, 1..3 a few steps before 2^31."""
     gen_bias: int = 0
     """Start of the memslot generation: 0 is zero, 1..3 a few steps before the MMIO one wraps."""
-    kernel: str = "base"
     areas: tuple[str, ...] = DEFAULT_AREAS
     """Kind of each host memory area."""
     slots: tuple[SlotSpec, ...] = ()
@@ -126,6 +123,5 @@ CONFIG_CHOICES: Final[dict[str, tuple[int | str, ...]]] = {
     "range_flush": (False, True),
     "seq_bias": (0, 1, 2, 3),
     "gen_bias": (0, 1, 2, 3),
-    "kernel": KERNELS,
 }
 """The legal values of every Config field that has a list of them; the default stands first."""

@@ -90,6 +90,17 @@ def test_extreme_values_survive() -> None:
     assert decode(encode(program)) == program
 
 
+def test_bytes_of_old_corpora_keep_their_meaning() -> None:
+    """Byte 16 named a kernel: whatever it says, what stands before and behind it is the same."""
+    config = Config(gen_bias=3, nx=True, mmu_pages=7, areas=("shared", "4k", "thp", "hugetlb2m"))
+    program = normalise(Program(config, (Op(Kind.READ, 0, (5,)),)))
+    data = bytes((0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 3))
+    data += bytes((0, 5, 0, 1, 3, 10, 2, 240, 0, 5))
+    assert encode(program) == data
+    for kernel in range(256):
+        assert decode(data[:16] + bytes((kernel,)) + data[17:]) == program
+
+
 def test_random_bytes_are_about_hot_gfns() -> None:
     """Operations of a random program collide: most gfns it names are among a few."""
     ops = decode(Random(2).randbytes(8000)).ops

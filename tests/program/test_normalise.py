@@ -82,7 +82,7 @@ def test_programs_are_hashable_and_comparable(program: Program) -> None:
             Config(paging="nonpaging", layout="npt", max_level=1),
         ),
         (Config(init_set=True), Config(init_set=True, manual_protect=True)),
-        (Config(vcpus=99, kernel="4.4", paging="x"), Config()),
+        (Config(vcpus=99, root_level=3, paging="x"), Config()),
         (Config(areas=("shared", "floppy")), Config(areas=("shared", *DEFAULT_AREAS[1:]))),
     ],
 )

@@ -32,6 +32,7 @@ def failure(text: str | bytes) -> ProgramError:
 WRONG = [
     ("bogus", 1, "config, area, slot, schedule or a thread"),
     ("config colour=red", 8, "a key of vcpus, paging"),
+    ("config kernel=v6.1", 8, "a key of vcpus, paging"),
     ("config nx", 8, "nx=value"),
     ("config nx=maybe", 11, "off or on"),
     ("config nx=on nx=on", 14, "nx only once"),

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Mutator: change the configuration: one choice, one area, or one initial slot.
 
-Never touched: the paging mode and the kernel, which decide what sides a program can run on and so
-are the campaign's choice.
+Never touched: the paging mode, which decides what sides a program can run on and so is the
+campaign's choice.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ..ops import SLOT_FIELDS
 from ..scene import any_value
 
 name: Final = "edit_config"
-_CHOICES: Final = tuple(key for key in CONFIG_CHOICES if key not in ("paging", "kernel"))
+_CHOICES: Final = tuple(key for key in CONFIG_CHOICES if key != "paging")
 
 
 def apply(program: Program, rng: Random, other: Program | None = None) -> Program:

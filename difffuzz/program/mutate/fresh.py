@@ -31,5 +31,5 @@ def anew(program: Program, rng: Random, concurrent: bool) -> Program:
     if way < 0.85:
         return generate(rng, config=config, concurrent=concurrent)
     slots = config.slots
-    config = generate_config(rng, paging=config.paging)._replace(kernel=config.kernel, slots=slots)
+    config = generate_config(rng, paging=config.paging)._replace(slots=slots)
     return normalise(Program(config, program.ops, program.schedule))
