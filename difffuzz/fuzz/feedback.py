@@ -53,8 +53,10 @@ class Feedback:
         for take in self._guards:
             take()
 
-    def finish(self, features: Iterable[int]) -> None:
-        """Tell libFuzzer what the execution since `start()` took and reached."""
+    def finish(self, features: Iterable[int]) -> bool:
+        """Tell libFuzzer what the execution since `start()` took and reached; True: some of that
+        for the first time."""
+        before = len(self.states) + len(self.branches)
         trace = self._trace
         if trace is None:  # Fuzz() has replaced the function that does nothing
             trace = self._trace = self._atheris._trace_branch
@@ -74,6 +76,7 @@ class Feedback:
             first += N_GUARDS
         self.states |= reached
         self.branches |= taken
+        return len(self.states) + len(self.branches) > before
 
 
 class CoverageGuard:

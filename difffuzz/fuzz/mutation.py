@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from ..program import Program, decode, encode, is_concurrent, mutate, normalise
-from ..program.mutate.fresh import anew
+from ..program.mutate import fresh
 
 RECENT = 64
 """Programs kept as partners of mutators that take a second program."""
@@ -30,12 +30,14 @@ class ProgramMutation:
     __slots__ = (
         "_decode",
         "_made",
+        "_made_by",
         "_made_program",
         "_mode",
         "_pagings",
         "_recent",
         "_rng",
         "_turn",
+        "_used",
     )
 
     def __init__(self, mode: str = "lockstep", pagings: Sequence[str] = ("tdp",)) -> None:
@@ -47,6 +49,8 @@ class ProgramMutation:
         self._turn = 0
         self._made: bytes | None = None
         self._made_program: Program | None = None
+        self._made_by: tuple[str, ...] = ()
+        self._used: list[str] = []
 
     def decode(self, data: bytes) -> Program:
         """The program of `data`; free for what the mutator made last."""
@@ -54,6 +58,10 @@ class ProgramMutation:
         if program is None or data != self._made:
             program = self._decode(data)
         return program
+
+    def operators(self, data: bytes) -> tuple[str, ...]:
+        """The names of what made `data`, if that was made last: of mutators, "crossover"."""
+        return self._made_by if data == self._made else ()
 
     def mutate(self, data: bytes, max_size: int, seed: int) -> bytes:
         """atheris' custom_mutator: a changed program, in at most max_size bytes."""
@@ -74,8 +82,9 @@ class ProgramMutation:
         if self._mode == "portfolio":
             concurrent = is_concurrent(program) or self._rng.random() < ADD_SCHEDULE
         if self._rng.random() < FRESH:
-            return anew(program, self._rng, concurrent)
-        return mutate.mutate(program, self._rng, other, concurrent=concurrent)
+            self._used.append(fresh.name)
+            return fresh.anew(program, self._rng, concurrent)
+        return mutate.mutate(program, self._rng, other, concurrent=concurrent, used=self._used)
 
     def crossover(self, left: bytes, right: bytes, max_size: int, seed: int) -> bytes:
         """atheris' custom_crossover: a program made of the two, or a mutation of the first."""
@@ -84,6 +93,7 @@ class ProgramMutation:
         first, second = self.decode(left), decode(right)
         if rng.randrange(CROSSOVER_SHARE):
             return self._encode(self._mutated(first, second), max_size)
+        self._used.append("crossover")
         return self._encode(mutate.crossover(first, second, rng), max_size)
 
     def _encode(self, program: Program, max_size: int) -> bytes:
@@ -92,6 +102,8 @@ class ProgramMutation:
             data = data[:max_size]
             program = decode(data)
         self._made, self._made_program = data, program
+        self._made_by = tuple(dict.fromkeys(self._used))
+        self._used.clear()
         return data
 
     def _remember(self, program: Program) -> None:

@@ -20,6 +20,7 @@ from ..errors import MissingTool, UsageError
 from . import corpus
 from .findings import Finding
 from .log import open_log
+from .operators import total_operators
 from .options import FuzzOptions
 from .process import WorkerProcess
 from .shrink_queue import ShrinkQueue
@@ -181,6 +182,7 @@ class FuzzRun:
             states=max((one.states for one in stats), default=0),
             skipped=sum(one.skipped for one in stats),
             allowed=total_allowed(stats),
+            operators=total_operators(one.operators for one in stats),
             left=options.left,
             right=options.right,
             mode=options.mode,

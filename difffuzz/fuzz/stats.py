@@ -11,6 +11,7 @@ import msgspec
 
 from ..files.atomic import write_atomically
 from .findings import Finding
+from .operators import OperatorStats
 
 _STATUS = re.compile(rb"^#\d+\s.*? cov: (\d+) ft: \d+ corp: \d+/", re.MULTILINE)
 _TAIL = 1 << 14
@@ -31,6 +32,8 @@ class WorkerStats(msgspec.Struct):
     """State features reached."""
     allowed: dict[str, int] = {}
     """Allowed differences by rule."""
+    operators: dict[str, OperatorStats] = {}
+    """By the name of the mutator, or "crossover"; what a run starts from has none."""
     findings: list[Finding] = []
     done: bool = False
     """It ended by itself, with everything written."""
@@ -78,6 +81,8 @@ class Summary(msgspec.Struct):
     states: int
     skipped: int
     allowed: dict[str, int]
+    operators: dict[str, OperatorStats]
+    """Which operator made how many inputs, and how many of these had new coverage of a worker."""
     left: str
     right: str
     mode: str

@@ -20,6 +20,7 @@ from .branches import Branches
 from .corpus import pagings_of
 from .feedback import CoverageGuard, Feedback
 from .mutation import ProgramMutation
+from .operators import OperatorCounts
 
 if TYPE_CHECKING:  # the runner loads the model, which has to wait for the instrumentation
     from ..oracle.verdict import Verdict
@@ -39,7 +40,7 @@ class DivergenceFound(Exception):
 class Target:
     """Runs inputs and feeds libFuzzer with what they reach."""
 
-    __slots__ = ("_guard", "_without", "feedback", "mutation", "run")
+    __slots__ = ("_guard", "_without", "feedback", "mutation", "operators", "run")
 
     def __init__(
         self, run: Runner, atheris: Any, branches: Branches, without: Sequence[str] = ()
@@ -47,6 +48,7 @@ class Target:
         self.run = run
         self._without = frozenset(without)
         self.mutation = ProgramMutation(run.mode, pagings_of(run.left, run.right))
+        self.operators = OperatorCounts()
         self.feedback = Feedback(atheris, branches, run.guards)
         self._guard: CoverageGuard | None = CoverageGuard()
 
@@ -62,8 +64,10 @@ class Target:
         except UsageError:
             return program, None
         # A slow program (it splits a whole 1G page, say) is run, but not kept to breed from.
-        if verdict.steps <= KEEP_STEPS:
-            self.feedback.finish(() if "states" in self._without else verdict.features)
+        earned = verdict.steps <= KEEP_STEPS and self.feedback.finish(
+            () if "states" in self._without else verdict.features
+        )
+        self.operators.count(self.mutation.operators(data), earned)
         # Of the kernel's own code only a build with coverage has branches.
         reached = self.feedback.states if self.run.fast else self.feedback.branches
         if self._guard is not None and self._guard.after(len(reached)):

@@ -121,6 +121,7 @@ class Worker:
         self._stats.cpu_seconds = round(time.process_time(), 3)
         self._stats.states = len(self._target.feedback.states)
         self._stats.branches = len(self._target.feedback.branches)
+        self._stats.operators = self._target.operators.by_name
         self._stats.write(self._options.stats)
 
     def _request_stop(self, number: int, frame: object) -> None:

@@ -10,13 +10,15 @@ from __future__ import annotations
 import argparse
 import hashlib
 import platform
+from collections.abc import Sequence
 from random import Random
 
 from ..engine import concurrent
 from ..engine.concurrent import Event
 from ..program import Program, generate
-from ..sched.strategy import RandomWalk, ScheduleStrategy, Strategy
-from ..script import end
+from ..sched.strategy import Check, RandomWalk, ScheduleStrategy, Strategy
+from ..sched.strategy.check import Choice
+from ..script import end, note
 from ..sides import open_side
 
 LEGACY = open_side("legacy")
@@ -31,10 +33,20 @@ def strategy(program: Program) -> Strategy:
     return RandomWalk(Random(len(program.ops)), 20.0)
 
 
-def trace(program: Program) -> str:
-    """Every event on both sides: who went on where, what each operation did."""
+def trace(
+    program: Program, expected: Sequence[list[Choice]] = ()
+) -> tuple[str, list[list[Choice]]]:
+    """Every event on both sides, who went on where, what each operation did; and all choices of the
+    scheduler, run by run.  A choice that is not the expected one crashes the run, and is told."""
+    checks: list[Check] = []
+
+    def checked(one: Program) -> Strategy:
+        at = len(checks)
+        checks.append(Check(strategy(one), expected[at] if at < len(expected) else None))
+        return checks[-1]
+
     verdict = concurrent.run(
-        program, LEGACY, TDP, strategy=strategy, trace=True, max_steps=MAX_STEPS
+        program, LEGACY, TDP, strategy=checked, trace=True, max_steps=MAX_STEPS
     )
     lines = [repr(tuple(one)) for one in verdict.divergences]
     for event in verdict.trace:
@@ -44,7 +56,13 @@ def trace(program: Program) -> str:
             None if outcome is None else (outcome.result, outcome.value, outcome.pfn, outcome.rets)
         )
         lines.append(f"{event.side} {event.step} {event.thread} {event.op} {did} {event.what}")
-    return "\n".join([*lines, f"{verdict.steps}"])
+    return "\n".join([*lines, f"{verdict.steps}"]), [check.choices for check in checks]
+
+
+def first_difference(first: str, again: str) -> str:
+    """The first line of the second run that the first has not: of divergences, then of events."""
+    pairs = zip(first.split("\n"), again.split("\n"), strict=False)
+    return next((other for one, other in pairs if one != other), "one run ends sooner")
 
 
 def main() -> int:
@@ -56,8 +74,11 @@ def main() -> int:
     different = 0
     for seed in range(count):
         program = generate(Random(seed), concurrent=True)
-        first = trace(program)
-        different += trace(program) != first
+        first, choices = trace(program)
+        again, _ = trace(program, choices)
+        if again != first:
+            different += 1
+            note(f"program {seed}: {first_difference(first, again)}")
         digest.update(first.encode())
     version = platform.python_version()
     print(

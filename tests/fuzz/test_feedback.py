@@ -33,10 +33,11 @@ def test_each_state_and_branch_has_a_counter_that_is_hit_once() -> None:
     branches.taken.add(99)
     feedback.start()
     branches.taken |= {0, 5}
-    feedback.finish([7, 7, N_FEATURES - 1])
+    assert feedback.finish([7, 7, N_FEATURES - 1])
     assert sorted(atheris.hits) == [8, N_FEATURES, N_FEATURES + 1, N_FEATURES + 6]
     feedback.start()
-    feedback.finish([8])
+    assert not feedback.finish([7])
+    assert feedback.finish([8])
     assert feedback.states == {7, 8, N_FEATURES - 1}
     assert feedback.branches == {0, 5}
 

@@ -111,6 +111,16 @@ def test_a_process_that_dies_while_it_is_waited_for_leaves_its_program(tmp_path:
     assert parse(Path(findings[0].program).read_text()) == parse(PARKED)
 
 
+def test_operators_are_counted(tmp_path: Path) -> None:
+    summary = fuzz(FuzzOptions(runs=600, seed=1, jobs=2, out=tmp_path / "out"))
+    operators = summary.operators
+    assert {"fresh", "insert", "crossover"} <= operators.keys()
+    made = sum(one.inputs for one in operators.values())
+    assert 100 < made < 4 * summary.executions
+    assert all(0 <= one.earned <= one.inputs for one in operators.values())
+    assert operators["fresh"].earned > 0
+
+
 def test_a_worker_that_cannot_start_says_why(tmp_path: Path) -> None:
     right = f"tdp+{plant_at_fault(tmp_path, '__import__(chr(111) + chr(115))._exit(9)')}"
     with pytest.raises(MissingTool, match="worker-0 died with status 9"):

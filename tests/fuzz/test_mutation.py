@@ -7,6 +7,7 @@ import random
 
 from difffuzz.fuzz.mutation import RECENT, ProgramMutation
 from difffuzz.program import decode, encode, generate
+from difffuzz.program.mutate import MUTATORS
 
 INPUTS = [encode(generate(random.Random(seed))) for seed in range(8)]
 LIMIT = 4096
@@ -53,6 +54,25 @@ def test_a_guest_may_be_nonpaging_where_both_sides_can_run_it() -> None:
 
     assert modes("tdp") == {"tdp"}
     assert modes("tdp", "nonpaging") == {"tdp", "nonpaging"}
+
+
+def test_what_made_an_input_is_named() -> None:
+    mutation = ProgramMutation()
+    names = {mutator.name for mutator in MUTATORS} | {"crossover"}
+    seen: set[str] = set()
+    for seed in range(200):
+        data = INPUTS[seed % len(INPUTS)]
+        made = mutation.mutate(data, LIMIT, seed)
+        by = mutation.operators(made)
+        assert by
+        assert len(set(by)) == len(by)
+        seen |= set(by)
+        crossed = mutation.crossover(data, made, LIMIT, seed)
+        seen |= set(mutation.operators(crossed))
+        assert mutation.operators(made) == () or made == crossed
+    assert seen <= names
+    assert {"fresh", "crossover", "insert", "delete"} <= seen
+    assert mutation.operators(b"what nobody made") == ()
 
 
 def test_two_of_three_programs_are_new_ones() -> None:

@@ -15,17 +15,17 @@ from difffuzz.sched.interleave import Interleaver
 from difffuzz.sched.strategy import (
     NO_STEP,
     Check,
-    Metrics,
     Nondeterminism,
     Pct,
     RandomWalk,
     Record,
-    Replay,
-    ReplayError,
     RoundRobin,
     ScheduleStrategy,
     Strategy,
 )
+
+from .metrics import Metrics
+from .replay import Replay, ReplayError
 
 Body = Callable[[Interleaver, list[str]], None]
 

@@ -71,27 +71,34 @@ def mutate(
     other: Program | None = None,
     *,
     concurrent: bool | None = None,
+    used: list[str] | None = None,
 ) -> Program:
     """The program after one or a few mutators, normalised, and nearly always different.
 
     `concurrent` says whether the schedule matters and is worth mutating; None: if there is one.
+    The names of the mutators that made it are added to `used`.
     """
     if concurrent is None:
         concurrent = bool(program.schedule)
     result = program
     for _ in range(rng.choice(_STACK)):
-        result = _once(result, rng, other, concurrent)
+        mutator, result = _once(result, rng, other, concurrent)
+        if used is not None:
+            used.append(mutator.name)
     if not concurrent and result.schedule != program.schedule:
         result = result._replace(schedule=program.schedule)
     return result
 
 
-def _once(program: Program, rng: Random, other: Program | None, concurrent: bool) -> Program:
-    """The program after one mutator that changed it, if one of a few did."""
+def _once(
+    program: Program, rng: Random, other: Program | None, concurrent: bool
+) -> tuple[Mutator, Program]:
+    """One mutator that changed the program, if one of a few did, and what it made of it."""
     if concurrent and rng.random() < _SCHEDULE:
-        return edit_schedule.apply(program, rng, other)
+        return edit_schedule, edit_schedule.apply(program, rng, other)
     for _ in range(_TRIES):
-        result = rng.choice(_TURNS).apply(program, rng, other)
+        mutator = rng.choice(_TURNS)
+        result = mutator.apply(program, rng, other)
         if result != program:
-            return result
-    return insert.apply(program, rng, other)
+            return mutator, result
+    return insert, insert.apply(program, rng, other)

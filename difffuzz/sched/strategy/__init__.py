@@ -1,29 +1,24 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Strategies decide which task goes on; wrappers around them count, record and check.
+"""Strategies decide which task goes on; wrappers around them record and check.
 
 Bounded exhaustive search chooses its schedules from the outside: see difffuzz/engine/explore.py.
 """
 
 from .base import NO_STEP, Strategy, run_to_block
 from .check import Check, Nondeterminism
-from .metrics import Metrics
 from .pct import Pct
 from .random_walk import RandomWalk
 from .record import Record
-from .replay import Replay, ReplayError
 from .round_robin import RoundRobin
 from .schedule import ScheduleStrategy
 
 __all__ = [
     "NO_STEP",
     "Check",
-    "Metrics",
     "Nondeterminism",
     "Pct",
     "RandomWalk",
     "Record",
-    "Replay",
-    "ReplayError",
     "RoundRobin",
     "ScheduleStrategy",
     "Strategy",

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 
 from difffuzz.sched.core import Task
 from difffuzz.sched.interleave import Interleaver
-
-from .base import NO_STEP, run_to_block
+from difffuzz.sched.strategy.base import NO_STEP, run_to_block
 
 
 class ReplayError(Exception):

@@ -5,8 +5,7 @@ from __future__ import annotations
 
 from difffuzz.sched.core import Task
 from difffuzz.sched.interleave import Interleaver
-
-from .base import Strategy, Wrapper
+from difffuzz.sched.strategy.base import Strategy, Wrapper
 
 
 class Metrics(Wrapper):
