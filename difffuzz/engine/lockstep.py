@@ -13,6 +13,7 @@ from difffuzz.engine.watch import ACCESS_KINDS, Watch, crash
 from difffuzz.errors import UsageError
 from difffuzz.oracle import Divergence, Verdict, Violation, signature
 from difffuzz.oracle.access import alike, compare_outcomes, emulated_on_one_side
+from difffuzz.oracle.answers import AGING, compare_answers
 from difffuzz.program import Config, Kind, Op, Program
 from difffuzz.sched import KernelSplat
 from difffuzz.sched.core import STEP_LIMIT
@@ -35,6 +36,7 @@ COMPARED_KINDS = (
     Kind.DIRTY_GET,
     Kind.DIRTY_CLEAR,
     Kind.HOST_READ,
+    *AGING,
 )
 IS_COMPARED = tuple(kind in COMPARED_KINDS for kind in Kind)
 """By kind: an index costs less than the hash of a member of an enumeration."""
@@ -239,6 +241,16 @@ class Lockstep:
         models = one.model is not None and other.model is not None
         memory = self._memory
         kind = op.kind
+        if kind in AGING:
+            if models:
+                both = f"{one.side.name}/{other.side.name}"
+                differs = list(compare_answers(both, left, right))
+                if differs and one.comparable and other.comparable:
+                    if one.walked != other.walked:
+                        self.verdict.allowed["cached-on-one-side"] += 1
+                    else:
+                        self._report(differs, kind.name.lower(), self._index)
+            return
         fetch = kind == EXEC or left.access == EXEC
         may_be_absent = False
         if kind <= END_FAULT:

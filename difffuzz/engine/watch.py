@@ -10,8 +10,15 @@ from difffuzz.engine.features import transition
 from difffuzz.facts.paging import PT_WRITABLE_MASK
 from difffuzz.facts.spte import SPTE_MMU_PRESENT_MASK
 from difffuzz.oracle.access import access_violations
-from difffuzz.oracle.books import accounting_violations, leak_violations, obsolete_violations
+from difffuzz.oracle.answers import AGING, Ages
+from difffuzz.oracle.books import (
+    accounting_violations,
+    leak_violations,
+    new_mmio_violations,
+    obsolete_violations,
+)
 from difffuzz.oracle.dirty_log import WrittenPages, bitmap_violations
+from difffuzz.oracle.emptied import Range, emptied_violations, slot_to_empty
 from difffuzz.oracle.history import History
 from difffuzz.oracle.pages import leaf_violations, max_level
 from difffuzz.oracle.retry import Flight, Invalidations, causeless_retries, parked_violations
@@ -42,8 +49,10 @@ class Watch:
 
     __slots__ = (
         "abandoned",
+        "ages",
         "allowed",
         "config",
+        "ended",
         "features",
         "flights",
         "history",
@@ -52,11 +61,14 @@ class Watch:
         "limited",
         "memory",
         "model",
+        "nx_before",
         "parked",
         "ranges_before",
+        "recycled",
         "side",
         "steps_before",
         "violations",
+        "walks",
         "was_logging",
         "written",
     )
@@ -84,6 +96,13 @@ class Watch:
         self.abandoned = False
         self.steps_before = 0
         self.written = WrittenPages()
+        self.ages: Ages | None = None
+        """Once the host has asked for the first time."""
+        self.walks = 0
+        self.ended: Range | None = None
+        """The gfns that the operation takes from a memslot."""
+        self.nx_before = False
+        self.recycled = 0
         self.flights: dict[int, Flight] = {}
         self.parked: set[int] = set()
         self.ranges_before = 0
@@ -113,6 +132,16 @@ class Watch:
         return self.model is not None and len(self.model.kvm.mem.log) < CIRCLE_STEPS // 1000
 
     @property
+    def walked(self) -> list[bool]:
+        """Which accesses walked the page table, since the host asked for the first time."""
+        return self.ages.walks if self.ages is not None else []
+
+    @property
+    def comparable(self) -> bool:
+        """Both MMUs had the same to look at when the host asked."""
+        return self.ages is not None and self.ages.comparable
+
+    @property
     def loses_mappings(self) -> bool:
         """Mappings go though the host does nothing: by reclaim, by aging without accessed bits."""
         if self.model is None:
@@ -128,9 +157,20 @@ class Watch:
         if self.history is None:
             return
         self.history.before(op)
-        kind, _, args = op
+        kind, thread, args = op
+        if kind in AGING and self.ages is None:
+            self.ages = Ages(self.side.name, self.memory)
+        if self.ages is not None and self.model is not None:
+            kvm = self.model.kvm
+            self.recycled = kvm.stat.mmu_recycled
+            if kind <= EXEC and thread < len(kvm.vcpus):
+                self.walks = kvm.vcpus[thread].cpu.walks
+        if kind < MEMSLOT_CREATE:
+            return
+        self.ended = slot_to_empty(op, self.memory)
         if kind < MEMSLOT_FLAGS:
             return
+        self.nx_before = self.memory.nx
         if kind == MEMSLOT_FLAGS:
             slot = self.memory.slots.get((args[1], args[0]))
             self.was_logging = slot is not None and slot.dirty_log
@@ -168,12 +208,21 @@ class Watch:
             self._dirty_get(args, outcome)
         elif kind == DIRTY_CLEAR and not outcome.value:
             self.written.clear((args[1], args[0]), args[2], args[3])
+        if self.ages is not None:
+            runs = kind <= EXEC and thread < len(kvm.vcpus)
+            walked = runs and kvm.vcpus[thread].cpu.walks != self.walks
+            self.violations += self.ages.after(op, outcome, as_id, walked)
+            if kvm.stat.mmu_recycled != self.recycled:
+                self.ages.forget()
         if kvm.mem.log:
             self._changed_sptes(kind)
         if model.mm.changed:
             self._changed_host_pages()
         if kind > MEMSLOT_CREATE:
             self._changed_slots(op)
+            ended = self.ended if not outcome.value else None
+            nx_changed = self.memory.nx != self.nx_before
+            self.violations += emptied_violations(model, op, ended, nx_changed)
 
     def _access(self, as_id: int, gfn: int, access: int, outcome: Outcome) -> None:
         model = self.model
@@ -245,6 +294,7 @@ class Watch:
         seen: set[int] = set()
         # The fast path gives back what tracking in the other address space left an SPTE.
         mmu_writable = model.kvm.masks.shadow_mmu_writable_mask
+        caches_mmio = model.kvm.masks.enable_mmio_caching
         for ptr, old, new in mem.log:
             page = pages.get(ptr >> 12)
             if page is None or page.sp is None:
@@ -255,6 +305,8 @@ class Watch:
             seen.add(ptr)
             index = (ptr >> 3) & 511
             spte = page.ent.get(index, 0)
+            if caches_mmio and spte and kind <= END_FAULT:
+                self.violations += new_mmio_violations(model, page.sp, index, spte)
             found = model.tables.leaf_of(page, index, spte) if spte else None
             if found is not None:
                 made = bool(

@@ -9,6 +9,11 @@ from __future__ import annotations
 from .mm import Mm
 from .pte import LEVEL_SHIFT, PTE_ACCESSED, PTE_MAPPED
 
+HOST_YOUNG = 1
+"""The accessed bit of the host's own entry was set."""
+KVM_YOUNG = 2
+"""A notifier said so."""
+
 
 def mapped_ranges(mm: Mm, start: int, end: int) -> list[tuple[int, int]]:
     """Mapped ranges of pages, whole huge pages and joined runs of 4K pages inside one table."""
@@ -36,25 +41,25 @@ def clear_accessed(mm: Mm, start: int, end: int) -> int:
 
 
 def age(mm: Mm, start: int, end: int, flush: bool) -> int:
-    """folio_referenced() with `flush`, else page_idle or DAMON: 1 if any page was young."""
+    """folio_referenced() with `flush`, else page_idle or DAMON: who found any page young."""
     young = 0
     for first, last in mapped_ranges(mm, start, end):
         mm.ptl.lock()
-        young |= clear_accessed(mm, first, last)
+        if clear_accessed(mm, first, last):
+            young |= HOST_YOUNG
         for notifier in mm.notifiers:
-            if flush:
-                young |= notifier.clear_flush_young(first, last) != 0
-            else:
-                young |= notifier.clear_young(first, last) != 0
+            clear = notifier.clear_flush_young if flush else notifier.clear_young
+            if clear(first, last):
+                young |= KVM_YOUNG
         mm.ptl.unlock()
     return young
 
 
 def test_age(mm: Mm, addr: int) -> int:
-    """1 if the page at `addr` is mapped and young here or for a notifier."""
+    """Who finds the page at `addr` young; KVM is asked if the host's own table does not."""
     pte = mm.pt.leaf(addr)[0]
     if not pte & PTE_MAPPED:
         return 0
     if pte & PTE_ACCESSED:
-        return 1
-    return int(any(notifier.test_young(addr) for notifier in mm.notifiers))
+        return HOST_YOUNG
+    return KVM_YOUNG if any(notifier.test_young(addr) for notifier in mm.notifiers) else 0

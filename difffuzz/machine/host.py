@@ -183,10 +183,18 @@ class HostMM(Mm):
 
     def age(self, start: int, end: int, flush: bool) -> int:
         """1 if a mapped page was accessed since it was aged last."""
+        return int(self.age_told(start, end, flush) != 0)
+
+    def age_told(self, start: int, end: int, flush: bool) -> int:
+        """The same, and who said so: HOST_YOUNG, KVM_YOUNG."""
         return _age.age(self, start, end, flush)
 
     def test_age(self, addr: int) -> int:
         """1 if the page is young; changes nothing."""
+        return int(self.test_age_told(addr) != 0)
+
+    def test_age_told(self, addr: int) -> int:
+        """The same, and who said so."""
         return _age.test_age(self, addr)
 
     # For oracles: no side effects.

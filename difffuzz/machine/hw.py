@@ -47,7 +47,7 @@ class Cpu:
     `tag_roots` makes TLB entries belong to the root they came from.
     """
 
-    __slots__ = ("error_code", "fault_level", "fmt", "mem", "on_dirty", "tag_roots", "tlb")
+    __slots__ = ("error_code", "fault_level", "fmt", "mem", "on_dirty", "tag_roots", "tlb", "walks")
 
     def __init__(
         self,
@@ -64,6 +64,8 @@ class Cpu:
         self.tag_roots = tag_roots
         self.error_code = 0
         self.fault_level = 0
+        self.walks = 0
+        """Page walks so far, for oracles."""
 
     def translate(self, root_hpa: int, root_level: int, gpa: int, access: int) -> int:
         """The pfn of the 4K page that an access (0 read, 1 write, 2 execute) reaches, or -1.
@@ -84,6 +86,7 @@ class Cpu:
         """One page walk: the pfn, -1 for a fault, -2 if the tables changed under it."""
         fmt, load = self.fmt, self.mem.read_once
         epoch = self.tlb.epoch
+        self.walks += 1
         level = root_level
         table = root_hpa
         perms = ALL_PERMS

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from difffuzz.oracle import access, books, dirty_log, pages, retry, witness
+from difffuzz.oracle import access, answers, books, dirty_log, emptied, pages, retry, witness
 from difffuzz.oracle.verdict import Divergence, Verdict, Violation, signature
 
 ORACLES: dict[str, str] = {
@@ -15,6 +15,8 @@ ORACLES: dict[str, str] = {
     "linearizable": witness.LINEARIZABLE,
     "dirty-log": dirty_log.DIRTY_LOG,
     "retry": retry.RETRY,
+    "answers": answers.ANSWERS,
+    "emptied": emptied.EMPTIED,
     "accounting": books.ACCOUNTING,
     "leak": books.LEAK,
     "lock": "Locks are taken in order, in the right mode, once; nothing sleeps in them.",

@@ -23,6 +23,14 @@ ALLOWED: dict[str, Rule] = {
     rule.name: rule
     for rule in (
         Rule(
+            "cached-on-one-side",
+            "answers",
+            "aging without a flush leaves a translation in the TLB; an access that the TLB serves "
+            "does not make the page young again, and which translations it still has differs: a "
+            "late fault that changes an SPTE flushes on one side only, say",
+            "kvm_mmu_notifier_clear_young() does not flush; mmu_set_spte() may",
+        ),
+        Rule(
             "abandoned",
             "progress",
             "a program whose work is too much (it splits whole 1G pages, say) is not seen through",

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from difffuzz.facts.kvm import KVM_REQ_MMU_FREE_OBSOLETE_ROOTS
+from difffuzz.facts.paging import PT_USER_MASK, PT_WRITABLE_MASK
 from difffuzz.facts.spte import (
     MMIO_GENERATIONS,
     MMIO_SPTE_GEN_HIGH_MASK,
@@ -16,7 +17,12 @@ from difffuzz.facts.spte import (
 )
 from difffuzz.oracle.verdict import Violation
 from difffuzz.sides.kvm_side import KvmSide
-from difffuzz.sides.kvm_state import Masks
+from difffuzz.sides.kvm_state import Masks, ShadowPage
+
+MMIO_GFN = (1 << 39) - 1
+"""The gfn in an MMIO SPTE; bit 51 is reserved to the CPU, so that a gpa has fewer bits."""
+ACCESS = PT_WRITABLE_MASK | PT_USER_MASK
+"""ACC_WRITE_MASK and ACC_USER_MASK, where an MMIO SPTE holds them: in the x86 layout."""
 
 ACCOUNTING = """Page statistics, NX splits and the number of MMU pages match the tables; the limit
 of MMU pages is kept, by zapping the oldest."""
@@ -90,11 +96,12 @@ def root_violations(side: KvmSide) -> Iterator[Violation]:
 
 
 def mmio_violations(side: KvmSide) -> Iterator[Violation]:
-    """No MMIO SPTE is of a generation to come: it would count as current when that has come."""
+    """No MMIO SPTE is of a generation to come: it would count as current when that has come; and
+    each says what it is for."""
     kvm = side.kvm
     now = [slots.generation % MMIO_GENERATIONS for slots in kvm.memslots]
     for page in kvm.mem.pages.values():
-        for spte in page.ent.values():
+        for index, spte in page.ent.items():
             generation = mmio_generation(kvm.masks, spte)
             if generation < 0:
                 continue
@@ -102,6 +109,44 @@ def mmio_violations(side: KvmSide) -> Iterator[Violation]:
             if generation > now[page.sp.role.smm]:
                 yield outlived(side.name, generation)
                 return
+            found = list(mmio_spte_violations(side, page.sp, index, spte))
+            if found:
+                yield from found
+                return
+
+
+def mmio_spte_violations(
+    side: KvmSide, sp: ShadowPage, index: int, spte: int
+) -> Iterator[Violation]:
+    """Are gfn and access of an MMIO SPTE those of its place?
+
+    Both MMUs map a gfn with all rights; what the masks have no bits for is not in it.
+    """
+    gfn = sp.gfn + index
+    if sp.role.level != 1:
+        text = f"gfn {gfn:#x}: an MMIO SPTE of level {sp.role.level}"
+        yield Violation("translation", side.name, "mmio-level", text)
+    elif spte >> 12 & MMIO_GFN != gfn:
+        text = f"gfn {gfn:#x}: its MMIO SPTE is for gfn {spte >> 12 & MMIO_GFN:#x}"
+        yield Violation("translation", side.name, "mmio-gfn", text)
+    elif not side.kvm.masks.shadow_mmio_value & ACCESS and spte & ACCESS != ACCESS:
+        text = f"gfn {gfn:#x}: its MMIO SPTE is for the access {spte & ACCESS:#x} only"
+        yield Violation("translation", side.name, "mmio-access", text)
+
+
+def new_mmio_violations(
+    side: KvmSide, sp: ShadowPage, index: int, spte: int
+) -> Iterator[Violation]:
+    """An MMIO SPTE that the last operation, a guest access, made is of the generation now."""
+    generation = mmio_generation(side.kvm.masks, spte)
+    if generation < 0:
+        return
+    yield from mmio_spte_violations(side, sp, index, spte)
+    now = side.kvm.memslots[sp.role.smm].generation % MMIO_GENERATIONS
+    if generation != now:
+        gfn = sp.gfn + index
+        text = f"gfn {gfn:#x}: a new MMIO SPTE of generation {generation:#x}, not {now:#x}"
+        yield Violation("translation", side.name, "mmio-new-generation", text)
 
 
 def mmio_generation(masks: Masks, spte: int) -> int:

@@ -14,6 +14,7 @@ from difffuzz.machine.host import PTE_WRITE
 from difffuzz.machine.pagetable import HOST_PAGE_TABLE
 from difffuzz.oracle.attempts import ROOTS_CHANGE, Attempts, RangeZap
 from difffuzz.oracle.brackets import Brackets
+from difffuzz.oracle.emptied import RaceEmptied
 from difffuzz.oracle.owed import OwedPages
 from difffuzz.oracle.running import Interval, Threads
 from difffuzz.oracle.verdict import Violation
@@ -55,6 +56,7 @@ class Witness:
             side, sched, config, self.versions, self._brackets, self.threads, self.violations
         )
         self._whole = WholeZap(side, self.violations)
+        self._emptied = RaceEmptied(side, self.violations)
         sched.on_mmu_lock = self._locked
         self.attempt_begins = self._attempts.begins
         self.attempt_ends = self._attempts.ends
@@ -88,6 +90,8 @@ class Witness:
             start, end = op.args[0], op.args[0] + op.args[1]
             self._attempts.zaps.append(RangeZap(start, end))
             run.block = self._brackets.block(start, end)
+            if start < end:
+                self._emptied.begins(op)
 
     def ends(self, op: Op, outcome: Outcome) -> None:
         """The operation is over."""
@@ -104,6 +108,8 @@ class Witness:
             run.block = None
         if kind in WHOLE_KINDS:
             self._whole.ends()
+        elif kind == Kind.ZAP_GFN_RANGE:
+            self._emptied.ends()
         if kind <= Kind.BEGIN_FAULT:
             self._owed.touched(self.threads.smm[thread], args[0], begin, now)
             access = args[1] if kind == Kind.BEGIN_FAULT else int(kind)
@@ -132,6 +138,7 @@ class Witness:
     def _locked(self, task: Task) -> None:
         """A task has taken mmu_lock."""
         self._whole.locked(task)
+        self._emptied.locked(task)
         self._brackets.locked(task)
         self._attempts.locked(task)
 

@@ -7,7 +7,9 @@ from collections.abc import Iterable, Iterator
 
 from difffuzz.engine.lockstep import Step
 from difffuzz.facts.kvm import RET_PF_NAMES
+from difffuzz.machine.age import HOST_YOUNG, KVM_YOUNG
 from difffuzz.oracle import ORACLES, Divergence, Verdict
+from difffuzz.oracle.answers import AGING
 from difffuzz.program import Program, render_op
 from difffuzz.sides import short_name
 from difffuzz.sides.base import Leaf, Outcome
@@ -27,7 +29,8 @@ def explain_lines(program: Program, verdict: Verdict, left: str, right: str) -> 
         yield f"{step.op_index:4}  {render_op(step.op)}{note}"
         for number, (name, outcome) in enumerate(((left, step.left), (right, step.right))):
             leaves = step.maps[number] if number < len(step.maps) else ()
-            yield f"        {name:{width}}  {outcome_text(outcome, leaves)}"
+            told = young_text(outcome) if step.op.kind in AGING else ""
+            yield f"        {name:{width}}  {told or outcome_text(outcome, leaves)}"
         if step.divergences and not marked:
             marked = True
             yield "    >>> the first difference"
@@ -68,6 +71,15 @@ def outcome_text(outcome: Outcome | None, leaves: Iterable[Leaf]) -> str:
         parts.append(f"{pages} dirty pages")
     parts += [f"maps {leaf_text(leaf)}" for leaf in leaves]
     return ", ".join(parts)
+
+
+def young_text(outcome: Outcome | None) -> str:
+    """What aging, or a look at the age, was told: by the host's own entries and by KVM."""
+    if outcome is None:
+        return ""
+    names = ((HOST_YOUNG, "the host's own entry"), (KVM_YOUNG, "KVM"))
+    told = " and ".join(name for bit, name in names if outcome.value & bit)
+    return f"{outcome.result}, young: {told}" if told else f"{outcome.result}, not young"
 
 
 def ret_text(ret: int) -> str:

@@ -67,13 +67,11 @@ def _cow_write(mm: HostMM, args: tuple[int, ...], number: int) -> Outcome:
 
 
 def _age(mm: HostMM, args: tuple[int, ...], number: int) -> Outcome:
-    mm.age(_start(args), _end(args), bool(args[3]))
-    return Outcome()
+    return Outcome(DONE, mm.age_told(_start(args), _end(args), bool(args[3])))
 
 
 def _test_age(mm: HostMM, args: tuple[int, ...], number: int) -> Outcome:
-    mm.test_age(_start(args))
-    return Outcome()
+    return Outcome(DONE, mm.test_age_told(_start(args)))
 
 
 HOST_OPS: dict[Kind, HostOp] = {

@@ -48,7 +48,16 @@ class Use(NamedTuple):
     right: str = "tdp"
 
 
+AGE = "host0: age area=0 page=0x0 n=0x1 flush=off\n"
+TWO_VCPUS = "config vcpus=2\nslot 0 gfn=0x0 pages=0x10 area=0\n"
+
 USES = (
+    Use(
+        "cached-on-one-side",
+        f"{TWO_VCPUS}vcpu1: begin_fault gfn=0x0 access=read\nvcpu0: read gfn=0x0\n"
+        f"vcpu1: end_fault\n{AGE}vcpu0: read gfn=0x0\n{AGE}",
+        f"{TWO_VCPUS}vcpu0: read gfn=0x0\n{AGE}vcpu0: read gfn=0x0\n{AGE}",
+    ),
     Use(
         "no-mmu-pages",
         # Three vCPUs keep two obsolete roots each, and two new ones are all that the limit leaves.

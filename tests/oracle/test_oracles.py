@@ -9,11 +9,18 @@ import pytest
 
 from difffuzz.oracle import ORACLES
 
-from . import broken_accesses, broken_books, broken_concurrent, broken_kernels, broken_pages
+from . import (
+    broken_accesses,
+    broken_books,
+    broken_concurrent,
+    broken_kernels,
+    broken_pages,
+    broken_zaps,
+)
 from .broken import Broken, run_as_it_is, run_broken, signatures
 
 TABLES: dict[str, tuple[Broken, ...]] = {
-    "translation": broken_pages.TRANSLATION + broken_concurrent.TRANSLATION,
+    "translation": broken_pages.TRANSLATION + broken_concurrent.TRANSLATION + broken_zaps.MMIO,
     "permission": broken_pages.PERMISSION,
     "level": broken_pages.LEVEL,
     "stale-access": broken_accesses.STALE_ACCESS,
@@ -21,6 +28,8 @@ TABLES: dict[str, tuple[Broken, ...]] = {
     "linearizable": broken_concurrent.LINEARIZABLE,
     "dirty-log": broken_accesses.DIRTY_LOG,
     "retry": broken_accesses.RETRY,
+    "answers": broken_zaps.ANSWERS,
+    "emptied": broken_zaps.EMPTIED,
     "accounting": broken_books.ACCOUNTING,
     "leak": broken_books.LEAK,
     "lock": broken_kernels.LOCK,

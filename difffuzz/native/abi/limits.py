@@ -7,7 +7,7 @@ from typing import Final
 
 from difffuzz.facts import kvm, paging, spte
 from difffuzz.kvm import vm
-from difffuzz.machine import frames, pageformat, pte, spt, vma
+from difffuzz.machine import age, frames, pageformat, pte, spt, vma
 from difffuzz.program.limits import (
     AREA_PAGES,
     HOST_THREADS,
@@ -68,6 +68,8 @@ BOTH: Final = {
     "HM_PMDS": AREA_PAGES // pte.PMD_PAGES,
     "HM_PUDS": AREA_PAGES // pte.PUD_PAGES,
     "HM_ZERO_PFN": frames.ZERO_PFN,
+    "HOST_YOUNG": age.HOST_YOUNG,
+    "KVM_YOUNG": age.KVM_YOUNG,
     "NR_AS": N_AS,
     "MIN_MMU_PAGES": vm.MIN_REQUESTED_MMU_PAGES,
     "PML_ENTRIES": 512,

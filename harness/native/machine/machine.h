@@ -261,8 +261,8 @@ extern void hm_thp_split(u64 addr);
 extern void hm_swap_out(u64 start, u64 end);
 extern void hm_hwpoison(u64 start, u64 end);
 extern void hm_ksm_merge(u64 addr, u64 other);
-extern void hm_age(u64 start, u64 end, bool flush);
-extern void hm_test_age(u64 addr);
+extern int hm_age(u64 start, u64 end, bool flush);
+extern int hm_test_age(u64 addr);
 extern void hm_destroy(void);
 
 #endif

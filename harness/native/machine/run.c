@@ -102,11 +102,9 @@ static struct outcome run_host_op(const struct op *op, long number)
 		hm_copy_to_user(start, number);
 		break;
 	case OP_AGE:
-		hm_age(start, end, op->age.flush);
-		break;
+		return outcome_of(RESULT_DONE, hm_age(start, end, op->age.flush));
 	case OP_TEST_AGE:
-		hm_test_age(start);
-		break;
+		return outcome_of(RESULT_DONE, hm_test_age(start));
 	}
 	return outcome_of(RESULT_DONE, 0);
 }

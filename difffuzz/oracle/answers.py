@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The answers oracle: what KVM tells the host of aging is what the guest did.
+
+Ground truth is the guest's accesses, and nothing of KVM's: a page is surely young once the guest
+used it by a page walk, which sets the accessed bit, and as long as nothing may take the mapping;
+it is surely old once it was aged, and as long as nothing touches the gigabyte around it, which a
+huge page may map.  In between KVM may answer either way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from difffuzz.machine.age import HOST_YOUNG, KVM_YOUNG
+from difffuzz.oracle.verdict import Violation
+from difffuzz.program import Kind, Op
+from difffuzz.program.limits import area_base
+from difffuzz.sides.base import OK, Outcome
+from difffuzz.sides.memory_map import MemoryMap, Slot
+
+ANSWERS = """What KVM tells the host is true: a page that the guest used since it was aged last, and
+whose mapping nothing took, is young; one of a range that was aged and not touched since is not."""
+
+AGING = frozenset({Kind.AGE, Kind.TEST_AGE})
+KEEPING = frozenset({Kind.SYNC, Kind.DIRTY_GET, Kind.DIRTY_CLEAR})
+"""Operations that touch no page and take no mapping."""
+GIG = 30
+
+
+class Ages:
+    """What is known of the pages of one side, by hva >> 12."""
+
+    __slots__ = ("_aged", "_memory", "_name", "_old", "_young", "comparable", "walks")
+
+    def __init__(self, name: str, memory: MemoryMap) -> None:
+        self._name = name
+        self._memory = memory
+        self._young: set[int] = set()
+        self._old: list[tuple[int, int]] = []
+        """Ranges [first, last) of pages that were aged and not touched since."""
+        self._aged: list[tuple[int, int]] = []
+        """The same, touched or not."""
+        self.comparable = False
+        """The last answer was about pages that were aged before, with nothing taken since: both
+        MMUs had the same to look at."""
+        self.walks: list[bool] = []
+        """Of each access since the host asked first: did it walk the page table?"""
+
+    def after(self, op: Op, outcome: Outcome, as_id: int, walked: bool) -> Iterator[Violation]:
+        """Judges an answer, or notes what an operation touched.
+
+        `walked`: the access walked the page table; it did not, if the CPU had it cached.
+        """
+        kind, _, args = op
+        if kind in AGING:
+            yield from self._judge(kind, args, outcome.value)
+        elif kind <= Kind.END_FAULT:
+            gfn = outcome.fault_gfn if kind == Kind.END_FAULT else args[0]
+            slot = self._memory.slot_at(as_id, gfn) if gfn >= 0 else None
+            if outcome.rets:
+                self._young.clear()  # a fault may put a page of another size in place of others
+            if slot is not None:
+                self._touched(slot, gfn)
+                self.walks.append(walked)
+                if kind <= Kind.EXEC and walked and outcome.result == OK and outcome.pfn >= 0:
+                    self._young.add(slot.hva(gfn) >> 12)
+        elif kind not in KEEPING:
+            self.forget()
+
+    def forget(self) -> None:
+        """Something may have taken any mapping, or made one."""
+        self._young.clear()
+        self._old.clear()
+        self._aged.clear()
+
+    def _touched(self, slot: Slot, gfn: int) -> None:
+        near = _block(slot.hva(gfn) >> 12)
+        self._old = [one for one in self._old if not _block(one[0]) <= near <= _block(one[1] - 1)]
+
+    def _judge(self, kind: Kind, args: tuple[int, ...], told: int) -> Iterator[Violation]:
+        first = (area_base(args[0]) >> 12) + args[1]
+        last = first + (args[2] if kind == Kind.AGE else 1)
+        self.comparable = _within(first, last, self._aged)
+        young = [page for page in self._young if first <= page < last]
+        asked = kind == Kind.AGE or not told & HOST_YOUNG
+        if young and asked and not told & KVM_YOUNG:
+            text = f"hva {min(young) << 12:#x}: used since it was aged, not young for KVM"
+            yield Violation("answers", self._name, "young-missed", text)
+        elif told & KVM_YOUNG and _within(first, last, self._old):
+            text = f"hva {first << 12:#x}: not touched since it was aged, young for KVM"
+            yield Violation("answers", self._name, "young-invented", text)
+        if kind == Kind.AGE:
+            # A huge page around the range was aged with it.
+            low, high = _block(first), _block(last - 1)
+            self._young = {one for one in self._young if not low <= _block(one) <= high}
+            self._old.append((first, last))
+            self._aged.append((first, last))
+
+
+def compare_answers(both: str, left: Outcome, right: Outcome) -> Iterator[Violation]:
+    """Both MMUs tell the host the same."""
+    if (left.value ^ right.value) & KVM_YOUNG:
+        told = [("not young", "young")[bool(one.value & KVM_YOUNG)] for one in (left, right)]
+        yield Violation("answers", both, "young", f"KVM says {told[0]} and {told[1]}")
+
+
+def _within(first: int, last: int, ranges: list[tuple[int, int]]) -> bool:
+    return any(low <= first and last <= high for low, high in ranges)
+
+
+def _block(page: int) -> int:
+    return page << 12 >> GIG
