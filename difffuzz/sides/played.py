@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import ctypes
 from array import array
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from typing import Final, NamedTuple, TypeVar
 
-from difffuzz.native.abi.describe import LONG_BYTES, CStruct, words
-from difffuzz.native.abi.played import PlayedLeaf, PlayedOutcome, PlayedRun, Result
+from difffuzz.native.abi.describe import LONG_BYTES, CStruct, place, words
+from difffuzz.native.abi.played import PlayedEnd, PlayedLeaf, PlayedOutcome, PlayedRun, Result
 from difffuzz.native.abi.programs import OP_ARGS, PlayConfig, PlayOp, PlaySlot, Switch
 from difffuzz.native.kvm import set_params
 from difffuzz.native.library import Library
@@ -29,7 +29,10 @@ OP_WORDS: Final = words(PlayOp, "kind", "thread", "args", "ends")
 PADDING: Final = [(0,) * (OP_WORDS - len(("kind", "thread")) - n) for n in range(OP_ARGS + 1)]
 CONFIG_WORDS: Final = ctypes.sizeof(PlayConfig) // LONG_BYTES
 AREA_NUMBERS: Final = {kind: number for number, kind in enumerate(AREA_KINDS)}
-ENDS: Final = PlayOp.ends.offset // LONG_BYTES  # type: ignore[attr-defined]
+ENDS: Final = place(PlayOp, "ends")
+OUTCOME_WORDS: Final = ctypes.sizeof(PlayedOutcome) // LONG_BYTES
+END_WORDS: Final = ctypes.sizeof(PlayedEnd) // LONG_BYTES
+NR_RETS: Final = place(PlayedOutcome, "nr_rets")
 words(PlaySlot, *SlotSpec._fields)
 words(Switch, "step", "number")
 S = TypeVar("S", bound=CStruct)
@@ -77,16 +80,22 @@ class Played:
 
     def operations(self) -> list[PlayedOp]:
         """What each operation did."""
-        return [_operation(*one) for one in self.outcomes()]
+        outcomes, rets = self.outcomes(), self.rets()
+        found = []
+        first = 0
+        for at in range(0, len(outcomes), OUTCOME_WORDS):
+            end = first + outcomes[at + NR_RETS]
+            found.append(_operation(outcomes, at, rets[first:end]))
+            first = end
+        return found
 
-    def outcomes(self) -> Iterator[tuple[PlayedOutcome, array[int]]]:
-        """The same as the library tells it: an outcome and its RET_PF_*."""
-        run = self._run
-        rets = _longs(run.rets, run.nr_rets)
-        at = 0
-        for one in _row(PlayedOutcome, run.outcomes, run.nr_outcomes):
-            yield one, rets[at : at + one.nr_rets]
-            at += one.nr_rets
+    def outcomes(self) -> array[int]:
+        """The same as the library tells it: PlayedOutcomes, as longs."""
+        return _longs(self._run.outcomes, OUTCOME_WORDS * self._run.nr_outcomes)
+
+    def rets(self) -> array[int]:
+        """The RET_PF_* of all outcomes."""
+        return _longs(self._run.rets, self._run.nr_rets)
 
     def leaves(self) -> list[PlayedLeaf]:
         """The leaves at the end, if they were asked for."""
@@ -110,7 +119,9 @@ def _row(cls: type[S], at: int, length: int) -> list[S]:
     return list((cls * length).from_buffer_copy(data))
 
 
-def _operation(one: PlayedOutcome, rets: array[int]) -> PlayedOp:
+def _operation(outcomes: array[int], at: int, rets: array[int]) -> PlayedOp:
+    """The outcome that begins there."""
+    one = PlayedOutcome.from_buffer(outcomes, at * LONG_BYTES)
     outcome = Outcome(RESULTS[one.result], one.value)
     outcome.pfn = one.pfn
     outcome.fast = one.fast
@@ -138,23 +149,26 @@ def differences(left: Played, right: Played) -> tuple[list[tuple[PlayedOp, Playe
 
     And whether both sides had the same operations all along; if not, those before.
     """
-    ours, theirs = list(left.outcomes()), list(right.outcomes())
+    ours, theirs = left.outcomes(), right.outcomes()
+    our_rets, their_rets = left.rets(), right.rets()
     found: list[tuple[PlayedOp, PlayedOp]] = []
-    for (mine, my_rets), (other, other_rets) in zip(ours, theirs, strict=False):
+    i = j = 0
+    for at in range(0, min(len(ours), len(theirs)), OUTCOME_WORDS):
+        our_end, their_end = i + ours[at + NR_RETS], j + theirs[at + NR_RETS]
         if (
-            mine.op_index != other.op_index
-            or mine.kind != other.kind
-            or mine.thread != other.thread
+            ours[at : at + END_WORDS] != theirs[at : at + END_WORDS]
+            or our_rets[i:our_end] != their_rets[j:their_end]
         ):
-            return found, False
-        if (
-            mine.result != other.result
-            or mine.value != other.value
-            or mine.parked != other.parked
-            or mine.parked_rets != other.parked_rets
-            or my_rets != other_rets
-        ):
-            found.append((_operation(mine, my_rets), _operation(other, other_rets)))
+            mine = _operation(ours, at, our_rets[i:our_end])
+            other = _operation(theirs, at, their_rets[j:their_end])
+            if (mine.op_index, mine.kind, mine.thread) != (
+                other.op_index,
+                other.kind,
+                other.thread,
+            ):
+                return found, False
+            found.append((mine, other))
+        i, j = our_end, their_end
     return found, len(ours) == len(theirs)
 
 

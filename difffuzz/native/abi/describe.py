@@ -99,6 +99,12 @@ def words(cls: type[CStruct], *names: str) -> int:
     return ctypes.sizeof(cls) // LONG_BYTES
 
 
+def place(cls: type[CStruct], name: str) -> int:
+    """In which of the longs of a structure that member is."""
+    offset: int = getattr(cls, name).offset
+    return offset // LONG_BYTES
+
+
 def reader(cls: type[CStruct], *names: str) -> Callable[[memoryview], Iterator[tuple[int, ...]]]:
     """Reads rows of structures of unsigned longs as tuples of `names`; TypeError as words()."""
     return struct.Struct("L" * words(cls, *names)).iter_unpack

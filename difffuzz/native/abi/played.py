@@ -23,23 +23,31 @@ class Result(IntEnum):
 
 
 @described
-class PlayedOutcome(CStruct):
-    """What an operation did, and what the comparison of two sides has to know of that moment.
+class PlayedEnd(CStruct):
+    """Which operation it was and how it ended: what the two sides are compared by.
 
     Its RET_PF_* are the next `nr_rets` of the row of all.
     """
 
-    c_name = "native_outcome"
+    c_name = "native_end"
     op_index: Long
     kind: Long
     thread: Long
     result: Long
     value: Long
+    parked: Long
+    parked_rets: Long
+    nr_rets: Long
+
+
+@described
+class PlayedOutcome(PlayedEnd):
+    """That, and what else an operation did and the comparison has to know of that moment."""
+
+    c_name = "native_outcome"
     pfn: Long
     fast: Long
-    parked: Long
     parked_ret: Long
-    parked_rets: Long
     access: Long
     fault_gfn: Long
     bitmap_digest: Long
@@ -47,7 +55,6 @@ class PlayedOutcome(CStruct):
     may_be_absent: Long
     flushes: Long
     step: Long
-    nr_rets: Long
 
 
 @described
