@@ -16,7 +16,8 @@ from difffuzz.oracle import Verdict
 from difffuzz.oracle.access import alike, compare_outcomes
 from difffuzz.program import Kind, Program
 from difffuzz.sides import NativeFactory, SideFactory
-from difffuzz.sides.played import Encoded, Played, PlayedOp, Player, differences
+from difffuzz.sides.encoded import Encoded
+from difffuzz.sides.played import Played, PlayedOp, Player, differences
 
 MOST_REPEATS = 16
 """Faults of one program that park on one side only, and are ended at once on both."""

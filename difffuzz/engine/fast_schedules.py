@@ -15,7 +15,8 @@ from typing import NamedTuple
 
 from difffuzz.program import Program
 from difffuzz.sides import NativeFactory, SideFactory
-from difffuzz.sides.played import Encoded, Player, Threads
+from difffuzz.sides.encoded import Encoded, Threads
+from difffuzz.sides.played import Player
 
 GAPS = (20, 5, 60)
 """Steps between two preemptions, about, one walk after the other."""

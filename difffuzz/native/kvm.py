@@ -7,18 +7,19 @@ Oracles and the side read them as they read the model's; nothing here decides an
 from __future__ import annotations
 
 import ctypes
+from array import array
 
 from difffuzz.facts.kvm import KVM_REQ_MMU_FREE_OBSOLETE_ROOTS
 from difffuzz.kvm.vm import VmParams
 from difffuzz.machine.host import HostMM
 from difffuzz.machine.hw import Cpu, PageFormat, Tlb
 from difffuzz.native.abi.limits import VCPUS
-from difffuzz.native.abi.programs import VmConfig
 from difffuzz.native.abi.view import Leaks, Masks, VmNumbers
 from difffuzz.native.host import Host
 from difffuzz.native.library import Exported, Library
 from difffuzz.native.memory import MirroredPageTable, NativeMem, ShadowPage
 from difffuzz.native.notifier import NativeNotifier
+from difffuzz.native.params import param_numbers
 from difffuzz.native.slots import NativeMemslots
 from difffuzz.native.vcpu import NativeVcpu
 from difffuzz.program.limits import N_AS
@@ -84,9 +85,8 @@ class NativeKvm:
         self.mmu_lock = RwLock(sched, "mmu_lock", Rank.MMU_LOCK)
         host = Host(library, mm, self.mmu_lock, self.vcpus, self.logging)
         library.reset(sched, host.table)
-        native_params = VmConfig()
-        set_params(native_params, params)
-        library.run("create_vm", ctypes.addressof(native_params))
+        numbers = array("l", param_numbers(params))
+        library.run("create_vm", numbers.buffer_info()[0])
         self._mem = NativeMem(library, sched)
         self.rcu = NativeRcu(library)
         self.srcu = NativeSrcu(library, sched)
@@ -198,28 +198,6 @@ def _page_format(params: VmParams) -> PageFormat:
     if not params.ept:
         return PageFormat.NPT
     return PageFormat.EPT if params.ad else PageFormat.EPT_NO_AD
-
-
-def set_params(to: VmConfig, params: VmParams) -> None:
-    """Says to the library what VmParams says to the model."""
-    to.tdp = params.tdp
-    to.tdp_mmu = params.tdp and params.tdp_mmu
-    to.ept = params.tdp and params.ept
-    to.ad = params.ad
-    to.root_level = params.root_level
-    to.max_level = params.max_level
-    to.nx_huge_pages = params.nx_huge_pages
-    to.mmio_caching = params.mmio_caching
-    to.eager_page_split = params.eager_page_split
-    to.pml = params.pml
-    to.manual_dirty_log_protect = params.manual_dirty_log_protect
-    to.dirty_log_init_set = params.dirty_log_init_set
-    to.async_pf = params.async_pf
-    to.range_flush = params.range_flush
-    to.mmu_invalidate_seq = params.mmu_invalidate_seq
-    generations = to.generations
-    for as_id, generation in enumerate(params.generations):
-        generations[as_id] = generation
 
 
 def _log_dirty_gpa(vcpu: NativeVcpu, gpa: int) -> None:

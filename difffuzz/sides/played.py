@@ -9,32 +9,21 @@ from __future__ import annotations
 
 import ctypes
 from array import array
-from collections.abc import Collection
 from typing import Final, NamedTuple, TypeVar
 
-from difffuzz.native.abi.describe import LONG_BYTES, CStruct, place, words
+from difffuzz.native.abi.describe import LONG_BYTES, CStruct, place
 from difffuzz.native.abi.played import PlayedEnd, PlayedLeaf, PlayedOutcome, PlayedRun, Result
-from difffuzz.native.abi.programs import OP_ARGS, PlayConfig, PlayOp, PlaySlot, Switch
-from difffuzz.native.kvm import set_params
+from difffuzz.native.abi.programs import Switch
 from difffuzz.native.library import Library
-from difffuzz.program import Kind, Program, SlotSpec
-from difffuzz.program.model import AREA_KINDS
+from difffuzz.program import Kind
 from difffuzz.sides.base import Outcome
-from difffuzz.sides.params import vm_params
+from difffuzz.sides.encoded import Encoded
 
 RESULTS: Final = tuple(result.name.lower() for result in Result)
 """Outcome.result, by number."""
-OP_WORDS: Final = words(PlayOp, "kind", "thread", "args", "ends")
-"""An operation is written as longs: kind, thread, arguments; PADDING fills it up."""
-PADDING: Final = [(0,) * (OP_WORDS - len(("kind", "thread")) - n) for n in range(OP_ARGS + 1)]
-CONFIG_WORDS: Final = ctypes.sizeof(PlayConfig) // LONG_BYTES
-AREA_NUMBERS: Final = {kind: number for number, kind in enumerate(AREA_KINDS)}
-ENDS: Final = place(PlayOp, "ends")
 OUTCOME_WORDS: Final = ctypes.sizeof(PlayedOutcome) // LONG_BYTES
 END_WORDS: Final = ctypes.sizeof(PlayedEnd) // LONG_BYTES
 NR_RETS: Final = place(PlayedOutcome, "nr_rets")
-words(PlaySlot, *SlotSpec._fields)
-words(Switch, "step", "number")
 S = TypeVar("S", bound=CStruct)
 
 
@@ -170,75 +159,6 @@ def differences(left: Played, right: Played) -> tuple[list[tuple[PlayedOp, Playe
             found.append((mine, other))
         i, j = our_end, their_end
     return found, len(ours) == len(theirs)
-
-
-class Threads(NamedTuple):
-    """That threads run at once: by a random walk of that seed, or by a schedule if it is 0."""
-
-    schedule: tuple[tuple[int, int], ...] = ()
-    seed: int = 0
-    gap: int = 20
-    """About so many steps are between two preemptions of the walk."""
-
-
-class Encoded:
-    """A program as the library plays it: abi/programs.py."""
-
-    __slots__ = ("_at", "_config", "_ends", "_numbers", "_program", "_threads")
-
-    def __init__(self, program: Program, threads: Threads | None = None) -> None:
-        self._program = program
-        self._threads = threads
-        self._ends: Collection[int] = ()
-        self._encode()
-
-    def end_at_once(self, indices: Collection[int]) -> None:
-        """The faults that these operations begin are not to stay parked."""
-        self._ends = indices
-        self._encode()
-
-    def at(self, tdp_mmu: bool, side: int, steps: int, trace: bool) -> int:
-        """Address of all of it, for one side, until the next call."""
-        config = self._config
-        config.tdp_mmu = tdp_mmu and self._program.config.paging == "tdp"
-        config.side, config.steps, config.trace = side, steps, trace
-        return self._at
-
-    def _encode(self) -> None:
-        config, threads = self._program.config, self._threads
-        numbers = [0] * CONFIG_WORDS
-        for slot in config.slots:
-            numbers += slot
-        first = len(numbers)
-        padding = PADDING
-        for kind, thread, args in self._program.ops:
-            numbers += (kind, thread)
-            numbers += args
-            numbers += padding[len(args)]
-        for index in self._ends:
-            numbers[first + index * OP_WORDS + ENDS] = 1
-        for switch in threads.schedule if threads else ():
-            numbers += switch
-        self._numbers = array("l", numbers)
-        self._at = self._numbers.buffer_info()[0]
-        self._config = PlayConfig.from_address(self._at)
-        self._fill(self._config)
-
-    def _fill(self, to: PlayConfig) -> None:
-        config, threads = self._program.config, self._threads
-        set_params(to, vm_params(config, True))
-        if threads:
-            to.concurrent = 1
-            to.seed, to.gap = threads.seed, threads.gap
-            to.nr_schedule = len(threads.schedule)
-        to.vcpus = config.vcpus
-        to.mmu_pages = config.mmu_pages
-        to.nr_areas = len(config.areas)
-        kinds = to.areas
-        for number, kind in enumerate(config.areas):
-            kinds[number] = AREA_NUMBERS[kind]
-        to.nr_slots = len(config.slots)
-        to.nr_ops = len(self._program.ops)
 
 
 class Player:

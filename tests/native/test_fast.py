@@ -16,7 +16,8 @@ from difffuzz.program import Kind, Op, Program, generate, parse
 from difffuzz.running.runner import Runner
 from difffuzz.sides import NativeFactory, open_side
 from difffuzz.sides.base import Outcome
-from difffuzz.sides.played import Encoded, Played, Player
+from difffuzz.sides.encoded import Encoded
+from difffuzz.sides.played import Played, Player
 
 from .kernel import built, programs
 from .test_kernel_side import BUGS

@@ -15,7 +15,8 @@ from difffuzz.program import Program, generate, parse
 from difffuzz.running.policy import POLICY
 from difffuzz.running.runner import Runner
 from difffuzz.sides import NativeFactory
-from difffuzz.sides.played import Encoded, Played, Player, Threads
+from difffuzz.sides.encoded import Encoded, Threads
+from difffuzz.sides.played import Played, Player
 
 from .kernel import built, programs
 from .test_kernel_side import LINK_RACE, kernel

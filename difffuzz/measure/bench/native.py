@@ -16,7 +16,8 @@ from ...running.runner import Runner
 from ...sched import Scheduler
 from ...sched.strategy import RandomWalk
 from ...sides import KvmFactory, NativeFactory, open_side
-from ...sides.played import Encoded, Player, Threads
+from ...sides.encoded import Encoded, Threads
+from ...sides.played import Player
 
 TWO_THREADS = """\
 difffuzz program v1
