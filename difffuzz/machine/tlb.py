@@ -72,11 +72,6 @@ class Tlb:
         self.epoch += 1
         self._roots.clear()
 
-    def flush_root(self, root: int) -> None:
-        """Drops the entries with one tag."""
-        self.epoch += 1
-        self._roots.pop(root, None)
-
     def flush_range(self, gfn: int, pages: int) -> None:
         """Drops every entry, of any size and tag, that has a gfn in [gfn, gfn + pages)."""
         self.epoch += 1

@@ -37,14 +37,6 @@ class Lock:
         self.readers: list[Task] = []
         self.waiters = 0
 
-    def held_write(self) -> bool:
-        """True if the current task holds the lock exclusively."""
-        return self.writer is self.sched.current
-
-    def held_read(self) -> bool:
-        """True if the current task holds the lock shared."""
-        return self.sched.current in self.readers
-
     def held(self) -> bool:
         """True if the current task holds the lock in either mode."""
         return self.writer is self.sched.current or self.sched.current in self.readers

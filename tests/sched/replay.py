@@ -3,10 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from difffuzz.sched.core import Task
 from difffuzz.sched.interleave import Interleaver
+from difffuzz.sched.strategy import ScheduleStrategy
 from difffuzz.sched.strategy.base import NO_STEP, run_to_block
 
 
@@ -14,15 +13,10 @@ class ReplayError(Exception):
     """The run is not the one that was recorded."""
 
 
-class Replay:
+class Replay(ScheduleStrategy):
     """(step, number of the task) pairs as record.py writes them; ReplayError if one is missed."""
 
-    __slots__ = ("_at", "_switches", "next_step")
-
-    def __init__(self, switches: Sequence[tuple[int, int]]) -> None:
-        self._switches = switches
-        self._at = 0
-        self.next_step = switches[0][0] if switches else NO_STEP
+    __slots__ = ()
 
     def preempt(self, sched: Interleaver, enabled: list[Task]) -> Task:
         """The task recorded for this step."""

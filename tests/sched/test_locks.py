@@ -32,13 +32,13 @@ def test_modes(sched: Scheduler) -> None:
     lock.assert_held("here")
     lock.assert_held_read("here")
     refused("lock", "not held for write", lambda: lock.assert_held_write("here"))
-    assert (lock.held(), lock.held_read(), lock.held_write()) == (True, True, False)
+    assert (lock.held(), lock.readers, lock.writer) == (True, [sched.current], None)
     lock.read_unlock()
     lock.write_lock()
     lock.assert_held("here")
     lock.assert_held_write("here")
     refused("lock", "not held for read", lambda: lock.assert_held_read("here"))
-    assert (lock.held(), lock.held_read(), lock.held_write()) == (True, False, True)
+    assert (lock.held(), lock.readers, lock.writer) == (True, [], sched.current)
     lock.write_unlock()
     assert not lock.held()
 
@@ -55,7 +55,7 @@ def test_held_means_by_the_current_task(sched: Scheduler) -> None:
     other = sched.add_task("other")
     assert not sched.run_as(other, lock.held)
     refused("lock", "without it", lambda: sched.run_as(other, lock.write_unlock))
-    assert lock.held_write()
+    lock.assert_held_write("here")
 
 
 @pytest.mark.parametrize("first", ["read", "write"])
