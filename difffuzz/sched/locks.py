@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from difffuzz.sched.core import Scheduler
-from difffuzz.sched.task import KernelSplat, Task
+from difffuzz.sched.core import KernelSplat, Scheduler, Task
 
 
 class Rank(IntEnum):

@@ -8,8 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
-from difffuzz.sched.core import Scheduler
-from difffuzz.sched.task import KernelSplat, Task
+from difffuzz.sched.core import KernelSplat, Scheduler, Task
 
 Arg = TypeVar("Arg")
 

@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Sequence
 from typing import NamedTuple
 
+from difffuzz.sched.core import Task
 from difffuzz.sched.interleave import Interleaver
-from difffuzz.sched.task import HeldLock, Task
+from difffuzz.sched.locks import Lock
 
 Locks = frozenset[tuple[str, bool]]
 """Locks that are held, each with whether exclusively."""
@@ -112,6 +113,7 @@ class Tracing(Interleaver):
         "_written",
         "decisions",
         "merged",
+        "watched",
         "worth",
     )
 
@@ -151,7 +153,7 @@ class Tracing(Interleaver):
         if self.hub is not None and self._noting:
             self._accesses.append((what, write, self._locks()))
 
-    def released(self, lock: HeldLock, exclusive: bool) -> None:
+    def released(self, lock: Lock, exclusive: bool) -> None:
         """Whoever takes the lock next comes after this."""
         if self.hub is not None and self._noting:
             self._accesses.append((lock.name, exclusive, None))

@@ -26,6 +26,7 @@ from difffuzz.native.elf import read_symbols
 from difffuzz.native.host import WAITS, Host
 from difffuzz.program import Kind
 from difffuzz.sched import RwLock, Scheduler
+from difffuzz.sides import base
 from difffuzz.sides.played import RESULTS
 
 from .kernel import ROOT, built
@@ -64,8 +65,8 @@ def test_what_c_reads_is_what_python_described(tmp_path: Path) -> None:
     expected: dict[str, int] = {}
 
     def tell(name: str, c_text: str, value: int) -> None:
-        lines.append(f'\tprintf("{name} %ld\\n", (long)({c_text}));\n')
-        expected[name] = value
+        lines.append(f'\tprintf("{name} %lu\\n", (unsigned long)({c_text}));\n')
+        expected[name] = value % (1 << 64)
 
     for cls in STRUCTS:
         tell(f"sizeof:{cls.c_name}", f"sizeof(struct {cls.c_name})", ctypes.sizeof(cls))
@@ -155,6 +156,8 @@ def test_functions_have_the_number_of_their_place() -> None:
 
 
 def test_numbers_that_have_their_place_above() -> None:
+    assert limits.MAX_ATTEMPTS == base.MAX_ATTEMPTS
+    assert limits.FEATURES == features.FEATURES
     assert {name: number for number, name in enumerate(RESULTS)} == features.RESULTS
     assert [result.value for result in Result] == list(range(len(Result)))
     assert [kind.value for kind in Kind] == list(range(len(Kind)))

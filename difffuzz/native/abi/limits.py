@@ -10,9 +10,7 @@ from difffuzz.kvm import vm
 from difffuzz.machine import age, frames, pageformat, pte, spt, vma
 from difffuzz.program.limits import (
     AREA_PAGES,
-    FEATURES,
     HOST_THREADS,
-    MAX_ATTEMPTS,
     MAX_SLOTS,
     N_AREAS,
     N_AS,
@@ -31,7 +29,6 @@ PAGES: Final = 1 << 16
 """Pages for page tables."""
 PAGES_PA: Final = spt.PT_PFN_BASE << 12
 """Physical address of the first."""
-TABLE_PAGE_ENTRIES: Final = paging.SPTE_ENT_PER_PAGE
 
 CHANGE_NEW: Final = 1024
 """Index of a Change: the table was not seen before."""
@@ -48,6 +45,11 @@ TABLE_ENTRY: Final = (
     | paging.PT_DIRTY_MASK
 )
 """Entries of the upper levels of the host's page table as the CPU has them, without address."""
+
+MAX_ATTEMPTS: Final = 12
+"""sides.base.MAX_ATTEMPTS."""
+FEATURES: Final = 1 << 16
+"""engine.features.FEATURES."""
 
 BOTH: Final = {
     "NATIVE_TASKS": TASKS,
@@ -68,6 +70,7 @@ BOTH: Final = {
     "HOST_YOUNG": age.HOST_YOUNG,
     "KVM_YOUNG": age.KVM_YOUNG,
     "NR_AS": N_AS,
+    **{f"NATIVE_RET_PF_{name}": number for number, name in enumerate(kvm.RET_PF_NAMES)},
     "MIN_MMU_PAGES": vm.MIN_REQUESTED_MMU_PAGES,
     "PML_ENTRIES": 512,
 }
@@ -103,7 +106,8 @@ MACHINE: Final = {
 MACHINE_BITS: Final = {
     **_named(pte, *(name for name in vars(pte) if name.startswith("PTE_"))),
     **_named(pte, "PMD_PAGES", "PUD_PAGES"),
-    **_named(paging, "PHYS_ADDR_MASK", "RSVD_PHYS_BITS_MASK"),
+    **_named(paging, "PHYS_ADDR_MASK", "RSVD_PHYS_BITS_MASK", "PT64_NX_MASK"),
+    **_named(spte, *(name for name in vars(spte) if name.startswith("MMIO_SPTE_GEN_"))),
     **_named(paging, *(name for name in vars(paging) if name.startswith(("PT_", "VMX_EPT_")))),
     **_named(spte, "REMOVED_SPTE", "SPTE_MMU_PRESENT_MASK", "SPTE_BASE_ADDR_MASK"),
     **_named(frames, "BASE_4K", "BASE_2M", "BASE_1G", "BASE_DEVICE"),

@@ -4,8 +4,7 @@
 Bounded exhaustive search chooses its schedules from the outside: see difffuzz/engine/explore.py.
 """
 
-from difffuzz.sched.choice import NO_STEP, Strategy, run_to_block
-
+from .base import NO_STEP, Strategy, run_to_block
 from .check import Check, Nondeterminism
 from .pct import Pct
 from .random_walk import RandomWalk

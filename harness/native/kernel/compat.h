@@ -10,6 +10,7 @@
 
 #include "arch/x86/kvm/mmu.h"
 #include "arch/x86/kvm/mmu/mmu_internal.h"
+#include "native_abi.h"
 
 #if DIFFFUZZ_KERNEL < 6008
 #define kvm_userspace_memory_region2 kvm_userspace_memory_region
@@ -58,13 +59,23 @@ static inline int native_do_page_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u64 err
 #endif
 
 /* RET_PF_* as Python numbers them, which is as 6.1 does; an -errno as it is. */
+#if DIFFFUZZ_KERNEL >= 6012
+#define NATIVE_RET_PF(r) ((r) > RET_PF_WRITE_PROTECTED ? (r) - 1 : (r))
+#else
+#define NATIVE_RET_PF(r) (r)
+#endif
+#define NATIVE_IS_RET_PF(name) _Static_assert(NATIVE_RET_PF(RET_PF_##name) == NATIVE_RET_PF_##name, #name)
+
+NATIVE_IS_RET_PF(CONTINUE);
+NATIVE_IS_RET_PF(RETRY);
+NATIVE_IS_RET_PF(EMULATE);
+NATIVE_IS_RET_PF(INVALID);
+NATIVE_IS_RET_PF(FIXED);
+NATIVE_IS_RET_PF(SPURIOUS);
+
 static inline long native_ret_pf(int r)
 {
-#if DIFFFUZZ_KERNEL >= 6012
-	if (r > RET_PF_WRITE_PROTECTED)
-		return r - 1;
-#endif
-	return r;
+	return NATIVE_RET_PF(r);
 }
 
 #endif

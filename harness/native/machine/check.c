@@ -8,6 +8,10 @@
 #include "guest.h"
 #include "play.h"
 
+/* Of either layout. */
+#define ACCESSED (PT_ACCESSED_MASK | VMX_EPT_ACCESS_BIT)
+#define DIRTY (PT_DIRTY_MASK | VMX_EPT_DIRTY_BIT)
+
 /* What happened while a fault was parked. */
 struct flight {
 	bool on;
@@ -125,7 +129,7 @@ static unsigned long spte_class(u64 spte, int level)
 		return spte == REMOVED_SPTE ? 1 : 2;
 	if (level > 1 && !(spte & PT_PAGE_SIZE_MASK))
 		return 3;
-	return 4 | (spte >> 1 & 1) << 1 | (spte & 0x120 ? 1 : 0) | (spte & 0x240 ? 8 : 0);
+	return 4 | (spte >> 1 & 1) << 1 | (spte & ACCESSED ? 1 : 0) | (spte & DIRTY ? 8 : 0);
 }
 
 /* difffuzz/engine/features.py, transition() */

@@ -8,6 +8,9 @@
 #include "guest.h"
 #include "play.h"
 
+/* Bit 51 is reserved to the CPU, so that a gpa has fewer bits. */
+#define MMIO_GFN ((1UL << 39) - 1)
+
 static bool is_live(long number)
 {
 	return number >= 0 && number < nr_tables && tables[number].live;
@@ -83,6 +86,19 @@ static void check_roots(const struct native_vm *vm)
 	}
 }
 
+/* The gfn and the access in an MMIO SPTE are those of its place. */
+static void check_mmio_spte(const struct table *table, int index, u64 spte, const struct native_masks *masks)
+{
+	const u64 access = PT_WRITABLE_MASK | PT_USER_MASK;
+
+	if (table->level != 1)
+		suspect("an MMIO SPTE that is of no page");
+	if ((spte >> 12 & MMIO_GFN) != table->gfn + index)
+		suspect("an MMIO SPTE is for another gfn");
+	if (!(masks->shadow_mmio_value & access) && (spte & access) != access)
+		suspect("an MMIO SPTE is for some accesses only");
+}
+
 /* No MMIO SPTE is of a generation to come. */
 static void check_mmio(const struct native_vm *vm)
 {
@@ -98,12 +114,14 @@ static void check_mmio(const struct native_vm *vm)
 			continue;
 		for (int i = tables_next(raw, 0); i < 512; i = tables_next(raw, i + 1)) {
 			u64 spte = tables_entry(number, i);
-			long generation = (spte >> 3 & 0xff) | (spte >> 52 & 0x7ff) << 8;
+			long generation = (spte & MMIO_SPTE_GEN_LOW_MASK) >> MMIO_SPTE_GEN_LOW_SHIFT |
+					  (spte & MMIO_SPTE_GEN_HIGH_MASK) >> MMIO_SPTE_GEN_HIGH_SHIFT;
 
 			if (spte & SPTE_MMU_PRESENT_MASK || (spte & masks.shadow_mmio_mask) != masks.shadow_mmio_value)
 				continue;
 			if (generation > vm->generations[tables[number].as_id] % (long)MMIO_GENERATIONS)
 				suspect("an MMIO SPTE outlived the wrap of the generation");
+			check_mmio_spte(&tables[number], i, spte, &masks);
 		}
 	}
 }

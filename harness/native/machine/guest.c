@@ -124,7 +124,7 @@ static int perms_of(u64 entry)
 		return entry & VMX_EPT_RWX_MASK;
 	if (format.user && !(entry & PT_USER_MASK))
 		return 0;
-	return PERM_R | (entry & 2) | (entry >> 63 ? 0 : PERM_X);
+	return PERM_R | (entry & PT_WRITABLE_MASK) | (entry & PT64_NX_MASK ? 0 : PERM_X);
 }
 
 /* A present entry that the hardware refuses: EPT misconfiguration, or a reserved bit. */

@@ -97,7 +97,11 @@ int native_is_playing(void)
 	return playing;
 }
 
-void native_point(const volatile void *at, int store)
+/*
+ * A third of the time of a short program is spent here: where it lies does not hang on what else is
+ * linked.
+ */
+__attribute__((aligned(64))) void native_point(const volatile void *at, int store)
 {
 	unsigned long page = ((unsigned long)at - native_pages) >> 12;
 
