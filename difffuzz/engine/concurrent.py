@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from difffuzz.engine.features import FEATURES, answer, transition
+from difffuzz.engine.features import answer, transition
 from difffuzz.engine.lockstep import MEMSLOT_UPDATES
 from difffuzz.engine.meetings import Meetings, changed, ended, feature
 from difffuzz.engine.watch import ACCESS_KINDS, CIRCLE_STEPS, crash
@@ -28,7 +28,7 @@ from difffuzz.oracle.books import (
 from difffuzz.oracle.pages import leaf_violations
 from difffuzz.oracle.witness import Witness
 from difffuzz.program import Kind, Op, Program
-from difffuzz.program.limits import HOST_THREADS, MAX_SCHEDULE
+from difffuzz.program.limits import FEATURES, HOST_THREADS, MAX_SCHEDULE
 from difffuzz.program.model import RUN_TO_BLOCK
 from difffuzz.sched import KernelSplat, Task
 from difffuzz.sched.core import OUT_OF_STEPS, STEP_LIMIT

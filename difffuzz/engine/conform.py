@@ -21,6 +21,7 @@ from difffuzz.facts.spte import SPTE_BASE_ADDR_MASK, SPTE_MMU_PRESENT_MASK
 from difffuzz.program import Kind, Op, Program
 from difffuzz.program.limits import MAX_VCPUS
 from difffuzz.sched import KernelSplat, Task
+from difffuzz.sched.choice import Moment
 from difffuzz.sched.core import OUT_OF_STEPS, STEP_LIMIT
 from difffuzz.sched.interleave import Interleaver
 from difffuzz.sides import KvmFactory
@@ -148,7 +149,7 @@ class AtLocks:
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng
 
-    def preempt(self, sched: Interleaver, enabled: list[Task]) -> Task:
+    def preempt(self, sched: Moment, enabled: list[Task]) -> Task:
         """Any of those that can go on."""
         return self._rng.choice(enabled)
 

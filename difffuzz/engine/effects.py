@@ -20,10 +20,10 @@ from difffuzz.machine.host import HostMM
 from difffuzz.machine.spt import PhysMem
 from difffuzz.program import Config
 from difffuzz.sched import Task
+from difffuzz.sched.choice import Strategy
 from difffuzz.sched.core import STEP_LIMIT
 from difffuzz.sched.interleave import Interleaver
-from difffuzz.sched.locks import Lock
-from difffuzz.sched.strategy.base import Strategy
+from difffuzz.sched.task import HeldLock
 from difffuzz.sides import KvmFactory
 from difffuzz.sides.kvm_side import KvmSide
 from difffuzz.sides.kvm_state import Kvm
@@ -79,12 +79,12 @@ class EffectScheduler(Interleaver):
         if self.budget < 0 or what == MMU_LOCK or (write and what is not None):
             super().decide(what, write)
 
-    def acquired(self, lock: Lock) -> None:
+    def acquired(self, lock: HeldLock) -> None:
         """A lock was taken."""
         super().acquired(lock)
         self.add("lock", lock.name, lock.writer is self.current)
 
-    def released(self, lock: Lock, exclusive: bool) -> None:
+    def released(self, lock: HeldLock, exclusive: bool) -> None:
         """A lock was released."""
         self.add("unlock", lock.name, exclusive)
 

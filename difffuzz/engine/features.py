@@ -13,10 +13,8 @@ from difffuzz.facts.paging import (
 )
 from difffuzz.facts.spte import REMOVED_SPTE, SPTE_MMU_PRESENT_MASK
 from difffuzz.program import Kind
+from difffuzz.program.limits import FEATURES
 from difffuzz.sides.base import Outcome
-
-FEATURES = 1 << 16
-"""Feature ids are 0..FEATURES-1."""
 
 ACCESSED = VMX_EPT_ACCESS_BIT | PT_ACCESSED_MASK
 DIRTY = VMX_EPT_DIRTY_BIT | PT_DIRTY_MASK

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from itertools import combinations
 
-from difffuzz.engine.features import FEATURES, RESULTS, spte_class
+from difffuzz.engine.features import RESULTS, spte_class
 from difffuzz.program import Kind
+from difffuzz.program.limits import FEATURES
 from difffuzz.sides.base import Outcome
 
 ABSENT, FROZEN, MARKED, TABLE, READ_ONLY, WRITABLE = range(6)

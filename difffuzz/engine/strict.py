@@ -35,9 +35,8 @@ from difffuzz.facts.spte import SPTE_BASE_ADDR_MASK
 from difffuzz.program import Op, Program
 from difffuzz.program.limits import MAX_VCPUS
 from difffuzz.sched import Task
+from difffuzz.sched.choice import Moment, Strategy
 from difffuzz.sched.core import OUT_OF_STEPS, STEP_LIMIT
-from difffuzz.sched.interleave import Interleaver
-from difffuzz.sched.strategy.base import Strategy
 from difffuzz.sides import KvmFactory
 from difffuzz.sides.base import Outcome
 from difffuzz.sides.kvm_side import KvmSide
@@ -78,7 +77,7 @@ class Decisions:
         self.choices: list[tuple[int, bool]] = []
         """Of each decision: how many others there were, and whether one of them would preempt."""
 
-    def preempt(self, sched: Interleaver, enabled: list[Task]) -> Task:
+    def preempt(self, sched: Moment, enabled: list[Task]) -> Task:
         """The running task, or the one that is to come in."""
         current = sched.current
         others = [task for task in enabled if task is not current]
@@ -88,7 +87,7 @@ class Decisions:
             return current
         return self._rng.choice(others) if self._rng.random() < self._share else current
 
-    def pick(self, sched: Interleaver, enabled: list[Task]) -> Task:
+    def pick(self, sched: Moment, enabled: list[Task]) -> Task:
         """Who goes on where the running task cannot."""
         if self._rng is None:
             return self._planned(enabled[0], enabled[1:], False)

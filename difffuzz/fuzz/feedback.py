@@ -14,16 +14,16 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from ..errors import MissingTool
+from ..program.limits import FEATURES
 from .branches import MAX_BRANCHES, Branches
 
-N_FEATURES = 1 << 16
 N_GUARDS = 1 << 14
 """Counters for each side that is the kernel's own code; few share one."""
 GUARD_EXECUTIONS = 500
 
 
 class Feedback:
-    """The counters of states 0..N_FEATURES-1 and of branches. Make it before `atheris.Fuzz()`.
+    """The counters of states 0..FEATURES-1 and of branches. Make it before `atheris.Fuzz()`.
 
     `guards`: of each side that is the kernel's own code, what takes the places it has passed.
     """
@@ -33,7 +33,7 @@ class Feedback:
     def __init__(
         self, atheris: Any, branches: Branches, guards: Sequence[Callable[[], list[int]]] = ()
     ) -> None:
-        size = N_FEATURES + MAX_BRANCHES + N_GUARDS * len(guards)
+        size = FEATURES + MAX_BRANCHES + N_GUARDS * len(guards)
         counters = [atheris._reserve_counter() for _ in range(size)]
         atheris._reserve_counter()  # of a batch, atheris leaves the last one unregistered
         assert counters[-1] - counters[0] == len(counters) - 1
@@ -65,7 +65,7 @@ class Feedback:
         first = self._first
         for feature in reached:
             trace(first + feature)
-        first += N_FEATURES
+        first += FEATURES
         for branch in taken:
             trace(first + branch)
         first += MAX_BRANCHES

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from difffuzz.facts.kvm import KVM_REQ_APF_HALT as KVM_REQ_APF_HALT
 from difffuzz.facts.kvm import KVM_REQ_LOAD_MMU_PGD as KVM_REQ_LOAD_MMU_PGD
@@ -12,16 +12,14 @@ from difffuzz.facts.kvm import KVM_REQ_TLB_FLUSH as KVM_REQ_TLB_FLUSH
 from difffuzz.facts.kvm import KVM_REQ_TLB_FLUSH_CURRENT as KVM_REQ_TLB_FLUSH_CURRENT
 from difffuzz.facts.kvm import KVM_REQ_TLB_FLUSH_RANGE as KVM_REQ_TLB_FLUSH_RANGE
 from difffuzz.facts.kvm import KVM_REQ_UPDATE_CPU_DIRTY_LOGGING as KVM_REQ_UPDATE_CPU_DIRTY_LOGGING
+from difffuzz.machine.host import HostMM
 from difffuzz.machine.hw import Cpu
 from difffuzz.machine.range_map import RangeMap
 from difffuzz.machine.spt import PhysMem
 from difffuzz.sched import Mutex, Rcu, RwLock, Scheduler, SpinLock, Srcu
 from difffuzz.sched.locks import Rank
 
-if TYPE_CHECKING:
-    from difffuzz.machine.host import HostMM
-
-    from .spte import SpteMasks
+from .spte_masks import SpteMasks
 
 PG_LEVEL_4K = 1
 PG_LEVEL_2M = 2

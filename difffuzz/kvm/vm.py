@@ -27,7 +27,7 @@ from .mmu_page import kvm_mmu_change_mmu_pages
 from .mmu_roots import kvm_init_mmu, kvm_mmu_create, kvm_mmu_destroy
 from .page_track import slot_track_count
 from .page_track_write import kvm_slot_page_track_add_page, kvm_slot_page_track_remove_page
-from .spte import SpteMasks
+from .spte_masks import SpteMasks
 from .tdp_mmu import kvm_mmu_uninit_tdp_mmu
 from .vmx import PML_ENTITY_NUM, vmx_log_dirty_gpa, vmx_update_cpu_dirty_logging
 

@@ -43,6 +43,11 @@ HOST_THREADS: Final = (4, 5)
 VMM_THREAD: Final = 6
 WORKER_THREAD: Final = 7
 
+MAX_ATTEMPTS: Final = 12
+"""Attempts after which an access with all else at rest counts as never completing."""
+FEATURES: Final = 1 << 16
+"""Ids of the state features of a run are 0..FEATURES-1."""
+
 
 def area_base(area: int) -> int:
     """The hva (bytes) at which host memory area number `area` starts: 1 TiB apart, none at zero."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Tasks and the scheduler that runs them one at a time.
+"""The scheduler that runs tasks one at a time.
 
 A task is a thread of the kernel: a vCPU, a host thread, a VMM thread, a worker.  Model code is
 written as plain calls; the primitives it calls (locks, SPTE accesses, RCU, requests) call
@@ -14,12 +14,11 @@ The scheduler of concurrent runs is in interleave.py.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from typing import TYPE_CHECKING, TypeVar, TypeVarTuple
+from typing import TypeVar, TypeVarTuple
 
 from greenlet import getcurrent, greenlet
 
-if TYPE_CHECKING:
-    from difffuzz.sched.locks import Lock
+from difffuzz.sched.task import HeldLock, KernelSplat, Task
 
 Args = TypeVarTuple("Args")
 Result = TypeVar("Result")
@@ -29,73 +28,6 @@ STEP_LIMIT = 2_000_000
 
 OUT_OF_STEPS = "scheduler"
 """Where a KernelSplat of the step limit says it was found."""
-
-
-class KernelSplat(Exception):
-    """What a kernel would report in its log: a failed assertion, a bad lock, a use after free.
-
-    `oracle` is the oracle that owns it (lock, rcu, uaf, warn, crash, deadlock, progress), `where`
-    the kernel function that found it, `text` what was wrong.
-    """
-
-    def __init__(self, oracle: str, where: str, text: str) -> None:
-        super().__init__(f"{oracle}: {where}: {text}")
-        self.oracle = oracle
-        self.where = where
-        self.text = text
-
-
-class Task:
-    """One thread of the kernel, with the state that lock and RCU checking needs."""
-
-    __slots__ = (
-        "atomic",
-        "blocked_on",
-        "glet",
-        "held",
-        "name",
-        "number",
-        "parked",
-        "parked_at",
-        "ran_at",
-        "rcu_depth",
-        "rcu_section",
-        "ready",
-        "relaxed_at",
-        "srcu",
-        "starves",
-        "want_park",
-    )
-
-    def __init__(self, name: str, number: int = -1) -> None:
-        self.name = name
-        self.number = number
-        self.glet: greenlet | None = None
-        self.held: list[Lock] = []
-        self.atomic = 0
-        self.rcu_depth = 0
-        self.rcu_section = 0
-        self.srcu = 0
-        self.blocked_on: str | None = None
-        self.ready: Callable[[], bool] | None = None
-        self.parked = False
-        self.parked_at = 0
-        self.ran_at = -1
-        self.relaxed_at = -1
-        self.starves: list[Task] = []
-        self.want_park = False
-
-    @property
-    def alive(self) -> bool:
-        """True while the task has a greenlet with work left."""
-        return self.glet is not None and not self.glet.dead
-
-    def assert_idle(self, where: str) -> None:
-        """A task that returns to user space holds no lock and is in no RCU section."""
-        if self.held:
-            raise KernelSplat("lock", where, f"returns with {self.held[-1].name} held")
-        if self.rcu_depth:
-            raise KernelSplat("rcu", where, "returns inside an RCU read section")
 
 
 class Scheduler:
@@ -141,10 +73,10 @@ class Scheduler:
     def touch(self, what: Hashable, write: bool = True) -> None:
         """Notes that the current task touches shared state, where no other task may come in."""
 
-    def acquired(self, lock: Lock) -> None:
+    def acquired(self, lock: HeldLock) -> None:
         """The current task has just taken `lock`."""
 
-    def released(self, lock: Lock, exclusive: bool) -> None:
+    def released(self, lock: HeldLock, exclusive: bool) -> None:
         """The current task has just released `lock`."""
 
     def relax(self) -> None:

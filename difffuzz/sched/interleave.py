@@ -10,15 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from greenlet import GreenletExit, getcurrent, greenlet
 
-from difffuzz.sched.core import OUT_OF_STEPS, STEP_LIMIT, KernelSplat, Scheduler, Task
-from difffuzz.sched.locks import Lock, Rank
-
-if TYPE_CHECKING:
-    from difffuzz.sched.strategy.base import Strategy
+from difffuzz.sched.choice import Strategy
+from difffuzz.sched.core import OUT_OF_STEPS, STEP_LIMIT, Scheduler
+from difffuzz.sched.locks import Rank
+from difffuzz.sched.task import HeldLock, KernelSplat, Task
 
 SNAPSHOTS = "snapshots"
 """Shared state of the oracles: faults that found their page out, before or after invalidations."""
@@ -32,7 +30,16 @@ class Interleaver(Scheduler):
     Outside of run() it behaves like the scheduler of lockstep: nothing switches.
     """
 
-    __slots__ = ("_limit", "_strategy", "hub", "last", "live", "on_mmu_lock", "on_switch")
+    __slots__ = (
+        "_limit",
+        "_strategy",
+        "hub",
+        "last",
+        "live",
+        "on_mmu_lock",
+        "on_switch",
+        "watched",
+    )
     frees_early = True
 
     def __init__(self, strategy: Strategy, step_limit: int = STEP_LIMIT) -> None:
@@ -44,6 +51,7 @@ class Interleaver(Scheduler):
         self.hub: greenlet | None = None
         self.live: list[Task] = []
         self.last = self.idle
+        self.watched = False
 
     @property
     def steps(self) -> int:
@@ -87,6 +95,9 @@ class Interleaver(Scheduler):
             self.current = self.idle
             self.threshold = 0
 
+    def note(self, enabled: list[Task], chosen: Task, forced: bool) -> None:
+        """Is told a choice where a search wants to know it (tracing.py)."""
+
     def enabled(self) -> list[Task]:
         """The tasks that can go on and should, in the order of their numbers."""
         found = [task for task in self.live if task.ready is None or task.ready()]
@@ -117,7 +128,7 @@ class Interleaver(Scheduler):
         if task is not self.current:
             self._switch(task, what)
 
-    def acquired(self, lock: Lock) -> None:
+    def acquired(self, lock: HeldLock) -> None:
         """Tells who wants to know about mmu_lock."""
         if lock.rank == Rank.MMU_LOCK and self.on_mmu_lock is not None:
             self.on_mmu_lock(self.current)

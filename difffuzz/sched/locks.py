@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from difffuzz.sched.core import KernelSplat, Scheduler, Task
+from difffuzz.sched.core import Scheduler
+from difffuzz.sched.task import KernelSplat, Task
 
 
 class Rank(IntEnum):

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
-from difffuzz.sched.core import KernelSplat, Scheduler, Task
+from difffuzz.sched.core import Scheduler
+from difffuzz.sched.task import KernelSplat, Task
 
 Arg = TypeVar("Arg")
 

@@ -11,9 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Sequence
 from typing import NamedTuple
 
-from difffuzz.sched.core import Task
 from difffuzz.sched.interleave import Interleaver
-from difffuzz.sched.locks import Lock
+from difffuzz.sched.task import HeldLock, Task
 
 Locks = frozenset[tuple[str, bool]]
 """Locks that are held, each with whether exclusively."""
@@ -113,7 +112,6 @@ class Tracing(Interleaver):
         "_written",
         "decisions",
         "merged",
-        "watched",
         "worth",
     )
 
@@ -153,7 +151,7 @@ class Tracing(Interleaver):
         if self.hub is not None and self._noting:
             self._accesses.append((what, write, self._locks()))
 
-    def released(self, lock: Lock, exclusive: bool) -> None:
+    def released(self, lock: HeldLock, exclusive: bool) -> None:
         """Whoever takes the lock next comes after this."""
         if self.hub is not None and self._noting:
             self._accesses.append((lock.name, exclusive, None))

@@ -17,9 +17,6 @@ STUCK = "stuck"
 DONE = "done"
 NOTHING = "nothing"
 
-MAX_ATTEMPTS = 12
-"""Attempts after which an access with all else at rest counts as never completing."""
-
 
 class Outcome:
     """What one operation did on one side.

@@ -8,10 +8,10 @@ from typing import Protocol
 from difffuzz.facts.kvm import RET_PF_EMULATE, RET_PF_RETRY
 from difffuzz.machine.frames import FREED_DATA
 from difffuzz.machine.host import HostMM
+from difffuzz.program.limits import MAX_ATTEMPTS
 from difffuzz.sched import Scheduler, Task
 from difffuzz.sides.base import (
     ERROR,
-    MAX_ATTEMPTS,
     MMIO,
     NOTHING,
     OK,

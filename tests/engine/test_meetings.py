@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 from difffuzz.engine import concurrent
-from difffuzz.engine.features import FEATURES
 from difffuzz.engine.meetings import Meetings, changed, ended, feature
 from difffuzz.facts.paging import PT_PAGE_SIZE_MASK
 from difffuzz.facts.spte import SPTE_MMU_PRESENT_MASK
 from difffuzz.program import Kind, parse
+from difffuzz.program.limits import FEATURES
 from difffuzz.sides import open_side
 from difffuzz.sides.base import Outcome
 

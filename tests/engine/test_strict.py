@@ -11,7 +11,7 @@ from difffuzz.engine import strict
 from difffuzz.engine.conform import conform, conform_scheduled
 from difffuzz.kvm import kvm_main
 from difffuzz.sched import Task
-from difffuzz.sched.interleave import Interleaver
+from difffuzz.sched.choice import Moment
 from difffuzz.sides import KvmFactory, open_side
 
 from .runs import SMALL, program_of
@@ -126,7 +126,7 @@ def test_exploring_lets_each_thread_be_the_first() -> None:
     """Who goes on where none runs is no preemption, and is tried nevertheless."""
 
     class HostFirst(strict.Decisions):
-        def pick(self, sched: Interleaver, enabled: list[Task]) -> Task:
+        def pick(self, sched: Moment, enabled: list[Task]) -> Task:
             return enabled[-1]
 
     def effects_of(decisions: strict.Decisions) -> str:

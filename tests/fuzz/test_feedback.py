@@ -7,7 +7,8 @@ import pytest
 
 from difffuzz.errors import MissingTool
 from difffuzz.fuzz.branches import MAX_BRANCHES, Branches
-from difffuzz.fuzz.feedback import GUARD_EXECUTIONS, N_FEATURES, CoverageGuard, Feedback
+from difffuzz.fuzz.feedback import GUARD_EXECUTIONS, CoverageGuard, Feedback
+from difffuzz.program.limits import FEATURES
 
 
 class FakeAtheris:
@@ -29,16 +30,16 @@ def test_each_state_and_branch_has_a_counter_that_is_hit_once() -> None:
     atheris = FakeAtheris()
     branches = Branches()
     feedback = Feedback(atheris, branches)
-    assert atheris.reserved == N_FEATURES + MAX_BRANCHES + 1
+    assert atheris.reserved == FEATURES + MAX_BRANCHES + 1
     branches.taken.add(99)
     feedback.start()
     branches.taken |= {0, 5}
-    assert feedback.finish([7, 7, N_FEATURES - 1])
-    assert sorted(atheris.hits) == [8, N_FEATURES, N_FEATURES + 1, N_FEATURES + 6]
+    assert feedback.finish([7, 7, FEATURES - 1])
+    assert sorted(atheris.hits) == [8, FEATURES, FEATURES + 1, FEATURES + 6]
     feedback.start()
     assert not feedback.finish([7])
     assert feedback.finish([8])
-    assert feedback.states == {7, 8, N_FEATURES - 1}
+    assert feedback.states == {7, 8, FEATURES - 1}
     assert feedback.branches == {0, 5}
 
 

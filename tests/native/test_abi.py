@@ -26,7 +26,6 @@ from difffuzz.native.elf import read_symbols
 from difffuzz.native.host import WAITS, Host
 from difffuzz.program import Kind
 from difffuzz.sched import RwLock, Scheduler
-from difffuzz.sides import base
 from difffuzz.sides.played import RESULTS
 
 from .kernel import ROOT, built
@@ -156,8 +155,6 @@ def test_functions_have_the_number_of_their_place() -> None:
 
 
 def test_numbers_that_have_their_place_above() -> None:
-    assert limits.MAX_ATTEMPTS == base.MAX_ATTEMPTS
-    assert limits.FEATURES == features.FEATURES
     assert {name: number for number, name in enumerate(RESULTS)} == features.RESULTS
     assert [result.value for result in Result] == list(range(len(Result)))
     assert [kind.value for kind in Kind] == list(range(len(Kind)))

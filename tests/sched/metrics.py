@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-from difffuzz.sched.core import Task
-from difffuzz.sched.interleave import Interleaver
-from difffuzz.sched.strategy.base import Strategy, Wrapper
+from difffuzz.sched.choice import Moment, Strategy
+from difffuzz.sched.strategy.base import Wrapper
+from difffuzz.sched.task import Task
 
 
 class Metrics(Wrapper):
@@ -22,7 +22,7 @@ class Metrics(Wrapper):
         self.preemptions = 0
         self.widest = 0
 
-    def preempt(self, sched: Interleaver, enabled: list[Task]) -> Task:
+    def preempt(self, sched: Moment, enabled: list[Task]) -> Task:
         """What the strategy says."""
         self.asked += 1
         self.widest = max(self.widest, len(enabled))
@@ -30,7 +30,7 @@ class Metrics(Wrapper):
         self.preemptions += task is not sched.current
         return task
 
-    def pick(self, sched: Interleaver, enabled: list[Task]) -> Task:
+    def pick(self, sched: Moment, enabled: list[Task]) -> Task:
         """What the strategy says."""
         self.forced += 1
         self.widest = max(self.widest, len(enabled))

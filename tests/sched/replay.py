@@ -3,10 +3,9 @@
 
 from __future__ import annotations
 
-from difffuzz.sched.core import Task
-from difffuzz.sched.interleave import Interleaver
+from difffuzz.sched.choice import NO_STEP, Moment, run_to_block
 from difffuzz.sched.strategy import ScheduleStrategy
-from difffuzz.sched.strategy.base import NO_STEP, run_to_block
+from difffuzz.sched.task import Task
 
 
 class ReplayError(Exception):
@@ -18,7 +17,7 @@ class Replay(ScheduleStrategy):
 
     __slots__ = ()
 
-    def preempt(self, sched: Interleaver, enabled: list[Task]) -> Task:
+    def preempt(self, sched: Moment, enabled: list[Task]) -> Task:
         """The task recorded for this step."""
         step, number = self._switches[self._at]
         if step != sched.steps:
@@ -30,7 +29,7 @@ class Replay(ScheduleStrategy):
                 return task
         raise ReplayError(f"step {step}: task {number} cannot run")
 
-    def pick(self, sched: Interleaver, enabled: list[Task]) -> Task:
+    def pick(self, sched: Moment, enabled: list[Task]) -> Task:
         """The task recorded for this step, else the next by number."""
         if sched.steps >= self.next_step:
             return self.preempt(sched, enabled)

@@ -11,6 +11,7 @@ from random import Random
 import pytest
 
 from difffuzz.sched import KernelSplat, Mutex, Rcu, RwLock, SpinLock, Task
+from difffuzz.sched.choice import Moment
 from difffuzz.sched.interleave import Interleaver
 from difffuzz.sched.strategy import (
     NO_STEP,
@@ -213,10 +214,10 @@ def test_those_that_only_spin_do_not_keep_the_third_from_running() -> None:
 
         next_step = NO_STEP
 
-        def preempt(self, sched: Interleaver, enabled: list[Task]) -> Task:
+        def preempt(self, sched: Moment, enabled: list[Task]) -> Task:
             return sched.current
 
-        def pick(self, sched: Interleaver, enabled: list[Task]) -> Task:
+        def pick(self, sched: Moment, enabled: list[Task]) -> Task:
             picks.append(tuple(task.number for task in enabled))
             return enabled[0]
 

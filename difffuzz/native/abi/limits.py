@@ -10,7 +10,9 @@ from difffuzz.kvm import vm
 from difffuzz.machine import age, frames, pageformat, pte, spt, vma
 from difffuzz.program.limits import (
     AREA_PAGES,
+    FEATURES,
     HOST_THREADS,
+    MAX_ATTEMPTS,
     MAX_SLOTS,
     N_AREAS,
     N_AS,
@@ -45,11 +47,6 @@ TABLE_ENTRY: Final = (
     | paging.PT_DIRTY_MASK
 )
 """Entries of the upper levels of the host's page table as the CPU has them, without address."""
-
-MAX_ATTEMPTS: Final = 12
-"""sides.base.MAX_ATTEMPTS."""
-FEATURES: Final = 1 << 16
-"""engine.features.FEATURES."""
 
 BOTH: Final = {
     "NATIVE_TASKS": TASKS,

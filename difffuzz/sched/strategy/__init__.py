@@ -4,7 +4,8 @@
 Bounded exhaustive search chooses its schedules from the outside: see difffuzz/engine/explore.py.
 """
 
-from .base import NO_STEP, Strategy, run_to_block
+from difffuzz.sched.choice import NO_STEP, Strategy, run_to_block
+
 from .check import Check, Nondeterminism
 from .pct import Pct
 from .random_walk import RandomWalk

@@ -1,31 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a scheduling strategy is, and the run-to-block order that all of them depart from."""
+"""What wrappers have in common: a strategy around another."""
 
 from __future__ import annotations
 
-from typing import Protocol
-
-from difffuzz.sched.core import Task
-from difffuzz.sched.interleave import Interleaver
-
-NO_STEP = 1 << 60
-"""A step that no run reaches."""
-
-
-class Strategy(Protocol):
-    """Decides which task goes on.  One object serves one run.
-
-    `next_step` is the next step at which preempt() is to be asked; a strategy that knows it in
-    advance makes the points before it cost next to nothing.
-    """
-
-    next_step: int
-
-    def preempt(self, sched: Interleaver, enabled: list[Task]) -> Task:
-        """Who goes on at this point; `sched.current` if it is not preempted."""
-
-    def pick(self, sched: Interleaver, enabled: list[Task]) -> Task:
-        """Who goes on now that the current task blocks, ends or relaxes."""
+from difffuzz.sched.choice import Strategy
 
 
 class Wrapper:
@@ -44,12 +22,3 @@ class Wrapper:
     @next_step.setter
     def next_step(self, step: int) -> None:
         self._inner.next_step = step
-
-
-def run_to_block(sched: Interleaver, enabled: list[Task]) -> Task:
-    """The order without a strategy: the enabled task that follows the current one, by number."""
-    number = sched.current.number
-    for task in enabled:
-        if task.number > number:
-            return task
-    return enabled[0]

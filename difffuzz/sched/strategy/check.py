@@ -7,10 +7,10 @@ strategy must come to the same choices: same step, same current task, same tasks
 
 from __future__ import annotations
 
-from difffuzz.sched.core import Task
-from difffuzz.sched.interleave import Interleaver
+from difffuzz.sched.choice import Moment, Strategy
+from difffuzz.sched.task import Task
 
-from .base import Strategy, Wrapper
+from .base import Wrapper
 
 Choice = tuple[int, int, tuple[int, ...], int]
 
@@ -29,15 +29,15 @@ class Check(Wrapper):
         self._expected = expected
         self.choices: list[Choice] = []
 
-    def preempt(self, sched: Interleaver, enabled: list[Task]) -> Task:
+    def preempt(self, sched: Moment, enabled: list[Task]) -> Task:
         """What the strategy says, compared."""
         return self._note(sched, enabled, self._inner.preempt(sched, enabled))
 
-    def pick(self, sched: Interleaver, enabled: list[Task]) -> Task:
+    def pick(self, sched: Moment, enabled: list[Task]) -> Task:
         """What the strategy says, compared."""
         return self._note(sched, enabled, self._inner.pick(sched, enabled))
 
-    def _note(self, sched: Interleaver, enabled: list[Task], task: Task) -> Task:
+    def _note(self, sched: Moment, enabled: list[Task], task: Task) -> Task:
         numbers = tuple(one.number for one in enabled)
         choice = (sched.steps, sched.current.number, numbers, task.number)
         at = len(self.choices)

@@ -32,11 +32,10 @@ from collections.abc import Callable, Hashable
 from random import Random
 from typing import NamedTuple
 
-from difffuzz.sched.core import Task
-from difffuzz.sched.interleave import Interleaver
+from difffuzz.sched.choice import NO_STEP, Moment, Strategy, run_to_block
+from difffuzz.sched.task import Task
 from difffuzz.sched.tracing import Decision, Snapshot, Tracing
 
-from .base import NO_STEP, Strategy, run_to_block
 from .contention import Contention, Place
 from .random_walk import RandomWalk
 
@@ -92,9 +91,8 @@ class Guided:
         if since:
             self._await(0)
 
-    def preempt(self, sched: Interleaver, enabled: list[Task]) -> Task:
+    def preempt(self, sched: Moment, enabled: list[Task]) -> Task:
         """The task of the schedule, else the current one."""
-        assert isinstance(sched, Tracing)
         if sched.steps < self._since or not sched.watched:
             chosen = self._named(sched, enabled) or sched.current
             self._await(sched.steps)
@@ -110,9 +108,8 @@ class Guided:
         sched.note(enabled, chosen, False)
         return chosen
 
-    def pick(self, sched: Interleaver, enabled: list[Task]) -> Task:
+    def pick(self, sched: Moment, enabled: list[Task]) -> Task:
         """The task of the schedule, else the next one by number."""
-        assert isinstance(sched, Tracing)
         if sched.steps < self._since or not sched.watched:
             chosen = self._named(sched, enabled) or run_to_block(sched, enabled)
             self._await(sched.steps)
@@ -129,7 +126,7 @@ class Guided:
         """Asks to be asked at the next step of the schedule behind this one."""
         self.next_step = min((one for one in self._switches if one > step), default=NO_STEP)
 
-    def _named(self, sched: Interleaver, enabled: list[Task]) -> Task | None:
+    def _named(self, sched: Moment, enabled: list[Task]) -> Task | None:
         number = self._switches.get(sched.steps)
         if number is not None:
             for task in enabled:

@@ -9,10 +9,8 @@ from __future__ import annotations
 
 from random import Random
 
-from difffuzz.sched.core import Task
-from difffuzz.sched.interleave import Interleaver
-
-from .base import NO_STEP
+from difffuzz.sched.choice import NO_STEP, Moment
+from difffuzz.sched.task import Task
 
 
 class Pct:
@@ -32,7 +30,7 @@ class Pct:
         self._changes.append(NO_STEP)
         self.next_step = self._changes[0]
 
-    def preempt(self, sched: Interleaver, enabled: list[Task]) -> Task:
+    def preempt(self, sched: Moment, enabled: list[Task]) -> Task:
         """A change point: the current task falls below all others."""
         while self._changes[0] <= sched.steps:
             self._changes.pop(0)
@@ -40,7 +38,7 @@ class Pct:
         self._lower(sched.current)
         return max(enabled, key=self._of)
 
-    def pick(self, sched: Interleaver, enabled: list[Task]) -> Task:
+    def pick(self, sched: Moment, enabled: list[Task]) -> Task:
         """The one with the highest priority."""
         if sched.current not in enabled and sched.current.ready is None:
             self._lower(sched.current)

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from random import Random
 
-from difffuzz.sched.core import Task
-from difffuzz.sched.interleave import Interleaver
+from difffuzz.sched.choice import Moment
+from difffuzz.sched.task import Task
 
 
 class RandomWalk:
@@ -22,11 +22,11 @@ class RandomWalk:
     def _draw(self) -> int:
         return 1 + int(self._rng.expovariate(1 / self._gap))
 
-    def preempt(self, sched: Interleaver, enabled: list[Task]) -> Task:
+    def preempt(self, sched: Moment, enabled: list[Task]) -> Task:
         """Any task that can run, the current one too."""
         self.next_step = sched.steps + self._draw()
         return self._rng.choice(enabled)
 
-    def pick(self, sched: Interleaver, enabled: list[Task]) -> Task:
+    def pick(self, sched: Moment, enabled: list[Task]) -> Task:
         """Any task that can run."""
         return self._rng.choice(enabled)

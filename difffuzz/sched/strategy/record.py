@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-from difffuzz.sched.core import Task
-from difffuzz.sched.interleave import Interleaver
+from difffuzz.sched.choice import Moment, Strategy, run_to_block
+from difffuzz.sched.task import Task
 
-from .base import Strategy, Wrapper, run_to_block
+from .base import Wrapper
 
 
 class Record(Wrapper):
@@ -18,14 +18,14 @@ class Record(Wrapper):
         super().__init__(inner)
         self.switches: list[tuple[int, int]] = []
 
-    def preempt(self, sched: Interleaver, enabled: list[Task]) -> Task:
+    def preempt(self, sched: Moment, enabled: list[Task]) -> Task:
         """What the strategy says, noted if it is a switch."""
         task = self._inner.preempt(sched, enabled)
         if task is not sched.current:
             self.switches.append((sched.steps, task.number))
         return task
 
-    def pick(self, sched: Interleaver, enabled: list[Task]) -> Task:
+    def pick(self, sched: Moment, enabled: list[Task]) -> Task:
         """What the strategy says, noted if it is not the next by number."""
         task = self._inner.pick(sched, enabled)
         if task is not run_to_block(sched, enabled):

@@ -3,10 +3,8 @@
 
 from __future__ import annotations
 
-from difffuzz.sched.core import Task
-from difffuzz.sched.interleave import Interleaver
-
-from .base import run_to_block
+from difffuzz.sched.choice import Moment, run_to_block
+from difffuzz.sched.task import Task
 
 
 class RoundRobin:
@@ -18,12 +16,12 @@ class RoundRobin:
         self._quantum = quantum
         self.next_step = quantum
 
-    def preempt(self, sched: Interleaver, enabled: list[Task]) -> Task:
+    def preempt(self, sched: Moment, enabled: list[Task]) -> Task:
         """The next task by number."""
         self.next_step = sched.steps + self._quantum
         return run_to_block(sched, enabled)
 
-    def pick(self, sched: Interleaver, enabled: list[Task]) -> Task:
+    def pick(self, sched: Moment, enabled: list[Task]) -> Task:
         """The next task by number, with a whole quantum."""
         self.next_step = sched.steps + self._quantum
         return run_to_block(sched, enabled)

@@ -9,10 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from difffuzz.sched.core import Task
-from difffuzz.sched.interleave import Interleaver
-
-from .base import NO_STEP, run_to_block
+from difffuzz.sched.choice import NO_STEP, Moment, run_to_block
+from difffuzz.sched.task import Task
 
 
 class ScheduleStrategy:
@@ -25,11 +23,11 @@ class ScheduleStrategy:
         self._at = 0
         self.next_step = switches[0][0] if switches else NO_STEP
 
-    def preempt(self, sched: Interleaver, enabled: list[Task]) -> Task:
+    def preempt(self, sched: Moment, enabled: list[Task]) -> Task:
         """The task of the schedule, if it can run."""
         return self._named(sched, enabled) or sched.current
 
-    def pick(self, sched: Interleaver, enabled: list[Task]) -> Task:
+    def pick(self, sched: Moment, enabled: list[Task]) -> Task:
         """The task of the schedule if the step is in it, else the next by number."""
         if sched.steps >= self.next_step:
             task = self._named(sched, enabled)
@@ -37,7 +35,7 @@ class ScheduleStrategy:
                 return task
         return run_to_block(sched, enabled)
 
-    def _named(self, sched: Interleaver, enabled: list[Task]) -> Task | None:
+    def _named(self, sched: Moment, enabled: list[Task]) -> Task | None:
         """The task of the last switch that is due."""
         switches, at, steps = self._switches, self._at, sched.steps
         number = -1

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The shadow_*_mask globals of arch/x86/kvm/mmu/spte.c: what the bits of a VM's SPTEs mean.
+
+They stand below kvm_host.py, because a `Kvm` has its own.
+"""
+
+from __future__ import annotations
+
+from difffuzz.facts.paging import (
+    PT64_NX_MASK,
+    PT_ACCESSED_MASK,
+    PT_DIRTY_MASK,
+    PT_PRESENT_MASK,
+    PT_USER_MASK,
+    PT_WRITABLE_MASK,
+    VMX_EPT_ACCESS_BIT,
+    VMX_EPT_DIRTY_BIT,
+    VMX_EPT_EXECUTABLE_MASK,
+    VMX_EPT_READABLE_MASK,
+    VMX_EPT_RWX_MASK,
+)
+
+VMX_EPT_IPAT_BIT = 1 << 6
+VMX_EPT_MT_WB = 6 << 3
+VMX_EPT_MISCONFIG_WX_VALUE = 6
+
+ACC_EXEC_MASK = 1
+ACC_WRITE_MASK = PT_WRITABLE_MASK
+ACC_USER_MASK = PT_USER_MASK
+ACC_ALL = ACC_EXEC_MASK | ACC_WRITE_MASK | ACC_USER_MASK
+
+DEFAULT_SPTE_HOST_WRITABLE = 1 << 9
+DEFAULT_SPTE_MMU_WRITABLE = 1 << 10
+EPT_SPTE_HOST_WRITABLE = 1 << 57
+EPT_SPTE_MMU_WRITABLE = 1 << 58
+
+
+class SpteMasks:
+    """The shadow_*_mask globals of one KVM: kvm_mmu_reset_all_pte_masks(), kvm_mmu_set_ept_masks().
+
+    `ept`: EPT layout, else the x86 layout that NPT and nonpaging shadow pages use.  `ad`: the CPU
+    has accessed and dirty bits (EPT only; x86 page tables always have).
+    """
+
+    __slots__ = (
+        "enable_mmio_caching",
+        "shadow_acc_track_mask",
+        "shadow_accessed_mask",
+        "shadow_dirty_mask",
+        "shadow_host_writable_mask",
+        "shadow_memtype_mask",
+        "shadow_mmio_access_mask",
+        "shadow_mmio_mask",
+        "shadow_mmio_value",
+        "shadow_mmu_writable_mask",
+        "shadow_nx_mask",
+        "shadow_present_mask",
+        "shadow_user_mask",
+        "shadow_x_mask",
+    )
+
+    def __init__(self, ept: bool, ad: bool, mmio_caching: bool) -> None:
+        if ept:
+            self.shadow_user_mask = VMX_EPT_READABLE_MASK
+            self.shadow_accessed_mask = VMX_EPT_ACCESS_BIT if ad else 0
+            self.shadow_dirty_mask = VMX_EPT_DIRTY_BIT if ad else 0
+            self.shadow_nx_mask = 0
+            self.shadow_x_mask = VMX_EPT_EXECUTABLE_MASK
+            self.shadow_present_mask = 0
+            self.shadow_memtype_mask = VMX_EPT_MT_WB | VMX_EPT_IPAT_BIT
+            self.shadow_acc_track_mask = VMX_EPT_RWX_MASK
+            self.shadow_host_writable_mask = EPT_SPTE_HOST_WRITABLE
+            self.shadow_mmu_writable_mask = EPT_SPTE_MMU_WRITABLE
+            self.shadow_mmio_value = VMX_EPT_MISCONFIG_WX_VALUE
+            self.shadow_mmio_mask = VMX_EPT_RWX_MASK
+            self.shadow_mmio_access_mask = 0
+        else:
+            self.shadow_user_mask = PT_USER_MASK
+            self.shadow_accessed_mask = PT_ACCESSED_MASK
+            self.shadow_dirty_mask = PT_DIRTY_MASK
+            self.shadow_nx_mask = PT64_NX_MASK
+            self.shadow_x_mask = 0
+            self.shadow_present_mask = PT_PRESENT_MASK
+            self.shadow_memtype_mask = 0
+            self.shadow_acc_track_mask = 0
+            self.shadow_host_writable_mask = DEFAULT_SPTE_HOST_WRITABLE
+            self.shadow_mmu_writable_mask = DEFAULT_SPTE_MMU_WRITABLE
+            # Reserved, for MAXPHYADDR is below 52.
+            self.shadow_mmio_value = 1 << 51 | PT_PRESENT_MASK
+            self.shadow_mmio_mask = 1 << 51 | PT_PRESENT_MASK
+            self.shadow_mmio_access_mask = ACC_WRITE_MASK | ACC_USER_MASK
+        self.enable_mmio_caching = mmio_caching
+        if not mmio_caching:
+            self.shadow_mmio_value = 0
