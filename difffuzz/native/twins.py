@@ -7,7 +7,7 @@ last looked at both.  Whoever changes one is told of the other:
     python -m difffuzz.native.twins                 which have changed (status 1 if any has)
     python -m difffuzz.native.twins access.c ...    both were looked at: their digests are renewed
 
-Comments, docstrings and the layout of the text do not count.
+Comments, docstrings, imports and the layout of the text do not count.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def c_digest(path: Path) -> str:
 
 
 def python_digest(path: Path) -> str:
-    """Of a module without comments and docstrings, however it is set, on every Python.
+    """Of a module without comments, docstrings and imports, however it is set, on every Python.
 
     UsageError: it is not there, or no Python.
     """
@@ -87,6 +87,8 @@ def _text(path: Path) -> str:
 
 def _words(node: ast.AST) -> Iterator[str]:
     """What a tree says.  What is empty is left out: newer Pythons know more fields."""
+    if isinstance(node, (ast.Import, ast.ImportFrom)):
+        return
     yield f"({type(node).__name__}"
     if isinstance(node, ast.JoinedStr):
         yield from _parts(node)

@@ -87,6 +87,7 @@ def test_c_that_changed_names_its_module(folder: Path, capsys: pytest.CaptureFix
         ("Twice", "Two times"),
         ("[n, SIZE]", "[\n        n,  # this\n        SIZE,\n    ]"),
         ("SIZE = 3", "SIZE = (3)"),
+        ("SIZE = 3", "from os import path\n\nSIZE = 3"),
     ],
 )
 def test_words_and_layout_of_a_module_do_not_count(folder: Path, before: str, after: str) -> None:

@@ -20,6 +20,7 @@ from difffuzz.program.limits import (
     VCPU_THREADS,
 )
 from difffuzz.program.model import DIRTY_LOG, READONLY
+from difffuzz.sched.choice import NO_STEP
 from difffuzz.sched.core import STEP_LIMIT
 
 TASKS: Final = 16
@@ -80,6 +81,7 @@ def _named(module: object, *names: str) -> dict[str, int]:
 
 MACHINE: Final = {
     "STEP_LIMIT": STEP_LIMIT,
+    "NO_STEP": NO_STEP,
     "MAX_ATTEMPTS": MAX_ATTEMPTS,
     "FEATURES": FEATURES,
     "NR_THREADS": len(THREADS),

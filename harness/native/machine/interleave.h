@@ -21,8 +21,6 @@ extern long inter_switches(void);
 /* strategy.c */
 struct decision;
 
-#define NO_STEP (1L << 60)
-
 extern void strategy_begin(const struct decision *schedule, long nr, long seed, long gap);
 extern long strategy_next_step(void);
 extern void strategy_record(int number);
