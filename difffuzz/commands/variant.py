@@ -6,11 +6,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 
 from ..engine.equivalence import Budget
 from ..sides import is_model
-from ..variants import load
+from ..variants.trial import try_patches
 from ..variants.unified_diff import parse, read_patch
 from .comparing import (
     Files,
@@ -38,15 +39,18 @@ def check(
     patches: Annotated[list[Path], typer.Argument(help="Patches, applied together in order.")],
     json: Json = False,
 ) -> None:
-    """Apply patches to the model in memory and import the result. Exit status 2: it fails."""
-    package = load(patches)
+    """Apply patches to the model in memory and import the result. Exit status 2: it fails.
+
+    A patch is code: a process of its own imports it, which can write nothing and start nothing.
+    """
+    trial = try_patches(patches)
     files = [
         {"patch": str(patch), "file": diff.path, "hunks": len(diff.hunks)}
         for patch in patches
         for diff in parse(read_patch(patch), str(patch))
     ]
     lines = [f"{one['patch']}: {one['file']}: {one['hunks']} hunks apply" for one in files]
-    document = {"applies": True, "package": package.__name__, "files": files}
+    document = {"applies": True, **msgspec.to_builtins(trial), "files": files}
     emit(document, "\n".join(lines), json)
 
 

@@ -31,7 +31,7 @@ class PatchError(UsageError):
     """
 
     def __init__(self, patch: str, file: str, hunk: int, problem: str) -> None:
-        place = [patch]
+        place = [patch] if patch else []
         if file:
             place.append(file)
         if hunk:
