@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Every command that README and docs show runs, and prints what they say it does.
+
+A row says how a command is run here: smaller where it would take minutes, with a file where it says
+FILE.  A command without a row fails the test, so that nobody documents what nobody ran.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from difffuzz.cli import main
+from difffuzz.program import parse
+
+from .native.kernel import built
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCUMENTS = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+SHOWN = re.compile(r"^    (scripts/\S.*?)(?:\s+#.*)?$", re.MULTILINE)
+
+
+class Row(NamedTuple):
+    """`run`: the arguments, as words; `status` and `says`: what must come of it.
+
+    `instead`: another file of tests runs it, or it is a script that sets up or measures for hours.
+    """
+
+    run: str = ""
+    status: int = 0
+    says: str = ""
+    instead: str = ""
+
+
+ROWS = {
+    "scripts/fuzz": Row("fuzz --runs 30 --seed 1 --out OUT", 0, "30 executions"),
+    "scripts/test": Row(instead="this is it"),
+    "scripts/difffuzz replay it.difffuzz": Row("replay README", 1, "progress:tdp:read"),
+    "scripts/difffuzz explain - <mail": Row("explain README", 1, ">>> the first difference"),
+    "scripts/difffuzz fuzz --mode concurrent --time 300": Row(
+        "fuzz --mode concurrent --runs 20 --seed 1 --out OUT", 0, "20 executions"
+    ),
+    "scripts/difffuzz explain FILE --mode concurrent": Row("explain FILE --mode concurrent"),
+    "scripts/difffuzz explore FILE --preemptions 2": Row("explore RACE", 0, "complete"),
+    "scripts/difffuzz explore FILE --left legacy@v6.12 --right tdp@v6.12 --preemptions 1": Row(
+        "explore RACE --left legacy@v6.12 --right tdp@v6.12 --preemptions 1", 0, "schedules"
+    ),
+    "scripts/difffuzz variant diff base my.patch": Row(
+        "variant diff base PATCH FILE --runs 3 --schedules 1 --explored 1 --out OUT", 0, "no diff"
+    ),
+    "scripts/difffuzz variant diff before.patch before.patch+after.patch": Row(
+        "variant diff PATCH PATCH FILE --runs 3 --schedules 1 --explored 1 --out OUT", 0, "no diff"
+    ),
+    "scripts/native-setup": Row(instead="tests/native"),
+    "scripts/difffuzz native build --tree ~/linux --name before": Row(instead="tests/native"),
+    "scripts/difffuzz native build --tree ~/linux --patch my.patch --name after": Row(
+        instead="tests/native/test_patches_of_bugs.py"
+    ),
+    "scripts/difffuzz native conform": Row(
+        "native conform FILE --name BUILD --runs 20 --schedules 5 --out OUT", 0, "100.000 %"
+    ),
+    "scripts/difffuzz variant diff native:before native:after": Row(
+        "variant diff native:BUILD native:BUILD FILE --runs 20 --schedules 5 --out OUT", 0, "agree"
+    ),
+    "scripts/difffuzz fuzz --left native:after:legacy --right native:after:tdp --time 600": Row(
+        "fuzz --left native:BUILD:legacy --right native:BUILD:tdp --runs 50 --seed 1 --out OUT",
+        0,
+        "50 executions",
+    ),
+    "scripts/difffuzz fuzz --left native:after:tdp --right tdp --time 600": Row(
+        "fuzz --left native:BUILD:tdp --right tdp@v6.1 --runs 20 --seed 1 --out OUT", 0, "20 exec"
+    ),
+    "scripts/difffuzz replay FILE --left native:after:legacy --right native:after:tdp": Row(
+        "replay FILE --left native:BUILD:legacy --right native:BUILD:tdp", 0, "same"
+    ),
+    "scripts/difffuzz explain FILE --left native:after:legacy --right native:after:tdp": Row(
+        "explain FILE --left native:BUILD:legacy --right native:BUILD:tdp", 0, "FIXED"
+    ),
+    "scripts/difffuzz replay FILE --left native:legacy --right native:tdp": Row(
+        "replay FILE --left native:BUILD:legacy --right native:BUILD:tdp", 0, "same"
+    ),
+    "scripts/coverage [SECONDS] [SEED]": Row(instead="tests/measure"),
+}
+PROGRAM = """\
+difffuzz program v1
+slot 0 gfn=0x0 pages=0x8 area=1 page=0x0
+vcpu0: write gfn=0x1
+"""
+HOURS = re.compile(r"scripts/bench")
+"""Benchmarks: tests/hunts and tests/measure run them for an instant."""
+
+
+def shown() -> list[str]:
+    return sorted({line for path in DOCUMENTS for line in SHOWN.findall(path.read_text())})
+
+
+def test_every_command_shown_is_run() -> None:
+    assert {line for line in shown() if not HOURS.match(line)} == set(ROWS)
+
+
+def test_scripts_that_documents_name_are_there() -> None:
+    for line in shown():
+        assert (ROOT / line.split()[0]).is_file(), line
+
+
+def programs_of(path: Path) -> list[str]:
+    """The programs that a document shows."""
+    text = path.read_text()
+    starts = [match.start() for match in re.finditer("^    difffuzz program v1$", text, re.M)]
+    found = []
+    for start in starts:
+        lines = re.match(r"(?:    .*\n)+", text[start:])
+        assert lines is not None
+        found.append(re.sub("^    ", "", lines[0], flags=re.M))
+    return found
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_every_program_shown_is_one(path: Path) -> None:
+    for text in programs_of(path):
+        assert parse(text, path.name).ops
+
+
+@pytest.mark.parametrize("line", [line for line, row in ROWS.items() if row.run])
+def test_a_command_of_the_documents(
+    line: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    row = ROWS[line]
+    files = {name: tmp_path / name for name in ("FILE", "RACE", "README")}
+    files["FILE"].write_text(PROGRAM)
+    files["RACE"].write_text(f"{PROGRAM}host0: dontneed area=1 page=0x1 n=0x1\n")
+    files["README"].write_text("Hello,\n\n" + programs_of(ROOT / "README.md")[0] + "\nBye\n")
+    places = {name: str(path) for name, path in files.items()}
+    places["OUT"] = str(tmp_path / "out")
+    places["PATCH"] = str(ROOT / "difffuzz/variants/refactors/joined-handler.patch")
+    words = [places.get(word, word) for word in row.run.split()]
+    if "BUILD" in row.run:
+        words = [word.replace("BUILD", built()) for word in words]
+    assert main(words) == row.status
+    said = capsys.readouterr()
+    assert row.says in said.out
+    assert "Traceback" not in said.out + said.err
