@@ -13,11 +13,11 @@ from typing import NamedTuple
 
 from ..errors import UsageError
 from ..files.collection import some_program_files
-from ..files.notes import notes_of
+from ..files.notes import digest_key, notes_of
 from ..files.program_file import read_with_text
 from ..program import Program
 from ..running.runner import Runner
-from ..sides.identity import digest_key, identity
+from ..sides.identity import identity
 from ..sides.names import parse_name
 from .output import note
 

@@ -10,6 +10,11 @@ from __future__ import annotations
 from ..program import Program, render
 
 
+def digest_key(which: str) -> str:
+    """The note that holds the digest of the left or right side."""
+    return f"{which}-digest"
+
+
 def text_of(program: Program, notes: dict[str, str]) -> str:
     """The text form with notes as comments behind its first line."""
     first, _, rest = render(program).partition("\n")

@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from pathlib import Path
 
 import msgspec
 
 from ..files.atomic import write_atomically
-from ..files.notes import text_of
+from ..files.notes import digest_key, notes_of, text_of
 from ..program import Program
 
 SUFFIX = ".difffuzz"
@@ -39,7 +40,12 @@ def slug(signature: str) -> str:
 
 
 class FindingStore:
-    """The findings of one run, shared by its workers: the first to claim a signature writes it."""
+    """The findings of one run, shared by its workers: the first to claim a signature has it.
+
+    A program is on disk before it is claimed, so that a process that dies in between loses nothing;
+    the claim is a link to it.  A finding of an earlier run, of the same sides, stays as it is: it
+    was shrunk since.
+    """
 
     def __init__(self, directory: Path, claims: Path, sides: dict[str, str]) -> None:
         self.directory = directory
@@ -48,17 +54,57 @@ class FindingStore:
         self._known: set[str] = set()
 
     def add(self, program: Program, signature: str, oracle: str, detail: str) -> Path | None:
-        """Write the program; None if the run has this signature already."""
+        """Write the program; None if the run has this signature already.
+
+        OSError: it could not be written; nothing is claimed, and it may be tried again.
+        """
         if signature in self._known:
             return None
-        self._known.add(signature)
-        name = slug(signature)
-        self._claims.mkdir(parents=True, exist_ok=True)
-        try:
-            (self._claims / name).touch(exist_ok=False)
-        except FileExistsError:
-            return None
-        path = self.directory / f"{name}{SUFFIX}"
         notes = {"signature": signature, "oracle": oracle, **self._sides, "detail": detail}
-        write_atomically(path, text_of(program, notes).encode())
-        return path
+        path = self._path(slug(signature), notes)
+        self._claims.mkdir(parents=True, exist_ok=True)
+        claim = self._claims / path.name
+        if path.exists():
+            mine = _linked(path, claim)
+        else:
+            written = self.directory / f".{os.getpid()}-{path.name}"
+            write_atomically(written, text_of(program, notes).encode())
+            mine = _linked(written, claim)
+            if mine:
+                os.replace(written, path)
+            else:
+                written.unlink()
+        self._known.add(signature)
+        return path if mine else None
+
+    def _path(self, name: str, notes: dict[str, str]) -> Path:
+        """Where the finding goes: beside one of the same signature that other sides showed."""
+        path = self.directory / f"{name}{SUFFIX}"
+        try:
+            known = notes_of(path.read_text(errors="replace"))
+        except FileNotFoundError:
+            return path
+        keys = [digest_key("left"), digest_key("right")]
+        if all(known.get(key) == notes.get(key) for key in keys):
+            return path
+        other = "".join(notes.get(key, "")[:4] for key in keys)
+        return self.directory / f"{name}-{other}{SUFFIX}"
+
+
+def recover(directory: Path, claims: Path) -> int:
+    """Findings that were claimed by a process that died before they had their name; how many."""
+    found = 0
+    for claim in claims.glob(f"*{SUFFIX}"):
+        path = directory / claim.name
+        if not path.exists():
+            os.link(claim, path)
+            found += 1
+    return found
+
+
+def _linked(file: Path, claim: Path) -> bool:
+    try:
+        os.link(file, claim)
+    except FileExistsError:
+        return False
+    return True

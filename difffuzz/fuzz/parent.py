@@ -18,13 +18,14 @@ from typing import TextIO
 
 from ..errors import MissingTool, UsageError
 from . import corpus
-from .findings import Finding
+from .findings import SUFFIX, Finding, recover
 from .log import open_log
 from .operators import total_operators
 from .options import FuzzOptions
+from .out_lock import OutLock
 from .process import WorkerProcess
 from .shrink_queue import ShrinkQueue
-from .stats import Summary, WorkerStats, total_allowed
+from .stats import Goal, Summary, TakenOver, WorkerStats, total_allowed
 
 MAX_JOBS = 256
 POLL_SECONDS = 0.1
@@ -73,6 +74,12 @@ class FuzzRun:
         self._shrinks = ShrinkQueue(options.left, options.right, options.mode)
         self._verdicts: dict[str, bool] = {}  # signature -> accepted
         self._log_file: TextIO | None = None
+        self._lock: OutLock | None = None
+        self._claims = self.work / "claims"
+        self.taken_over = TakenOver()
+        self._to_read = 0
+        self._best = (0, 0.0)
+        """The best coverage so far, and when it came."""
         self._interrupted = False
         self._old_handlers: dict[int, object] = {}
         self._start = time.monotonic()
@@ -82,18 +89,25 @@ class FuzzRun:
     def start(self) -> None:
         """Prepare OUT and start every worker."""
         options = self.options
-        shutil.rmtree(self.work, ignore_errors=True)
+        self._lock = OutLock(options.out)
         try:
-            for directory in (self.work, self.corpus, options.out / "findings"):
-                directory.mkdir(parents=True, exist_ok=True)
+            (options.out / "findings").mkdir(exist_ok=True)
+            recover(options.out / "findings", self._claims)
+            shutil.rmtree(self.work, ignore_errors=True)
+            for directory in (self.work, self.corpus):
+                directory.mkdir(exist_ok=True)
+            self.taken_over = TakenOver(
+                programs=sum(1 for _ in self.corpus.iterdir()),
+                findings=sum(1 for _ in (options.out / "findings").glob(f"*{SUFFIX}")),
+            )
+            self._log, self._log_file = open_log(options.out)
         except OSError as error:
-            raise UsageError(f"{options.out}: {error.strerror}") from error
-        self._log, self._log_file = open_log(options.out)
+            raise UsageError(f"{error.filename or options.out}: {error.strerror}") from error
         self._log.info(
             "start", left=options.left, right=options.right, seed=self.seed, jobs=options.jobs
         )
         pagings = corpus.pagings_of(options.left, options.right)
-        corpus.prepare(
+        self._to_read = self.taken_over.programs + corpus.prepare(
             options.corpus,
             self.work / "seeds",
             self.seed,
@@ -136,6 +150,7 @@ class FuzzRun:
             worker.wait(max(0.0, deadline - time.monotonic()))
         self._judge()
         self._end = time.monotonic()
+        recover(self.options.out / "findings", self._claims)
         deadline = self._end + SHRINK_GRACE_SECONDS
         while not self._interrupted and self._shrinks.poll() and time.monotonic() < deadline:
             time.sleep(POLL_SECONDS)
@@ -160,6 +175,8 @@ class FuzzRun:
         for worker in self._workers:
             worker.kill()
         self._shrinks.kill()
+        if self._lock is not None:
+            self._lock.close()
         for number, handler in self._old_handlers.items():
             signal.signal(number, handler)  # type: ignore[arg-type] # what signal() returned
 
@@ -169,13 +186,16 @@ class FuzzRun:
         stats = [one for worker in self._workers for one in worker.stats()]
         seconds = (self._end or time.monotonic()) - self._start
         executions = sum(one.executions for one in stats)
+        coverage = max((one.branches + one.states for one in stats), default=0)
+        if coverage > self._best[0]:
+            self._best = (coverage, seconds)
         return Summary(
             executions=executions,
             seconds=round(seconds, 3),
             executions_per_second=round(executions / seconds, 1) if seconds else 0.0,
             operations=sum(one.operations for one in stats),
             cpu_seconds=round(sum(one.cpu_seconds for one in stats), 3),
-            coverage=max((one.branches + one.states for one in stats), default=0),
+            coverage=coverage,
             corpus=sum(1 for _ in self.corpus.iterdir()),
             findings=self._accepted(stats),
             branches=max((one.branches for one in stats), default=0),
@@ -190,7 +210,22 @@ class FuzzRun:
             jobs=options.jobs,
             restarts=sum(worker.restarts for worker in self._workers),
             out=str(options.out),
+            phase=self._phase(executions),
+            to_read=self._to_read,
+            quiet_seconds=round(seconds - self._best[1], 1),
+            taken_over=self.taken_over,
+            interrupted=self._interrupted,
+            goal=Goal(options.time, options.runs),
         )
+
+    def _phase(self, executions: int) -> str:
+        """Each worker reads all programs before it makes one of its own."""
+        if self._end:
+            return "shrinking" if self._shrinks.busy else "over"
+        if not executions:
+            return "starting"
+        # As far as workers have come on the average; libFuzzer says no more of it.
+        return "reading" if executions < self._to_read * len(self._workers) else "fuzzing"
 
     def _accepted(self, stats: list[WorkerStats]) -> list[Finding]:
         found = [finding for one in stats for finding in one.findings]

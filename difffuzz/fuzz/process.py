@@ -16,7 +16,7 @@ from ..sides.identity import side_notes
 from .feedback import GUARD_EXECUTIONS
 from .findings import Finding, FindingStore
 from .options import FuzzOptions
-from .stats import WorkerStats, libfuzzer_coverage
+from .stats import NOT_WRITTEN, WorkerStats, libfuzzer_coverage
 
 MAX_RESTARTS = 20
 MAX_RIDDLES = 3
@@ -141,6 +141,10 @@ class WorkerProcess:
 
     def _died(self, status: int, stats: WorkerStats) -> None:
         """libFuzzer leaves the input it died of, which is a finding; without one it is a riddle."""
+        if status == NOT_WRITTEN:
+            what = f"{self._name} could not write: {self._last_line()}"
+            self.failure = (what, f"df {self._options.out}")
+            return
         kept = self._keep_artifacts(stats)
         left = self._runs - stats.executions if self._runs else 0
         over = self._deadline and time.monotonic() >= self._deadline

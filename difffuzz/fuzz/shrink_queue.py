@@ -35,6 +35,11 @@ class ShrinkQueue:
             self._start(self._waiting.popleft())
         return self._process is not None
 
+    @property
+    def busy(self) -> bool:
+        """One is being shrunk, or waits."""
+        return self._process is not None or bool(self._waiting)
+
     def kill(self) -> None:
         """End at once: every file is whole at every moment."""
         self._waiting.clear()

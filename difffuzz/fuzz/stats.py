@@ -15,6 +15,8 @@ from .operators import OperatorStats
 
 _STATUS = re.compile(rb"^#\d+\s.*? cov: (\d+) ft: \d+ corp: \d+/", re.MULTILINE)
 _TAIL = 1 << 14
+NOT_WRITTEN = 74
+"""Status of a worker that could not write what it found, or its figures."""
 
 
 class WorkerStats(msgspec.Struct):
@@ -64,6 +66,20 @@ def libfuzzer_coverage(log: Path) -> int | None:
     return int(lines[-1]) if lines else None
 
 
+class TakenOver(msgspec.Struct, frozen=True):
+    """What an earlier run has left in the folder, and this one goes on with."""
+
+    programs: int = 0
+    findings: int = 0
+
+
+class Goal(msgspec.Struct, frozen=True):
+    """What ends the run by itself; both None: nothing does."""
+
+    seconds: float | None = None
+    executions: int | None = None
+
+
 class Summary(msgspec.Struct):
     """The JSON document of `difffuzz fuzz`."""
 
@@ -91,6 +107,15 @@ class Summary(msgspec.Struct):
     restarts: int
     """Workers that died and were started again."""
     out: str
+    phase: str = "over"
+    """starting, reading (of what is there already: not yet new coverage), fuzzing, shrinking."""
+    to_read: int = 0
+    """Programs that each worker reads first."""
+    quiet_seconds: float = 0.0
+    """Since coverage was new last."""
+    taken_over: TakenOver = TakenOver()
+    interrupted: bool = False
+    goal: Goal = Goal()
 
 
 def total_allowed(stats: Iterable[WorkerStats]) -> dict[str, int]:

@@ -17,17 +17,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from ..errors import MissingTool
+from ..files.notes import text_of
 from ..program import Program
 from ..running.watchdog import HANG, HURRY_SECONDS
 from . import instrument
 from .findings import Finding, FindingStore
-from .stats import WorkerStats
+from .stats import NOT_WRITTEN, WorkerStats
 from .target import PARTS, Target
 
 if TYPE_CHECKING:  # an oracle may load the model, which waits for the instrumentation
-    from ..oracle.verdict import Verdict
+    from ..oracle.verdict import Divergence, Verdict
 
 STATS_SECONDS = 0.5
+LAST_SECONDS = 2.0
+"""How long the end waits for a disk that is full."""
 
 
 class Worker:
@@ -45,6 +48,9 @@ class Worker:
             {**side_notes(run.left, run.right), "mode": run.mode},
         )
         self._stats = WorkerStats()
+        self._unwritten: list[tuple[Program, Divergence]] = []
+        self._trouble: OSError | None = None
+        """Why something is not on disk that should be."""
         self._parent = os.getppid()
         self._next_stats = 0.0
         self._stop = False
@@ -76,9 +82,20 @@ class Worker:
             first = verdict.divergences[0]  # the others may be its consequences
             if verdict.schedule is not None:
                 program = program._replace(schedule=verdict.schedule)
-            path = self._store.add(program, first.signature, first.oracle, first.detail)
-            if path is not None:
-                self._found(first.signature, first.oracle, first.detail, path)
+            self._unwritten.append((program, first))
+            self._write_findings()
+
+    def _write_findings(self) -> None:
+        """What cannot be written now, for a disk is full, stays to be written later."""
+        try:
+            while self._unwritten:
+                program, one = self._unwritten[0]
+                path = self._store.add(program, one.signature, one.oracle, one.detail)
+                del self._unwritten[0]
+                if path is not None:
+                    self._found(one.signature, one.oracle, one.detail, path)
+        except OSError as error:
+            self._trouble = error
 
     def _found(self, signature: str, oracle: str, detail: str, path: Path) -> None:
         stats = self._stats
@@ -108,6 +125,8 @@ class Worker:
         now = time.monotonic()
         if now >= self._next_stats:
             self._next_stats = now + STATS_SECONDS
+            if self._unwritten:
+                self._write_findings()
             self._write_stats()
             if os.getppid() != self._parent:  # the parent died: nobody waits for more
                 self._end()
@@ -122,14 +141,30 @@ class Worker:
         self._stats.states = len(self._target.feedback.states)
         self._stats.branches = len(self._target.feedback.branches)
         self._stats.operators = self._target.operators.by_name
-        self._stats.write(self._options.stats)
+        try:
+            self._stats.write(self._options.stats)
+            if not self._unwritten:
+                self._trouble = None
+        except OSError as error:
+            self._trouble = error
 
     def _request_stop(self, number: int, frame: object) -> None:
         self._stop = True
 
     def _end(self) -> NoReturn:
+        """What is not on disk yet gets some more time; then the run says so (NOT_WRITTEN)."""
         self._stats.done = True
         self._write_stats()
+        last = time.monotonic() + LAST_SECONDS
+        while self._trouble is not None and time.monotonic() < last:
+            time.sleep(0.1)
+            self._write_findings()
+            self._write_stats()
+        if self._trouble is not None:
+            print(f"difffuzz: {self._trouble.strerror}", file=sys.stderr, flush=True)
+            for program, one in self._unwritten:
+                print(text_of(program, {"signature": one.signature}), file=sys.stderr, flush=True)
+            os._exit(NOT_WRITTEN)
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(0)  # libFuzzer has no other way out that is not a crash report

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from difffuzz.oracle.verdict import Violation
 from difffuzz.program import Kind, Op
@@ -29,13 +29,18 @@ def slot_to_empty(op: Op, memory: MemoryMap) -> Range | None:
     return slot.as_id, slot.gfn, slot.gfn + slot.npages
 
 
-def first_leaf(side: KvmSide, start: int, end: int, as_id: int | None = None) -> str:
-    """A leaf that maps a gfn of [start, end), in a few words; "" if there is none.
+def first_leaf(
+    side: KvmSide, start: int, end: int, as_id: int | None = None, raced: Collection[int] = ()
+) -> str:
+    """A leaf that maps a gfn of [start, end) and none of `raced`, in a few words; "" for none.
 
     Tables that no root leads to count, too: they may be linked again.
     """
     for space, gfn, leaf in side.tables.all_leaves():
-        if gfn < end and start < gfn + (1 << 9 * (leaf.level - 1)) and as_id in (None, space):
+        last = gfn + (1 << 9 * (leaf.level - 1))
+        if gfn < end and start < last and as_id in (None, space):
+            if any(gfn <= one < last for one in raced):
+                continue
             return f"gfn {gfn:#x}: a leaf of level {leaf.level} is left, address space {space}"
     return ""
 
@@ -59,11 +64,11 @@ def emptied_violations(
 class RaceEmptied:
     """Watches zaps of ranges while others run.
 
-    A fault must not map behind a zap that goes on (R1), so that the range is empty when whoever
-    takes mmu_lock next after the zap's last turn looks at it.
+    The range must be empty when whoever takes mmu_lock next after the zap's last turn looks at it.
+    What the guest accesses meanwhile is R1's business: whether its fault may map.
     """
 
-    __slots__ = ("_held", "_left", "_op", "_side", "_violations")
+    __slots__ = ("_held", "_left", "_op", "_raced", "_side", "_violations")
 
     def __init__(self, side: KvmSide, violations: list[tuple[Violation, Op]]) -> None:
         self._side = side
@@ -71,12 +76,19 @@ class RaceEmptied:
         self._op: Op | None = None
         self._held = False
         self._left = ""
+        self._raced: set[int] = set()
 
-    def begins(self, op: Op) -> None:
-        """A zap begins."""
+    def begins(self, op: Op, running: Iterable[int]) -> None:
+        """A zap begins, while accesses to these gfns are going on."""
         self._op = op
+        self._raced = set(running)
         self._held = False
         self._left = ""
+
+    def accessed(self, gfn: int) -> None:
+        """An access begins."""
+        if self._op is not None:
+            self._raced.add(gfn)
 
     def locked(self, task: Task) -> None:
         """A task has taken mmu_lock: it finds what the one before has left."""
@@ -102,4 +114,5 @@ class RaceEmptied:
         if self._held and op is not None:
             self._held = False
             _ = self._side.kvm.active_mmu_pages  # brings a library's tables up to date
-            self._left = first_leaf(self._side, op.args[0], op.args[0] + op.args[1])
+            start, end = op.args[0], op.args[0] + op.args[1]
+            self._left = first_leaf(self._side, start, end, raced=self._raced)

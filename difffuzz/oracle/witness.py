@@ -36,6 +36,7 @@ WRITE = 1
 SLOT_KINDS = frozenset(
     {Kind.MEMSLOT_CREATE, Kind.MEMSLOT_DELETE, Kind.MEMSLOT_MOVE, Kind.MEMSLOT_FLAGS}
 )
+ACCESSES = frozenset({Kind.READ, Kind.WRITE, Kind.EXEC, Kind.BEGIN_FAULT})
 HOST_KINDS = frozenset(kind for kind in Kind if Kind.MUNMAP <= kind <= Kind.TEST_AGE)
 
 
@@ -91,7 +92,10 @@ class Witness:
             self._attempts.zaps.append(RangeZap(start, end))
             run.block = self._brackets.block(start, end)
             if start < end:
-                self._emptied.begins(op)
+                ops = [one.op for one in self.threads.all if one.op is not None]
+                self._emptied.begins(op, [one.args[0] for one in ops if one.kind in ACCESSES])
+        elif op.kind in ACCESSES:
+            self._emptied.accessed(op.args[0])
 
     def ends(self, op: Op, outcome: Outcome) -> None:
         """The operation is over."""

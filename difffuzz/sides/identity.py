@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from difffuzz import __version__
+from difffuzz.files.notes import digest_key
 from difffuzz.native.side import build_digest
 from difffuzz.sides.names import parse_name, portable_name
 from difffuzz.variants.engine import digest, patched
@@ -18,11 +19,6 @@ def identity(name: str) -> str:
     if parts.build is not None:
         return build_digest(parts.build)
     return digest(patched(parts.patches))
-
-
-def digest_key(which: str) -> str:
-    """The note that holds the digest of the left or right side."""
-    return f"{which}-digest"
 
 
 def side_notes(left: str, right: str) -> dict[str, str]:
