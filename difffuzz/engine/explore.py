@@ -20,7 +20,8 @@ from difffuzz.program import Program
 from difffuzz.sched.strategy import Strategy
 from difffuzz.sched.strategy.exhaustive import BoundedSearch, Merge
 from difffuzz.sched.strategy.record import Record
-from difffuzz.sched.tracing import Merged, Snapshot, Tracing
+from difffuzz.sched.tracing import Merged, Tracing
+from difffuzz.sched.transitions import Decision, Snapshot
 from difffuzz.sides import KvmFactory, NativeFactory, SideFactory
 from difffuzz.sides.machine import PLAIN
 
@@ -152,7 +153,7 @@ def explore_side(
 
     def run(
         strategy: Strategy, merged: Merge | None, worth: Merge | None, since: Snapshot | None
-    ) -> Tracing:
+    ) -> list[Decision]:
         verdict = Verdict()
         record = Record(strategy)
         sched = Tracing(record, STEPS)
@@ -164,12 +165,12 @@ def explore_side(
         except Merged:
             found.features |= verdict.features
             found.steps += sched.steps
-            return sched
+            return sched.decisions
         except Abandoned as abandoned:
             if not abandoned.circles:
                 found.complete = False
                 found.steps += sched.steps
-                return sched
+                return sched.decisions
             text = f"the run goes in circles for more than {STEPS} steps"
             report(verdict, Violation("progress", factory.name, "steps", text), "program", None)
             result = []
@@ -182,7 +183,7 @@ def explore_side(
             if divergence.signature not in known:
                 known.add(divergence.signature)
                 found.shown.append(Shown(divergence, schedule_of(record)))
-        return sched
+        return sched.decisions
 
     def stop() -> bool:
         if first_only and len(found.shown) > before:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from difffuzz.sched.strategy.contention import Contention, contend
-from difffuzz.sched.tracing import NO_LOCKS, Decision, Locks
+from difffuzz.sched.transitions import NO_LOCKS, Decision, Locks
 
 LOCKED: Locks = frozenset({("lock", True)})
 SHARED: Locks = frozenset({("lock", False)})

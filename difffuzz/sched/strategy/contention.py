@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
-from difffuzz.sched.tracing import NO_LOCKS, Access, Decision, Locks
+from difffuzz.sched.transitions import NO_LOCKS, Access, Decision, Locks
 
 Use = tuple[int, bool, Locks]
 """A task, whether it changes the thing, and the locks it holds."""

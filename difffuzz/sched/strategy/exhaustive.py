@@ -34,7 +34,7 @@ from typing import NamedTuple
 
 from difffuzz.sched.choice import NO_STEP, Moment, Strategy, run_to_block
 from difffuzz.sched.task import Task
-from difffuzz.sched.tracing import Decision, Snapshot, Tracing
+from difffuzz.sched.transitions import Decision, Snapshot
 
 from .contention import Contention, Place
 from .random_walk import RandomWalk
@@ -50,9 +50,10 @@ TORN = 0.5
 
 Switches = tuple[tuple[int, int], ...]
 Merge = Callable[[Decision], bool]
-Run = Callable[[Strategy, "Merge | None", "Merge | None", "Snapshot | None"], Tracing]
+Run = Callable[[Strategy, "Merge | None", "Merge | None", "Snapshot | None"], list[Decision]]
 """Runs the program once under a strategy, with every step from the snapshot on asked and noted; the
-second argument is what the run asks whether it may end, the third whether others may depart."""
+second argument is what the run asks whether it may end, the third whether others may depart.
+Returns the decisions that were noted."""
 
 
 class Path(NamedTuple):
@@ -264,7 +265,7 @@ class BoundedSearch:
         since: Snapshot | None,
     ) -> list[Decision]:
         self.schedules += 1
-        return self._run(strategy, merged, worth, since).decisions
+        return self._run(strategy, merged, worth, since)
 
     def _merge(self, path: Path) -> Merge | None:
         """Tells a run of this path that it has come to where another one was."""
