@@ -9,6 +9,7 @@ from collections import Counter
 from difffuzz.engine.features import transition
 from difffuzz.facts.paging import PT_WRITABLE_MASK
 from difffuzz.facts.spte import SPTE_MMU_PRESENT_MASK
+from difffuzz.machine.pageformat import WRITE
 from difffuzz.oracle.access import access_violations
 from difffuzz.oracle.answers import AGING, Ages
 from difffuzz.oracle.books import (
@@ -39,7 +40,6 @@ MEMSLOT_CREATE = Kind.MEMSLOT_CREATE
 MEMSLOT_FLAGS = Kind.MEMSLOT_FLAGS
 DIRTY_GET = Kind.DIRTY_GET
 DIRTY_CLEAR = Kind.DIRTY_CLEAR
-WRITE = 1
 CIRCLE_STEPS = 20_000
 """Steps of one operation after which one that wrote next to nothing may be going in circles."""
 

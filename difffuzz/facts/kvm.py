@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What KVM answers to a fault, what it asks of a vCPU, and flags of memslots.
+"""What KVM answers to a fault, and what it asks of a vCPU.
 
 The numbers are those that cross the seam between a side and its KVM (sides/kvm_package.py), and so
 right for every version: `kvm_mmu_page_fault()` of a package answers RET_PF_* in them, and

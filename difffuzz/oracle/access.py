@@ -16,9 +16,11 @@ from difffuzz.facts.kvm import (
     RET_PF_SPURIOUS,
 )
 from difffuzz.machine.host import VM_WRITE
+from difffuzz.machine.pageformat import WRITE
 from difffuzz.oracle.pages import max_level
 from difffuzz.oracle.verdict import Violation
 from difffuzz.program import Config
+from difffuzz.program.model import READONLY
 from difffuzz.sides.base import ERROR, MMIO, OK, SIGBUS, STUCK, Outcome
 from difffuzz.sides.kvm_side import KvmSide
 from difffuzz.sides.memory_map import MemoryMap, Slot
@@ -29,8 +31,6 @@ do several accesses that are made by turns; what zaps every shadow page leaves a
 since it took mmu_lock first."""
 
 LATE = (((RET_PF_FIXED,), (RET_PF_SPURIOUS,)), ((RET_PF_SPURIOUS,), (RET_PF_FIXED,)))
-WRITE = 1
-EXEC = 2
 
 
 def access_violations(
@@ -53,7 +53,7 @@ def access_violations(
     if result == MMIO:
         slot = memory.slot_at(as_id, gfn)
         write = access == WRITE
-        if slot is not None and not (write and slot.flags & 2):
+        if slot is not None and not (write and slot.flags & READONLY):
             if not (write and not side.mm.prot(slot.hva(gfn)) & VM_WRITE):
                 text = f"gfn {gfn:#x}: MMIO exit where memory is"
                 return [Violation("translation", side.name, "mmio", text)]
@@ -76,7 +76,7 @@ def mapped_access_violations(
         text = f"gfn {gfn:#x}: used pfn {outcome.pfn:#x} without a memslot"
         return [Violation("stale-access", name, "no-slot", text)]
     found: list[Violation] = []
-    if access == WRITE and slot.flags & 2:
+    if access == WRITE and slot.flags & READONLY:
         text = f"gfn {gfn:#x}: written in a read-only memslot"
         found.append(Violation("permission", name, "readonly-slot", text))
     if access == WRITE and gfn in slot.tracked:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from difffuzz.machine.host import PTE_WRITE, HostMM
 from difffuzz.oracle.verdict import Violation
 from difffuzz.program import Config
+from difffuzz.program.model import READONLY
 from difffuzz.sides.base import Leaf
 from difffuzz.sides.kvm_side import KvmSide
 from difffuzz.sides.memory_map import MemoryMap, Slot
@@ -80,7 +81,7 @@ def permission_violations(
     if not leaf.writable:
         return
     reason = None
-    if slot.flags & 2:
+    if slot.flags & READONLY:
         reason = "readonly-slot", "writable in a read-only memslot"
     elif not pte & PTE_WRITE:
         reason = "host-readonly", "writable, but read-only on the host"

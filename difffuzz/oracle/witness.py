@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from difffuzz.facts.errno import ENOSPC
 from difffuzz.machine.host import PTE_WRITE
+from difffuzz.machine.pageformat import WRITE
 from difffuzz.machine.pagetable import HOST_PAGE_TABLE
 from difffuzz.oracle.attempts import ROOTS_CHANGE, Attempts, RangeZap
 from difffuzz.oracle.brackets import Brackets
@@ -32,7 +33,6 @@ LINEARIZABLE = """Under concurrency each guest access sees a mapping that was le
 during it: memory of a memslot that was there, the host's page, the permission; MMIO and failures
 only where there was a moment at which they were right."""
 
-WRITE = 1
 SLOT_KINDS = frozenset(
     {Kind.MEMSLOT_CREATE, Kind.MEMSLOT_DELETE, Kind.MEMSLOT_MOVE, Kind.MEMSLOT_FLAGS}
 )

@@ -8,6 +8,7 @@ from typing import Protocol
 from difffuzz.facts.kvm import RET_PF_EMULATE, RET_PF_RETRY
 from difffuzz.machine.frames import FREED_DATA
 from difffuzz.machine.host import HostMM
+from difffuzz.machine.pageformat import WRITE
 from difffuzz.program.limits import MAX_ATTEMPTS
 from difffuzz.sched import Scheduler, Task
 from difffuzz.sides.base import (
@@ -86,7 +87,7 @@ class Guests:
                 break
             pfn = translate(vcpu, gpa, access)
             if pfn >= 0:
-                sched.point(("frame", pfn), access == 1)
+                sched.point(("frame", pfn), access == WRITE)
                 if observer is not None:
                     observer.touched(vcpu.vcpu_id, gfn, pfn, access)
                 self._touch(pfn, access, number, outcome)
@@ -142,7 +143,7 @@ class Guests:
             outcome.value = number
 
     def _emulate(self, vcpu: Vcpu, gpa: int, access: int, number: int, outcome: Outcome) -> None:
-        value = self._x86.x86_emulate_access(vcpu, gpa, access == 1, number)
+        value = self._x86.x86_emulate_access(vcpu, gpa, access == WRITE, number)
         outcome.result = MMIO if value is None else OK
         outcome.value = 0 if value is None else value
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from difffuzz.facts.paging import PAGE_SIZE
 from difffuzz.machine.host import HostMM
 from difffuzz.program import Kind
 from difffuzz.program.limits import area_base
 from difffuzz.sides.base import DONE, Outcome
 
-PAGE_SIZE = 4096
 HostOp = Callable[[HostMM, tuple[int, ...], int], Outcome]
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from difffuzz.facts.errno import EFAULT, EHWPOISON
 from difffuzz.machine.host import VM_PFNMAP, VM_WRITE, HostMM
+from difffuzz.machine.pageformat import WRITE
 from difffuzz.program import Config, Kind, Op
 from difffuzz.program.model import READONLY
 from difffuzz.sched import Scheduler
@@ -63,8 +64,8 @@ class SpecSide:
         outcome = Outcome(NOTHING)
         outcome.fault_gfn = gfn
         slot = self.map.slot_at(self.map.smm[vcpu_id], gfn)
-        if slot is not None and not (access == 1 and slot.flags & READONLY):
-            npages, pfn = self._fault_in(vcpu_id, slot, slot.hva(gfn), access == 1)
+        if slot is not None and not (access == WRITE and slot.flags & READONLY):
+            npages, pfn = self._fault_in(vcpu_id, slot, slot.hva(gfn), access == WRITE)
             outcome.parked = npages == 1
         self.parked[vcpu_id] = gfn, access, pfn if outcome.parked else -1
         return outcome
@@ -95,7 +96,7 @@ class SpecSide:
 
     def _access(self, vcpu_id: int, gfn: int, access: int, number: int) -> Outcome:
         slot = self.map.slot_at(self.map.smm[vcpu_id], gfn)
-        write = access == 1
+        write = access == WRITE
         if slot is None or (write and slot.flags & READONLY):
             return Outcome(MMIO)
         hva = slot.hva(gfn)

@@ -8,6 +8,8 @@ import errno as system
 import pytest
 
 from difffuzz.facts import errno, kvm, paging, spte
+from difffuzz.kvm import kvm_host
+from difffuzz.program import model
 
 
 @pytest.mark.parametrize("name", [name for name in vars(errno) if name.startswith("E")])
@@ -31,3 +33,9 @@ def test_an_address_and_reserved_bits_fill_the_address_of_the_format() -> None:
 def test_ret_pf_has_names() -> None:
     for number, name in enumerate(kvm.RET_PF_NAMES):
         assert getattr(kvm, f"RET_PF_{name}") == number
+
+
+def test_programs_and_kvm_number_the_flags_of_memslots_alike() -> None:
+    """Programs know nothing of KVM, so that each has its own."""
+    assert model.DIRTY_LOG == kvm_host.KVM_MEM_LOG_DIRTY_PAGES
+    assert model.READONLY == kvm_host.KVM_MEM_READONLY

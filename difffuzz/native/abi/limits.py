@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Final
 
 from difffuzz.facts import kvm, paging, spte
-from difffuzz.kvm import vm
+from difffuzz.kvm import vm, vmx
 from difffuzz.machine import age, frames, pageformat, pte, spt, vma
 from difffuzz.program.limits import (
     AREA_PAGES,
@@ -70,7 +70,7 @@ BOTH: Final = {
     "NR_AS": N_AS,
     **{f"NATIVE_RET_PF_{name}": number for number, name in enumerate(kvm.RET_PF_NAMES)},
     "MIN_MMU_PAGES": vm.MIN_REQUESTED_MMU_PAGES,
-    "PML_ENTRIES": 512,
+    "PML_ENTRIES": vmx.PML_ENTITY_NUM,
 }
 """For all of the library's C, by their names there."""
 
