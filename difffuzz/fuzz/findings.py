@@ -15,6 +15,8 @@ from ..files.notes import digest_key, notes_of, text_of
 from ..program import Program
 
 SUFFIX = ".difffuzz"
+PENDING = ".pending-"
+"""How the name of a program begins that is written and not claimed yet."""
 _SLUG_CHARS = 80
 
 
@@ -67,7 +69,7 @@ class FindingStore:
         if path.exists():
             mine = _linked(path, claim)
         else:
-            written = self.directory / f".{os.getpid()}-{path.name}"
+            written = self.directory / f"{PENDING}{os.getpid()}-{path.name}"
             write_atomically(written, text_of(program, notes).encode())
             mine = _linked(written, claim)
             if mine:
@@ -92,13 +94,23 @@ class FindingStore:
 
 
 def recover(directory: Path, claims: Path) -> int:
-    """Findings that were claimed by a process that died before they had their name; how many."""
+    """Gives findings their name whose process died before it did; how many.
+
+    No worker may run meanwhile.
+    """
     found = 0
     for claim in claims.glob(f"*{SUFFIX}"):
         path = directory / claim.name
         if not path.exists():
             os.link(claim, path)
             found += 1
+    for written in directory.glob(f"{PENDING}*{SUFFIX}"):
+        path = directory / written.name.removeprefix(PENDING).partition("-")[2]
+        found += not path.exists()
+        if path.exists():
+            written.unlink()
+        else:
+            written.rename(path)
     return found
 
 

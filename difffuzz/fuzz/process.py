@@ -92,6 +92,8 @@ class WorkerProcess:
         self._past.append(stats)
         if stats.failure is not None:
             self.failure = stats.failure
+        elif status == NOT_WRITTEN:
+            self._could_not_write()
         elif not stats.done:
             self._died(status, stats)
 
@@ -108,10 +110,13 @@ class WorkerProcess:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
+            status = self._process.returncode
             self._process = None
             stats = WorkerStats.read(self._stats_file)
             self._past.append(stats)
-            if not stats.done:
+            if status == NOT_WRITTEN:
+                self._could_not_write()
+            elif not stats.done:
                 self._keep_artifacts(stats)
 
     def kill(self) -> None:
@@ -141,10 +146,6 @@ class WorkerProcess:
 
     def _died(self, status: int, stats: WorkerStats) -> None:
         """libFuzzer leaves the input it died of, which is a finding; without one it is a riddle."""
-        if status == NOT_WRITTEN:
-            what = f"{self._name} could not write: {self._last_line()}"
-            self.failure = (what, f"df {self._options.out}")
-            return
         kept = self._keep_artifacts(stats)
         left = self._runs - stats.executions if self._runs else 0
         over = self._deadline and time.monotonic() >= self._deadline
@@ -155,6 +156,11 @@ class WorkerProcess:
         elif not over and left >= 0 and not (self._runs and not left):
             self.restarts += 1
             self.start(left, self._start, self._deadline)
+
+    def _could_not_write(self) -> None:
+        """No finding, but no success either; the log has what the disk did not take."""
+        what = f"{self._name} could not write below {self._options.out}, see {self._log}"
+        self.failure = (what, f"df {self._options.out}")
 
     def _look_for_blindness(self) -> None:
         """libFuzzer may not get the counters that the worker hits, for one of a sanitizer's."""

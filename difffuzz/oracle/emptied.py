@@ -12,8 +12,8 @@ from difffuzz.sides.kvm_side import KvmSide
 from difffuzz.sides.memory_map import MemoryMap
 
 EMPTIED = """After a zap of a range of gfns, the end or the move of a memslot, and a zap of all, no
-leaf is left of what was zapped, in no table of either address space; in a race, when whoever zapped
-released mmu_lock last."""
+leaf is left of what was zapped, in any table of either address space; in a race, when whoever
+zapped released mmu_lock last."""
 
 Range = tuple[int, int, int]
 """Address space, first gfn and the gfn behind the last."""

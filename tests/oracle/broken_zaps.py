@@ -12,17 +12,19 @@ BOTH_SPACES = (
     "vcpu0: read gfn=0x3\nvcpu0: smm on\nvcpu0: read gfn=0x3\n"
 )
 
+LAST_GFN_IS_LEFT = """\
+     for root in for_each_tdp_mmu_root_yield_safe(kvm, False):
+-        flush = tdp_mmu_zap_leafs(kvm, root, start, end, True, flush)
++        flush = tdp_mmu_zap_leafs(kvm, root, start, end - 1, True, flush)
+     return flush
+"""
+
 EMPTIED = (
     Broken(
         "last_gfn_of_a_range_is_left",
         "tdp",
         "tdp_mmu.py",
-        """\
-     for root in for_each_tdp_mmu_root_yield_safe(kvm, False):
--        flush = tdp_mmu_zap_leafs(kvm, root, start, end, True, flush)
-+        flush = tdp_mmu_zap_leafs(kvm, root, start, end - 1, True, flush)
-     return flush
-""",
+        LAST_GFN_IS_LEFT,
         "emptied:tdp:zap_gfn_range:range",
         f"{SMALL}vcpu0: read gfn=0x3\nvmm: zap_gfn_range gfn=0x0 n=0x4\n",
         near=f"{SMALL}vcpu0: read gfn=0x3\nvmm: zap_gfn_range gfn=0x0 n=0x5\n",
@@ -59,12 +61,7 @@ EMPTIED = (
         "last_gfn_is_left_in_a_race",
         "tdp",
         "tdp_mmu.py",
-        """\
-     for root in for_each_tdp_mmu_root_yield_safe(kvm, False):
--        flush = tdp_mmu_zap_leafs(kvm, root, start, end, True, flush)
-+        flush = tdp_mmu_zap_leafs(kvm, root, start, end - 1, True, flush)
-     return flush
-""",
+        LAST_GFN_IS_LEFT,
         "emptied:tdp:zap_gfn_range:range",
         f"{SMALL}vcpu0: read gfn=0x3\nvmm: sync\n"
         "vmm: zap_gfn_range gfn=0x0 n=0x4\nvcpu0: read gfn=0x4\n",
