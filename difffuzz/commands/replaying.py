@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import UsageError
-from ..oracle.verdict import Divergence
+from ..oracle.verdict import Divergence, broken_alike
 from ..program import ProgramError
 from ..running.runner import Runner
-from ..sides import open_side
+from ..sides import open_side, short_name
 from .loaded import Choice, expand, load_program
 
 
@@ -33,6 +33,11 @@ class Replay(NamedTuple):
         """same, divergence or error."""
         return "error" if self.error else "divergence" if self.found else "same"
 
+    @property
+    def alike(self) -> bool:
+        """True if both sides broke the same properties: a finding, but no difference."""
+        return broken_alike(self.found, short_name(self.left), short_name(self.right))
+
     def document(self) -> dict[str, object]:
         """For --json."""
         return {
@@ -42,6 +47,7 @@ class Replay(NamedTuple):
             "right": self.right,
             "mode": self.mode,
             "divergences": [one._asdict() for one in self.found],
+            "alike": self.alike,
             "changed": list(self.changed),
             **({"error": self.error} if self.error else {}),
         }
@@ -54,6 +60,7 @@ class Replay(NamedTuple):
             f"{self.path}: {self.verdict} ({self.left} against {self.right})",
             *(f"  {one}" for one in self.changed),
             *(f"  {one.signature}: {one.detail}" for one in self.found),
+            *(["  both sides break this alike: no difference between them"] if self.alike else []),
         ]
 
 

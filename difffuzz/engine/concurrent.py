@@ -17,7 +17,7 @@ from difffuzz.engine.meetings import Meetings, changed, ended, feature
 from difffuzz.engine.watch import ACCESS_KINDS, CIRCLE_STEPS, crash
 from difffuzz.errors import UsageError
 from difffuzz.facts.errno import ENOSPC
-from difffuzz.oracle import Divergence, Verdict, Violation, signature
+from difffuzz.oracle import Verdict, Violation
 from difffuzz.oracle.access import access_violations
 from difffuzz.oracle.books import (
     accounting_violations,
@@ -102,7 +102,7 @@ def run(
             verdict.allowed["no-mmu-pages"] += 1
         elif one != other:
             text = f"probe {at}: the access ended as {one} and as {other}"
-            report(verdict, Violation("translation", both, f"{one}-{other}", text), "probe", None)
+            verdict.report(Violation("translation", both, f"{one}-{other}", text), "probe", None)
             break
     verdict.operations = len(program.ops)
     return verdict
@@ -391,7 +391,7 @@ class SideRun:
     def _found(self, violation: Violation, op: Op | None) -> None:
         operation = op.kind.name.lower() if op is not None else "meeting"
         index = self._at[op.thread] if op is not None else None
-        report(self._verdict, violation, operation, index)
+        self._verdict.report(violation, operation, index)
 
 
 def phases(ops: tuple[Op, ...]) -> list[list[tuple[int, Op]]]:
@@ -415,10 +415,3 @@ def probed(program: Program) -> list[int]:
                 break
     return list(gfns)
 
-
-def report(verdict: Verdict, violation: Violation, operation: str, index: int | None) -> None:
-    """Adds a violation to the verdict, one for each signature."""
-    name = signature(violation, operation)
-    if all(one.signature != name for one in verdict.divergences):
-        detail = f"{violation.side}: {violation.detail}"
-        verdict.divergences.append(Divergence(violation.oracle, name, detail, index))

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from random import Random
 from typing import NamedTuple
 
-from difffuzz.engine.concurrent import NO_PAGES, Abandoned, SideRun, report, schedule_of
+from difffuzz.engine.concurrent import NO_PAGES, Abandoned, SideRun, schedule_of
 from difffuzz.engine.touches import TRACED
 from difffuzz.errors import UsageError
 from difffuzz.oracle import Divergence, Verdict, Violation
@@ -108,7 +108,7 @@ def explore(
         text = f"the probes can end as {' '.join(sorted(only)[0])} on one side only"
         verdict = Verdict()
         both = f"{left.name}/{right.name}"
-        report(verdict, Violation("translation", both, "ends", text), "probe", None)
+        verdict.report(Violation("translation", both, "ends", text), "probe", None)
         found.shown.append(Shown(verdict.divergences[0], ()))
     return found
 
@@ -172,7 +172,7 @@ def explore_side(
                 found.steps += sched.steps
                 return sched.decisions
             text = f"the run goes in circles for more than {STEPS} steps"
-            report(verdict, Violation("progress", factory.name, "steps", text), "program", None)
+            verdict.report(Violation("progress", factory.name, "steps", text), "program", None)
             result = []
         found.features |= verdict.features
         found.steps += sched.steps

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from difffuzz.engine.features import answer
 from difffuzz.engine.watch import ACCESS_KINDS, Watch, crash
 from difffuzz.errors import UsageError
-from difffuzz.oracle import Divergence, Verdict, Violation, signature
+from difffuzz.oracle import Divergence, Verdict, Violation
 from difffuzz.oracle.access import alike, compare_outcomes, emulated_on_one_side
 from difffuzz.oracle.answers import AGING, compare_answers
 from difffuzz.program import Config, Kind, Op, Program
@@ -289,16 +289,8 @@ class Lockstep:
 
     def _report(self, violations: list[Violation], operation: str, index: int | None) -> None:
         """Adds violations to the verdict, one for each signature."""
-        if not violations:
-            return
-        divergences = self.verdict.divergences
-        known = {divergence.signature for divergence in divergences}
         for violation in violations:
-            name = signature(violation, operation)
-            if name not in known:
-                known.add(name)
-                detail = f"{violation.side}: {violation.detail}"
-                divergences.append(Divergence(violation.oracle, name, detail, index))
+            self.verdict.report(violation, operation, index)
         violations.clear()
 
 

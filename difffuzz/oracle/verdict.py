@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from typing import NamedTuple
 
 
@@ -23,6 +24,9 @@ class Divergence(NamedTuple):
     signature: str
     detail: str
     op_index: int | None
+    sides: str
+    """The side that broke the property, or both (`legacy/tdp`) if a comparison of them failed."""
+    location: str
 
 
 def signature(violation: Violation, operation: str) -> str:
@@ -63,3 +67,24 @@ class Verdict:
         self.allowed: Counter[str] = Counter()
         self.trace: list[object] = []
         self.schedule: tuple[tuple[int, int], ...] | None = None
+
+    def report(self, violation: Violation, operation: str, index: int | None) -> None:
+        """Adds a violation, one for each side and signature.  `operation` is its kind's name."""
+        oracle, side, location, detail = violation
+        name = signature(violation, operation)
+        if all((one.signature, one.sides) != (name, side) for one in self.divergences):
+            text = f"{side}: {detail}"
+            self.divergences.append(Divergence(oracle, name, text, index, side, location))
+
+
+def broken_alike(divergences: Iterable[Divergence], left: str, right: str) -> bool:
+    """True if both sides broke the same properties in the same places: they do not differ.
+
+    `left` and `right` are the sides' short names.
+    """
+    broken: dict[str, set[tuple[str, str]]] = {left: set(), right: set()}
+    for one in divergences:
+        if one.sides not in broken:
+            return False
+        broken[one.sides].add((one.oracle, one.location))
+    return broken[left] == broken[right] != set()

@@ -10,6 +10,7 @@ from difffuzz.facts.kvm import RET_PF_NAMES
 from difffuzz.machine.age import HOST_YOUNG, KVM_YOUNG
 from difffuzz.oracle import ORACLES, Divergence, Verdict
 from difffuzz.oracle.answers import AGING
+from difffuzz.oracle.verdict import broken_alike
 from difffuzz.program import Program, render_op
 from difffuzz.sides import short_name
 from difffuzz.sides.base import Leaf, Outcome
@@ -19,7 +20,7 @@ LEVEL = ("", "4K", "2M", "1G")
 
 def explain_lines(program: Program, verdict: Verdict, left: str, right: str) -> Iterator[str]:
     """The lines of the explanation; the verdict must have its trace."""
-    left, right = short_name(left), short_name(right)
+    names = left, right = short_name(left), short_name(right)
     width = max(len(left), len(right))
     steps: list[Step] = [step for step in verdict.trace if isinstance(step, Step)]
     marked = False
@@ -33,16 +34,23 @@ def explain_lines(program: Program, verdict: Verdict, left: str, right: str) -> 
             yield f"        {name:{width}}  {told or outcome_text(outcome, leaves)}"
         if step.divergences and not marked:
             marked = True
-            yield "    >>> the first difference"
+            yield headline(step.divergences, *names)
             yield from divergence_lines(step.divergences)
     at_end = [found for found in verdict.divergences if found.op_index is None]
     if at_end:
         yield " end  parked faults end, counters are checked, the VMs are destroyed"
-        yield "    >>> the first difference"
+        yield headline(at_end, *names)
         yield from divergence_lines(at_end)
     for rule, count in sorted(verdict.allowed.items()):
         if count:
             yield f"      allowed: {rule} ({count})"
+
+
+def headline(divergences: Iterable[Divergence], left: str, right: str) -> str:
+    """What the oracles object to: a difference, or a property that both sides break alike."""
+    if broken_alike(divergences, left, right):
+        return "    >>> both sides break this alike: no difference between them"
+    return "    >>> the first difference"
 
 
 def divergence_lines(divergences: Iterable[Divergence]) -> Iterator[str]:

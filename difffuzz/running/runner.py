@@ -15,7 +15,7 @@ from ..engine import concurrent, lockstep
 from ..engine.fast_lockstep import fast_lockstep
 from ..engine.fast_schedules import fast_schedules
 from ..errors import UsageError
-from ..oracle.verdict import Divergence, Verdict, Violation, signature
+from ..oracle.verdict import Verdict, Violation
 from ..program import Program, is_concurrent
 from ..sched.core import STEP_LIMIT
 from ..sides import KvmFactory, NativeFactory, open_side
@@ -145,9 +145,7 @@ class Runner:
     def _failed(self, oracle: str, location: str, detail: str) -> Verdict:
         violation = Violation(oracle, f"{self.left}/{self.right}", location, detail)
         verdict = Verdict()
-        verdict.divergences.append(
-            Divergence(oracle, signature(violation, "program"), detail, None)
-        )
+        verdict.report(violation, "program", None)
         return verdict
 
 

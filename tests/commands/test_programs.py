@@ -21,6 +21,15 @@ host0: age area=0 page=0x0 n=0x1 flush=off
 vcpu0: write gfn=0x200
 """
 
+# Shows a bug of both MMUs, catalogue id ba6e3fe25543.
+WRAPS = """difffuzz program v1
+config seq_bias=1
+slot 0 as=0 gfn=0x0 pages=0x10 area=1 page=0x0
+vcpu0: read gfn=0x0
+host0: dontneed area=1 page=0x0 n=0x1
+vcpu0: read gfn=0x0
+"""
+
 
 @pytest.fixture
 def program(tmp_path: Path) -> Path:
@@ -52,6 +61,26 @@ def test_replay_divergence(capsys: pytest.CaptureFixture[str], program: Path, br
     assert status == 1
     assert verdict["verdict"] == "divergence"
     assert {"oracle", "signature", "detail"} <= set(verdict["divergences"][0])
+
+
+@pytest.mark.parametrize("on", [("tdp",), ("legacy", "tdp")])
+def test_what_both_sides_break_alike_is_no_difference(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, on: tuple[str, ...]
+) -> None:
+    """A bug that both MMUs have is a finding, and no difference."""
+    program = tmp_path / "wraps.difffuzz"
+    program.write_text(WRAPS)
+    names = [f"{base}+ba6e3fe25543" if base in on else base for base in ("legacy", "tdp")]
+    sides = [str(program), "--left", names[0], "--right", names[1]]
+    alike = len(on) == 2
+    status, (verdict,) = run(capsys, "replay", *sides)
+    assert (status, verdict["verdict"], verdict["alike"]) == (1, "divergence", alike)
+    assert main(["replay", *sides]) == 1
+    assert ("no difference between them" in capsys.readouterr().out) == alike
+    status, explained = run(capsys, "explain", *sides)
+    heads = [line.strip() for line in explained["trace"] if ">>>" in line]
+    words = "both sides break this alike: no difference between them"
+    assert heads == [f">>> {words if alike else 'the first difference'}"]
 
 
 def test_replay_takes_directories_and_bytes(
