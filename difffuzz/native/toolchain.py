@@ -64,6 +64,9 @@ _LIBC = (
     "-Werror=implicit-function-declaration",
     # A request that nobody answers.
     "-Werror=switch",
+    # What is allocated once stays where no reset brings it back; clang would make variables of it.
+    "-fno-builtin-malloc", "-fno-builtin-calloc", "-fno-builtin-realloc",
+    "-fno-builtin-aligned_alloc",
 )  # fmt: skip
 _LIBC_GCC = ("-fno-tree-loop-distribute-patterns",)
 _COVERAGE = ("-fsanitize-coverage=trace-pc-guard",)

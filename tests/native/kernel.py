@@ -31,6 +31,17 @@ def built() -> str:
 
 
 @cache
+def built_with_clang() -> str:
+    """The same with clang, and with coverage."""
+    name = f"{NAME}-clang"
+    try:
+        build(Wish(coverage=True, name=name), default_cache(), lambda line: None)
+    except (MissingTool, UsageError) as error:
+        missing(str(error))
+    return name
+
+
+@cache
 def built_newer() -> str:
     """The same of Linux 6.12; skips the test where its source was not fetched."""
     tree = source_path(default_cache(), "6.12")
