@@ -21,7 +21,9 @@ from ..hunts.row import Row
 from ..running.runner import Runner
 from ..sides import open_side
 from ..variants.catalogue import PATHS, Bug, catalogue, find
-from .output import Json, Progress, emit, note
+from .output import Json, emit
+from .progress import note
+from .screen import FuzzProgress
 
 BUDGET = 100_000
 
@@ -32,6 +34,12 @@ FIELDS = "id", "found", "executions", "seconds", "cpu_seconds", "oracle", "signa
 """Of a hunt's JSON; the last three are null if the bug was not found."""
 
 
+LEGEND = (
+    "".join(f"{letter}: {where}, " for letter, where in PATHS.items())
+    + "C: needs concurrency or a parked fault, (held): kept without a patch"
+)
+
+
 @app.callback()
 def bugs() -> None:
     """Historical bugs of the MMU, as patches against the model."""
@@ -39,7 +47,11 @@ def bugs() -> None:
 
 @app.command("list")
 def list_bugs(json: Json = False) -> None:
-    """List the catalogue."""
+    """List the catalogue.
+
+    The letter behind an id is where the bug is: L, the legacy MMU; T, the TDP MMU; B, both.  A C
+    behind it: it takes a race or a parked fault.  (held): it is kept without a patch.
+    """
     found = catalogue()
     documents = [{**msgspec.to_builtins(_facts(bug)), "patch": _patch(bug)} for bug in found]
     lines = [
@@ -47,7 +59,7 @@ def list_bugs(json: Json = False) -> None:
         f"{'(held) ' if bug.held else ''}{bug.subject}"
         for bug in found
     ]
-    emit(documents, "\n".join(lines), json)
+    emit(documents, "\n".join([*lines, LEGEND]), json)
 
 
 @app.command()
@@ -142,7 +154,7 @@ def _hunt(bug: Bug, common: FuzzOptions, kernel: str) -> Row:
     )
     with tempfile.TemporaryDirectory(prefix="difffuzz-hunt-") as out:
         options = replace(common, left=left, right=right, mode=run.mode, out=Path(out))
-        with Progress(f"hunt {bug.id}") as progress:
+        with FuzzProgress(f"hunt {bug.id}") as progress:
             summary = run_fuzz(options, progress, is_this_bug)
         row.executions, row.seconds = summary.executions, summary.seconds
         row.cpu_seconds = summary.cpu_seconds

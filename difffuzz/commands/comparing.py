@@ -14,7 +14,8 @@ from ..errors import UsageError
 from ..files.program_file import read_program
 from ..program import Program, render
 from ..sides import KERNELS, KvmFactory, open_side
-from .output import PLAIN_SECONDS, note, write_text
+from .output import write_text
+from .progress import PLAIN_SECONDS, note
 
 Files = Annotated[
     list[Path] | None, typer.Argument(help="Programs; else all of corpus/ if it is here.")

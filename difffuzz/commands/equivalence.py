@@ -13,7 +13,8 @@ from ..program import parse, render
 from ..sides import open_marked
 from ..variants.catalogue import catalogue
 from .comparing import read_programs
-from .output import PLAIN_SECONDS, note, write_text
+from .output import write_text
+from .progress import PLAIN_SECONDS, note
 
 MISSED = 12
 """Changed statements never run that the text names."""

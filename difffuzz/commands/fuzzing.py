@@ -17,13 +17,16 @@ from ..fuzz.parent import fuzz as run_fuzz
 from ..fuzz.stats import Summary
 from ..running.runner import Runner
 from .loaded import Choice
-from .output import Json, Left, Progress, Right, emit, figures, note
+from .output import Json, Left, Right, emit
 from .programs import OwnLeft, OwnRight
+from .progress import note
 from .replaying import Replay, replay_each
+from .screen import FuzzProgress, figures, taken_over_text
 
 CORPUS = Path(__file__).resolve().parents[2] / "corpus"
 SMOKE_SECONDS = 60.0
 MIN_FUZZ_SECONDS = 5.0
+ALLOWED_LEGEND = "allowed: so many differences are meant, no findings; docs/oracles.md says why"
 
 Time = Annotated[float | None, typer.Option(min=0.1, help="Seconds; none: until Ctrl-C.")]
 Runs = Annotated[int | None, typer.Option(min=1, help="Executions of all jobs together.")]
@@ -51,14 +54,18 @@ def fuzz(
     stop_on_finding: Annotated[bool, typer.Option(help="End at the first finding.")] = False,
     json: Json = False,
 ) -> None:
-    """Fuzz two sides against each other. Exit status 1: something was found."""
+    """Fuzz two sides against each other. Exit status 1: something was found.
+
+    Coverage is branches of the model and states of its page tables. `allowed RULE: n` in the
+    summary: so many differences are meant and no findings; docs/oracles.md says why, by rule.
+    """
     if corpus is None and CORPUS.is_dir():
         corpus = CORPUS
     options = FuzzOptions(
         left, right, mode, seconds, runs, seed, corpus, out, jobs, stop_on_finding
     )
     Runner(left, right, mode)  # a side that does not exist is wrong use, said at once
-    with Progress("fuzz") as progress:
+    with FuzzProgress("fuzz") as progress:
         summary = run_fuzz(options, progress)
     emit(summary, _report(summary), json)
     raise typer.Exit(1 if summary.findings else 0)
@@ -89,7 +96,7 @@ def smoke(
     options = FuzzOptions(
         left or "legacy", right or "tdp", time=rest, corpus=corpus, out=out, jobs=jobs
     )
-    with Progress("smoke") as progress:
+    with FuzzProgress("smoke") as progress:
         summary = run_fuzz(options, progress)
     findings = diverged + summary.findings
     document = {"replayed": replayed, "errors": bad, "findings": findings, "fuzz": summary}
@@ -115,6 +122,14 @@ def _first_findings(replays: list[Replay]) -> list[Finding]:
 
 def _report(summary: Summary) -> str:
     lines = [f"{summary.left} against {summary.right}: {figures(summary)}"]
+    if summary.interrupted:
+        lines.append("  interrupted: this is what there was by then")
+    if summary.executions < summary.to_read * summary.jobs:
+        lines.append("  ended before all programs that it began with were read: fewer are covered")
+    if before := taken_over_text(summary):
+        lines.append(f"  taken over: {before}")
     lines += [f"  {finding.signature}\n    {finding.program}" for finding in summary.findings]
     lines += [f"  allowed {rule}: {count}" for rule, count in summary.allowed.items()]
+    if summary.allowed:
+        lines.append(f"  ({ALLOWED_LEGEND})")
     return "\n".join([*lines, f"seed {summary.seed}, everything is below {summary.out}"])

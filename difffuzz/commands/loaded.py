@@ -19,7 +19,7 @@ from ..program import Program
 from ..running.runner import Runner
 from ..sides.identity import identity
 from ..sides.names import parse_name
-from .output import note
+from .progress import note
 
 
 class Choice(NamedTuple):

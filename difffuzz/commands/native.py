@@ -28,7 +28,8 @@ from .comparing import (
     variant_of,
     write_found,
 )
-from .output import Json, emit, note, prepare_directory
+from .output import Json, emit, prepare_directory
+from .progress import note
 
 app = typer.Typer(help="The kernel's own MMU code, built from a source tree.")
 

@@ -18,7 +18,8 @@ from ..running.runner import Runner
 from ..shrink.finding import shrink
 from ..sides.identity import side_notes
 from .loaded import Choice, Loaded, load_program
-from .output import Json, emit, note, prepare_directory, write_text
+from .output import Json, emit, prepare_directory, write_text
+from .progress import note
 from .replaying import replay_each, status_of
 
 MINIMIZE_SECONDS = 60.0

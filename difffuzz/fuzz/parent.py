@@ -215,7 +215,7 @@ class FuzzRun:
             quiet_seconds=round(seconds - self._best[1], 1),
             taken_over=self.taken_over,
             interrupted=self._interrupted,
-            goal=Goal(options.time, options.runs),
+            goal=Goal(options.time, options.runs, options.cpu_seconds),
         )
 
     def _phase(self, executions: int) -> str:

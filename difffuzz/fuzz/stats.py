@@ -74,10 +74,12 @@ class TakenOver(msgspec.Struct, frozen=True):
 
 
 class Goal(msgspec.Struct, frozen=True):
-    """What ends the run by itself; both None: nothing does."""
+    """What ends the run by itself; nothing does if there is none."""
 
     seconds: float | None = None
     executions: int | None = None
+    cpu_seconds: float = 0.0
+    """Of each worker; 0: no limit."""
 
 
 class Summary(msgspec.Struct):

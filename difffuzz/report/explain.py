@@ -9,6 +9,7 @@ from difffuzz.engine.lockstep import Step
 from difffuzz.facts.kvm import RET_PF_NAMES
 from difffuzz.machine.age import HOST_YOUNG, KVM_YOUNG
 from difffuzz.oracle import ORACLES, Divergence, Verdict
+from difffuzz.oracle.allowed import ALLOWED
 from difffuzz.oracle.answers import AGING
 from difffuzz.oracle.verdict import broken_alike
 from difffuzz.program import Program, render_op
@@ -41,9 +42,14 @@ def explain_lines(program: Program, verdict: Verdict, left: str, right: str) -> 
         yield " end  parked faults end, counters are checked, the VMs are destroyed"
         yield headline(at_end, *names)
         yield from divergence_lines(at_end)
+    yield from allowed_lines(verdict)
+
+
+def allowed_lines(verdict: Verdict) -> Iterator[str]:
+    """The rules that excused a difference, how often, and why."""
     for rule, count in sorted(verdict.allowed.items()):
         if count:
-            yield f"      allowed: {rule} ({count})"
+            yield f"      allowed, no finding: {rule} ({count}): {ALLOWED[rule].reason}"
 
 
 def headline(divergences: Iterable[Divergence], left: str, right: str) -> str:

@@ -9,7 +9,7 @@ from difffuzz.engine.concurrent import Event
 from difffuzz.oracle import Verdict
 from difffuzz.program import render_op
 from difffuzz.program.limits import THREADS
-from difffuzz.report.explain import divergence_lines, outcome_text
+from difffuzz.report.explain import allowed_lines, divergence_lines, outcome_text
 from difffuzz.sides import short_name
 
 COLUMN = 7
@@ -26,9 +26,7 @@ def timeline_lines(verdict: Verdict, left: str, right: str) -> Iterator[str]:
     if verdict.divergences:
         yield "    >>> found"
         yield from divergence_lines(verdict.divergences)
-    for rule, count in sorted(verdict.allowed.items()):
-        if count:
-            yield f"      allowed: {rule} ({count})"
+    yield from allowed_lines(verdict)
 
 
 def event_line(event: Event) -> str:
