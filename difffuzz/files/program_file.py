@@ -53,13 +53,15 @@ def program_text(data: bytes, name: str) -> str:
     """The text form in a file's content.  UsageError, ProgramError as read_with_text()."""
     text = None if name.endswith(".md") else _decoded(data, name)
     if text is not None:
-        first = next((line for line in text.split("\n") if line.strip()), "")
+        lines = text.split("\n")
+        number = next((at for at, line in enumerate(lines) if line.strip()), 0)
+        first = lines[number]
         if first.split() == HEADER.split():
             return text
         found = mailed_program(text, name)
         if found is not None:
             return found
-        _refuse_typo(text, first, name)
+        _refuse_typo(first, number + 1, name)
     raise UsageError(f"{name}: no program: it is {seems_to_be(data, name)}; {_advice(name)}")
 
 
@@ -88,9 +90,8 @@ def _decoded(data: bytes, name: str) -> str | None:
     return data.decode("latin-1").replace("\r\n", "\n") if HEADER.encode() in data else None
 
 
-def _refuse_typo(text: str, first: str, name: str) -> None:
+def _refuse_typo(first: str, line: int, name: str) -> None:
     """A file that is meant to be a program, but does not begin as one."""
-    line = text.split("\n").index(first) + 1
     version = _VERSION.match(first)
     if version:
         expected = f"the line {HEADER!r}: this difffuzz does not know {version[1]}"

@@ -22,7 +22,7 @@ Files = dict[str, bytes | None]
 NAMED = ".toml"
 NO_FILE = "/dev/null"
 
-_HEADER = re.compile(r"^--- ([^\t\n]+).*\n\+\+\+ ([^\t\n]+)", re.MULTILINE)
+_HEADER = re.compile(r"^--- ([^\t\n]+)(?:\t.*)?\n\+\+\+ ([^\t\n]+)", re.MULTILINE)
 _ODD_MODE = re.compile(
     r"^(?:new file mode|deleted file mode|old mode|new mode|index \S+) (?!100)\d+$", re.MULTILINE
 )

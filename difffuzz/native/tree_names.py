@@ -8,18 +8,20 @@ from pathlib import Path
 from ..errors import UsageError
 
 MAX_NAME = 512
+MAX_PART = 255
+"""Bytes of the longest name in a folder: NAME_MAX."""
 
 
 def checked_name(name: str, where: str) -> str:
     """The name, if it is one of a file below the tree.  UsageError begins with `where`.
 
-    It is relative and plain: no `..`, no empty part, no control character.
+    It is relative and plain: no `..`, no empty or overlong part, no control character.
     """
     parts = name.split("/")
     if (
         not name.isprintable()
         or len(name) > MAX_NAME
-        or any(part in ("", ".", "..") for part in parts)
+        or any(part in ("", ".", "..") or len(part.encode()) > MAX_PART for part in parts)
     ):
         shown = name if len(name) <= 80 else f"{name[:77]}..."
         shown = shown if shown.isprintable() and shown else ascii(shown)
