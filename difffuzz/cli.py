@@ -2,8 +2,9 @@
 """The command line: which commands there are, and how an error becomes one line and a status.
 
 Status 0: nothing found; 1: findings; 2: wrong use or bad input; 3: the environment is not able;
-70: a fault of difffuzz itself, with a file to report; 130: interrupted (but `fuzz` and `smoke` end
-an interrupted run with their summary and 0 or 1).
+70: a fault of difffuzz itself, with a file to report; 130: interrupted (but what looks for
+something ends an interrupted run with what it has, and 0 or 1: `fuzz`, `smoke`, `explore`,
+`minimize`, `bugs hunt`, `variant diff`, `native conform`).
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from .commands.printable import printable
 from .commands.programs import explain, minimize, replay
 from .errors import MissingTool, UsageError
 from .program import ProgramError
+
+INTERRUPTED = 130
 
 app = typer.Typer(
     add_completion=False,
@@ -64,6 +67,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         status = app(arguments, prog_name="difffuzz", standalone_mode=False)
         sys.stdout.flush()
+        if status == INTERRUPTED:  # what the command line's library makes of Ctrl-C
+            return _fail("interrupted", INTERRUPTED)
         return status if isinstance(status, int) else 0
     except MissingTool as error:
         return _fail(str(error), 3)
@@ -72,7 +77,7 @@ def main(arguments: list[str] | None = None) -> int:
     except TyperException as error:
         return _fail(f"{error.format_message().rstrip('.')}: see 'difffuzz --help'", 2)
     except (KeyboardInterrupt, typer.Abort):
-        return _fail("interrupted", 130)
+        return _fail("interrupted", INTERRUPTED)
     except SystemExit:  # what the command line's library makes of a broken pipe
         _drop_output()
         return _fail("standard output: Broken pipe", 3)

@@ -126,9 +126,13 @@ def test_every_program_shown_is_one(path: Path) -> None:
 
 @pytest.mark.parametrize("line", [line for line, row in ROWS.items() if row.run])
 def test_a_command_of_the_documents(
-    line: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    line: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     row = ROWS[line]
+    monkeypatch.chdir(tmp_path)
     files = {name: tmp_path / name for name in ("FILE", "RACE", "README")}
     files["FILE"].write_text(PROGRAM)
     files["RACE"].write_text(f"{PROGRAM}host0: dontneed area=1 page=0x1 n=0x1\n")

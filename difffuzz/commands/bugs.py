@@ -3,16 +3,19 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import msgspec
 import typer
 
 from ..errors import UsageError
-from ..fuzz.findings import Finding
+from ..files.notes import notes_of
+from ..files.program_file import read_with_text
+from ..fuzz.findings import SUFFIX, Finding
 from ..fuzz.options import FuzzOptions
 from ..fuzz.parent import fuzz as run_fuzz
 from ..hunts.judge import Judge
@@ -20,18 +23,23 @@ from ..hunts.models import mode_of
 from ..hunts.row import Row
 from ..running.runner import Runner
 from ..sides import open_side
+from ..sides.identity import side_notes
 from ..variants.catalogue import PATHS, Bug, catalogue, find
-from .output import Json, emit
+from .kept import Kept
+from .limit import Limit
+from .output import Json, emit, prepare_corpus
 from .progress import note
 from .screen import FuzzProgress
 
 BUDGET = 100_000
+HUNT_SECONDS = 300.0
 
 app = typer.Typer(help="Historical bugs of the MMU, as patches against the model.")
 
 
 FIELDS = "id", "found", "executions", "seconds", "cpu_seconds", "oracle", "signature", "program"
-"""Of a hunt's JSON; the last three are null if the bug was not found."""
+"""Of a hunt's JSON; the last three are null if the bug was not found.  "kept" is the program's
+file, "interrupted" says that Ctrl-C ended the hunt."""
 
 
 LEGEND = (
@@ -90,8 +98,8 @@ def hunt(
     every: Annotated[bool, typer.Option("--all", help="Every bug that is not held.")] = False,
     budget: Annotated[int, typer.Option(min=1, help="Executions for each bug.")] = BUDGET,
     time: Annotated[
-        float | None, typer.Option(min=0.1, help="Seconds on a CPU for each bug and worker.")
-    ] = None,
+        float, typer.Option(min=0.0, help="Seconds on a CPU for each bug and worker; 0: no limit.")
+    ] = HUNT_SECONDS,
     corpus: Annotated[
         Path | None,
         typer.Option(help="Programs to start from.  [default: none but generated ones]"),
@@ -99,9 +107,13 @@ def hunt(
     seed: Annotated[int | None, typer.Option(min=0, help="Repeats a hunt.")] = None,
     kernel: Annotated[str, typer.Option(help="On the model of that kernel: v6.12.")] = "",
     jobs: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 1,
+    out: Annotated[Path, typer.Option(help="What is found goes below it.")] = Path("out/hunt"),
     json: Json = False,
 ) -> None:
-    """Fuzz with each bug in the model until it is found. Exit status 1: one was, as in `fuzz`."""
+    """Fuzz with each bug in the model until it is found. Exit status 1: one was, as in `fuzz`.
+
+    Ctrl-C ends it with the hunts so far.
+    """
     if every == bool(names):
         raise UsageError("bugs hunt: name bugs, or give --all")
     if kernel:
@@ -113,23 +125,49 @@ def hunt(
     )
     common = FuzzOptions(
         runs=budget,
-        cpu_seconds=time or 0.0,
+        cpu_seconds=time,
         seed=seed,
         corpus=corpus,
         jobs=jobs,
         stop_on_finding=True,
     )
-    hunts = [_hunt(bug, common, kernel) for bug in chosen]
+    prepare_corpus(corpus)
+    hunts: list[Hunt] = []
+    with Limit(0.0) as limit:
+        for bug in chosen:
+            hunts.append(_hunt(bug, common, kernel, out))
+            if limit.interrupted or hunts[-1].interrupted:
+                break
     lines = [
-        f"{one.id}  {'found' if one.found else 'NOT FOUND'}  {one.executions} executions  "
-        f"{one.cpu_seconds:.1f} CPU s  {one.signature}"
+        f"{one.row.id}  {one.outcome}  {one.row.executions} executions  "
+        f"{one.row.cpu_seconds:.1f} CPU s  {one.row.signature}"
+        + (f"\n    {one.kept}" if one.kept is not None else "")
         for one in hunts
     ]
+    if len(hunts) < len(chosen) or any(one.interrupted for one in hunts):
+        lines.append(f"interrupted: {len(hunts)} of {len(chosen)} hunts")
+        if json:
+            note(f"bugs hunt: {lines[-1]}")
     emit([_document(one) for one in hunts], "\n".join(lines), json)
-    raise typer.Exit(1 if any(one.found for one in hunts) else 0)
+    raise typer.Exit(1 if any(one.row.found for one in hunts) else 0)
 
 
-def _hunt(bug: Bug, common: FuzzOptions, kernel: str) -> Row:
+class Hunt(NamedTuple):
+    """A hunt as it ended; `kept` is the program that shows the bug."""
+
+    row: Row
+    kept: Path | None
+    interrupted: bool
+
+    @property
+    def outcome(self) -> str:
+        """In a word."""
+        if self.row.found:
+            return "found"
+        return "interrupted" if self.interrupted else "NOT FOUND"
+
+
+def _hunt(bug: Bug, common: FuzzOptions, kernel: str, out: Path) -> Hunt:
     bug.check_hunted(kernel)
     left, right = bug.sides(kernel)
     run = Runner(left, right, mode_of(bug))  # a patch that does not apply is said at once
@@ -152,10 +190,16 @@ def _hunt(bug: Bug, common: FuzzOptions, kernel: str) -> Row:
         left=left,
         right=right,
     )
-    with tempfile.TemporaryDirectory(prefix="difffuzz-hunt-") as out:
-        options = replace(common, left=left, right=right, mode=run.mode, out=Path(out))
+    sides = {**side_notes(left, right), "mode": run.mode}
+    with Kept(out / bug.id, sides) as kept:
+        work = Path(tempfile.mkdtemp(prefix=".work-", dir=out / bug.id))
+        options = replace(common, left=left, right=right, mode=run.mode, out=work)
         with FuzzProgress(f"hunt {bug.id}") as progress:
-            summary = run_fuzz(options, progress, is_this_bug)
+            summary = run_fuzz(options, progress, is_this_bug)  # if it fails, its logs stay
+        for path in sorted((work / "findings").glob(f"*{SUFFIX}")):
+            program, text = read_with_text(path)
+            notes = notes_of(text)
+            kept.add(program, notes["signature"], notes["oracle"], notes.get("detail", ""))
         row.executions, row.seconds = summary.executions, summary.seconds
         row.cpu_seconds = summary.cpu_seconds
         for first in summary.findings[:1]:
@@ -163,12 +207,16 @@ def _hunt(bug: Bug, common: FuzzOptions, kernel: str) -> Row:
             row.seconds, row.cpu_seconds = first.seconds, first.cpu_seconds
             if common.jobs == 1:
                 row.executions = first.executions
-    return row
+        shutil.rmtree(work)
+    return Hunt(row, kept.paths.get(row.signature), summary.interrupted)
 
 
-def _document(row: Row) -> dict[str, object]:
-    facts = row.facts(*FIELDS)
-    return facts if row.found else {**facts, "oracle": None, "signature": None, "program": None}
+def _document(one: Hunt) -> dict[str, object]:
+    facts = one.row.facts(*FIELDS)
+    if not one.row.found:
+        facts |= {"oracle": None, "signature": None, "program": None}
+    kept = None if one.kept is None else str(one.kept)
+    return {**facts, "kept": kept, "interrupted": one.interrupted}
 
 
 def _facts(bug: Bug) -> Bug:

@@ -3,19 +3,19 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import typer
 
-from ..engine.conform_many import Pair, Tally, compare, programs_of
+from ..engine.conform_many import Found, Pair, Tally, compare, programs_of
 from ..errors import UsageError
 from ..files.program_file import read_program
 from ..program import Program, render
 from ..sides import KERNELS, KvmFactory, open_side
+from .limit import Limit
 from .output import write_text
-from .progress import PLAIN_SECONDS, note
+from .progress import Progress, note
 
 Files = Annotated[
     list[Path] | None, typer.Argument(help="Programs; else all of corpus/ if it is here.")
@@ -24,6 +24,7 @@ Runs = Annotated[int, typer.Option(min=0, help="Generated programs besides.")]
 Schedules = Annotated[int, typer.Option(min=0, help="How many programs run with a schedule too.")]
 Seed = Annotated[int, typer.Option(min=0, help="Of the generated programs.")]
 Out = Annotated[Path, typer.Option(help="Where programs go that show a difference.")]
+Time = Annotated[float, typer.Option("--time", min=0.0, help="Seconds to spend; 0: no limit.")]
 SHOWN = 12
 """Differences that the text names."""
 
@@ -37,26 +38,42 @@ def variant_of(version: str) -> str:
     return ""
 
 
+class Compared(NamedTuple):
+    """What a comparison of pairs of sides came to; `found` is what the JSON says of differences."""
+
+    tally: Tally
+    found: list[dict[str, object]]
+    seconds: float
+    ended: str
+    """Why it is not all that was asked for; empty if it is."""
+
+
 def compare_sides(
-    names: list[tuple[str, str]], files: list[Path] | None, runs: int, schedules: int, seed: int
-) -> tuple[Tally, float]:
-    """Opens the pairs of sides and compares them; the tally and the seconds it took."""
+    names: list[tuple[str, str]],
+    files: list[Path] | None,
+    runs: int,
+    schedules: int,
+    seed: int,
+    out: Path,
+    limit: Limit,
+) -> Compared:
+    """Opens the pairs of sides and compares them; a difference is on disk when it is found."""
     pairs = [Pair(_model(left), _model(right)) for left, right in names]
-    began = time.monotonic()
-    shown = began
-
-    def progress(tally: Tally) -> None:
-        nonlocal shown
-        if time.monotonic() - shown >= PLAIN_SECONDS:
-            shown = time.monotonic()
-            note(
-                f"{shown - began:.0f} s: {tally.programs} programs, {tally.schedules} schedules, "
-                f"{len(tally.found)} differences"
-            )
-
     programs = programs_of(read_programs(files), runs, seed)
-    tally = compare(pairs, programs, schedules, progress)
-    return tally, round(time.monotonic() - began, 1)
+    found: list[dict[str, object]] = []
+    with Progress() as progress:
+
+        def stop(tally: Tally) -> bool:
+            for number in range(len(found), len(tally.found)):
+                found.append(_written(number, tally.found[number], out))
+            progress.show(
+                f"{limit.clock}: {tally.programs} programs, {tally.schedules} schedules, "
+                f"{len(found)} differences"
+            )
+            return limit.over()
+
+        tally = compare(pairs, programs, schedules, stop)
+    return Compared(tally, found, round(limit.spent, 1), limit.reason if tally.stopped else "")
 
 
 def _model(name: str) -> KvmFactory:
@@ -73,35 +90,31 @@ def read_programs(files: list[Path] | None) -> list[Program]:
     return [read_program(path) for path in files]
 
 
-def write_found(tally: Tally, out: Path) -> list[dict[str, object]]:
-    """Writes a program for each difference; what the JSON says of them."""
-    written: list[dict[str, object]] = []
-    for number, found in enumerate(tally.found):
-        path = out / f"{number}-{found.pair.right.name.replace(':', '-')}.difffuzz"
-        write_text(path, f"{render(found.program)}# {found.disagreement.text}\n")
-        written.append(
-            {
-                "left": found.pair.left.name,
-                "right": found.pair.right.name,
-                "program": str(path),
-                "schedule": found.seed,
-                "what": found.disagreement.what,
-                "detail": found.disagreement.text,
-            }
-        )
-    return written
+def _written(number: int, found: Found, out: Path) -> dict[str, object]:
+    """Writes the program of a difference; what the JSON says of it."""
+    path = out / f"{number}-{found.pair.right.name.replace(':', '-')}.difffuzz"
+    write_text(path, f"{render(found.program)}# {found.disagreement.text}\n")
+    return {
+        "left": found.pair.left.name,
+        "right": found.pair.right.name,
+        "program": str(path),
+        "schedule": found.seed,
+        "what": found.disagreement.what,
+        "detail": found.disagreement.text,
+    }
 
 
-def comparison_text(
-    title: str, tally: Tally, found: list[dict[str, object]], seconds: float
-) -> str:
+def comparison_text(title: str, compared: Compared) -> str:
     """The report for people."""
+    tally, found = compared.tally, compared.found
     all_runs = tally.programs + tally.schedules
     share = 100 * tally.agreed / all_runs if all_runs else 100.0
     lines = [
-        f"{title}: {tally.programs} programs and {tally.schedules} schedules in {seconds:.0f} s, "
-        f"{tally.agreed} agree ({share:.3f} %)"
+        f"{title}: {tally.programs} programs and {tally.schedules} schedules in "
+        f"{compared.seconds:.0f} s, {tally.agreed} agree ({share:.3f} %)"
     ]
+    if compared.ended:
+        lines.append(f"  not all that was asked for: {compared.ended}")
     lines += [f"  {one['program']}: {one['detail']}"[:240] for one in found[:SHOWN]]
     if len(found) > SHOWN:
         lines.append(f"  and {len(found) - SHOWN} more")

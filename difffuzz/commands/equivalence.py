@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,9 @@ from ..program import parse, render
 from ..sides import open_marked
 from ..variants.catalogue import catalogue
 from .comparing import read_programs
+from .limit import Limit
 from .output import write_text
-from .progress import PLAIN_SECONDS, note
+from .progress import Progress
 
 MISSED = 12
 """Changed statements never run that the text names."""
@@ -28,21 +29,24 @@ def compare_models(
     budget: Budget,
     seed: int,
     out: Path,
+    limit: Limit,
 ) -> tuple[dict[str, Any], str]:
-    """Compares the pairs of sides; the document for programs and the text for people."""
-    began = time.monotonic()
+    """Compares the pairs of sides; the document for programs and the text for people.
+
+    What differs is on disk as soon as it is found.
+    """
     programs = read_programs(files)
     if files is None:
         programs += [parse(bug.program, bug.id) for bug in catalogue() if bug.program]
     comparisons = [_open(*pair) for pair in sides]
-    for comparison in comparisons:
-        comparison.run(programs, budget, seed, _Progress(comparison, began).tick)
-    seconds = round(time.monotonic() - began, 1)
-    found = [
-        _written(comparison, number, one, out)
-        for comparison in comparisons
-        for number, one in enumerate(comparison.differences)
-    ]
+    found: list[dict[str, Any]] = []
+    with Progress() as progress:
+        for number, comparison in enumerate(comparisons):
+            over = limit.share(len(comparisons) - number)
+            watch = _Watch(comparison, over, out, limit, progress)
+            comparison.run(programs, budget, seed, watch.stop)
+            found += watch.write()
+    seconds = round(limit.spent, 1)
     equal: Counter[str] = Counter()
     for comparison in comparisons:
         equal += comparison.equal
@@ -59,28 +63,49 @@ def compare_models(
         "changed": {name: _changed(comparisons, at) for at, name in ((0, left), (1, right))},
         "differences": found,
         "seconds": seconds,
+        "complete": not any(one.stopped for one in comparisons),
+        "interrupted": limit.interrupted,
     }
-    return document, _text(document)
+    return document, _text(document, limit.reason)
 
 
-class _Progress:
-    """A line now and then."""
+class _Watch:
+    """Shows how far a comparison is, writes what it finds, and ends it."""
 
-    def __init__(self, comparison: Comparison, began: float) -> None:
+    def __init__(
+        self,
+        comparison: Comparison,
+        over: Callable[[], bool],
+        out: Path,
+        limit: Limit,
+        progress: Progress,
+    ) -> None:
         self._comparison = comparison
-        self._began = began
-        self._shown = time.monotonic()
+        self._over = over
+        self._out = out
+        self._limit = limit
+        self._progress = progress
+        self._written: dict[int, tuple[Difference, dict[str, Any]]] = {}
+        """By the difference's number; it is written again when it was shrunk."""
 
-    def tick(self) -> None:
-        """Called after each program."""
-        now = time.monotonic()
-        if now - self._shown >= PLAIN_SECONDS:
-            self._shown = now
-            one = self._comparison
-            note(
-                f"{now - self._began:.0f} s: {one.right.name}: {one.programs} programs, "
-                f"{one.schedules} schedules, {len(one.differences)} differences"
-            )
+    def stop(self) -> bool:
+        """Asked between two runs."""
+        self.write()
+        one = self._comparison
+        self._progress.show(
+            f"{self._limit.clock}: {one.right.name}: {one.programs} programs, "
+            f"{one.schedules} schedules, {len(one.differences)} differences"
+        )
+        return self._over()
+
+    def write(self) -> list[dict[str, Any]]:
+        """Writes what is new; what the document says of all of it."""
+        for number, one in enumerate(self._comparison.differences):
+            known = self._written.get(number)
+            if known is None or known[0] is not one:
+                document = _written(self._comparison, number, one, self._out)
+                self._written[number] = one, document
+        return [document for _, document in self._written.values()]
 
 
 def _open(left: str, right: str) -> Comparison:
@@ -117,7 +142,7 @@ def _written(comparison: Comparison, number: int, one: Difference, out: Path) ->
     }
 
 
-def _text(document: dict[str, Any]) -> str:
+def _text(document: dict[str, Any], why: str) -> str:
     found = document["differences"]
     verdict = f"{len(found)} differences" if found else "no difference"
     equal = document["equal"]
@@ -126,6 +151,7 @@ def _text(document: dict[str, Any]) -> str:
         f"  {document['programs']} programs one operation at a time, {document['schedules']} "
         f"schedules, {document['explored']} programs explored "
         f"({document['explored_completely']} completely, two preemptions)",
+        *([] if document["complete"] else [f"  not all that was asked for: {why}"]),
         *([f"  {cut} runs were too long and cut short"] if (cut := document["cut_short"]) else []),
         "  equal: " + ", ".join(f"{count} {name}" for name, count in equal.items()),
     ]

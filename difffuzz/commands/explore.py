@@ -3,21 +3,27 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ..engine.explore import Shown
+from ..engine.explore import Exploration, Shown
 from ..engine.explore import explore as run_explore
 from ..files.notes import text_of
+from ..program import Program
 from ..program.limits import THREADS
-from ..sides import open_side
+from ..sides import open_side, short_name
 from ..sides.identity import side_notes
+from .kept import Kept
+from .limit import Limit
 from .loaded import Choice, load_program
 from .output import Json, emit, prepare_directory, write_text
 from .programs import AsBytes, OwnLeft, OwnRight, Trust
+from .progress import Progress
+
+EXPLORE_SECONDS = 300.0
 
 
 def explore(
@@ -29,7 +35,7 @@ def explore(
     as_bytes: AsBytes = False,
     seconds: Annotated[
         float, typer.Option("--time", min=0.0, help="Seconds to spend; 0: no limit.")
-    ] = 0.0,
+    ] = EXPLORE_SECONDS,
     reduction: Annotated[
         bool, typer.Option(help="Leave out schedules that are equivalent to others.")
     ] = True,
@@ -37,30 +43,38 @@ def explore(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Write the program with its schedule.")
     ] = None,
+    out: Annotated[Path, typer.Option(help="Every divergence goes below it.")] = Path(
+        "out/explore"
+    ),
     json: Json = False,
 ) -> None:
-    """Run a program under all its schedules. Exit status 1: one of them shows a divergence."""
+    """Run a program under all its schedules. Exit status 1: one of them shows a divergence.
+
+    Ctrl-C ends it with what was found so far.
+    """
     loaded = load_program(file, as_bytes)
     sides = loaded.sides(Choice(left, right, None, trust))
+    opened = open_side(sides[0]), open_side(sides[1])
     if output is not None:
         prepare_directory(output.parent)
-    start = time.monotonic()
-    found = run_explore(
-        loaded.program._replace(schedule=()),
-        open_side(sides[0]),
-        open_side(sides[1]),
-        preemptions,
-        seconds=seconds,
-        reduce=reduction,
-        first_only=first,
-    )
-    spent = time.monotonic() - start
+    notes = {**side_notes(*sides), "mode": "concurrent"}
+    with Kept(out, notes) as kept, Limit(seconds) as limit, Progress() as progress:
+        watch = _Watch(loaded.program, sides, kept, limit, progress)
+        found = run_explore(
+            loaded.program._replace(schedule=()),
+            *opened,
+            preemptions,
+            reduce=reduction,
+            first_only=first,
+            stop=watch.stop,
+        )
+        watch.keep(found)
     if output is not None and found.shown:
         shown = found.shown[0]
-        notes = {"signature": shown.divergence.signature, "oracle": shown.divergence.oracle}
-        notes |= {**side_notes(*sides), "mode": "concurrent"}
         program = loaded.program._replace(schedule=shown.schedule)
-        write_text(output, text_of(program, notes))
+        said = {"signature": shown.divergence.signature, "oracle": shown.divergence.oracle}
+        write_text(output, text_of(program, {**said, **notes}))
+    spent = limit.spent
     document = {
         "program": str(file),
         "left": sides[0],
@@ -68,19 +82,70 @@ def explore(
         "preemptions": preemptions,
         "schedules": found.schedules,
         "complete": found.complete,
+        "interrupted": limit.interrupted,
         "seconds": round(spent, 3),
         "divergences": [
-            {**one.divergence._asdict(), "schedule": schedule_text(one)} for one in found.shown
+            {
+                **one.divergence._asdict(),
+                "schedule": schedule_text(one),
+                "program": str(kept.paths[one.divergence.signature]),
+            }
+            for one in found.shown
         ],
     }
-    word = "complete" if found.complete else "not complete"
-    head = f"{file}: {found.schedules} schedules in {spent:.1f} s, {word}"
+    head = f"{file}: {found.schedules} schedules in {spent:.1f} s, {_how_complete(found, limit)}"
     lines = [f"{head}, {len(found.shown)} divergences"]
     for one in found.shown:
         lines += [f"  {one.divergence.signature}: {one.divergence.detail}"]
         lines += [f"    schedule {schedule_text(one)}"]
+        lines += [f"    {kept.paths[one.divergence.signature]}"]
     emit(document, "\n".join(lines), json)
     raise typer.Exit(1 if found.shown else 0)
+
+
+class _Watch:
+    """Keeps what a search finds, shows how far it is, and ends it; each side has half the time."""
+
+    def __init__(
+        self,
+        program: Program,
+        sides: tuple[str, str],
+        kept: Kept,
+        limit: Limit,
+        progress: Progress,
+    ) -> None:
+        self._program = program
+        self._sides = sides
+        self._kept = kept
+        self._limit = limit
+        self._progress = progress
+        self._known = 0
+        self._overs: list[Callable[[], bool]] = []
+
+    def stop(self, found: Exploration) -> bool:
+        """Asked between two runs."""
+        self.keep(found)
+        side = len(found.ends)
+        if side == len(self._overs):
+            self._overs.append(self._limit.share(len(self._sides) - side))
+        self._progress.show(
+            f"explore: {short_name(self._sides[side])}: {self._limit.clock}, "
+            f"{found.schedules} schedules, {len(found.shown)} divergences"
+        )
+        return self._overs[side]()
+
+    def keep(self, found: Exploration) -> None:
+        """Writes what is new."""
+        for one, schedule in found.shown[self._known :]:
+            program = self._program._replace(schedule=schedule)
+            self._kept.add(program, one.signature, one.oracle, one.detail)
+        self._known = len(found.shown)
+
+
+def _how_complete(found: Exploration, limit: Limit) -> str:
+    if found.complete:
+        return "complete"
+    return f"not complete ({limit.reason})" if limit.reason else "not complete"
 
 
 def schedule_text(shown: Shown) -> str:

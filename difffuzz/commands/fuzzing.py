@@ -17,7 +17,7 @@ from ..fuzz.parent import fuzz as run_fuzz
 from ..fuzz.stats import Summary
 from ..running.runner import Runner
 from .loaded import Choice
-from .output import Json, Left, Right, emit
+from .output import Json, Left, Right, emit, prepare_corpus
 from .programs import OwnLeft, OwnRight
 from .progress import note
 from .replaying import Replay, replay_each
@@ -59,6 +59,7 @@ def fuzz(
     Coverage is branches of the model and states of its page tables. `allowed RULE: n` in the
     summary: so many differences are meant and no findings; docs/oracles.md says why, by rule.
     """
+    prepare_corpus(corpus)
     if corpus is None and CORPUS.is_dir():
         corpus = CORPUS
     options = FuzzOptions(

@@ -23,11 +23,12 @@ from .comparing import (
     Runs,
     Schedules,
     Seed,
+    Time,
     compare_sides,
     comparison_text,
     variant_of,
-    write_found,
 )
+from .limit import Limit
 from .output import Json, emit, prepare_directory
 from .progress import note
 
@@ -119,6 +120,7 @@ def conform(
     runs: Runs = 1000,
     schedules: Schedules = 300,
     seed: Seed = 1,
+    seconds: Time = 0.0,
     out: Out = Path("out/conform"),
     json: Json = False,
 ) -> None:
@@ -127,8 +129,9 @@ def conform(
     variant = model if model is not None else variant_of(built.version)
     sides = [(f"{mmu}{variant}", f"native:{name}:{mmu}") for mmu in ("legacy", "tdp")]
     prepare_directory(out)
-    tally, seconds = compare_sides(sides, files, runs, schedules, seed)
-    found = write_found(tally, out)
+    with Limit(seconds) as limit:
+        compared = compare_sides(sides, files, runs, schedules, seed, out, limit)
+    tally = compared.tally
     document = {
         "tree": built.tree,
         "version": built.version,
@@ -136,9 +139,11 @@ def conform(
         "programs": tally.programs,
         "schedules": tally.schedules,
         "agreed": tally.agreed,
-        "disagreed": found,
-        "seconds": seconds,
+        "disagreed": compared.found,
+        "seconds": compared.seconds,
+        "complete": not tally.stopped,
+        "interrupted": limit.interrupted,
     }
     title = f"Linux {built.version} ({built.name}) and the model {document['model']}"
-    emit(document, comparison_text(title, tally, found, seconds), json)
-    raise typer.Exit(1 if found else 0)
+    emit(document, comparison_text(title, compared), json)
+    raise typer.Exit(1 if compared.found else 0)

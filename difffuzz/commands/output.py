@@ -12,6 +12,7 @@ import typer
 from ..errors import UsageError
 from ..files.atomic import write_atomically
 from .printable import json_text, printable
+from .progress import note
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 Left = Annotated[str, typer.Option(help="One side: legacy, tdp, spec, tdp+FILE.patch, ...")]
@@ -31,6 +32,13 @@ def write_text(path: Path, text: str) -> None:
         write_atomically(path, text.encode())
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}") from error
+
+
+def prepare_corpus(path: Path | None) -> None:
+    """Make a corpus that is not there, and say so; UsageError likewise."""
+    if path is not None and not path.exists():
+        prepare_directory(path)
+        note(f"{path}: made, it has no programs to start from")
 
 
 def prepare_directory(path: Path) -> None:

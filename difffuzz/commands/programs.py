@@ -17,9 +17,10 @@ from ..report.timeline import timeline_lines
 from ..running.runner import Runner
 from ..shrink.finding import shrink
 from ..sides.identity import side_notes
+from .limit import Limit
 from .loaded import Choice, Loaded, load_program
 from .output import Json, emit, prepare_directory, write_text
-from .progress import note
+from .progress import Progress, note
 from .replaying import replay_each, status_of
 
 MINIMIZE_SECONDS = 60.0
@@ -93,12 +94,24 @@ def minimize(
     ),
     json: Json = False,
 ) -> None:
-    """Shrink a program while the signature of what it shows stays the same."""
+    """Shrink a program while the signature of what it shows stays the same.
+
+    Ctrl-C ends it with the smallest program so far.
+    """
     loaded = load_program(file, as_bytes)
     run = loaded.runner(Choice(left, right, mode, trust))
     found = _first(run, loaded)
     prepare_directory(output.parent)
-    smallest = shrink(run, loaded.program, found.signature, seconds)
+    before = len(loaded.program.ops)
+    with Limit(seconds) as limit, Progress() as progress:
+
+        def stop(best: Program) -> bool:
+            sizes = f"{len(best.ops)} of {before} operations"
+            progress.show(f"minimize: {limit.clock}, {sizes}")
+            return limit.over()
+
+        shrunk = shrink(run, loaded.program, found.signature, seconds, stop)
+    smallest = shrunk.program
     notes = {"signature": found.signature, "oracle": found.oracle}
     notes |= {**side_notes(run.left, run.right), "mode": run.mode}
     notes |= {"detail": _first_detail(run, smallest)}
@@ -108,10 +121,14 @@ def minimize(
         "signature": found.signature,
         "oracle": found.oracle,
         "operations": len(smallest.ops),
-        "operations_before": len(loaded.program.ops),
+        "operations_before": before,
+        "complete": shrunk.complete,
+        "interrupted": limit.interrupted,
     }
-    text = f"{output}: {len(smallest.ops)} of {len(loaded.program.ops)} operations show "
-    emit(document, text + found.signature, json)
+    text = f"{output}: {len(smallest.ops)} of {before} operations show {found.signature}"
+    if not shrunk.complete:
+        text += f"\n  not the end of shrinking: {limit.reason or 'no more tries'}"
+    emit(document, text, json)
 
 
 def explain(

@@ -19,12 +19,15 @@ from .comparing import (
     Runs,
     Schedules,
     Seed,
+    Time,
     compare_sides,
     comparison_text,
-    write_found,
 )
 from .equivalence import compare_models
+from .limit import Limit
 from .output import Json, emit, prepare_directory
+
+DIFF_SECONDS = 600.0
 
 app = typer.Typer(help="Work on patches against the model.")
 
@@ -64,32 +67,38 @@ def diff(
     explored: Annotated[int, typer.Option(min=0, help="Small programs to explore.")] = 60,
     plans: Annotated[int, typer.Option(min=1, help="Schedules of each exploration.")] = 200,
     seed: Seed = 1,
+    seconds: Time = DIFF_SECONDS,
     out: Out = Path("out/diff"),
     json: Json = False,
 ) -> None:
     """Are two variants the same, with both MMUs?  Exit status 0 or 1.
+
+    Ctrl-C ends it with what was found so far.
 
     Models are compared effect by effect: every RET_PF_*, SPTE, lock, request, flush and reference.
     Of builds of the kernel outcomes, SPTEs and statistics are compared.
     """
     prepare_directory(out)
     sides = [(_side(left, mmu), _side(right, mmu)) for mmu in ("legacy", "tdp")]
-    if all(is_model(name) for pair in sides for name in pair):
-        budget = Budget(runs, schedules, explored, plans)
-        document, text = compare_models(left, right, sides, files, budget, seed, out)
-    else:
-        tally, seconds = compare_sides(sides, files, runs, schedules, seed)
-        found = write_found(tally, out)
-        document = {
-            "left": left,
-            "right": right,
-            "programs": tally.programs,
-            "schedules": tally.schedules,
-            "agreed": tally.agreed,
-            "differences": found,
-            "seconds": seconds,
-        }
-        text = comparison_text(f"{left} and {right}", tally, found, seconds)
+    with Limit(seconds) as limit:
+        if all(is_model(name) for pair in sides for name in pair):
+            budget = Budget(runs, schedules, explored, plans)
+            document, text = compare_models(left, right, sides, files, budget, seed, out, limit)
+        else:
+            compared = compare_sides(sides, files, runs, schedules, seed, out, limit)
+            tally = compared.tally
+            document = {
+                "left": left,
+                "right": right,
+                "programs": tally.programs,
+                "schedules": tally.schedules,
+                "agreed": tally.agreed,
+                "differences": compared.found,
+                "seconds": compared.seconds,
+                "complete": not tally.stopped,
+                "interrupted": limit.interrupted,
+            }
+            text = comparison_text(f"{left} and {right}", compared)
     emit(document, text, json)
     raise typer.Exit(1 if document["differences"] else 0)
 

@@ -45,6 +45,7 @@ class Tally:
         self.schedules = 0
         self.agreed = 0
         self.found: list[Found] = []
+        self.stopped = False
 
 
 def programs_of(files: Iterable[Program], runs: int, seed: int) -> Iterator[Program]:
@@ -59,9 +60,12 @@ def compare(
     pairs: list[Pair],
     programs: Iterable[Program],
     schedules: int,
-    progress: Callable[[Tally], None],
+    stop: Callable[[Tally], bool],
 ) -> Tally:
-    """Runs every program on every pair, and the first `schedules` of them with schedules too."""
+    """Runs every program on every pair, and the first `schedules` of them with schedules too.
+
+    `stop` is asked after each program: True ends it, with the tally's `stopped` set.
+    """
     tally = Tally()
     for number, program in enumerate(programs):
         for pair in pairs:
@@ -72,7 +76,9 @@ def compare(
             if number < schedules and len({op.thread for op in program.ops}) > 1:
                 tally.schedules += 1
                 _one(tally, pair, program, number)
-        progress(tally)
+        if stop(tally):
+            tally.stopped = True
+            break
     return tally
 
 

@@ -73,13 +73,19 @@ class Comparison:
         """Runs in which a side ran out of steps, and nothing differed up to there."""
         self.equal: Counter[str] = Counter()
         self.differences: list[Difference] = []
+        self.stopped = False
+        self._stop: Callable[[], bool] = lambda: False
         self._features: set[Hashable] = set()
         self._whats: Counter[str] = Counter()
 
     def run(
-        self, given: Iterable[Program], budget: Budget, seed: int, tick: Callable[[], None]
+        self, given: Iterable[Program], budget: Budget, seed: int, stop: Callable[[], bool]
     ) -> None:
-        """Compares until the budget is spent, or the same difference came too often."""
+        """Compares until the budget is spent, or the same difference came too often.
+
+        `stop` is asked again and again, between two runs: True ends it, with `stopped` set.
+        """
+        self._stop = stop
         rng = Random(seed)
         pool: list[Program] = []
         scheduled = explored = 0
@@ -101,7 +107,8 @@ class Comparison:
             if new:
                 pool.append(program)
                 del pool[:-POOL]
-            tick()
+            if self._is_over():
+                return
             if self._whats and max(self._whats.values()) >= DIFFERENCES:
                 return
 
@@ -123,7 +130,13 @@ class Comparison:
         for plan, seen in exploration:
             self.schedules += 1
             self._note(program, f"plan {plan}", seen, partial(strict.under, plan=plan))
+            if self._is_over():
+                return
         self.complete += exploration.complete
+
+    def _is_over(self) -> bool:
+        self.stopped = self.stopped or self._stop()
+        return self.stopped
 
     def _compare(self, program: Program, how: str, run: Run) -> bool:
         """Runs both; True if the program reached something new."""
@@ -149,8 +162,9 @@ class Comparison:
             return
         self._whats[found.what] += 1
         if self._whats[found.what] == 1:
-            program, found = self._shrink(program, found, run)
             self.differences.append(Difference(program, how, found))
+            program, found = self._shrink(program, found, run)
+            self.differences[-1] = Difference(program, how, found)
 
     def _shrink(
         self,
@@ -165,6 +179,8 @@ class Comparison:
             before = len(program.ops)
             start = 0
             while start < len(program.ops):
+                if self._is_over():
+                    return program, found
                 smaller = program._replace(ops=program.ops[:start] + program.ops[start + size :])
                 difference = run(smaller, self.left, self.right).difference
                 if difference is not None and difference.what == found.what:

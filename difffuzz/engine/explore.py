@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from random import Random
 from typing import NamedTuple
 
@@ -60,6 +60,9 @@ class Exploration:
         self.orders: list[set[int]] = []
 
 
+Stop = Callable[[Exploration], bool]
+
+
 def explore(
     program: Program,
     left: SideFactory,
@@ -73,10 +76,12 @@ def explore(
     order: int | None = None,
     phase: int = 0,
     sides: Sequence[int] = (0, 1),
+    stop: Stop = lambda found: False,
 ) -> Exploration:
     """Searches both sides, or one of them, `seconds` long at most and about `limit` steps each (0:
     no limit); UsageError for a side without threads.
 
+    `stop` is asked between two runs, with what was found so far: True ends the search.
     `first_only`: the search of a side ends with its first divergence.  `order`: seed of a random
     order of the runs, for a search that ends before it is complete.  `phase`, counted from 1: where
     schedules differ; 0 for everywhere.
@@ -99,6 +104,7 @@ def explore(
                 first_only=first_only,
                 order=order,
                 phase=phase,
+                stop=stop,
             )
     finally:
         gc.set_threshold(*thresholds)
@@ -136,9 +142,10 @@ def explore_side(
     first_only: bool = False,
     order: int | None = None,
     phase: int = 0,
+    stop: Stop = lambda found: False,
 ) -> None:
     """Searches side `number` and adds to `found`; until the deadline, by time.monotonic(), and for
-    about `limit` steps if they are given."""
+    about `limit` steps if they are given, or until `stop`."""
     if not isinstance(factory, KvmFactory):
         raise UsageError(f"side {factory.name!r} has no threads to explore")
     model = not isinstance(factory, NativeFactory)
@@ -150,6 +157,7 @@ def explore_side(
     known: set[str] = set()
     before = len(found.shown)
     steps = found.steps
+    schedules = found.schedules
 
     def run(
         strategy: Strategy, merged: Merge | None, worth: Merge | None, since: Snapshot | None
@@ -185,7 +193,10 @@ def explore_side(
                 found.shown.append(Shown(divergence, schedule_of(record)))
         return sched.decisions
 
-    def stop() -> bool:
+    def over() -> bool:
+        found.schedules = schedules + search.schedules
+        if stop(found):
+            return True
         if first_only and len(found.shown) > before:
             return True
         if limit and found.steps - steps >= limit:
@@ -194,8 +205,8 @@ def explore_side(
 
     rng = Random(order) if order is not None else None
     search = BoundedSearch(run, preemptions, reduce=reduce, order=rng, phase=phase)
-    search.search(stop)
-    found.schedules += search.schedules
+    search.search(over)
+    found.schedules = schedules + search.schedules
     found.complete &= search.complete
     found.ends.append(ends)
     found.orders.append(orders)

@@ -26,7 +26,7 @@ def main(arguments: list[str]) -> None:
     options = parser.parse_args(arguments)
     run = Runner(options.left, options.right, options.mode)
     program, text = read_with_text(options.file)
-    smallest = shrink(run, program, options.signature, options.seconds)
+    smallest = shrink(run, program, options.signature, options.seconds).program
     if smallest != program:
         notes = notes_of(text)
         notes["shrunk"] = f"from {len(program.ops)} operations to {len(smallest.ops)}"

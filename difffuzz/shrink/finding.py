@@ -3,13 +3,28 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from ..program import Program
 from ..running.runner import Runner
 from ..running.watchdog import HANG, HANG_SECONDS, HURRY_SECONDS
-from .minimiser import Minimiser
+from .minimiser import Minimiser, Stop
 
 
-def shrink(run: Runner, program: Program, signature: str, seconds: float) -> Program:
+class Shrunk(NamedTuple):
+    """The smallest program found; `complete`: there was time for all that may make it smaller."""
+
+    program: Program
+    complete: bool
+
+
+def shrink(
+    run: Runner,
+    program: Program,
+    signature: str,
+    seconds: float,
+    stop: Stop = lambda program: False,
+) -> Shrunk:
     """The smallest program found in that time whose first divergence has this signature."""
 
     hang = signature.endswith(HANG)
@@ -20,6 +35,9 @@ def shrink(run: Runner, program: Program, signature: str, seconds: float) -> Pro
         found = run(candidate).divergences
         return bool(found) and found[0].signature == signature
 
-    smallest = Minimiser(shows_it, seconds).shrink(program)
+    minimiser = Minimiser(shows_it, seconds, stop=stop)
+    smallest = minimiser.shrink(program)
     run.watchdog.seconds = HANG_SECONDS
-    return smallest if not hang or shows_it(smallest) else program
+    if hang and not shows_it(smallest):
+        smallest = program
+    return Shrunk(smallest, minimiser.complete)

@@ -17,14 +17,26 @@ from .proposals import Pass
 
 Test = Callable[[Program], bool]
 
+Stop = Callable[[Program], bool]
+"""Is asked before each try, with the smallest program so far; True ends it there."""
+
 MAX_TRIES = 20_000
 
 
 class Minimiser:
-    """Shrinks one program under a budget of seconds and tries."""
+    """Shrinks one program under a budget of seconds and tries; `complete`: it could go no further
+    by itself."""
 
-    def __init__(self, test: Test, seconds: float, tries: int = MAX_TRIES) -> None:
+    def __init__(
+        self,
+        test: Test,
+        seconds: float,
+        tries: int = MAX_TRIES,
+        stop: Stop = lambda program: False,
+    ) -> None:
+        self.complete = False
         self._test = test
+        self._stop = stop
         self._deadline = time.monotonic() + seconds
         self._tries = tries
         self._refused: set[Program] = set()
@@ -38,14 +50,17 @@ class Minimiser:
             before = best
             for simplify in PASSES:
                 best = self._once(best, simplify)
-            if best == before or self._spent():
+            if self._spent(best):
+                return best
+            if best == before:
+                self.complete = True
                 return best
 
     def _once(self, best: Program, simplify: Pass) -> Program:
         """Go through the proposals of one pass, which hears which ones were taken."""
         proposals = simplify(best)
         proposal = next(proposals, None)
-        while proposal is not None and not self._spent():
+        while proposal is not None and not self._spent(best):
             taken = self._holds(proposal, best)
             if taken:
                 best = proposal
@@ -64,8 +79,8 @@ class Minimiser:
         self._refused.add(proposal)
         return False
 
-    def _spent(self) -> bool:
-        return self._tries <= 0 or time.monotonic() >= self._deadline
+    def _spent(self, best: Program) -> bool:
+        return self._tries <= 0 or time.monotonic() >= self._deadline or self._stop(best)
 
 
 def size(program: Program) -> tuple[int, ...]:

@@ -88,11 +88,14 @@ def test_where_nothing_can_be_written_nothing_is_run(
     assert expected.replace("PLACE", str(place)) in error_of(capsys, *words, f"{place}/x")
 
 
-def test_a_corpus_that_is_none_is_refused(
+def test_a_corpus_that_is_a_file_is_refused(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    out, corpus = str(tmp_path / "out"), str(tmp_path / "none")
-    assert "expected a directory" in error_of(capsys, "fuzz", "--corpus", corpus, "--out", out)
+    out, corpus = str(tmp_path / "out"), tmp_path / "file"
+    corpus.write_text("")
+    command = ["fuzz", "--out", out, "--corpus"]
+    assert "expected a directory" in error_of(capsys, *command, str(corpus))
+    assert "Not a directory" in error_of(capsys, *command, str(corpus / "none"))
 
 
 def test_an_output_that_cannot_be_written_is_refused(

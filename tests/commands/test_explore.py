@@ -20,7 +20,8 @@ host0: dontneed area=1 page=0 n=4
 
 
 @pytest.fixture
-def race(tmp_path: Path) -> Path:
+def race(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
     file = tmp_path / "race.difffuzz"
     file.write_text(RACE)
     return file

@@ -17,16 +17,15 @@ HARD = find("own-clear-log-edge")
 FIELDS = {"id", "found", "executions", "seconds", "oracle", "signature"}
 
 
-def hunt(*arguments: str) -> tuple[int, list[dict[str, Any]]]:
+def hunt(out: Path, *arguments: str) -> tuple[int, list[dict[str, Any]]]:
     """Exit status and what --json prints."""
-    done = subprocess.run(
-        [*HUNT, *arguments, "--seed", "1", "--json"], capture_output=True, text=True, timeout=100
-    )
+    command = [*HUNT, *arguments, "--out", str(out / "out"), "--seed", "1", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100)
     return done.returncode, json.loads(done.stdout)
 
 
-def test_a_bug_is_found_from_nothing() -> None:
-    status, (found,) = hunt(EASY.id, "--budget", "2000")
+def test_a_bug_is_found_from_nothing(tmp_path: Path) -> None:
+    status, (found,) = hunt(tmp_path, EASY.id, "--budget", "2000")
     assert status == 1
     assert set(found) >= FIELDS
     assert found["found"]
@@ -35,8 +34,8 @@ def test_a_bug_is_found_from_nothing() -> None:
     assert found["program"].startswith("difffuzz program v1\n")
 
 
-def test_what_is_not_found_in_its_budget() -> None:
-    status, (found,) = hunt(HARD.id, "--budget", "3")
+def test_what_is_not_found_in_its_budget(tmp_path: Path) -> None:
+    status, (found,) = hunt(tmp_path, HARD.id, "--budget", "3")
     assert status == 0
     assert not found["found"]
     assert found["executions"] == 3
@@ -46,6 +45,6 @@ def test_what_is_not_found_in_its_budget() -> None:
 def test_a_corpus_is_where_it_starts(tmp_path: Path) -> None:
     (tmp_path / "its_own.difffuzz").write_text(HARD.program)
     # The program is one of some hundred that are read before anything else.
-    status, (found,) = hunt(HARD.id, "--corpus", str(tmp_path), "--budget", "200")
+    status, (found,) = hunt(tmp_path, HARD.id, "--corpus", str(tmp_path), "--budget", "200")
     assert status == 1
     assert found["found"]

@@ -116,9 +116,12 @@ def test_a_fault_of_difffuzz_is_one_line_with_a_file_to_report(
     assert "no report could be written" in fault.report(ValueError("x"))
 
 
-def test_ctrl_c_is_no_finding(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_is_no_finding(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     def interrupted(path: Path) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(corpus, "read_program", interrupted)
     assert main(["corpus", "show", "p.difffuzz"]) == 130
+    assert capsys.readouterr().err == "difffuzz: interrupted\n"

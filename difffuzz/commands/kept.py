@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Programs that a command found, in a folder: on disk when found, and as they were if known."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from types import TracebackType
+
+from ..errors import UsageError
+from ..fuzz.findings import FindingStore
+from ..program import Program
+from .output import prepare_directory
+
+
+class Kept:
+    """As `fuzz` keeps findings: one file a signature; of the same sides, the first one stays."""
+
+    def __init__(self, out: Path, sides: dict[str, str]) -> None:
+        """`sides`: notes that name them, and their mode.  UsageError: nothing can be written."""
+        prepare_directory(out)
+        try:
+            self._claims = tempfile.TemporaryDirectory(prefix=".claims-", dir=out)
+        except OSError as error:
+            raise UsageError(f"{out}: {error.strerror}") from error
+        self._store = FindingStore(out, Path(self._claims.name), sides)
+        self.paths: dict[str, Path] = {}
+        """By signature."""
+
+    def __enter__(self) -> Kept:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._claims.cleanup()
+
+    def add(self, program: Program, signature: str, oracle: str, detail: str) -> None:
+        """Writes the program, if it is the first with its signature."""
+        try:
+            path = self._store.add(program, signature, oracle, detail)
+        except OSError as error:
+            raise UsageError(f"{self._store.directory}: {error.strerror}") from error
+        if path is not None:
+            self.paths[signature] = path
