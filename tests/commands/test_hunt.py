@@ -43,8 +43,10 @@ def test_what_is_not_found_in_its_budget(tmp_path: Path) -> None:
 
 
 def test_a_corpus_is_where_it_starts(tmp_path: Path) -> None:
-    (tmp_path / "its_own.difffuzz").write_text(HARD.program)
+    corpus = tmp_path / "corpus"
+    corpus.mkdir()
+    (corpus / "its_own.difffuzz").write_text(HARD.program)
     # The program is one of some hundred that are read before anything else.
-    status, (found,) = hunt(tmp_path, HARD.id, "--corpus", str(tmp_path), "--budget", "200")
+    status, (found,) = hunt(tmp_path, HARD.id, "--corpus", str(corpus), "--budget", "200")
     assert status == 1
     assert found["found"]
