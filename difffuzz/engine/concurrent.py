@@ -8,12 +8,14 @@ as exact as in lockstep.  docs/concurrency.md argues what may differ between the
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Hashable
 from typing import NamedTuple
 
 from difffuzz.engine.features import answer, transition
 from difffuzz.engine.lockstep import MEMSLOT_UPDATES
 from difffuzz.engine.meetings import Meetings, changed, ended, feature
+from difffuzz.engine.place import NOWHERE, Place, place_of
 from difffuzz.engine.watch import ACCESS_KINDS, CIRCLE_STEPS, crash
 from difffuzz.errors import UsageError
 from difffuzz.facts.errno import ENOSPC
@@ -51,15 +53,14 @@ MakeStrategy = Callable[[Program], Strategy]
 
 class Event(NamedTuple):
     """One line of the trace of side 0 or 1: at this step the thread began (no outcome) or ended the
-    operation; or, without an operation, it went on in place of another, which was about to touch
-    `what`."""
+    operation; or, without an operation, it went on in place of another, which stands at `place`."""
 
     side: int
     step: int
     thread: int
     op: Op | None
     outcome: Outcome | None
-    what: str
+    place: Place
 
 
 class Abandoned(Exception):
@@ -145,6 +146,7 @@ class SideRun:
 
     __slots__ = (
         "_at",
+        "_code",
         "_hosts_raced",
         "_levels",
         "_looked_at",
@@ -176,6 +178,7 @@ class SideRun:
         self._trace = trace
         self.side = factory.start(program.config, sched, machine)
         self.witness = Witness(self.side, sched, program.config)
+        self._code = factory.code
         self._at = [0] * 8
         self._updates_raced = False
         self._hosts_raced = False
@@ -252,11 +255,11 @@ class SideRun:
         self._sched.point("operation", False)
         witness.begins(op)
         if self._trace:
-            self._event(op.thread, op, None, "")
+            self._event(op.thread, op, None)
         outcome = side.execute_among_others(op, index + 1)
         witness.ends(op, outcome)
         if self._trace:
-            self._event(op.thread, op, outcome, "")
+            self._event(op.thread, op, outcome)
         verdict.features.add(answer(self._number, op.kind, outcome))
         self._changed(op)
         self._meetings.note(0, op.thread, ended(op.kind, outcome))
@@ -276,14 +279,15 @@ class SideRun:
                 self._meetings.note(ptr, op.thread, changed(op.kind, level, old, new))
         self._looked_at = len(mem.log)
 
-    def _switched(self, task: Task, what: object, following: Task) -> None:
+    def _switched(self, task: Task, what: Hashable, following: Task) -> None:
         """Feature of a switch: which operation was interrupted where, by which."""
+        if self._trace:
+            place = place_of(self.side, self._code, what, sys._getframe())
+            self._event(following.number, None, None, place)
         if isinstance(what, tuple):
             what = what[0]
         elif isinstance(what, int):
             what = "spte"
-        if self._trace:
-            self._event(following.number, None, None, str(what))
         running = self.witness.threads.all
         interrupted = running[task.number].op if task.number >= 0 else None
         if interrupted is not None:
@@ -295,8 +299,10 @@ class SideRun:
         word = word * 1021 + sum(map(ord, str(what)))
         self._verdict.features.add((word * 2654435761 >> 9) % FEATURES)
 
-    def _event(self, thread: int, op: Op | None, outcome: Outcome | None, what: str) -> None:
-        event = Event(self._number, self._sched.steps, thread, op, outcome, what)
+    def _event(
+        self, thread: int, op: Op | None, outcome: Outcome | None, place: Place = NOWHERE
+    ) -> None:
+        event = Event(self._number, self._sched.steps, thread, op, outcome, place)
         self._verdict.trace.append(event)
 
     def _witnessed(self) -> None:

@@ -69,6 +69,16 @@ class PhysMem(Generic[SP]):
             raise KernelSplat("uaf", "page_table", "access to a freed page table")
         return page
 
+    def peek(self, ptr: int) -> tuple[int, SP] | None:
+        """For those who only look: the entry and page_private of its page; None if there is none.
+
+        Not what anybody in the machine does.
+        """
+        page = self.pages.get(ptr >> 12)
+        if page is None or page.sp is None:
+            return None
+        return page.ent.get((ptr >> 3) & 511, page.absent), page.sp
+
     def load(self, ptr: int) -> int:
         """A plain load."""
         try:

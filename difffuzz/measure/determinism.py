@@ -55,7 +55,8 @@ def trace(
         did = (
             None if outcome is None else (outcome.result, outcome.value, outcome.pfn, outcome.rets)
         )
-        lines.append(f"{event.side} {event.step} {event.thread} {event.op} {did} {event.what}")
+        what = event.place.what
+        lines.append(f"{event.side} {event.step} {event.thread} {event.op} {did} {what}")
     return "\n".join([*lines, f"{verdict.steps}"]), [check.choices for check in checks]
 
 

@@ -94,6 +94,7 @@ class NativeMem:
         self._synced = -1
         where = PageMemory()
         library.export("page_memory")(ctypes.addressof(where))
+        self._pages_at = where.pages
         self._entries = (ctypes.c_uint64 * (PAGES << 9)).from_address(where.pages)
         self._state = (ctypes.c_ubyte * PAGES).from_address(where.states)
         self._changes = library.export("changes")
@@ -160,6 +161,17 @@ class NativeMem:
             return page
         self._index(pa)  # a PAE root is in use, and no shadow page
         return PtPage(None)
+
+    def peek(self, ptr: int) -> tuple[int, ShadowPage] | None:
+        """The entry in the library's memory, and the page as it is now; `ptr` may also be where the
+        kernel's code has the entry in this process."""
+        offset = ptr - self._pages_at
+        number = offset >> 12 if 0 <= offset < PAGES << 12 else (ptr >> 12) - PT_PFN_BASE
+        numbers = self.numbers(number) if 0 <= number < PAGES else None
+        if numbers is None:
+            return None
+        entry: int = self._entries[number << 9 | (ptr >> 3) & 511]
+        return entry, ShadowPage(self, number, numbers)
 
     def _index(self, ptr: int) -> int:
         index = (ptr >> 3) - (PT_PFN_BASE << 9)

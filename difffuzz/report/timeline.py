@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from difffuzz.engine.concurrent import Event
+from difffuzz.engine.place import Place
 from difffuzz.oracle import Verdict
 from difffuzz.program import render_op
 from difffuzz.program.limits import THREADS
@@ -34,8 +35,15 @@ def event_line(event: Event) -> str:
     thread = THREADS[event.thread] if event.thread >= 0 else "nobody"
     head = f"  {event.step:6}  {thread:{COLUMN}} "
     if event.op is None:
-        return f"{head}goes on (the other one was at: {event.what})"
+        return f"{head}goes on{_left_behind(event.place)}"
     operation = render_op(event.op).partition(": ")[2]
     if event.outcome is None:
         return f"{head}{operation}"
     return f"{head}    {operation}: {outcome_text(event.outcome, ())}"
+
+
+def _left_behind(place: Place) -> str:
+    """Where the other one stands: in which function, called by which, and before what."""
+    inside = "in " + " < ".join(f"{name}()" for name in place.functions) if place.functions else ""
+    parts = [part for part in (inside, f"before {place.what}" if place.what else "") if part]
+    return f" (the other one: {', '.join(parts)})" if parts else ""

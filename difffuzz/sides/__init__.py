@@ -25,13 +25,20 @@ from difffuzz.variants import ChangedLines, load, load_marked
 __all__ = ["KERNELS", "Side", "SideFactory", "is_model", "open_side", "short_name"]
 
 
-class KvmFactory:
-    """Starts a KVM with one of its MMUs."""
+NATIVE_CODE = ("difffuzz.native.face", "difffuzz.native.notifier")
+"""Where the kernel's own code is entered: Python sees no function further in."""
 
-    def __init__(self, name: str, package: AnyPackage, tdp_mmu: bool) -> None:
+
+class KvmFactory:
+    """Starts a KVM with one of its MMUs.  `code`: packages and modules of KVM's functions."""
+
+    def __init__(
+        self, name: str, package: AnyPackage, tdp_mmu: bool, code: tuple[str, ...]
+    ) -> None:
         self.name = name
         self.package = package
         self.tdp_mmu = tdp_mmu
+        self.code = code
 
     def check(self, config: Config) -> None:
         """UsageError if the side cannot run programs of this configuration."""
@@ -56,7 +63,7 @@ class NativeFactory(KvmFactory):
     """Starts the kernel's own code, one VM at a time.  `library`: where it lives."""
 
     def __init__(self, name: str, package: NativePackage, tdp_mmu: bool) -> None:
-        super().__init__(name, cast(AnyPackage, package), tdp_mmu)
+        super().__init__(name, cast(AnyPackage, package), tdp_mmu, NATIVE_CODE)
         self.library = package.library
 
 
@@ -107,4 +114,5 @@ def _model_factory(name: str, package: ModuleType, base: str) -> KvmFactory:
     for module in ("vm", "x86", "dirty_log", "memslot_update", "mmu_roots", "mmu_zap"):
         import_module(f"{package.__name__}.{module}")
     # That packages offer all of it is checked by mypy: tests/sides/test_kvm_package.py.
-    return KvmFactory(short_name(name), cast(AnyPackage, package), base == "tdp")
+    offered = cast(AnyPackage, package)
+    return KvmFactory(short_name(name), offered, base == "tdp", (package.__name__,))

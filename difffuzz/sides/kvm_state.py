@@ -100,6 +100,10 @@ class Tables(Protocol):
     def page(self, pa: int) -> Table:
         """The table at a physical address.  KernelSplat for one that was freed."""
 
+    def peek(self, ptr: int) -> tuple[int, ShadowPage] | None:
+        """The entry at that physical address, also in the middle of a call, and the shadow page
+        that it belongs to; None if there is none.  No preemption point, and nothing is noted."""
+
 
 class RootInfo(Protocol):
     """struct kvm_mmu_root_info."""
@@ -206,6 +210,14 @@ class Masks(Protocol):
     @property
     def shadow_nx_mask(self) -> int:
         """Set where a fetch is forbidden (x86)."""
+
+    @property
+    def shadow_accessed_mask(self) -> int:
+        """The accessed bit; 0 if the CPU sets none."""
+
+    @property
+    def shadow_dirty_mask(self) -> int:
+        """The dirty bit likewise."""
 
     @property
     def shadow_mmu_writable_mask(self) -> int:

@@ -48,7 +48,7 @@ def trace(program: Program, seed: int) -> list[str]:
         assert isinstance(event, Event)
         outcome = event.outcome
         shown = None if outcome is None else (outcome.result, outcome.value, outcome.rets)
-        lines.append(repr((*event[:4], shown, event.what)))
+        lines.append(repr((*event[:4], shown, event.place.what)))
     return lines
 
 
@@ -203,7 +203,8 @@ def test_a_write_in_the_guest_waits_for_nobody_but_a_flush_waits_for_it() -> Non
         verdict = concurrent.run(program._replace(schedule=((step, 4),)), LEGACY, TDP, trace=True)
         assert verdict.divergences == []
         waited |= any(
-            isinstance(event, Event) and event.what == "vcpu0 to exit" for event in verdict.trace
+            isinstance(event, Event) and event.place.what == "vcpu0 to exit"
+            for event in verdict.trace
         )
     assert waited
 
