@@ -38,8 +38,7 @@ class FastSchedules:
         self.runs = 0
         self.reasons: Counter[str] = Counter()
         self._players = [
-            Player(side.library, side.tdp_mmu, number)
-            for number, side in enumerate(factories)
+            Player(side.library, side.tdp_mmu, number) for number, side in enumerate(factories)
         ]
 
     def walks(
@@ -65,9 +64,5 @@ class FastSchedules:
 
 def fast_schedules(left: SideFactory, right: SideFactory) -> FastSchedules | None:
     """For those of the sides that are the kernel's own code; None if neither is."""
-    native = [
-        side
-        for side in (left, right)
-        if isinstance(side, NativeFactory)
-    ]
+    native = [side for side in (left, right) if isinstance(side, NativeFactory)]
     return FastSchedules(native) if native else None

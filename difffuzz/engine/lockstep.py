@@ -21,8 +21,8 @@ from difffuzz.sides import SideFactory
 from difffuzz.sides.base import Leaf, Outcome
 from difffuzz.sides.memory_map import MemoryMap
 
-FAILS_ON_ONE_SIDE = ("no-mmu-pages", "misconfig-is-a-read")
-"""Rules that let an access fail on one side only."""
+PART_WAYS = ("no-mmu-pages", "misconfig-is-a-read", "freed-on-one-side")
+"""Rules that leave different data behind, by an access that fails on one side only, say."""
 MEMSLOT_UPDATES = (
     Kind.MEMSLOT_CREATE,
     Kind.MEMSLOT_DELETE,
@@ -36,12 +36,14 @@ COMPARED_KINDS = (
     Kind.DIRTY_GET,
     Kind.DIRTY_CLEAR,
     Kind.HOST_READ,
+    Kind.SWAP_OUT,
     *AGING,
 )
 IS_COMPARED = tuple(kind in COMPARED_KINDS for kind in Kind)
 """By kind: an index costs less than the hash of a member of an enumeration."""
 EXEC = Kind.EXEC
 BEGIN_FAULT = Kind.BEGIN_FAULT
+SWAP_OUT = Kind.SWAP_OUT
 END_FAULT = Kind.END_FAULT
 
 
@@ -170,8 +172,8 @@ class Lockstep:
         if verdict.divergences:
             return False
         verdict.operations += 1
-        # An access that failed on one side only leaves different data: user space gives up.
-        return verdict.allowed.keys().isdisjoint(FAILS_ON_ONE_SIDE)
+        # With different data behind it, nothing that follows can be compared.
+        return verdict.allowed.keys().isdisjoint(PART_WAYS)
 
     def finish(self) -> Verdict:
         """After the last operation: the VMs are destroyed, unless a divergence ended the run."""
@@ -250,6 +252,9 @@ class Lockstep:
                         self.verdict.allowed["cached-on-one-side"] += 1
                     else:
                         self._report(differs, kind.name.lower(), self._index)
+            return
+        if kind == SWAP_OUT:
+            self.verdict.allowed["freed-on-one-side"] += 1
             return
         fetch = kind == EXEC or left.access == EXEC
         may_be_absent = False

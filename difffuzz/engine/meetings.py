@@ -13,6 +13,7 @@ from itertools import combinations
 from difffuzz.engine.features import RESULTS, spte_class
 from difffuzz.program import Kind
 from difffuzz.program.limits import FEATURES
+from difffuzz.program.ops import IS_HOST
 from difffuzz.sides.base import Outcome
 
 ABSENT, FROZEN, MARKED, TABLE, READ_ONLY, WRITABLE = range(6)
@@ -23,7 +24,7 @@ _ENDS = 1 << 20
 
 
 def _actor(kind: Kind) -> int:
-    return Kind.MUNMAP if Kind.MUNMAP <= kind <= Kind.TEST_AGE else kind
+    return Kind.MUNMAP if IS_HOST[kind] else kind
 
 
 def changed(kind: Kind, level: int, old: int, new: int) -> int:

@@ -154,9 +154,7 @@ class Exploration:
     Iterating yields each plan and what was seen, and ends with the first difference.
     """
 
-    def __init__(
-        self, program: Program, left: KvmFactory, right: KvmFactory, limit: int
-    ) -> None:
+    def __init__(self, program: Program, left: KvmFactory, right: KvmFactory, limit: int) -> None:
         self._sides = program, left, right
         self._limit = limit
         self.complete = False

@@ -18,6 +18,7 @@ from difffuzz.oracle.books import (
     new_mmio_violations,
     obsolete_violations,
 )
+from difffuzz.oracle.contents import Contents
 from difffuzz.oracle.dirty_log import WrittenPages, bitmap_violations
 from difffuzz.oracle.emptied import Range, emptied_violations, slot_to_empty
 from difffuzz.oracle.history import History
@@ -26,6 +27,7 @@ from difffuzz.oracle.retry import Flight, Invalidations, causeless_retries, park
 from difffuzz.oracle.verdict import Violation
 from difffuzz.program import Config, Kind, Op
 from difffuzz.program.model import DIRTY_LOG, READONLY
+from difffuzz.program.ops import IS_HOST
 from difffuzz.sched import KernelSplat
 from difffuzz.sched.core import OUT_OF_STEPS, STEP_LIMIT
 from difffuzz.sides.base import NOTHING, OK, Leaf, Outcome, Side
@@ -37,6 +39,7 @@ EXEC = Kind.EXEC
 BEGIN_FAULT = Kind.BEGIN_FAULT
 END_FAULT = Kind.END_FAULT
 MEMSLOT_CREATE = Kind.MEMSLOT_CREATE
+SWAP_OUT = Kind.SWAP_OUT
 MEMSLOT_FLAGS = Kind.MEMSLOT_FLAGS
 DIRTY_GET = Kind.DIRTY_GET
 DIRTY_CLEAR = Kind.DIRTY_CLEAR
@@ -52,6 +55,7 @@ class Watch:
         "ages",
         "allowed",
         "config",
+        "contents",
         "ended",
         "features",
         "flights",
@@ -96,6 +100,7 @@ class Watch:
         self.abandoned = False
         self.steps_before = 0
         self.written = WrittenPages()
+        self.contents = Contents(side.name, config)
         self.ages: Ages | None = None
         """Once the host has asked for the first time."""
         self.walks = 0
@@ -196,6 +201,10 @@ class Watch:
             for where, text in kvm.splats:
                 self.violations.append(Violation("warn", model.name, where, text))
             kvm.splats.clear()
+        if IS_HOST[kind]:
+            self.contents.host(op)
+            if kind == SWAP_OUT:
+                self.violations += self.contents.settled(model.mm)
         disturbed = len(self.invalidations.ranges) != self.ranges_before
         self.violations += self.history.after(op, outcome, disturbed)
         if kind <= EXEC:
@@ -233,8 +242,14 @@ class Watch:
         own = len(self.invalidations.ranges) - self.ranges_before
         self.violations += causeless_retries(model.name, self.config, outcome, own, self.allowed)
         slot = self.memory.slot_at(as_id, gfn)
-        if slot is not None and slot.flags & DIRTY_LOG:
+        if slot is None:
+            return
+        if slot.flags & DIRTY_LOG:
             self.written.note(slot, gfn, access == WRITE and outcome.result == OK)
+        if outcome.result == OK and access == WRITE:
+            self.contents.wrote(slot.hva(gfn), outcome.value)
+        elif outcome.result == OK:
+            self.violations += self.contents.read(slot.hva(gfn), outcome.value)
 
     def _begin(self, thread: int, as_id: int, gfn: int, outcome: Outcome) -> None:
         slot = self.memory.slot_at(as_id, gfn)
@@ -422,6 +437,7 @@ class Watch:
         if model is None:
             self.side.destroy()
             return
+        self.violations += self.contents.settled(model.mm)
         model.finish_faults(number)
         self.flights.clear()
         model.kvm.rcu.run_callbacks()

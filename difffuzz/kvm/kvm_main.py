@@ -141,30 +141,35 @@ def kvm_mmu_memory_cache_alloc(kvm: Kvm, mc: KvmMmuMemoryCache) -> None:
 
 def kvm_release_pfn_clean(kvm: Kvm, pfn: int) -> None:
     """Drops the reference that faulting the pfn in took."""
-    if not is_error_noslot_pfn(pfn):
+    if not is_error_noslot_pfn(pfn) and kvm_pfn_to_refcounted_page(kvm, pfn):
         kvm_set_pfn_accessed(kvm, pfn)
         kvm.mm.put_page(pfn)
 
 
 def kvm_pfn_to_refcounted_page(kvm: Kvm, pfn: int) -> bool:
-    """True if the host counts references to the page; to a freed one KVM must have none."""
+    """True if the host counts references to the page: the zero page is reserved, but counted."""
+    return not kvm.mm.frames.is_device(pfn)
+
+
+def kvm_is_ad_tracked_page(kvm: Kvm, pfn: int) -> bool:
+    """True if the host wants to know of accesses and writes; of a page that was freed, never."""
     frames = kvm.mm.frames
     if frames.reserved(pfn):
         return False
     if frames.is_free(pfn):
-        raise KernelSplat("uaf", "kvm_pfn_to_refcounted_page", "the page was freed")
+        raise KernelSplat("uaf", "kvm_is_ad_tracked_page", "the page was freed")
     return True
 
 
 def kvm_set_pfn_accessed(kvm: Kvm, pfn: int) -> None:
     """Tells the host that the page was accessed."""
-    if kvm_pfn_to_refcounted_page(kvm, pfn):
+    if kvm_is_ad_tracked_page(kvm, pfn):
         kvm.mm.mark_page_accessed(pfn)
 
 
 def kvm_set_pfn_dirty(kvm: Kvm, pfn: int) -> None:
     """Tells the host that the page was written."""
-    if kvm_pfn_to_refcounted_page(kvm, pfn):
+    if kvm_is_ad_tracked_page(kvm, pfn):
         kvm.mm.set_page_dirty(pfn)
 
 

@@ -140,8 +140,13 @@ def do_anonymous_page(mm: Mm, vma: Vma, addr: int, write: bool) -> int:
 
 
 def do_fault(mm: Mm, vma: Vma, addr: int, write: bool) -> int:
-    """First access to device memory or to a shared file page (entries as writable as the VMA)."""
-    flags = YOUNG | (PTE_WRITE if vma.flags & VM_WRITE else 0) | (PTE_DIRTY if write else 0)
+    """First access to device memory or to a page of a file.
+
+    Entries are as writable as the VMA; those of a file on a disk once they are dirty.
+    """
+    flags = YOUNG | (PTE_DIRTY if write else 0)
+    if vma.flags & VM_WRITE and (write or not vma.wants_writenotify):
+        flags |= PTE_WRITE
     vpn = addr >> 12
     if vma.flags & VM_PFNMAP:
         _install(mm, addr, 0, (vpn + vma.pfn_delta) << 12 | flags | PTE_SPECIAL)
@@ -151,9 +156,13 @@ def do_fault(mm: Mm, vma: Vma, addr: int, write: bool) -> int:
         return VM_FAULT_HWPOISON
     if cached & PTE_SWAP:
         cached = mm.page_cache[vpn] = swap_in(mm, cached >> 12) << 12 | PTE_PRESENT
+        mm.frames.mark_dirty(cached >> 12)  # its slot in swap is gone
     if not cached:
         cached = mm.page_cache[vpn] = mm.frames.alloc() << 12 | PTE_PRESENT
+        mm.frames.set_data(cached >> 12, mm.disk.get(vpn, 0))
     pfn = cached >> 12
+    if write and vma.wants_writenotify:
+        mm.frames.mark_dirty(pfn)  # page_mkwrite()
     mm.frames.map_page(pfn)
     if not _install(mm, addr, 0, pfn << 12 | flags):
         mm.frames.unmap_page(pfn)
@@ -209,6 +218,8 @@ def do_wp_page(mm: Mm, vma: Vma, addr: int, orig: int) -> int:
     if not reuse:
         return wp_page_copy(mm, vma, addr, orig)
     exclusive = 0 if vma.flags & VM_SHARED else PTE_EXCLUSIVE
+    if vma.wants_writenotify:
+        mm.frames.mark_dirty(pfn)  # page_mkwrite()
     _install(mm, addr, orig, orig | PTE_ACCESSED | DIRTY | exclusive)
     return 0
 
@@ -221,9 +232,9 @@ def wp_page_copy(mm: Mm, vma: Vma, addr: int, orig: int, unshare: bool = False) 
     if old in frames.poisoned:
         return VM_FAULT_HWPOISON
     base = addr & -4096
-    frames.get(old)
     new = frames.alloc()
     if old != ZERO_PFN:
+        frames.get(old)
         frames.set_data(new, frames.data(old))
     vma.anon_vma = True
     mm.invalidate_range_start(base, base + 4096)
@@ -237,5 +248,6 @@ def wp_page_copy(mm: Mm, vma: Vma, addr: int, orig: int, unshare: bool = False) 
         frames.unmap_page(new)
     mm.ptl.unlock()
     mm.invalidate_range_end(base, base + 4096)
-    frames.put(old)
+    if old != ZERO_PFN:
+        frames.put(old)
     return 0

@@ -5,6 +5,8 @@ Pfns are never handed out twice, so a use of a page after it was freed is always
 page is one `Run`; a page inside it costs memory only where it differs from the rest of its run.
 References are of two sorts, as they are in the kernel's arithmetic: *mappings* (a page-table entry,
 the child of a fork, the page cache or the swap cache) and *pins* (get_page() by gup).
+
+Flags are those of the folio, as in the kernel: one for all of a huge page that is not split.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from difffuzz.sched import KernelSplat
 from .pte import PMD_PAGES, PUD_PAGES
 
 ZERO_PFN = 1
-"""The shared zero page: reserved, never freed."""
+"""The shared zero page: reserved, never freed, but references to it are counted."""
 BASE_4K = 1 << 20
 BASE_2M = 1 << 28
 BASE_1G = 1 << 30
@@ -54,6 +56,7 @@ class Frames:
         "_runs",
         "accessed",
         "dirty",
+        "lazyfree",
         "poisoned",
     )
 
@@ -65,7 +68,11 @@ class Frames:
         self._data: dict[int, int] = {}
         self._retired: list[tuple[int, int]] = []
         self.dirty: set[int] = set()
+        """Folios with PG_dirty, by their heads; entries have a dirty bit of their own."""
         self.accessed: set[int] = set()
+        """Folios that mark_page_accessed() was called for, since they were aged last."""
+        self.lazyfree: set[int] = set()
+        """Anonymous folios without PG_swapbacked: madvise(MADV_FREE) freed them, lazily."""
         self.poisoned: set[int] = set()
         self._next[0] = BASE_DEVICE
 
@@ -99,6 +106,18 @@ class Frames:
     def reserved(self, pfn: int) -> bool:
         """True for the zero page and for device memory (PageReserved or no struct page)."""
         return pfn == ZERO_PFN or pfn >= BASE_DEVICE
+
+    @staticmethod
+    def is_device(pfn: int) -> bool:
+        """True for device memory, to which nobody counts references."""
+        return pfn >= BASE_DEVICE
+
+    def folio(self, pfn: int) -> int:
+        """page_folio(): the pfn under which the flags of a page are."""
+        if pfn < BASE_2M:
+            return pfn
+        run = self.run(pfn)
+        return pfn if run is None or run.split else run.head
 
     def mapcount(self, pfn: int) -> int:
         """Mappings of one 4K page."""
@@ -140,11 +159,11 @@ class Frames:
 
     def get(self, pfn: int) -> None:
         """get_page().  A page that is free already is a use after free."""
-        if pfn == ZERO_PFN or pfn >= BASE_DEVICE:
+        if pfn >= BASE_DEVICE:
             return
         pins = self._pins
         count = pins.get(pfn, 0)
-        if not count and pfn not in self._maps and not self.page_count(pfn):
+        if not count and pfn not in self._maps and self.is_free(pfn):
             raise KernelSplat("uaf", "get_page", "reference taken of a free page")
         pins[pfn] = count + 1
         if pfn >= BASE_2M:
@@ -154,7 +173,7 @@ class Frames:
 
     def put(self, pfn: int) -> None:
         """put_page().  One more put than gets is a use after free."""
-        if pfn == ZERO_PFN or pfn >= BASE_DEVICE:
+        if pfn >= BASE_DEVICE:
             return
         count = self._pins.get(pfn, 0)
         if not count:
@@ -194,16 +213,12 @@ class Frames:
         else:
             del self._maps[pfn]
             if pfn not in self._pins:
-                self.dirty.discard(pfn)
-                self.accessed.discard(pfn)
                 self._data.pop(pfn, None)
 
     def unmap_pages(self, pfns: list[int]) -> None:
         """unmap_page() of each; the zero page and device memory are passed over."""
         run = self.run(pfns[0]) if pfns else None
         if run is not None and self._is_rest(run, pfns):
-            self.dirty.difference_update(pfns)
-            self.accessed.difference_update(pfns)
             del self._runs[run.head]
             return
         maps, pins = self._maps, self._pins
@@ -218,8 +233,6 @@ class Frames:
                 self._unmap_part(run, pfn)
             elif maps.get(pfn) == 1 and pfn not in pins:
                 del maps[pfn]
-                self.dirty.discard(pfn)
-                self.accessed.discard(pfn)
                 self._data.pop(pfn, None)
             elif pfn != ZERO_PFN and pfn < BASE_DEVICE:
                 self.unmap_page(pfn)
@@ -249,11 +262,8 @@ class Frames:
         else:
             del extra[offset]
         run.extra_total -= 1
-        if run.maps + count == 0 and pfn not in self._pins:
-            self.dirty.discard(pfn)
-            self.accessed.discard(pfn)
-            if run.data:
-                run.data.pop(offset, None)
+        if run.data and run.maps + count == 0 and pfn not in self._pins:
+            run.data.pop(offset, None)
 
     def map_run(self, head: int) -> None:
         """One more mapping of a whole huge page."""
@@ -278,8 +288,6 @@ class Frames:
     def _release(self, pfn: int) -> None:
         if self.page_count(pfn):
             return
-        self.dirty.discard(pfn)
-        self.accessed.discard(pfn)
         run = self.run(pfn)
         if run is None:
             self._data.pop(pfn, None)
@@ -317,14 +325,27 @@ class Frames:
         self._runs[new].data = dict(self._runs[head].data)
 
     def mark_dirty(self, pfn: int) -> None:
-        """SetPageDirty()."""
+        """set_page_dirty()."""
         if pfn != ZERO_PFN and pfn < BASE_DEVICE:
-            self.dirty.add(pfn)
+            self.dirty.add(self.folio(pfn))
 
     def mark_accessed(self, pfn: int) -> None:
         """mark_page_accessed()."""
         if pfn != ZERO_PFN and pfn < BASE_DEVICE:
-            self.accessed.add(pfn)
+            self.accessed.add(self.folio(pfn))
+
+    def split_run(self, run: Run) -> None:
+        """__split_huge_page_tail() of each page: all have the flags of the head."""
+        run.split = True
+        for flags in (self.dirty, self.accessed, self.lazyfree):
+            if run.head in flags:
+                flags.update(range(run.head, run.head + run.size))
+
+    def copy_flags(self, old: int, new: int) -> None:
+        """folio_migrate_flags() from one folio to another of the same size."""
+        for flags in (self.dirty, self.accessed, self.lazyfree):
+            if self.folio(old) in flags:
+                flags.add(new)
 
     def leaked(self) -> list[int]:
         """Pfns that still have references, ascending; an unbroken huge page counts once."""

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from . import age as _age
 from . import fork as _fork
-from . import gup, hwpoison, khugepaged, ksm, migrate, mmap, swap
+from . import gup, hwpoison, khugepaged, ksm, madvise, migrate, mmap, swap
+from . import writeback as _writeback
 from .frames import Frames
 from .mm import Mm, MmuNotifier
 from .pte import (
@@ -29,6 +30,7 @@ from .pte import (
 from .split import split_huge_pmd
 from .vma import (
     AREA_PAGES,
+    VM_FILE,
     VM_IO,
     VM_PFNMAP,
     VM_READ,
@@ -44,7 +46,7 @@ from .zap import unmap_single_vma
 class HostMM(Mm):
     """One host process with its areas mapped readable and writable, and its frames.
 
-    `areas` are the kinds of the areas: thp, 4k, hugetlb2m, hugetlb1g, shared, pfnmap.
+    `areas` are the kinds of the areas: thp, 4k, hugetlb2m, hugetlb1g, shared, pfnmap, file.
     `changed` grows by (start, end) hva ranges whose entries changed; the engine empties it.
     """
 
@@ -119,6 +121,10 @@ class HostMM(Mm):
         """Drops the pages, keeps the mapping."""
         mmap.madvise_dontneed(self, start, end)
 
+    def madvise_free(self, start: int, end: int) -> None:
+        """The pages may be dropped, unless they are written again."""
+        madvise.madvise_free(self, start, end)
+
     def mprotect(self, start: int, end: int, prot: int) -> None:
         """`prot`: 0 none, 1 read, 2 read and write."""
         mmap.mprotect(self, start, end, prot)
@@ -161,9 +167,13 @@ class HostMM(Mm):
         vma = self.vmas.find(addr)
         return vma is not None and vma.level == 1
 
-    def swap_out(self, start: int, end: int) -> None:
-        """Reclaims the mapped pages."""
-        swap.swap_out(self, start, end)
+    def swap_out(self, start: int, end: int) -> int:
+        """Reclaims the mapped pages; which of those that were freed lazily it dropped, or 0."""
+        return swap.swap_out(self, start, end)
+
+    def writeback(self, start: int, end: int) -> None:
+        """Writes dirty pages of a file to its disk."""
+        _writeback.writeback(self, start, end)
 
     def hwpoison(self, start: int, end: int) -> None:
         """A memory error in each mapped page."""
@@ -219,7 +229,7 @@ class HostMM(Mm):
             slot = self.swap[pte >> 12]
             return self.frames.data(slot.cached) if slot.cached >= 0 else slot.data
         if not pte:
-            return self._device_content(addr)
+            return self.disk.get(addr >> 12, 0) or self._device_content(addr)
         return self.frames.data(pte >> 12) if pte & PTE_MAPPED else None
 
     def _device_content(self, addr: int) -> int:
@@ -254,6 +264,7 @@ __all__ = [
     "PTE_PRESENT",
     "PTE_SPECIAL",
     "PTE_WRITE",
+    "VM_FILE",
     "VM_IO",
     "VM_PFNMAP",
     "VM_READ",

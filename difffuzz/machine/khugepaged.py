@@ -69,7 +69,9 @@ def isolate_table(mm: Mm, table: dict[int, int]) -> bool:
     """__collapse_huge_page_isolate()."""
     writable = False
     for pte in table.values():
-        if not pte & PTE_MAPPED or mm.frames.folio_pins(pte >> 12):
+        if not pte & PTE_MAPPED:
+            return False
+        if pte >> 12 != ZERO_PFN and mm.frames.folio_pins(pte >> 12):
             return False
         writable |= bool(pte & PTE_WRITE)
     return writable

@@ -69,6 +69,7 @@ def merge_one_page(mm: Mm, addr: int, kpfn: int) -> bool:
         if orig and not kpfn:
             if mm.pt.leaf(addr) == (orig, 1):
                 mm.ksm[pfn] = {addr >> 12}
+                mm.frames.mark_dirty(pfn)
                 done = True
         elif orig and mm.frames.data(pfn) == mm.frames.data(kpfn):
             done = replace_page(mm, addr, kpfn, orig)
@@ -87,6 +88,8 @@ def write_protect_page(mm: Mm, addr: int, pfn: int) -> int:
         if mm.frames.pins(pfn):
             pte = 0
         else:
+            if pte & PTE_DIRTY:
+                mm.frames.mark_dirty(pfn)
             pte &= ~(PTE_WRITE | PTE_DIRTY | PTE_EXCLUSIVE)
             mm.set_pte_at_notify(addr, pte)
     mm.ptl.unlock()

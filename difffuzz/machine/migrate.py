@@ -84,6 +84,7 @@ def move_to_new_folio(mm: Mm, addrs: list[int], level: int, old: int) -> None:
         frames.copy_run(old, new)
     else:
         frames.set_data(new, frames.data(old))
+    frames.copy_flags(old, new)
     move_other_owners(mm, addrs[0], level, old, new)
     for addr in addrs:
         mm.ptl.lock()

@@ -15,7 +15,7 @@ from difffuzz.sched import Mutex, RwSemaphore, Scheduler, SpinLock
 
 from .frames import Frames
 from .pagetable import HOST_PAGE_TABLE, PageTable
-from .pte import PTE_PRESENT, PTE_PROTNONE, PTE_WRITE
+from .pte import PTE_DIRTY, PTE_PRESENT, PTE_PROTNONE, PTE_WRITE
 from .vma import (
     AREA_FLAGS,
     AREA_PAGES,
@@ -79,6 +79,7 @@ class Mm:
         "child_pages",
         "child_runs",
         "child_swap",
+        "disk",
         "frames",
         "ksm",
         "mmap_lock",
@@ -107,7 +108,10 @@ class Mm:
         self.notifiers: list[MmuNotifier] = []
         self.changed: list[tuple[int, int]] = []
         self.page_cache: dict[int, int] = {}
-        """Pages of the files behind "shared" areas, as entries by hva >> 12; each is a mapping."""
+        """Pages of the files behind "shared" and "file" areas, as entries by hva >> 12; each is a
+        mapping."""
+        self.disk: dict[int, int] = {}
+        """What the disk has of the files behind "file" areas, by hva >> 12."""
         self.ksm: dict[int, set[int]] = {}
         """hva >> 12 of the entries that map each KSM page."""
         self.swap: dict[int, SwapSlot] = {}
@@ -179,7 +183,7 @@ class Mm:
             return flags & ~PTE_WRITE | PTE_PROTNONE
         if not vma.flags & VM_WRITE:
             flags &= ~PTE_WRITE
-        elif vma.flags & VM_SHARED:
+        elif vma.flags & VM_SHARED and not vma.wants_writenotify:
             flags |= PTE_WRITE
         return flags | PTE_PRESENT
 
@@ -193,6 +197,8 @@ class Mm:
             return
         if self.ksm:
             self.ksm_remove(pfn, addr)
+        if pte & PTE_DIRTY and addr >> 12 in self.page_cache:
+            self.frames.mark_dirty(pfn)
         self.frames.unmap_page(pfn)
 
     def ksm_remove(self, pfn: int, addr: int) -> None:

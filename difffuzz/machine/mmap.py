@@ -176,9 +176,9 @@ def change_pmd(mm: Mm, vma: Vma, index: int) -> None:
     for addr, _ in mm.pt.mapped(max(base, vma.start), min(base + PMD_SIZE, vma.end)):
         old = mm.pt.leaf(addr)[0]
         pte = modify(mm, vma, old)
-        if pte & PTE_MAPPED and vma.flags & VM_WRITE and not vma.flags & VM_SHARED:
+        if pte & PTE_MAPPED and vma.flags & VM_WRITE:
             # can_change_pte_writable()
-            if pte & PTE_DIRTY and pte & PTE_EXCLUSIVE:
+            if pte & PTE_DIRTY and (vma.flags & VM_SHARED or pte & PTE_EXCLUSIVE):
                 pte |= PTE_WRITE
         if pte != old:
             mm.set_pte(addr, pte)

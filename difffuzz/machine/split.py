@@ -8,6 +8,7 @@ from .pagetable import VMAS
 from .pte import (
     PMD_PAGES,
     PMD_SIZE,
+    PTE_DIRTY,
     PTE_FLAGS,
     PTE_HUGE,
     PTE_MAPPED,
@@ -20,7 +21,8 @@ def split_huge_pmd(mm: Mm, addr: int, freeze: int = -1) -> None:
     """__split_huge_pmd(): the 2M entry becomes 512 entries of the same pages.
 
     The notifiers are called even if there is no huge entry.  With `freeze`, the head of the only
-    huge page that is to be split, the new entries are migration entries.
+    huge page that is to be split, the new entries are migration entries.  A dirty entry makes the
+    page dirty, and the new ones are clean.
     """
     base = addr & -PMD_SIZE
     mm.invalidate_range_start(base, base + PMD_SIZE)
@@ -29,6 +31,10 @@ def split_huge_pmd(mm: Mm, addr: int, freeze: int = -1) -> None:
     if pte and freeze in (-1, pte >> 12):
         del mm.pt.huge[base >> 21]
         pte &= ~PTE_HUGE
+        if pte & PTE_MAPPED and pte & PTE_DIRTY:
+            mm.frames.mark_dirty(pte >> 12)
+            if freeze < 0:
+                pte &= ~PTE_DIRTY
         if freeze >= 0:
             pte = pte & ~PTE_MAPPED | PTE_MIGRATION
         vpn = base >> 12
@@ -80,7 +86,7 @@ def split_huge_page(mm: Mm, addr: int) -> bool:
     mm.ptl.unlock()
     mm.invalidate_range_end(base, base + PMD_SIZE)
     if run.pins == 0:
-        run.split = True
+        mm.frames.split_run(run)
     mm.ptl.lock()
     for i in range(PMD_PAGES):
         pfn = run.head + i

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""mm/vmscan.c, mm/rmap.c: reclaiming pages to swap.
+"""mm/vmscan.c, mm/rmap.c: reclaiming pages.
 
-The data is kept; a page that is pinned is unmapped but stays in the swap cache, so that the next
-fault finds the same frame.  Hugetlb and device memory is not reclaimed.
+Anonymous memory and shmem go to swap; a page that is pinned is unmapped but stays in the swap
+cache, so that the next fault finds the same frame.  What is clean is dropped: pages that were freed
+lazily, of shmem, of a file on a disk, which keeps those that are dirty.  Whether a page is clean
+depends on what KVM told of it.  Hugetlb and device memory is not reclaimed.
 """
 
 from __future__ import annotations
@@ -12,17 +14,33 @@ from .mm import Mm, SwapSlot
 from .pagetable import HOST_PAGE_TABLE, VMAS
 from .pte import (
     PMD_SIZE,
+    PTE_DIRTY,
     PTE_EXCLUSIVE,
     PTE_MAPPED,
     PTE_SPECIAL,
     PTE_SWAP,
 )
 from .split import split_huge_page, split_huge_pmd
-from .vma import VM_SHARED
+from .vma import AREA_FLAGS, VM_FILE, VM_SHARED, area_of
+
+DIGEST = (1 << 62) - 1
 
 
-def swap_out(mm: Mm, start: int, end: int) -> None:
-    """madvise(MADV_PAGEOUT) of the range, or the reclaim of just these pages."""
+def swap_out(mm: Mm, start: int, end: int) -> int:
+    """madvise(MADV_PAGEOUT) of the range, or the reclaim of just these pages.
+
+    Which pages were dropped that were freed lazily, as one number; 0 for none.
+    """
+    dropped: list[int] = []
+    shrink_range(mm, start, end, dropped)
+    digest = 0
+    for addr in dropped:
+        digest = (digest * 1000003 + (addr >> 12)) & DIGEST
+    return digest
+
+
+def shrink_range(mm: Mm, start: int, end: int, dropped: list[int]) -> None:
+    """Reclaims what is mapped; `dropped` grows by the addresses of what is lost by right."""
     for addr, level in mm.pt.mapped(start, end):
         mm.sched.touch(VMAS, False)
         vma = mm.vmas.find(addr)
@@ -30,17 +48,17 @@ def swap_out(mm: Mm, start: int, end: int) -> None:
             continue
         mm.page_lock.lock()
         if level == 1:
-            reclaim(mm, addr)
+            reclaim(mm, addr, dropped)
         elif start <= addr and addr + PMD_SIZE <= end:
-            reclaim_thp(mm, addr)
+            reclaim_thp(mm, addr, dropped)
         elif mm.pt.huge.get(addr >> 21, 0) & PTE_MAPPED and split_huge_page(mm, addr):
             for part in range(max(addr, start), min(addr + PMD_SIZE, end), 4096):
-                reclaim(mm, part)
+                reclaim(mm, part, dropped)
         mm.page_lock.unlock()
 
 
-def reclaim_thp(mm: Mm, base: int) -> None:
-    """Swaps a whole THP: the pmd is split first, then all entries go in one bracket."""
+def reclaim_thp(mm: Mm, base: int, dropped: list[int]) -> None:
+    """Swaps or drops a whole THP: the pmd is split first, then all entries go in one bracket."""
     mm.sched.touch(HOST_PAGE_TABLE, False)
     if not mm.pt.huge.get(base >> 21, 0) & PTE_MAPPED:
         return
@@ -49,7 +67,13 @@ def reclaim_thp(mm: Mm, base: int) -> None:
     slots = {}
     for addr, _ in mm.pt.mapped(base, base + PMD_SIZE):
         pfn = mm.pt.leaf(addr)[0] >> 12
-        if mm.frames.run(pfn) is not None:
+        if mm.frames.run(pfn) is None:
+            continue
+        if mm.frames.folio(pfn) in mm.frames.lazyfree:
+            if not discard(mm, addr, pfn):
+                break
+            dropped.append(addr)
+        else:
             slots[pfn] = try_to_unmap_one(mm, addr, pfn, 0)
     mm.invalidate_range_end(base, base + PMD_SIZE)
     for pfn, slot in slots.items():
@@ -58,8 +82,8 @@ def reclaim_thp(mm: Mm, base: int) -> None:
             write_out(mm, slot)
 
 
-def reclaim(mm: Mm, addr: int) -> None:
-    """shrink_page_list() of the 4K page at `addr`."""
+def reclaim(mm: Mm, addr: int, dropped: list[int]) -> None:
+    """shrink_folio_list() of the 4K page at `addr`."""
     pte, level = mm.pt.leaf(addr)
     if level != 1 or not pte & PTE_MAPPED or pte & PTE_SPECIAL:
         return
@@ -70,6 +94,9 @@ def reclaim(mm: Mm, addr: int) -> None:
         return
     if vma.flags & VM_SHARED:
         reclaim_shared(mm, addr, pfn)
+        return
+    if mm.frames.folio(pfn) in mm.frames.lazyfree:
+        reclaim_lazyfree(mm, addr, pfn, dropped)
         return
     run = mm.frames.run(pfn)
     if run is not None and not run.split:
@@ -82,6 +109,45 @@ def reclaim(mm: Mm, addr: int) -> None:
     if slot:
         unmap_child(mm, pfn, slot)
         write_out(mm, slot)
+
+
+def reclaim_lazyfree(mm: Mm, addr: int, pfn: int, dropped: list[int]) -> None:
+    """A page that was freed lazily: a huge one that no pmd maps is split first."""
+    run = mm.frames.run(pfn)
+    if run is not None and not run.split and not split_huge_page(mm, addr):
+        return
+    gone = True
+    for each in rmap_addresses(mm, addr, pfn):
+        mm.invalidate_range_start(each, each + 4096)
+        gone = discard(mm, each, pfn)
+        mm.invalidate_range_end(each, each + 4096)
+        if not gone:
+            return
+        dropped.append(each)
+    mm.child_unmap(pfn, 1)
+
+
+def discard(mm: Mm, addr: int, pfn: int) -> bool:
+    """try_to_unmap_one() of a page that was freed lazily: drops it if it is clean.
+
+    False if it is not, or if somebody holds it: then it is an ordinary page from now on.
+    """
+    frames = mm.frames
+    gone = True
+    mm.ptl.lock()
+    pte, level = mm.pt.leaf(addr)
+    if level == 1 and pte & PTE_MAPPED and pte >> 12 == pfn:
+        if pte & PTE_DIRTY:
+            frames.mark_dirty(pfn)
+        folio = frames.folio(pfn)
+        gone = not frames.folio_pins(pfn) and folio not in frames.dirty
+        if gone:
+            mm.set_pte(addr, 0)
+            mm.unmap_entry(addr, 1, pte)
+        else:
+            frames.lazyfree.discard(folio)
+    mm.ptl.unlock()
+    return gone
 
 
 def try_to_unmap_one(mm: Mm, addr: int, pfn: int, slot: int) -> int:
@@ -122,7 +188,11 @@ def write_out(mm: Mm, number: int) -> None:
 
 
 def reclaim_shared(mm: Mm, addr: int, pfn: int) -> None:
-    """Shared memory: the entry is cleared, the page cache gets the swap entry."""
+    """A page of a file: the entry is cleared; the page is dropped if it is clean.
+
+    If it is not, the page cache gets a swap entry for shmem, and keeps a page of a disk: only
+    kswapd writes that.
+    """
     mm.invalidate_range_start(addr, addr + 4096)
     mm.ptl.lock()
     pte, level = mm.pt.leaf(addr)
@@ -132,7 +202,12 @@ def reclaim_shared(mm: Mm, addr: int, pfn: int) -> None:
     mm.ptl.unlock()
     mm.invalidate_range_end(addr, addr + 4096)
     cached = mm.page_cache.get(addr >> 12, 0)
-    if cached & PTE_MAPPED and cached >> 12 == pfn and mm.frames.page_count(pfn) == 1:
+    if not cached & PTE_MAPPED or cached >> 12 != pfn or mm.frames.page_count(pfn) != 1:
+        return
+    if pfn not in mm.frames.dirty:
+        del mm.page_cache[addr >> 12]
+        mm.frames.unmap_page(pfn)
+    elif not AREA_FLAGS[mm.areas[area_of(addr)]] & VM_FILE:
         number = mm.next_slot
         mm.next_slot += 1
         mm.swap[number] = SwapSlot(1, mm.frames.data(pfn), -1)

@@ -16,6 +16,9 @@ VM_IO = 0x4000
 VM_HUGETLB = 0x400000
 VM_HUGEPAGE = 0x20000000
 VM_NOHUGEPAGE = 0x40000000
+VM_FILE = 1 << 40
+"""Ours: a file on a disk, whose filesystem wants to know of a first write; other shared memory is
+shmem, which lives in the page cache and in swap."""
 
 AREA_PAGES = 0x80000
 """Size of an area in 4K pages (2 GiB)."""
@@ -26,6 +29,7 @@ AREA_FLAGS = {
     "hugetlb2m": VM_READ | VM_WRITE | VM_HUGETLB,
     "hugetlb1g": VM_READ | VM_WRITE | VM_HUGETLB,
     "shared": VM_READ | VM_WRITE | VM_SHARED,
+    "file": VM_READ | VM_WRITE | VM_SHARED | VM_FILE,
     "pfnmap": VM_READ | VM_WRITE | VM_SHARED | VM_PFNMAP | VM_IO,
 }
 """vm_flags of a fresh mapping, by the kind of its area."""
@@ -62,6 +66,11 @@ class Vma:
     def anonymous(self) -> bool:
         """vma_is_anonymous(): private memory of 4K pages or THPs."""
         return not self.flags & (VM_SHARED | VM_HUGETLB)
+
+    @property
+    def wants_writenotify(self) -> bool:
+        """vma_wants_writenotify(): a page that is clean is mapped read-only."""
+        return self.flags & VM_FILE != 0
 
     def contains(self, start: int, end: int) -> bool:
         """range_in_vma()."""

@@ -8,6 +8,7 @@ from .pagetable import keys_in
 from .pte import (
     LEVEL_SHIFT,
     PMD_SIZE,
+    PTE_DIRTY,
     PTE_MAPPED,
     PTE_MIGRATION,
     PTE_SWAP,
@@ -75,6 +76,8 @@ def zap_pte_range(mm: Mm, index: int, start: int, end: int) -> None:
                 pfns.append(pte >> 12)
                 if mm.ksm:
                     mm.ksm_remove(pte >> 12, vpn << 12)
+                if pte & PTE_DIRTY and vpn in mm.page_cache:
+                    mm.frames.mark_dirty(pte >> 12)
             elif pte & PTE_SWAP:
                 mm.swap_free(pte >> 12)
         mm.frames.unmap_pages(pfns)

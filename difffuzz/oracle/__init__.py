@@ -3,7 +3,17 @@
 
 from __future__ import annotations
 
-from difffuzz.oracle import access, answers, books, dirty_log, emptied, pages, retry, witness
+from difffuzz.oracle import (
+    access,
+    answers,
+    books,
+    contents,
+    dirty_log,
+    emptied,
+    pages,
+    retry,
+    witness,
+)
 from difffuzz.oracle.verdict import Divergence, Verdict, Violation, signature
 
 ORACLES: dict[str, str] = {
@@ -16,6 +26,7 @@ ORACLES: dict[str, str] = {
     "dirty-log": dirty_log.DIRTY_LOG,
     "retry": retry.RETRY,
     "answers": answers.ANSWERS,
+    "contents": contents.CONTENTS,
     "emptied": emptied.EMPTIED,
     "accounting": books.ACCOUNTING,
     "leak": books.LEAK,

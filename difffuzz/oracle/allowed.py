@@ -31,6 +31,14 @@ ALLOWED: dict[str, Rule] = {
             "kvm_mmu_notifier_clear_young() does not flush; mmu_set_spte() may",
         ),
         Rule(
+            "freed-on-one-side",
+            "contents",
+            "reclaim drops a page that was freed lazily unless it is dirty, and KVM says so of all "
+            "that it maps writable, written or not; which it maps differs.  What was written "
+            "since is kept, or the oracle objects; the program ends there",
+            "make_spte() sets the dirty bit of every writable SPTE; direct_pte_prefetch()",
+        ),
+        Rule(
             "abandoned",
             "progress",
             "a program whose work is too much (it splits whole 1G pages, say) is not seen through",

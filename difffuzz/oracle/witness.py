@@ -15,6 +15,7 @@ from difffuzz.machine.pageformat import WRITE
 from difffuzz.machine.pagetable import HOST_PAGE_TABLE
 from difffuzz.oracle.attempts import ROOTS_CHANGE, Attempts, RangeZap
 from difffuzz.oracle.brackets import Brackets
+from difffuzz.oracle.contents import Contents
 from difffuzz.oracle.emptied import RaceEmptied
 from difffuzz.oracle.owed import OwedPages
 from difffuzz.oracle.running import Interval, Threads
@@ -23,9 +24,10 @@ from difffuzz.oracle.versions import CHANGES, MAP_BEGINS, MAP_ENDS, Versions
 from difffuzz.oracle.whole_zap import WHOLE_KINDS, WholeZap
 from difffuzz.program import Config, Kind, Op
 from difffuzz.program.model import READONLY
+from difffuzz.program.ops import HOST_KINDS
 from difffuzz.sched import Task
 from difffuzz.sched.interleave import Interleaver
-from difffuzz.sides.base import ERROR, MMIO, STUCK, Outcome
+from difffuzz.sides.base import ERROR, MMIO, OK, STUCK, Outcome
 from difffuzz.sides.kvm_side import KvmSide
 from difffuzz.sides.memory_map import Slot
 
@@ -37,7 +39,6 @@ SLOT_KINDS = frozenset(
     {Kind.MEMSLOT_CREATE, Kind.MEMSLOT_DELETE, Kind.MEMSLOT_MOVE, Kind.MEMSLOT_FLAGS}
 )
 ACCESSES = frozenset({Kind.READ, Kind.WRITE, Kind.EXEC, Kind.BEGIN_FAULT})
-HOST_KINDS = frozenset(kind for kind in Kind if Kind.MUNMAP <= kind <= Kind.TEST_AGE)
 
 
 class Witness:
@@ -53,6 +54,11 @@ class Witness:
         by_gfn = side.kvm.retries_by_gfn
         self._brackets = Brackets(side.mm, sched, self.versions, by_gfn=by_gfn)
         self._owed = OwedPages(side, self.versions)
+        self._contents = Contents(side.name, config)
+        self._taken: list[Op] = []
+        """What the host does in this phase: which write was before it is not known."""
+        self._emulated: set[int] = set()
+        """Pages (hva) that somebody else wrote to in it, at some time."""
         self._attempts = Attempts(
             side, sched, config, self.versions, self._brackets, self.threads, self.violations
         )
@@ -117,9 +123,11 @@ class Witness:
         if kind <= Kind.BEGIN_FAULT:
             self._owed.touched(self.threads.smm[thread], args[0], begin, now)
             access = args[1] if kind == Kind.BEGIN_FAULT else int(kind)
-            self._note(
-                op, self._result(begin, now, self.threads.smm[thread], args[0], access, outcome)
-            )
+            as_id = self.threads.smm[thread]
+            self._note(op, self._result(begin, now, as_id, args[0], access, outcome))
+            if access == WRITE and outcome.result == OK and outcome.pfn < 0:
+                slots = self.versions.slots(begin, now, as_id, args[0])
+                self._emulated.update(slot.hva(args[0]) for slot in slots if slot is not None)
         elif kind == Kind.SMM:
             self.threads.smm[thread] = args[0]
         elif kind in ROOTS_CHANGE:
@@ -137,6 +145,7 @@ class Witness:
             self._owed.drop((args[1], args[0]), cleared.__contains__)
         elif kind in HOST_KINDS:
             self._host.append((begin, now))
+            self._taken.append(op)
         run.op = None
 
     def _locked(self, task: Task) -> None:
@@ -161,7 +170,14 @@ class Witness:
         self._attempts.settle()
         self._host.clear()
         self._backed.clear()
+        for op in self._taken:
+            self._contents.host(op)
+        for hva in self._emulated:
+            self._contents.unknown(hva)
+        self._taken.clear()
+        self._emulated.clear()
         yield from self._owed.lost()
+        yield from self._contents.settled(self.side.mm)
 
     def _note(self, op: Op, found: Iterator[Violation]) -> None:
         for violation in found:
@@ -169,7 +185,7 @@ class Witness:
 
     # Guest accesses
 
-    def touched(self, vcpu: int, gfn: int, pfn: int, access: int) -> None:
+    def touched(self, vcpu: int, gfn: int, pfn: int, access: int, number: int) -> None:
         """The guest is about to use the frame: it must be the right one now."""
         run = self.threads.all[vcpu]
         if run.op is None:
@@ -194,6 +210,7 @@ class Witness:
                 reason = "tracked"
             else:
                 if write:
+                    self._contents.wrote(slot.hva(gfn), number)
                     self._owed.written(slot, gfn, run.begin, now)
                 if slot is self.versions.newest.slot_at(as_id, gfn):
                     self._backed.setdefault((as_id, gfn), now)

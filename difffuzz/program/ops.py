@@ -85,6 +85,9 @@ class Kind(IntEnum):
 
     SYNC = 38
 
+    LAZY_FREE = 39
+    WRITEBACK = 40
+
 
 class OpSpec(NamedTuple):
     """One kind of operation: its name, its fields in the order of `Op.args`, its rules."""
@@ -141,7 +144,8 @@ _TABLE: Final[tuple[tuple[Kind, tuple[int, ...], tuple[Field, ...], int, str], .
     (Kind.THP_COLLAPSE, HOST_THREADS, _ADDR, 4, "khugepaged makes one huge page of the 2M range"),
     (Kind.THP_SPLIT, HOST_THREADS, _ADDR, 4, "split the huge page that covers the page"),
     (Kind.THP_ADVICE, HOST_THREADS, (*_RANGE, _ON), 1, "MADV_HUGEPAGE or MADV_NOHUGEPAGE"),
-    (Kind.SWAP_OUT, HOST_THREADS, _RANGE, 4, "write the range's pages to swap and free the frames"),
+    (Kind.SWAP_OUT, HOST_THREADS, _RANGE, 4,
+     "reclaim the range's pages: what is dirty goes to swap, what is clean is dropped"),
     (Kind.HWPOISON, HOST_THREADS, _ADDR, 2, "the page's memory fails: unmap it, poison the frame"),
     (Kind.KSM_MERGE, HOST_THREADS, (*_ADDR, Field("other", PAGE)), 3,
      "merge the page with page `other` of its area: one read-only frame, by change_pte"),
@@ -167,6 +171,10 @@ _TABLE: Final[tuple[tuple[Kind, tuple[int, ...], tuple[Field, ...], int, str], .
     (Kind.NX_RECOVER, _WORKER, (), 3, "one pass of the NX huge page recovery worker"),
     (Kind.SYNC, _VMM, (), 0,
      "all threads meet here: what stands before is over before what follows begins"),
+    (Kind.LAZY_FREE, HOST_THREADS, _RANGE, 3,
+     "madvise(MADV_FREE): reclaim may drop the pages until they are written again"),
+    (Kind.WRITEBACK, HOST_THREADS, _RANGE, 2,
+     "write dirty pages of a file to its disk: they become clean and read-only"),
 )
 # fmt: on
 
@@ -183,6 +191,10 @@ def _spans(fields: tuple[Field, ...]) -> tuple[tuple[int, int, int], ...]:
     )
 
 
+HOST_KINDS: Final = frozenset(kind for kind, threads, *_ in _TABLE if threads == HOST_THREADS)
+"""What the host does."""
+IS_HOST: Final = tuple(kind in HOST_KINDS for kind in Kind)
+"""By kind: an index costs less than the hash of a member of an enumeration."""
 OPS: Final[dict[Kind, OpSpec]] = {
     kind: OpSpec(kind, kind.name.lower(), threads, fields, _spans(fields), weight, doc)
     for kind, threads, fields, weight, doc in _TABLE

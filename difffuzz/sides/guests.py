@@ -39,8 +39,8 @@ class ParkedFault:
 class Observer(Protocol):
     """Is told what happens inside the operations of a concurrent run."""
 
-    def touched(self, vcpu: int, gfn: int, pfn: int, access: int) -> None:
-        """The guest's instruction is about to use the frame."""
+    def touched(self, vcpu: int, gfn: int, pfn: int, access: int, number: int) -> None:
+        """The guest's instruction is about to use the frame, a write to put `number` there."""
 
     def attempt_begins(self, vcpu: int, gfn: int) -> None:
         """A fault is handed to KVM."""
@@ -89,7 +89,7 @@ class Guests:
             if pfn >= 0:
                 sched.point(("frame", pfn), access == WRITE)
                 if observer is not None:
-                    observer.touched(vcpu.vcpu_id, gfn, pfn, access)
+                    observer.touched(vcpu.vcpu_id, gfn, pfn, access, number)
                 self._touch(pfn, access, number, outcome)
                 x86.vcpu_exit_guest(vcpu)
                 break

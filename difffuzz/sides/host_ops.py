@@ -51,6 +51,10 @@ def _ksm_merge(mm: HostMM, args: tuple[int, ...], number: int) -> Outcome:
     return Outcome()
 
 
+def _swap_out(mm: HostMM, args: tuple[int, ...], number: int) -> Outcome:
+    return Outcome(DONE, mm.swap_out(_start(args), _end(args)))
+
+
 def _host_read(mm: HostMM, args: tuple[int, ...], number: int) -> Outcome:
     value = mm.host_read(_start(args))
     return Outcome(DONE, -1 if value is None else value)
@@ -85,11 +89,13 @@ HOST_OPS: dict[Kind, HostOp] = {
     Kind.THP_COLLAPSE: _page("thp_collapse"),
     Kind.THP_SPLIT: _page("thp_split"),
     Kind.THP_ADVICE: _ranged("thp_advice"),
-    Kind.SWAP_OUT: _ranged("swap_out"),
+    Kind.SWAP_OUT: _swap_out,
     Kind.HWPOISON: _one_page("hwpoison"),
     Kind.KSM_MERGE: _ksm_merge,
     Kind.HOST_READ: _host_read,
     Kind.HOST_WRITE: _host_write,
     Kind.AGE: _age,
     Kind.TEST_AGE: _test_age,
+    Kind.LAZY_FREE: _ranged("madvise_free"),
+    Kind.WRITEBACK: _ranged("writeback"),
 }

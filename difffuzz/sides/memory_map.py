@@ -10,11 +10,10 @@ from difffuzz.facts.errno import EEXIST, EINVAL, ENOENT
 from difffuzz.program import Config, Kind, Op
 from difffuzz.program.limits import area_base
 from difffuzz.program.model import DIRTY_LOG, READONLY
+from difffuzz.program.ops import IS_HOST
 
 MIN_MMU_PAGES = 8
 EXEC = Kind.EXEC
-MUNMAP = Kind.MUNMAP
-TEST_AGE = Kind.TEST_AGE
 
 
 class Slot:
@@ -111,7 +110,7 @@ class MemoryMap:
     def apply(self, op: Op, value: int | None) -> int:
         """Notes an operation; returns what it should return.  `value`: what it did, if known."""
         kind, thread, args = op
-        if kind <= EXEC or MUNMAP <= kind <= TEST_AGE:
+        if kind <= EXEC or IS_HOST[kind]:
             return 0
         if kind == Kind.MEMSLOT_CREATE:
             slot, as_id, gfn, n, area, page, flags = args

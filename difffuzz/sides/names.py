@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Names of sides: what they stand for, and which parts of one did not come with difffuzz.
 
-    legacy, tdp, spec         the model and the specification
-    tdp@v6.12                 the model of a kernel version
-    tdp+ID, tdp@v6.12+ID      with a bug of the catalogue
-    tdp+FILE.patch            with a patch of the user's: code, which runs
-    native:tdp, native:NAME:tdp   a build of the kernel's own code: a library, which is loaded
+legacy, tdp, spec         the model and the specification
+tdp@v6.12                 the model of a kernel version
+tdp+ID, tdp@v6.12+ID      with a bug of the catalogue
+tdp+FILE.patch            with a patch of the user's: code, which runs
+native:tdp, native:NAME:tdp   a build of the kernel's own code: a library, which is loaded
 """
 
 from __future__ import annotations

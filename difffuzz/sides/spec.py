@@ -118,6 +118,7 @@ class SpecSide:
         outcome.pfn = pfn
         if write:
             self.mm.frames.set_data(pfn, number)
+            self.mm.frames.mark_dirty(pfn)
             outcome.value = number
         else:
             outcome.value = self.mm.frames.data(pfn)

@@ -46,9 +46,7 @@ class UserSpace:
         hva = area_base(slot.area) + (slot.page << 12)
         return self._set_slot(slot.as_id, slot.slot, slot.gfn, slot.npages, hva, slot.flags)
 
-    def _set_slot(
-        self, as_id: int, slot: int, gfn: int, npages: int, hva: int, flags: int
-    ) -> int:
+    def _set_slot(self, as_id: int, slot: int, gfn: int, npages: int, hva: int, flags: int) -> int:
         return self._package.memslot_update.kvm_set_memory_region(
             self._kvm, as_id, slot, gfn, npages, hva, flags
         )

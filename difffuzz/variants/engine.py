@@ -112,8 +112,6 @@ def canonical_name(module: str) -> str:
     return "difffuzz." + module.partition(".")[2]
 
 
-
-
 def _check(source: str, patch: str, path: str) -> None:
     """A variant that imports `difffuzz.kvm` would run the unpatched model without a word."""
     for number, line in enumerate(split_lines(source), start=1):

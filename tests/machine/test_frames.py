@@ -63,17 +63,25 @@ def test_misuse_is_a_use_after_free() -> None:
         frames.get(pfn)
 
 
-def test_reserved_pages_have_no_references() -> None:
+def test_reserved_pages_are_never_dirty_and_never_free() -> None:
     frames = Frames()
     device = frames.alloc_device(8)
     for pfn in (ZERO_PFN, device):
         frames.get(pfn)
         frames.put(pfn)
-        frames.put(pfn)
         frames.mark_dirty(pfn)
+        frames.mark_accessed(pfn)
         assert frames.reserved(pfn)
         assert not frames.is_free(pfn)
     assert not frames.dirty
+    assert not frames.accessed
+    frames.put(device)  # nobody counts
+    assert not frames.leaked()
+    frames.get(ZERO_PFN)
+    assert frames.leaked() == [ZERO_PFN], "one that nobody drops is a leak"
+    frames.put(ZERO_PFN)
+    with pytest.raises(KernelSplat, match="put_page"):
+        frames.put(ZERO_PFN)
     frames.set_data(ZERO_PFN, 7)
     assert frames.data(ZERO_PFN) == 0
     frames.retire_device(device, 4)
@@ -114,3 +122,21 @@ def test_unmapping_pages_together_is_unmapping_each(
     assert [together.is_free(head + page) for page in range(512)] == [
         one_by_one.is_free(head + page) for page in range(512)
     ]
+
+
+def test_flags_are_those_of_the_folio() -> None:
+    frames = Frames()
+    head, new = frames.alloc(512), frames.alloc(512)
+    frames.mark_dirty(head + 7)
+    frames.mark_accessed(head + 8)
+    assert (frames.dirty, frames.accessed) == ({head}, {head})
+    frames.copy_flags(head, new)
+    assert new in frames.dirty
+    run = frames.run(head)
+    assert run is not None
+    frames.split_run(run)
+    assert head + 511 in frames.dirty
+    frames.dirty.discard(head + 5)
+    frames.mark_dirty(head + 7)
+    assert frames.folio(head + 5) == head + 5
+    assert head + 5 not in frames.dirty

@@ -100,9 +100,7 @@ def same_leaves(played: Played) -> Leaves:
 
 def test_a_played_program_does_what_it_does_step_by_step() -> None:
     left, right = sides()
-    players = [
-        Player(side.library, side.tdp_mmu, i) for i, side in enumerate((left, right))
-    ]
+    players = [Player(side.library, side.tdp_mmu, i) for i, side in enumerate((left, right))]
     seen = 0
     for program in [*programs("seeds", "regressions"), *generated(7, 250)]:
         if program.config.paging != "tdp":
@@ -171,7 +169,7 @@ def test_playing_leaves_no_trace() -> None:
     left, right = sides()
     check = fast_lockstep(left, right)
     assert check is not None
-    for program in generated(10, 20):
+    for program in generated(11, 20):
         first, before = check.run(program, STEPS), run(program, left, right)
         again, after = check.run(program, STEPS), run(program, left, right)
         assert first is not None

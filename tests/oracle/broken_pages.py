@@ -85,21 +85,6 @@ TRANSLATION = (
         near=f"{ONE_PAGE}vmm: track_add gfn=0x5\nvcpu0: read gfn=0x5\nvcpu0: write gfn=0x6\n",
     ),
     Broken(
-        "emulated_write_is_lost",
-        "legacy",
-        "x86.py",
-        """\
--    if not kvm.mm.copy_to_user(addr, value):
--        return None
-     kvm_vcpu_mark_page_dirty(vcpu, gfn)
-     return value
-""",
-        "translation:tdp/legacy:read:value",
-        f"{ONE_PAGE}vmm: track_add gfn=0x5\nvcpu0: read gfn=0x5\n"
-        "vcpu0: write gfn=0x5\nvcpu0: read gfn=0x5\n",
-        near=f"{ONE_PAGE}vcpu0: read gfn=0x5\nvcpu0: write gfn=0x5\nvcpu0: read gfn=0x5\n",
-    ),
-    Broken(
         "hole_is_an_error",
         "tdp",
         "mmu.py",

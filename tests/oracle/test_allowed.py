@@ -53,6 +53,14 @@ TWO_VCPUS = "config vcpus=2\nslot 0 gfn=0x0 pages=0x10 area=0\n"
 
 USES = (
     Use(
+        "freed-on-one-side",
+        f"{SMALL}vcpu0: write gfn=0x8\nvcpu0: write gfn=0x9\n"
+        "host0: lazy_free area=1 page=0x0 n=0x10\nvcpu0: read gfn=0x8\n"
+        "host0: swap_out area=1 page=0x0 n=0x10\n",
+        f"{SMALL}vcpu0: write gfn=0x8\nvcpu0: write gfn=0x9\n"
+        "host0: lazy_free area=1 page=0x0 n=0x10\nhost0: swap_out area=1 page=0x0 n=0x10\n",
+    ),
+    Use(
         "cached-on-one-side",
         f"{TWO_VCPUS}vcpu1: begin_fault gfn=0x0 access=read\nvcpu0: read gfn=0x0\n"
         f"vcpu1: end_fault\n{AGE}vcpu0: read gfn=0x0\n{AGE}",

@@ -49,7 +49,7 @@ def test_concurrent_programs_have_schedules_and_meetings() -> None:
     with_schedule = sum(bool(program.schedule) for program in made)
     with_sync = sum(any(op.kind is Kind.SYNC for op in program.ops) for program in made)
     assert 0.3 < with_schedule / len(made) < 0.7
-    assert 0.6 < with_sync / len(made) < 0.95
+    assert 0.6 < with_sync / len(made) < 0.97
 
 
 def test_races_are_mostly_where_pages_may_be_huge_and_no_generation_wraps() -> None:

@@ -49,6 +49,7 @@ PHRASES: Final = (
     Phrase(pages.execute_huge, _kinds(Kind.NX_RECOVER), 6, 4, (("nx", True),)),
     Phrase(pages.by_turns, _kinds(), 3, 2, (("nx", True),)),
     Phrase(pages.aged, _kinds(Kind.AGE), 4, 2, (("ad", False),)),
+    Phrase(pages.reclaimed, _kinds(Kind.SWAP_OUT), 4, 2, (("ad", False),)),
     Phrase(pages.other_root, _kinds(Kind.SMM), 4, 2),
     Phrase(pages.crowd, _kinds(Kind.MMU_PAGES), 2, 2, (("vcpus", 3), ("mmu_pages", 10))),
     Phrase(

@@ -10,7 +10,7 @@ from .. import addresses
 from ..model import DIRTY_LOG, Op
 from ..ops import OPS, Kind
 from ..scene import Scene
-from .parts import OFF, ON, access, later, mode, take, vcpu, vmm
+from .parts import OFF, ON, access, clean, later, mode, reclaim, take, vcpu, vmm
 
 _BLOCK: Final = 512
 _LIMITS: Final = (8, 9, 10, 12, 16, 64, 65, 70)
@@ -126,6 +126,25 @@ def aged(scene: Scene, kinds: Sequence[Kind]) -> list[Op]:
     if scene.rng.random() < 0.6:
         ops.append(scene.op(scene.rng.choice(kinds), place))
     return [*ops, *later(scene, kinds, place, thread)]
+
+
+def reclaimed(scene: Scene, kinds: Sequence[Kind]) -> list[Op]:
+    """A page made clean by the host, written through its SPTE, and reclaimed: is the write kept?
+
+    What makes it clean depends on the memory; a fresh page of shmem is clean once it is read.
+    """
+    rng = scene.rng
+    place = scene.place()
+    thread = vcpu(scene)
+    first = Kind.READ if rng.random() < 0.5 else Kind.WRITE
+    ops = [*mode(scene, place, thread), scene.op(first, place, thread), clean(scene, place)]
+    written = scene.op(Kind.WRITE, place, thread)
+    ops.append(written)
+    for _ in range(rng.choice((0, 1, 1, 2))):
+        ops.append(scene.op(rng.choice((*_QUIET, *kinds)), place))
+    if rng.random() < 0.3:
+        ops.append(written)
+    return [*ops, reclaim(scene, place), Op(Kind.READ, thread, (place.gfn,))]
 
 
 def by_turns(scene: Scene, kinds: Sequence[Kind]) -> list[Op]:

@@ -14,6 +14,7 @@ from ..scene import Scene
 
 _ACCESSES: Final = (Kind.READ, Kind.WRITE, Kind.WRITE, Kind.EXEC)
 _TAKES: Final = (Kind.DONTNEED, Kind.DONTNEED, Kind.MUNMAP, Kind.MIGRATE, Kind.SWAP_OUT)
+_BLOCK: Final = 512
 SYNC: Final = Op(Kind.SYNC, VMM_THREAD)
 ON: Final = (1,)
 OFF: Final = (0,)
@@ -46,6 +47,25 @@ def mode(scene: Scene, place: Place, thread: int) -> list[Op]:
 def take(scene: Scene, place: Place) -> Op:
     """The host takes the page back or replaces it."""
     return scene.op(scene.rng.choice(_TAKES), place)
+
+
+def clean(scene: Scene, place: Place) -> Op:
+    """The host makes the page clean, by what does so to memory of its kind, or one block."""
+    file = scene.config.areas[place.area] == "file"
+    kind = Kind.WRITEBACK if file else Kind.LAZY_FREE
+    return Op(kind, HOST_THREADS[0], _around(scene, place))
+
+
+def reclaim(scene: Scene, place: Place) -> Op:
+    """The host reclaims the page, or its block of 2M."""
+    return Op(Kind.SWAP_OUT, HOST_THREADS[0], _around(scene, place))
+
+
+def _around(scene: Scene, place: Place) -> tuple[int, int, int]:
+    """The page or its block: area, page, n."""
+    if scene.rng.random() < 0.5:
+        return place.area, place.page, 1
+    return place.area, place.page & -_BLOCK, _BLOCK
 
 
 def later(scene: Scene, kinds: Sequence[Kind], place: Place, thread: int | None = None) -> list[Op]:

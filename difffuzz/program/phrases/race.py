@@ -19,7 +19,7 @@ from ..model import DIRTY_LOG, Op, SlotSpec
 from ..ops import Kind
 from ..scene import Scene
 from .parts import SYNC, access, take, vcpu, vmm
-from .race_tables import AGAIN, collapsing, protect, recovering, splitting, sweeping, use
+from .race_tables import AGAIN, cleaning, collapsing, protect, recovering, splitting, sweeping, use
 
 _USUAL: Final = 0.8
 _HOLES: Final = 0.2
@@ -39,6 +39,8 @@ _HOST: Final = (
     Kind.THP_COLLAPSE,
     Kind.SWAP_OUT,
     Kind.KSM_MERGE,
+    Kind.LAZY_FREE,
+    Kind.WRITEBACK,
     *(Kind.AGE,) * 2,
 )
 _VMM: Final = (
@@ -214,6 +216,7 @@ _ABOUT_SLOTS: Final = (
     *(recovering,) * 2,
     *(splitting,) * 2,
     *(sweeping,) * 2,
+    cleaning,
 )
 _ACTORS: Final = (
     _vcpu(0),

@@ -11,7 +11,7 @@ from ..limits import HOST_THREADS, WORKER_THREAD
 from ..model import DIRTY_LOG, Op, SlotSpec
 from ..ops import Kind
 from ..scene import Scene
-from .parts import OFF, ON, SYNC, access, vcpu, vmm
+from .parts import OFF, ON, SYNC, access, clean, reclaim, vcpu, vmm
 
 _2M: Final = 512
 _PAGES: Final = (1, 1, 2, 3)
@@ -169,6 +169,30 @@ def sweeping(scene: Scene, place: Place, slot: SlotSpec) -> list[Op]:
     else:
         ops.append(vmm(Kind.ZAP_GFN_RANGE, slot.gfn, slot.npages))
     return [*ops, SYNC, rng.choice(used)]
+
+
+def cleaning(scene: Scene, place: Place, slot: SlotSpec) -> list[Op]:
+    """The host makes a page clean; vCPUs write to it while something else takes their SPTEs' bits.
+
+    Then the host reclaims it, perhaps in the middle of that: nothing that was written may be lost.
+    """
+    rng = scene.rng
+    written = Op(Kind.WRITE, vcpu(scene), (place.gfn,))
+    ops = [*_unlogged(slot), written, SYNC, clean(scene, place), SYNC]
+    for thread in range(min(scene.config.vcpus, rng.choice((1, 1, 2)))):
+        ops.append(written._replace(thread=thread))
+        if rng.random() < 0.5:
+            ops.append(access(scene, place, thread))
+    way = rng.random()
+    if way < 0.3:
+        ops.append(vmm(Kind.MEMSLOT_FLAGS, slot.slot, slot.as_id, slot.flags | DIRTY_LOG))
+    elif way < 0.5:
+        ops.append(vmm(Kind.ZAP_GFN_RANGE, place.gfn, 1))
+    elif way < 0.7:
+        ops.append(scene.op(Kind.AGE, place, HOST_THREADS[1]))
+    if rng.random() < 0.6:
+        ops.append(SYNC)
+    return [*ops, reclaim(scene, place), SYNC, written._replace(kind=Kind.READ)]
 
 
 def splitting(scene: Scene, place: Place, slot: SlotSpec) -> list[Op]:

@@ -155,7 +155,7 @@ static bool run_once(int vcpu, u64 gfn, int access, long number, struct patience
 	if (pfn >= 0) {
 		hm_point();
 		if (inter_on())
-			check_touch(map_smm[vcpu], gfn, pfn, access);
+			check_touch(map_smm[vcpu], gfn, pfn, access, number);
 		touch(pfn, access, number, outcome);
 		leave(vcpu);
 		return true;

@@ -14,11 +14,10 @@ static void must_be_unlocked(void)
 			hm_give_up("KVM wants mmap_lock inside a lock of the host");
 }
 
-static long still_there(u64 pfn)
+static void still_there(u64 pfn)
 {
 	if (hm_is_free(pfn))
 		hm_give_up("KVM uses a page that the host has taken back");
-	return 0;
 }
 
 static long vma_flags(u64 addr)
@@ -86,8 +85,13 @@ long native_answer(enum native_request what, unsigned long a, unsigned long b, u
 		hm_put(a);
 		return 0;
 	case HOST_DIRTY_PAGE:
+		still_there(a);
+		hm_mark_dirty(a);
+		return 0;
 	case HOST_ACCESSED_PAGE:
-		return still_there(a);
+		still_there(a);
+		hm_mark_accessed(a);
+		return 0;
 	case HOST_PAGE_COUNT:
 		return !hm_is_free(a);
 	case HOST_SIGBUS:

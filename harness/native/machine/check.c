@@ -39,6 +39,7 @@ void check_init(void)
 	mmu_writable = masks.shadow_mmu_writable_mask;
 	flights = hm_alloc(NR_VCPU_THREADS * sizeof(*flights));
 	leaf_init();
+	contents_init();
 }
 
 void check_before(const struct op *op)
@@ -65,8 +66,16 @@ void check_before(const struct op *op)
 
 static void note_access(int as_id, u64 gfn, int access, const struct outcome *outcome)
 {
+	const struct map_slot *slot = map_slot_at(as_id, gfn);
+
 	access_check(as_id, gfn, access, outcome, hm.nr_ranges - ranges_before);
-	dirty_note(map_slot_at(as_id, gfn), gfn, access == GM_WRITE && outcome->result == RESULT_OK);
+	dirty_note(slot, gfn, access == GM_WRITE && outcome->result == RESULT_OK);
+	if (!slot || outcome->result != RESULT_OK)
+		return;
+	if (access == GM_WRITE)
+		contents_wrote(map_hva(slot, gfn), outcome->value);
+	else
+		contents_read(map_hva(slot, gfn), outcome->value);
 }
 
 static void note_begin(int vcpu, int as_id, u64 gfn, const struct outcome *outcome)
@@ -238,6 +247,9 @@ void check_after(const struct op *op, const struct outcome *outcome, int as_id)
 	/* First: what follows walks the tables that are known. */
 	check_changes(op->kind);
 	history_after(op, outcome, hm.nr_ranges != ranges_before);
+	contents_host(op);
+	if (op->kind == OP_SWAP_OUT)
+		contents_settled();
 	if (op->kind <= OP_EXEC)
 		note_access(as_id, op->guest.gfn, op->kind, outcome);
 	else if (op->kind == OP_BEGIN_FAULT && outcome->fault_gfn >= 0)
@@ -259,16 +271,20 @@ void check_after(const struct op *op, const struct outcome *outcome, int as_id)
 int check_updates;
 
 /* The guest uses a frame: that which the host maps now, and not against the map as it is now. */
-void check_touch(int as_id, u64 gfn, u64 pfn, int access)
+void check_touch(int as_id, u64 gfn, u64 pfn, int access, long number)
 {
 	const struct map_slot *slot = map_slot_at(as_id, gfn);
 	u64 pte;
 
 	if (hm_is_free(pfn))
 		suspect("used a frame that the host took back");
+	if (slot && access == GM_WRITE)
+		contents_wrote(map_hva(slot, gfn), number);
 	/* What the map is meanwhile depends on how far they are. */
-	if (check_updates)
+	if (check_updates) {
+		contents_forget();
 		return;
+	}
 	if (!slot)
 		suspect("used a frame without a memslot");
 	pte = hm_lookup(map_hva(slot, gfn));

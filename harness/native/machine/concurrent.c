@@ -15,21 +15,35 @@
 static const struct op *ops;
 static long phase_begins, phase_ends;	/* operations of the phase */
 
+/* An access was emulated: who wrote last is not known. */
+static void note_emulated(const struct op *op, const struct outcome *outcome)
+{
+	const struct map_slot *slot;
+
+	if (op->kind > OP_BEGIN_FAULT || outcome->result != RESULT_OK || outcome->pfn >= 0)
+		return;
+	slot = map_slot_at(map_smm[op->thread], op->guest.gfn);
+	if (slot)
+		contents_unknown(map_hva(slot, op->guest.gfn), map_hva(slot, op->guest.gfn) + PAGE_BYTES);
+}
+
 /* A thread's operations of the phase. */
 static void body(int number)
 {
 	for (long i = phase_begins; i < phase_ends; i++) {
 		const struct op *op = &ops[i];
+		bool update = op->kind >= OP_MEMSLOT_CREATE && op->kind <= OP_SYNC;
 		struct outcome outcome;
 
 		if (op->thread != number || (number < NR_VCPU_THREADS && number >= gm_nr_vcpus))
 			continue;
 		inter_new_operation();
 		hm_point();
-		check_updates += op->kind >= OP_MEMSLOT_CREATE;
+		check_updates += update;
 		outcome = run_op_among_others(op, i + 1);
 		map_apply(op);
-		check_updates -= op->kind >= OP_MEMSLOT_CREATE;
+		check_updates -= update;
+		note_emulated(op, &outcome);
 		record_outcome(i, op, &outcome);
 		check_rest(op);
 		if (outcome.result == RESULT_STUCK)
@@ -55,6 +69,10 @@ static void settle(void)
 {
 	hm_kvm(FN_END_OPERATION, 0, 0, 0, 0, 0, 0);
 	hm.nr_changed = 0;
+	/* What the host did may have come after any write of the phase. */
+	for (long i = phase_begins; i < phase_ends; i++)
+		contents_host(&ops[i]);
+	contents_settled();
 	check_end();
 }
 

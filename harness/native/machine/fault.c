@@ -101,12 +101,14 @@ static u64 swap_in(u64 number)
 	return pfn;
 }
 
-/* First access to device memory or to a shared file page. */
+/* First access to device memory or to a page of a file. */
 static int do_fault(struct hm_vma *vma, u64 addr, bool write)
 {
-	u64 flags = YOUNG | (vma->flags & VM_WRITE ? PTE_WRITE : 0) | (write ? PTE_DIRTY : 0);
-	u64 cached, pfn;
+	bool notify = hm_wants_writenotify(vma);
+	u64 flags = YOUNG | (write ? PTE_DIRTY : 0), cached, pfn;
 
+	if (vma->flags & VM_WRITE && (write || !notify))
+		flags |= PTE_WRITE;
 	if (vma->flags & VM_PFNMAP) {
 		install(addr, 0, ((addr >> 12) + vma->pfn_delta) << 12 | flags | PTE_SPECIAL);
 		return VM_FAULT_OK;
@@ -117,12 +119,16 @@ static int do_fault(struct hm_vma *vma, u64 addr, bool write)
 	if (cached & PTE_SWAP) {
 		cached = swap_in(cached >> 12) << 12 | PTE_PRESENT;
 		hm_set_cached(addr, cached);
+		hm_mark_dirty(cached >> 12);
 	}
 	if (!cached) {
 		cached = hm_frame_alloc(1) << 12 | PTE_PRESENT;
 		hm_set_cached(addr, cached);
+		hm_set_data(cached >> 12, hm_disk(addr));
 	}
 	pfn = cached >> 12;
+	if (write && notify)
+		hm_mark_dirty(pfn);
 	hm_map_page(pfn);
 	if (!install(addr, 0, pfn << 12 | flags))
 		hm_unmap_page(pfn);
@@ -136,10 +142,11 @@ int hm_wp_page_copy(struct hm_vma *vma, u64 addr, u64 orig, bool unshare)
 
 	if (hm_poisoned(old))
 		return VM_FAULT_HWPOISON;
-	hm_get(old);
 	new = hm_frame_alloc(1);
-	if (old != HM_ZERO_PFN)
+	if (old != HM_ZERO_PFN) {
+		hm_get(old);
 		hm_set_data(new, hm_data(old));
+	}
 	vma->anon_vma = true;
 	hm_invalidate_start(base, base + PAGE_BYTES);
 	hm_lock(&hm.ptl);
@@ -151,7 +158,8 @@ int hm_wp_page_copy(struct hm_vma *vma, u64 addr, u64 orig, bool unshare)
 	}
 	hm_unlock(&hm.ptl);
 	hm_invalidate_end(base, base + PAGE_BYTES);
-	hm_put(old);
+	if (old != HM_ZERO_PFN)
+		hm_put(old);
 	return VM_FAULT_OK;
 }
 
@@ -165,6 +173,8 @@ static int do_wp_page(struct hm_vma *vma, u64 addr, u64 orig)
 		reuse = orig & PTE_EXCLUSIVE || hm_folio_count(pfn, 1) == 1;
 	if (!reuse)
 		return hm_wp_page_copy(vma, addr, orig, false);
+	if (hm_wants_writenotify(vma))
+		hm_mark_dirty(pfn);
 	install(addr, orig, orig | PTE_ACCESSED | DIRTY | (vma->flags & VM_SHARED ? 0 : PTE_EXCLUSIVE));
 	return VM_FAULT_OK;
 }

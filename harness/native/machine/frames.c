@@ -3,7 +3,7 @@
  * Physical pages of the host: who holds them, what they contain, whether the host took them back.
  *
  * As difffuzz/machine/frames.py has it: pfns are never handed out twice; a huge page is a run, whose
- * pages cost memory only where they differ from the rest.
+ * pages cost memory only where they differ from the rest.  Flags are those of the folio.
  */
 #include "machine.h"
 
@@ -171,7 +171,7 @@ long hm_mapcount(u64 pfn)
 
 long hm_pins(u64 pfn)
 {
-	return hm_reserved(pfn) ? 0 : look(pfn)->pins;
+	return pfn >= BASE_DEVICE ? 0 : look(pfn)->pins;
 }
 
 long hm_page_count(u64 pfn)
@@ -224,9 +224,9 @@ void hm_get(u64 pfn)
 {
 	struct hm_run *run = hm_run(pfn);
 
-	if (hm_reserved(pfn))
+	if (pfn >= BASE_DEVICE)
 		return;
-	if (!hm_page_count(pfn))
+	if (hm_is_free(pfn))
 		hm_give_up("reference taken of a free page");
 	hm_frame(pfn)->pins++;
 	if (run)
@@ -237,7 +237,7 @@ void hm_put(u64 pfn)
 {
 	struct hm_run *run = hm_run(pfn);
 
-	if (hm_reserved(pfn))
+	if (pfn >= BASE_DEVICE)
 		return;
 	if (!hm_pins(pfn))
 		hm_give_up("reference dropped that nobody took");
@@ -337,8 +337,75 @@ void hm_poison(u64 pfn)
 	hm_frame(pfn)->poisoned = true;
 }
 
+/* Flags */
+
+u64 hm_folio(u64 pfn)
+{
+	struct hm_run *run = hm_run(pfn);
+
+	return !run || run->split ? pfn : run->head;
+}
+
+bool hm_dirty(u64 pfn)
+{
+	return look(hm_folio(pfn))->dirty;
+}
+
+bool hm_lazyfree(u64 pfn)
+{
+	return look(hm_folio(pfn))->lazyfree;
+}
+
+void hm_clear_dirty(u64 pfn)
+{
+	hm_frame(hm_folio(pfn))->dirty = false;
+}
+
+void hm_set_lazyfree(u64 pfn, bool lazyfree)
+{
+	hm_frame(hm_folio(pfn))->lazyfree = lazyfree;
+}
+
+void hm_mark_dirty(u64 pfn)
+{
+	if (!hm_reserved(pfn))
+		hm_frame(hm_folio(pfn))->dirty = true;
+}
+
+void hm_mark_accessed(u64 pfn)
+{
+	if (!hm_reserved(pfn))
+		hm_frame(hm_folio(pfn))->accessed = true;
+}
+
+static void add_flags(struct hm_frame *to, const struct hm_frame *from)
+{
+	to->dirty |= from->dirty;
+	to->accessed |= from->accessed;
+	to->lazyfree |= from->lazyfree;
+}
+
+/* All pages have the flags of the head. */
+void hm_split_run(struct hm_run *run)
+{
+	const struct hm_frame *head = look(run->head);
+
+	run->split = true;
+	if (head->dirty || head->accessed || head->lazyfree)
+		for (unsigned long page = 1; page < run->size; page++)
+			add_flags(hm_frame(run->head + page), head);
+}
+
+/* From one folio to another of the same size. */
+void hm_copy_flags(u64 old, u64 new)
+{
+	add_flags(hm_frame(new), look(hm_folio(old)));
+}
+
 bool hm_frames_leaked(void)
 {
+	if (zero_page.pins)
+		return true;
 	for (u64 pfn = BASE_4K; pfn < next_4k; pfn++)
 		if (look(pfn)->maps || look(pfn)->pins)
 			return true;

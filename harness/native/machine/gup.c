@@ -37,6 +37,9 @@ long hm_gup_locked(u64 addr, bool write, bool nowait)
 		pte = hm_page(addr);
 		if (usable(pte, write)) {
 			hm_get(pte >> 12);
+			hm_mark_accessed(pte >> 12);
+			if (write)
+				hm_mark_dirty(pte >> 12);
 			return pte >> 12;
 		}
 		switch (hm_fault(vma, addr, write, nowait)) {

@@ -42,7 +42,7 @@ static bool isolate(const struct hm_table *table)
 
 		if (!pte)
 			continue;
-		if (!(pte & PTE_MAPPED) || hm_folio_pins(pte >> 12))
+		if (!(pte & PTE_MAPPED) || (pte >> 12 != HM_ZERO_PFN && hm_folio_pins(pte >> 12)))
 			return false;
 		writable |= !!(pte & PTE_WRITE);
 	}

@@ -27,6 +27,8 @@ static u64 write_protect_page(u64 addr, u64 pfn)
 	if (leaf.level != 1 || !(pte & PTE_MAPPED) || pte >> 12 != pfn) {
 		pte = 0;
 	} else if (pte & all) {
+		if (pte & PTE_DIRTY && !hm_pins(pfn))
+			hm_mark_dirty(pfn);
 		pte &= ~all;
 		if (hm_pins(pfn))
 			pte = 0;
@@ -77,6 +79,7 @@ static bool merge_one_page(u64 addr, u64 kpfn)
 			if (leaf.pte == orig && leaf.level == 1) {
 				hm_ksm_forget(pfn);
 				hm_ksm_add(pfn, addr);
+				hm_mark_dirty(pfn);
 				done = true;
 			}
 		} else if (orig && hm_data(pfn) == hm_data(kpfn)) {

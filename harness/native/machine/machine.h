@@ -35,6 +35,7 @@ struct hm_frame {
 	int pins;
 	int child;		/* how often the child of the last fork maps it */
 	bool poisoned;
+	bool dirty, accessed, lazyfree;	/* of a folio: at its head */
 	long data;
 };
 
@@ -54,6 +55,15 @@ extern void hm_device_retire(u64 pfn, unsigned long pages);
 extern struct hm_run *hm_run(u64 pfn);
 extern struct hm_frame *hm_frame(u64 pfn);
 extern bool hm_reserved(u64 pfn);
+extern u64 hm_folio(u64 pfn);
+extern bool hm_dirty(u64 pfn);
+extern bool hm_lazyfree(u64 pfn);
+extern void hm_clear_dirty(u64 pfn);
+extern void hm_set_lazyfree(u64 pfn, bool lazyfree);
+extern void hm_mark_dirty(u64 pfn);
+extern void hm_mark_accessed(u64 pfn);
+extern void hm_split_run(struct hm_run *run);
+extern void hm_copy_flags(u64 old, u64 new);
 extern long hm_mapcount(u64 pfn);
 extern long hm_pins(u64 pfn);
 extern long hm_page_count(u64 pfn);
@@ -176,6 +186,7 @@ struct hm {
 	struct hm_range *ranges;	/* that were invalidated */
 	long nr_ranges, room_for_ranges;
 	u64 **page_cache[HM_AREAS];
+	long **disk[HM_AREAS];		/* of files on a disk: what it has of each page */
 	struct hm_ksm *ksm;
 	int nr_ksm;
 	struct hm_swap_slot *swap;
@@ -208,6 +219,11 @@ extern u64 hm_remap(const struct hm_vma *vma, u64 flags);
 extern void hm_unmap_entry(u64 addr, int level, u64 pte);
 extern u64 hm_cached(u64 addr);
 extern void hm_set_cached(u64 addr, u64 pte);
+extern bool hm_cached_near(u64 addr);	/* in the 2M around it */
+extern long hm_disk(u64 addr);
+extern void hm_write_disk(u64 addr, long data);
+extern bool hm_is_file(u64 addr);
+extern bool hm_wants_writenotify(const struct hm_vma *vma);
 extern bool hm_is_ksm(u64 pfn);
 extern int hm_ksm_addresses(u64 pfn, u64 *out);
 extern void hm_ksm_add(u64 pfn, u64 addr);
@@ -235,6 +251,7 @@ extern u64 hm_follow_pte(u64 addr);
 extern int hm_fixup_fault(u64 addr, bool write);
 extern bool hm_copy_to_user(u64 addr, long value);
 extern bool hm_copy_from_user(u64 addr, long *value);
+extern bool hm_content(u64 addr, long *value);
 
 /* split.c */
 extern void hm_split_huge_pmd(u64 addr);
@@ -258,7 +275,9 @@ extern void hm_cow_write(u64 addr, long value);
 extern void hm_migrate(u64 start, u64 end);
 extern void hm_thp_collapse(u64 addr);
 extern void hm_thp_split(u64 addr);
-extern void hm_swap_out(u64 start, u64 end);
+extern long hm_swap_out(u64 start, u64 end);
+extern void hm_madvise_free(u64 start, u64 end);
+extern void hm_writeback(u64 start, u64 end);
 extern void hm_hwpoison(u64 start, u64 end);
 extern void hm_ksm_merge(u64 addr, u64 other);
 extern int hm_age(u64 start, u64 end, bool flush);

@@ -111,6 +111,7 @@ static void move_to_new_folio(const u64 *addrs, int nr, int level, u64 old)
 		hm_copy_run(old, new);
 	else
 		hm_set_data(new, hm_data(old));
+	hm_copy_flags(old, new);
 	move_other_owners(addrs[0], level, old, new);
 	for (int i = 0; i < nr; i++) {
 		hm_lock(&hm.ptl);

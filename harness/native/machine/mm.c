@@ -13,6 +13,7 @@ static const long flags_of[] = {
 	[AREA_HUGETLB2M] = VM_READ | VM_WRITE | VM_HUGETLB,
 	[AREA_HUGETLB1G] = VM_READ | VM_WRITE | VM_HUGETLB,
 	[AREA_SHARED] = VM_READ | VM_WRITE | VM_SHARED,
+	[AREA_FILE] = VM_READ | VM_WRITE | VM_SHARED | VM_FILE,
 	[AREA_PFNMAP] = VM_READ | VM_WRITE | VM_SHARED | VM_PFNMAP | VM_IO,
 };
 
@@ -194,7 +195,7 @@ u64 hm_remap(const struct hm_vma *vma, u64 flags)
 		return (flags & ~PTE_WRITE) | PTE_PROTNONE;
 	if (!(vma->flags & VM_WRITE))
 		flags &= ~PTE_WRITE;
-	else if (vma->flags & VM_SHARED)
+	else if (vma->flags & VM_SHARED && !hm_wants_writenotify(vma))
 		flags |= PTE_WRITE;
 	return flags | PTE_PRESENT;
 }
@@ -211,6 +212,8 @@ void hm_unmap_entry(u64 addr, int level, u64 pte)
 	if (hm_reserved(pfn))
 		return;
 	hm_ksm_remove(pfn, addr);
+	if (pte & PTE_DIRTY && hm_cached(addr))
+		hm_mark_dirty(pfn);
 	hm_unmap_page(pfn);
 }
 
@@ -240,9 +243,45 @@ u64 hm_cached(u64 addr)
 	return at ? *at : 0;
 }
 
+bool hm_cached_near(u64 addr)
+{
+	return cached_at(addr, false);
+}
+
 void hm_set_cached(u64 addr, u64 pte)
 {
 	*cached_at(addr, true) = pte;
+}
+
+/* What the disk has of a file. */
+
+static long *disk_at(u64 addr, bool make)
+{
+	int area = (addr >> 40) - 1, pmd = addr >> 21 & (HM_PMDS - 1);
+
+	if (!hm.disk[area]) {
+		if (!make)
+			return NULL;
+		hm.disk[area] = hm_alloc(HM_PMDS * sizeof(long *));
+	}
+	if (!hm.disk[area][pmd]) {
+		if (!make)
+			return NULL;
+		hm.disk[area][pmd] = hm_alloc(512 * sizeof(long));
+	}
+	return &hm.disk[area][pmd][addr >> 12 & 511];
+}
+
+long hm_disk(u64 addr)
+{
+	long *at = disk_at(addr, false);
+
+	return at ? *at : 0;
+}
+
+void hm_write_disk(u64 addr, long data)
+{
+	*disk_at(addr, true) = data;
 }
 
 /* KSM pages: the addresses that map each. */

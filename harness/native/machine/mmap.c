@@ -149,7 +149,6 @@ static bool change_huge(struct hm_vma *vma, u64 addr, int level)
 /* A THP that reclaim splits before it is changed is changed entry by entry. */
 static void change_pmd(struct hm_vma *vma, u64 base)
 {
-	u64 both = PTE_DIRTY | PTE_EXCLUSIVE;
 	struct hm_list list;
 
 	if (hm_huge(base)) {
@@ -163,8 +162,8 @@ static void change_pmd(struct hm_vma *vma, u64 base)
 	for (long i = 0; i < list.nr; i++) {
 		u64 old = hm_leaf(list.at[i].addr).pte, pte = modify(vma, old);
 
-		if (pte & PTE_MAPPED && vma->flags & VM_WRITE && !(vma->flags & VM_SHARED) &&
-		    (pte & both) == both)
+		if (pte & PTE_MAPPED && vma->flags & VM_WRITE && pte & PTE_DIRTY &&
+		    (vma->flags & VM_SHARED || pte & PTE_EXCLUSIVE))
 			pte |= PTE_WRITE;
 		if (pte != old)
 			hm_set_pte(list.at[i].addr, pte);

@@ -64,6 +64,7 @@ static void end_faults(const struct op *op, long index)
 /* Leaves, the last checks, the end of the VM. */
 void play_end(const struct config *config, long number)
 {
+	contents_settled();
 	access_finish_faults(number);
 	hm_kvm(FN_END_OPERATION, 0, 0, 0, 0, 0, 0);
 	check_end();

@@ -126,7 +126,7 @@ extern void check_after(const struct op *op, const struct outcome *outcome, int 
 extern void check_end(void);
 extern void check_destroyed(void);
 extern int check_updates;	/* memslot updates and the like that are going on */
-extern void check_touch(int as_id, u64 gfn, u64 pfn, int access);
+extern void check_touch(int as_id, u64 gfn, u64 pfn, int access, long number);
 extern void check_rest(const struct op *op);
 
 /* check_leaf.c */
@@ -142,6 +142,15 @@ extern void access_check(int as_id, u64 gfn, int access, const struct outcome *o
 /* check_history.c */
 extern void history_before(const struct op *op);
 extern void history_after(const struct op *op, const struct outcome *outcome, bool disturbed);
+
+/* check_contents.c */
+extern void contents_init(void);
+extern void contents_wrote(u64 hva, long value);
+extern void contents_unknown(u64 start, u64 end);
+extern void contents_forget(void);
+extern void contents_host(const struct op *op);
+extern void contents_read(u64 hva, long value);
+extern void contents_settled(void);
 
 /* check_dirty.c */
 extern void dirty_note(const struct map_slot *slot, u64 gfn, bool write);

@@ -24,6 +24,31 @@ void hm_thp_split(u64 addr)
 	hm_up_read(&hm.mmap_lock);
 }
 
+/* What a read of `addr` would return, with nothing faulted in; false for a signal. */
+bool hm_content(u64 addr, long *value)
+{
+	struct hm_vma *vma = hm_vma_find(addr);
+	u64 pte = hm_page(addr);
+
+	if (!vma || !(vma->flags & VM_READ))
+		return false;
+	if (!pte)
+		pte = hm_cached(addr);
+	if (pte & PTE_SWAP) {
+		struct hm_swap_slot *slot = &hm.swap[pte >> 12];
+
+		*value = slot->cached >= 0 ? hm_data(slot->cached) : slot->data;
+	} else if (pte) {
+		*value = hm_data(pte >> 12);
+		return pte & PTE_MAPPED;
+	} else if (vma->flags & VM_PFNMAP) {
+		*value = hm_data((addr >> 12) + vma->pfn_delta);
+	} else {
+		*value = hm_disk(addr);
+	}
+	return true;
+}
+
 static void drop_page_cache(void)
 {
 	for (int area = 0; area < HM_AREAS; area++)

@@ -88,8 +88,7 @@ static struct outcome run_host_op(const struct op *op, long number)
 		hm_thp_advice(start, end, op->thp_advice.on);
 		break;
 	case OP_SWAP_OUT:
-		hm_swap_out(start, end);
-		break;
+		return outcome_of(RESULT_DONE, hm_swap_out(start, end));
 	case OP_HWPOISON:
 		hm_hwpoison(start, start + PAGE_BYTES);
 		break;
@@ -105,8 +104,19 @@ static struct outcome run_host_op(const struct op *op, long number)
 		return outcome_of(RESULT_DONE, hm_age(start, end, op->age.flush));
 	case OP_TEST_AGE:
 		return outcome_of(RESULT_DONE, hm_test_age(start));
+	case OP_LAZY_FREE:
+		hm_madvise_free(start, end);
+		break;
+	case OP_WRITEBACK:
+		hm_writeback(start, end);
+		break;
 	}
 	return outcome_of(RESULT_DONE, 0);
+}
+
+static bool is_host_op(const struct op *op)
+{
+	return op->thread >= FIRST_HOST_THREAD && op->thread <= LAST_HOST_THREAD;
 }
 
 struct outcome run_op(const struct op *op, long number)
@@ -117,7 +127,7 @@ struct outcome run_op(const struct op *op, long number)
 		outcome = run_vcpu_op(op, number);
 	} else {
 		task_run_as(op->thread);
-		outcome = op->kind <= OP_TEST_AGE ? run_host_op(op, number) : run_ioctl(op);
+		outcome = is_host_op(op) ? run_host_op(op, number) : run_ioctl(op);
 	}
 	task_run_as(MAIN_TASK);
 	hm_kvm(FN_END_OPERATION, 0, 0, 0, 0, 0, 0);
@@ -152,7 +162,7 @@ struct outcome run_op_among_others(const struct op *op, long number)
 	if (op->kind <= OP_RELOAD)
 		outcome = run_vcpu_op(op, number);
 	else
-		outcome = op->kind <= OP_TEST_AGE ? run_host_op(op, number) : run_ioctl(op);
+		outcome = is_host_op(op) ? run_host_op(op, number) : run_ioctl(op);
 	wants_park[op->thread] = false;
 	hm_kvm(FN_END_OPERATION, 0, 0, 0, 0, 0, 0);
 	return outcome;

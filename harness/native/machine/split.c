@@ -16,6 +16,11 @@ static void split_huge_pmd(u64 addr, long freeze)
 	if (pte && (freeze == NO_FREEZE || freeze == (long)(pte >> 12))) {
 		hm_set_huge(base, 0);
 		pte &= ~PTE_HUGE;
+		if (pte & PTE_MAPPED && pte & PTE_DIRTY) {
+			hm_mark_dirty(pte >> 12);
+			if (freeze == NO_FREEZE)
+				pte &= ~PTE_DIRTY;
+		}
 		if (freeze != NO_FREEZE)
 			pte = (pte & ~PTE_MAPPED) | PTE_MIGRATION;
 		table = hm_alloc(sizeof(*table));
@@ -78,7 +83,7 @@ bool hm_split_huge_page(u64 addr)
 	hm_unlock(&hm.ptl);
 	hm_invalidate_end(base, base + PMD_BYTES);
 	if (!run->pins)
-		run->split = true;
+		hm_split_run(run);
 	hm_lock(&hm.ptl);
 	for (int i = 0; i < 512; i++)
 		hm_remove_migration_pte(base + i * PAGE_BYTES, run->head + i, run->head + i);

@@ -1,9 +1,66 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * mm/vmscan.c, mm/rmap.c: reclaiming pages to swap.  A page that is pinned is unmapped but stays in
- * the swap cache, so that the next fault finds the same frame.
+ * mm/vmscan.c, mm/rmap.c: reclaiming pages to swap, or dropping those that are clean.  A page that is
+ * pinned is unmapped but stays in the swap cache, so that the next fault finds the same frame.
  */
 #include "machine.h"
+
+#define DIGEST ((1UL << 62) - 1)
+
+/* Pages that were freed lazily and are dropped, as one number: of each task, for others may reclaim. */
+static unsigned long dropped[NATIVE_TASKS];
+
+static void note_dropped(u64 addr)
+{
+	unsigned long *digest = &dropped[native_task->number];
+
+	*digest = (unsigned long)(((unsigned __int128)*digest * 1000003 + (addr >> 12)) & DIGEST);
+}
+
+/* A page that was freed lazily: drops it if it is clean and nobody holds it. */
+static bool discard(u64 addr, u64 pfn)
+{
+	struct hm_leaf leaf;
+	bool gone = true;
+
+	hm_lock(&hm.ptl);
+	leaf = hm_leaf(addr);
+	if (leaf.level == 1 && leaf.pte & PTE_MAPPED && leaf.pte >> 12 == pfn) {
+		if (leaf.pte & PTE_DIRTY)
+			hm_mark_dirty(pfn);
+		gone = !hm_folio_pins(pfn) && !hm_dirty(pfn);
+		if (gone) {
+			hm_set_pte(addr, 0);
+			hm_unmap_entry(addr, 1, leaf.pte);
+		} else {
+			hm_set_lazyfree(pfn, false);
+		}
+	}
+	hm_unlock(&hm.ptl);
+	return gone;
+}
+
+/* A huge page that no pmd maps is split first. */
+static void reclaim_lazyfree(u64 addr, u64 pfn)
+{
+	struct hm_run *run = hm_run(pfn);
+	u64 addrs[MOST_KSM];
+	bool gone;
+	int nr;
+
+	if (run && !run->split && !hm_split_huge_page(addr))
+		return;
+	nr = hm_rmap_addresses(addr, pfn, addrs);
+	for (int i = 0; i < nr; i++) {
+		hm_invalidate_start(addrs[i], addrs[i] + PAGE_BYTES);
+		gone = discard(addrs[i], pfn);
+		hm_invalidate_end(addrs[i], addrs[i] + PAGE_BYTES);
+		if (!gone)
+			return;
+		note_dropped(addrs[i]);
+	}
+	hm_child_unmap(pfn, 1);
+}
 
 /* The entry becomes a swap entry, of a new slot if `slot` is 0; returns the slot, or 0. */
 static long try_to_unmap_one(u64 addr, u64 pfn, long slot)
@@ -50,7 +107,7 @@ static void write_out(long number)
 	}
 }
 
-/* Swaps a whole THP: the pmd is split first, then all entries go in one bracket. */
+/* Swaps or drops a whole THP: the pmd is split first, then all entries go in one bracket. */
 static void reclaim_thp(u64 base)
 {
 	long slots[PMD_PAGES];
@@ -68,6 +125,12 @@ static void reclaim_thp(u64 base)
 
 		if (!hm_run(pfn))
 			continue;
+		if (hm_lazyfree(pfn)) {
+			if (!discard(list.at[i].addr, pfn))
+				break;
+			note_dropped(list.at[i].addr);
+			continue;
+		}
 		pfns[nr] = pfn;
 		slots[nr++] = try_to_unmap_one(list.at[i].addr, pfn, 0);
 	}
@@ -80,7 +143,10 @@ static void reclaim_thp(u64 base)
 	}
 }
 
-/* Shared memory: the entry is cleared, the page cache gets the swap entry. */
+/*
+ * A page of a file: the entry is cleared; the page is dropped if it is clean, else the page cache gets
+ * a swap entry for shmem and keeps what only kswapd writes to a disk.
+ */
 static void reclaim_shared(u64 addr, u64 pfn)
 {
 	struct hm_leaf leaf;
@@ -96,13 +162,18 @@ static void reclaim_shared(u64 addr, u64 pfn)
 	hm_unlock(&hm.ptl);
 	hm_invalidate_end(addr, addr + PAGE_BYTES);
 	cached = hm_cached(addr);
-	if (cached & PTE_MAPPED && cached >> 12 == pfn && hm_page_count(pfn) == 1) {
+	if (!(cached & PTE_MAPPED) || cached >> 12 != pfn || hm_page_count(pfn) != 1)
+		return;
+	if (!hm_dirty(pfn)) {
+		hm_set_cached(addr, 0);
+		hm_unmap_page(pfn);
+	} else if (!hm_is_file(addr)) {
 		hm_set_cached(addr, (u64)hm_swap_new(1, hm_data(pfn), -1) << 12 | PTE_SWAP);
 		hm_unmap_page(pfn);
 	}
 }
 
-/* shrink_page_list() of the 4K page at `addr`. */
+/* shrink_folio_list() of the 4K page at `addr`. */
 static void reclaim(u64 addr)
 {
 	u64 addrs[MOST_KSM];
@@ -117,6 +188,10 @@ static void reclaim(u64 addr)
 		return;
 	if (vma->flags & VM_SHARED) {
 		reclaim_shared(addr, pfn);
+		return;
+	}
+	if (hm_lazyfree(pfn)) {
+		reclaim_lazyfree(addr, pfn);
 		return;
 	}
 	run = hm_run(pfn);
@@ -134,8 +209,7 @@ static void reclaim(u64 addr)
 	}
 }
 
-/* madvise(MADV_PAGEOUT) of the range, or the reclaim of just these pages. */
-void hm_swap_out(u64 start, u64 end)
+static void shrink_range(u64 start, u64 end)
 {
 	struct hm_list list = hm_mapped(start, end);
 
@@ -159,4 +233,12 @@ void hm_swap_out(u64 start, u64 end)
 		}
 		hm_unlock(&hm.page_lock);
 	}
+}
+
+/* madvise(MADV_PAGEOUT) of the range; which pages it dropped that were freed lazily, 0 for none. */
+long hm_swap_out(u64 start, u64 end)
+{
+	dropped[native_task->number] = 0;
+	shrink_range(start, end);
+	return dropped[native_task->number];
 }

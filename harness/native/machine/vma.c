@@ -92,6 +92,12 @@ bool hm_vma_anonymous(const struct hm_vma *vma)
 	return !(vma->flags & (VM_SHARED | VM_HUGETLB));
 }
 
+/* Is a page that is clean mapped read-only? */
+bool hm_wants_writenotify(const struct hm_vma *vma)
+{
+	return vma->flags & VM_FILE;
+}
+
 bool hm_vma_contains(const struct hm_vma *vma, u64 start, u64 end)
 {
 	return vma->start <= start && end <= vma->end;
