@@ -24,6 +24,8 @@ from .replaying import Replay, replay_each
 from .screen import FuzzProgress, figures, taken_over_text
 
 CORPUS = Path(__file__).resolve().parents[2] / "corpus"
+REPLAYED = ("seeds", "concurrent", "races", "regressions")
+"""Folders of the corpus."""
 SMOKE_SECONDS = 60.0
 MIN_FUZZ_SECONDS = 5.0
 ALLOWED_LEGEND = "allowed: so many differences are meant, no findings; docs/oracles.md says why"
@@ -108,7 +110,7 @@ def smoke(
 
 
 def _replay_all(corpus: Path, choice: Choice) -> list[Replay]:
-    parts = [corpus / name for name in ("seeds", "concurrent", "races", "regressions")]
+    parts = [corpus / name for name in REPLAYED]
     paths = [path for part in parts if part.is_dir() for path in program_files(part)]
     return list(replay_each(paths, choice))
 

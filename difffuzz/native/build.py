@@ -29,6 +29,7 @@ from .units import Unit, Units, read_units, taken_for
 
 DEFAULT_NAME = "default"
 RECORD = "build.json"
+HARNESS = Path(__file__).parents[2] / "harness" / "native"
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 
@@ -74,7 +75,7 @@ class Wish(msgspec.Struct):
     name: str | None = None
     coverage: bool | None = None
     """None: if the compiler for it is there."""
-    harness: Path = Path(__file__).parents[2] / "harness" / "native"
+    harness: Path = HARNESS
 
 
 def build(wish: Wish, cache: Cache, say: Callable[[str], None]) -> Made:

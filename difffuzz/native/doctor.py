@@ -10,16 +10,24 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from ..errors import UsageError
+from .build import HARNESS
 from .cache import Cache
 from .configure import TOOLS
 from .fetch import DEFAULT, source_path
-from .run import PACKAGES, Failed, find, install_command, run
-from .toolchain import CLANG
+from .run import PACKAGES, find, install_command
+from .toolchain import CLANG, GCC, compiler_at
+from .tree import open_tree
+from .trial import headers_of, missing_headers, shared_object, works
+from .units import read_units
 
 MIN_FREE_MB = 2500
 """A tree is 1.5 GB unpacked, its shadow and objects little."""
 
-_ALSO = ("objcopy", "patch", "tar", "xz")
+_ALSO = (
+    "as", "ar", "nm", "objcopy", "m4", "bash", "awk", "cmp", "sed", "grep", "patch", "tar", "xz",
+)  # fmt: skip
+"""What else fetching and building run; the rest every system has."""
 
 
 class Requirement(NamedTuple):
@@ -43,50 +51,101 @@ def _look(cache: Cache) -> Iterator[Requirement]:
         yield Requirement("machine", "ok", machine)
     else:
         yield Requirement("machine", "MISSING", f"{machine}, x86_64 needed", "uname -m")
-    for tool in (*TOOLS, *_ALSO):
-        yield _tool(tool)
-    yield _headers()
-    clang = find(CLANG)
-    if clang:
-        yield Requirement(CLANG, "ok", clang)
-    else:
-        command = install_command(PACKAGES[CLANG])
-        yield Requirement(CLANG, "absent", "no coverage without it", command)
+    try:
+        # Where the cache is, or is to be: what is built there must run there.
+        work = tempfile.TemporaryDirectory(prefix=".doctor-", dir=_nearest(cache.root))
+    except OSError as error:
+        detail = f"{cache.root}: {error.strerror}"
+        yield Requirement("cache", "MISSING", detail, "export DIFFFUZZ_CACHE=FOLDER")
+        return
+    with work as name:
+        folder = Path(name)
+        for tool in (*TOOLS, *_ALSO):
+            yield _tool(tool, folder)
+        yield from _harness(folder)
+        yield from compilers(folder)
     yield _disk(cache)
-    tree = source_path(cache)
-    if tree.is_dir():
-        yield Requirement("source", "ok", str(tree))
-    else:
-        detail = f"Linux {DEFAULT} is not fetched (--tree works without)"
-        yield Requirement("source", "absent", detail, "difffuzz native fetch")
+    yield _source(cache)
 
 
-def _tool(name: str) -> Requirement:
+def _nearest(folder: Path) -> Path:
+    """The folder itself, or what is there of the way to it."""
+    while not folder.is_dir():
+        folder = folder.parent
+    return folder
+
+
+def _tool(name: str, folder: Path) -> Requirement:
     path = find(name)
-    if path:
-        return Requirement(name, "ok", path)
-    return Requirement(name, "MISSING", "not installed", install_command(PACKAGES[name]))
+    if not path:
+        return Requirement(name, "MISSING", "not installed", install_command(PACKAGES[name]))
+    problem = works(name, folder)
+    if problem:
+        detail = f"{path} does not work: {problem}"
+        return Requirement(name, "MISSING", detail, install_command("--reinstall", PACKAGES[name]))
+    return Requirement(name, "ok", path)
 
 
-def _headers() -> Requirement:
-    """Those of the C library: a compiler does not bring them."""
-    compiler = find("gcc")
-    with tempfile.TemporaryDirectory(prefix="difffuzz-doctor-") as temporary:
-        source = Path(temporary) / "try.c"
-        source.write_text("#include <elf.h>\n#include <stdio.h>\n")
-        try:
-            if compiler:
-                run([compiler, "-fsyntax-only", str(source)])
-                return Requirement("libc headers", "ok", "elf.h, stdio.h")
-        except Failed:
-            pass
-    return Requirement("libc headers", "MISSING", "elf.h, stdio.h", install_command("libc6-dev"))
+def _harness(folder: Path) -> Iterator[Requirement]:
+    try:
+        units = read_units(HARNESS)
+    except UsageError as error:
+        command = "scripts/native-setup # in a checkout"
+        yield Requirement("harness", "MISSING", f"not in this installation: {error}", command)
+        return
+    gone = [
+        unit.source
+        for unit in units.unit
+        if unit.in_tree is None and not (HARNESS / unit.source).is_file()
+    ]
+    if gone:
+        command = "git checkout -- harness/native"
+        yield Requirement("harness", "MISSING", f"{len(gone)} files, such as {gone[0]}", command)
+        return
+    yield Requirement("harness", "ok", str(HARNESS))
+    problem = missing_headers(HARNESS, folder)
+    command = install_command("libc6-dev")
+    if problem:
+        yield Requirement("libc headers", "MISSING", problem, command)
+    else:
+        yield Requirement("libc headers", "ok", ", ".join(headers_of(HARNESS)))
+
+
+def compilers(folder: Path) -> Iterator[Requirement]:
+    """Do they build?  A build takes clang by itself where it is installed: then it has to."""
+    for name in (GCC, CLANG):
+        path = find(name)
+        command = install_command(PACKAGES[name])
+        if path is None:
+            if name == CLANG:
+                yield Requirement(name, "absent", "no coverage without it", command)
+            else:
+                yield Requirement(f"{name} builds", "MISSING", "not installed", command)
+            continue
+        work = folder / name
+        work.mkdir()
+        problem = shared_object(compiler_at(path, name == CLANG), work)
+        if problem:
+            hint = install_command("--reinstall", PACKAGES[name])
+            yield Requirement(f"{name} builds", "MISSING", problem, hint)
+        else:
+            yield Requirement(f"{name} builds", "ok", "a library, which was loaded and called")
+
+
+def _source(cache: Cache) -> Requirement:
+    path = source_path(cache)
+    if not path.is_dir():
+        detail = f"Linux {DEFAULT} is not fetched (--tree works without)"
+        return Requirement("source", "absent", detail, "difffuzz native fetch")
+    try:
+        tree = open_tree(path)
+    except UsageError as error:
+        return Requirement("source", "MISSING", str(error), f"rm -r {path}; difffuzz native fetch")
+    return Requirement("source", "ok", f"{path}, Linux {tree.version}")
 
 
 def _disk(cache: Cache) -> Requirement:
-    folder = cache.root
-    while not folder.is_dir():
-        folder = folder.parent
+    folder = _nearest(cache.root)
     free = shutil.disk_usage(folder).free >> 20
     detail = f"{free} MB free for {cache.root}"
     if free >= MIN_FREE_MB:

@@ -95,6 +95,11 @@ def choose_compiler(coverage: bool | None) -> Compiler:
     path = clang if with_clang else find(GCC)
     if path is None:
         raise MissingTool("no compiler", install_command(PACKAGES[GCC]))
+    return compiler_at(path, with_clang)
+
+
+def compiler_at(path: str, with_clang: bool) -> Compiler:
+    """The compiler that is installed there."""
     real = os.path.realpath(path)
     stat = os.stat(real)
     return Compiler(path, with_clang, f"{real} {stat.st_size} {stat.st_mtime_ns}")
@@ -116,12 +121,24 @@ def flags(
         return [*_kernel_flags(unit, harness, compiler), f"-I{headers}", *own]
     if unit.kind == "asm":
         return ["-D__ASSEMBLY__", f"-I{harness}", *own]
-    return [*_LIBC, *(() if compiler.clang else _LIBC_GCC), f"-I{harness}", f"-I{headers}", *own]
+    return [*libc_flags(compiler), f"-I{harness}", f"-I{headers}", *own]
+
+
+def libc_flags(compiler: Compiler) -> list[str]:
+    """Those of a unit that sees the C library, wherever its headers are."""
+    return [*_LIBC, *(() if compiler.clang else _LIBC_GCC)]
+
+
+def bare_flags(compiler: Compiler) -> list[str]:
+    """Those of a unit that sees the kernel's headers, without the headers."""
+    if compiler.clang:
+        return [*_KERNEL, *_KERNEL_CLANG]
+    return [*_KERNEL, *_KERNEL_GCC]
 
 
 def _kernel_flags(unit: Unit, harness: Path, compiler: Compiler) -> list[str]:
     shim = harness / "shim"
-    found = [*_KERNEL, *(_KERNEL_CLANG if compiler.clang else _KERNEL_GCC), *_MODULE]
+    found = [*bare_flags(compiler), *_MODULE]
     found.append(f'-DKBUILD_BASENAME="{unit.name}"')
     found += [f"-I{shim}", *(f"-I./{folder}" for folder in _HEADERS)]
     for header in _FORCED[:2] if _is_assembly(unit) else _FORCED:
