@@ -420,4 +420,3 @@ def probed(program: Program) -> list[int]:
             if len(gfns) == PROBES:
                 break
     return list(gfns)
-

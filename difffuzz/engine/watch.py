@@ -163,8 +163,8 @@ class Watch:
             return
         self.history.before(op)
         kind, thread, args = op
-        if kind in AGING and self.ages is None:
-            self.ages = Ages(self.side.name, self.memory)
+        if kind in AGING and self.ages is None and self.model is not None:
+            self.ages = Ages(self.model, self.memory)
         if self.ages is not None and self.model is not None:
             kvm = self.model.kvm
             self.recycled = kvm.stat.mmu_recycled

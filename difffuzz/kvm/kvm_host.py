@@ -380,6 +380,8 @@ class Kvm:
         "vcpus",
         "zapped_obsolete_pages",
     )
+    tells_accessed: ClassVar[bool] = True
+    """For oracles: the host is told of the accessed bit of an SPTE that goes."""
 
     def __init__(
         self, sched: Scheduler, mm: HostMM, masks: SpteMasks, mem: PhysMem[KvmMmuPage] | None = None

@@ -13,6 +13,9 @@ HOST_YOUNG = 1
 """The accessed bit of the host's own entry was set."""
 KVM_YOUNG = 2
 """A notifier said so."""
+PAGE_YOUNG = 4
+"""The page was marked accessed since (PG_referenced, or it is no longer idle): KVM does so when an
+SPTE with the accessed bit goes."""
 
 
 def mapped_ranges(mm: Mm, start: int, end: int) -> list[tuple[int, int]]:
@@ -40,6 +43,18 @@ def clear_accessed(mm: Mm, start: int, end: int) -> int:
     return young
 
 
+def clear_referenced(mm: Mm, start: int, end: int) -> int:
+    """folio_test_clear_referenced() of each page; 1 if any was."""
+    young = 0
+    for addr, _ in mm.pt.mapped(start, end):
+        pte = mm.pt.leaf(addr)[0]
+        folio = mm.frames.folio(pte >> 12)
+        if pte & PTE_MAPPED and folio in mm.frames.accessed:
+            mm.frames.accessed.discard(folio)
+            young = 1
+    return young
+
+
 def age(mm: Mm, start: int, end: int, flush: bool) -> int:
     """folio_referenced() with `flush`, else page_idle or DAMON: who found any page young."""
     young = 0
@@ -51,6 +66,8 @@ def age(mm: Mm, start: int, end: int, flush: bool) -> int:
             clear = notifier.clear_flush_young if flush else notifier.clear_young
             if clear(first, last):
                 young |= KVM_YOUNG
+        if clear_referenced(mm, first, last):
+            young |= PAGE_YOUNG
         mm.ptl.unlock()
     return young
 
@@ -60,6 +77,9 @@ def test_age(mm: Mm, addr: int) -> int:
     pte = mm.pt.leaf(addr)[0]
     if not pte & PTE_MAPPED:
         return 0
+    young = PAGE_YOUNG if mm.frames.folio(mm.pt.page(addr) >> 12) in mm.frames.accessed else 0
     if pte & PTE_ACCESSED:
-        return HOST_YOUNG
-    return KVM_YOUNG if any(notifier.test_young(addr) for notifier in mm.notifiers) else 0
+        return young | HOST_YOUNG
+    if any(notifier.test_young(addr) for notifier in mm.notifiers):
+        young |= KVM_YOUNG
+    return young

@@ -196,7 +196,7 @@ class HostMM(Mm):
         return int(self.age_told(start, end, flush) != 0)
 
     def age_told(self, start: int, end: int, flush: bool) -> int:
-        """The same, and who said so: HOST_YOUNG, KVM_YOUNG."""
+        """The same, and who said so: HOST_YOUNG, KVM_YOUNG, PAGE_YOUNG."""
         return _age.age(self, start, end, flush)
 
     def test_age(self, addr: int) -> int:

@@ -33,6 +33,8 @@ class Library:
 
     retries_by_gfn = False
     """See Kvm.retries_by_gfn of the model."""
+    tells_accessed = True
+    """See Kvm.tells_accessed of the model."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -15,13 +15,18 @@ from difffuzz.native.library import Library
 RETRIES_BY_GFN_SINCE = (6, 8)
 """mmu_invalidate_retry_gfn() took the place of mmu_invalidate_retry_hva()."""
 
+TELLS_ACCESSED_BEFORE = (6, 13)
+"""Pages are no longer marked accessed when an SPTE goes."""
+
 
 def open_package(name: str) -> NativePackage:
     """The build of that name, "" for the default one.  UsageError: there is no such build."""
     built = _built(name)
     library = Library(Path(built.library))
     major, minor = built.version.split(".")[:2]
-    library.retries_by_gfn = (int(major), int(minor)) >= RETRIES_BY_GFN_SINCE
+    version = int(major), int(minor)
+    library.retries_by_gfn = version >= RETRIES_BY_GFN_SINCE
+    library.tells_accessed = version < TELLS_ACCESSED_BEFORE
     return NativePackage(library)
 
 

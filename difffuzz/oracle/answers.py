@@ -5,36 +5,44 @@ Ground truth is the guest's accesses, and nothing of KVM's: a page is surely you
 used it by a page walk, which sets the accessed bit, and as long as nothing may take the mapping;
 it is surely old once it was aged, and as long as nothing touches the gigabyte around it, which a
 huge page may map.  In between KVM may answer either way.
+
+A page that was used and whose mapping was taken was marked accessed by KVM, when the SPTE went.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from difffuzz.machine.age import HOST_YOUNG, KVM_YOUNG
+from difffuzz.machine.age import HOST_YOUNG, KVM_YOUNG, PAGE_YOUNG
 from difffuzz.oracle.verdict import Violation
 from difffuzz.program import Kind, Op
 from difffuzz.program.limits import area_base
 from difffuzz.sides.base import OK, Outcome
+from difffuzz.sides.kvm_side import KvmSide
 from difffuzz.sides.memory_map import MemoryMap, Slot
 
 ANSWERS = """What KVM tells the host is true: a page that the guest used since it was aged last, and
-whose mapping nothing took, is young; one of a range that was aged and not touched since is not."""
+whose mapping nothing took, is young, and marked accessed if something did; one of a range that was
+aged and not touched since is not young; both MMUs say the same."""
 
 AGING = frozenset({Kind.AGE, Kind.TEST_AGE})
 KEEPING = frozenset({Kind.SYNC, Kind.DIRTY_GET, Kind.DIRTY_CLEAR})
 """Operations that touch no page and take no mapping."""
+FREES = frozenset({Kind.LAZY_FREE, Kind.SWAP_OUT})
+"""Operations that make pages old."""
 GIG = 30
 
 
 class Ages:
     """What is known of the pages of one side, by hva >> 12."""
 
-    __slots__ = ("_aged", "_memory", "_name", "_old", "_young", "comparable", "walks")
+    __slots__ = ("_aged", "_memory", "_old", "_side", "_used", "_young", "comparable", "walks")
 
-    def __init__(self, name: str, memory: MemoryMap) -> None:
-        self._name = name
+    def __init__(self, side: KvmSide, memory: MemoryMap) -> None:
+        self._side = side
         self._memory = memory
+        self._used: dict[int, int] = {}
+        """Pages that the guest used since they were aged last, and the frames (pfns) it used."""
         self._young: set[int] = set()
         self._old: list[tuple[int, int]] = []
         """Ranges [first, last) of pages that were aged and not touched since."""
@@ -64,14 +72,26 @@ class Ages:
                 self.walks.append(walked)
                 if kind <= Kind.EXEC and walked and outcome.result == OK and outcome.pfn >= 0:
                     self._young.add(slot.hva(gfn) >> 12)
+                    if not self._side.mm.frames.reserved(outcome.pfn):
+                        self._used[slot.hva(gfn) >> 12] = outcome.pfn
         elif kind not in KEEPING:
             self.forget()
+            if kind in FREES:
+                self._used.clear()
 
     def forget(self) -> None:
         """Something may have taken any mapping, or made one."""
         self._young.clear()
         self._old.clear()
         self._aged.clear()
+
+    def _was_used(self, first: int, last: int) -> bool:
+        """Did the guest use a page of [first, last) in the frame that the host maps there now?"""
+        side = self._side
+        return side.kvm.tells_accessed and any(
+            first <= page < last and side.mm.lookup(page << 12) >> 12 == pfn
+            for page, pfn in self._used.items()
+        )
 
     def _touched(self, slot: Slot, gfn: int) -> None:
         near = _block(slot.hva(gfn) >> 12)
@@ -85,14 +105,22 @@ class Ages:
         asked = kind == Kind.AGE or not told & HOST_YOUNG
         if young and asked and not told & KVM_YOUNG:
             text = f"hva {min(young) << 12:#x}: used since it was aged, not young for KVM"
-            yield Violation("answers", self._name, "young-missed", text)
+            yield Violation("answers", self._side.name, "young-missed", text)
+        elif not told & (KVM_YOUNG | PAGE_YOUNG) and asked and self._was_used(first, last):
+            text = (
+                f"hva {first << 12:#x}: used since it was aged, neither young nor marked accessed"
+            )
+            yield Violation("answers", self._side.name, "accessed-lost", text)
         elif told & KVM_YOUNG and _within(first, last, self._old):
             text = f"hva {first << 12:#x}: not touched since it was aged, young for KVM"
-            yield Violation("answers", self._name, "young-invented", text)
+            yield Violation("answers", self._side.name, "young-invented", text)
         if kind == Kind.AGE:
             # A huge page around the range was aged with it.
             low, high = _block(first), _block(last - 1)
             self._young = {one for one in self._young if not low <= _block(one) <= high}
+            self._used = {
+                one: pfn for one, pfn in self._used.items() if not low <= _block(one) <= high
+            }
             self._old.append((first, last))
             self._aged.append((first, last))
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from difffuzz.engine.lockstep import Step
 from difffuzz.facts.kvm import RET_PF_NAMES
-from difffuzz.machine.age import HOST_YOUNG, KVM_YOUNG
+from difffuzz.machine.age import HOST_YOUNG, KVM_YOUNG, PAGE_YOUNG
 from difffuzz.oracle import ORACLES, Divergence, Verdict
 from difffuzz.oracle.allowed import ALLOWED
 from difffuzz.oracle.answers import AGING
@@ -88,10 +88,14 @@ def outcome_text(outcome: Outcome | None, leaves: Iterable[Leaf]) -> str:
 
 
 def young_text(outcome: Outcome | None) -> str:
-    """What aging, or a look at the age, was told: by the host's own entries and by KVM."""
+    """What aging, or a look at the age, was told: by the host's own entries, KVM and the page."""
     if outcome is None:
         return ""
-    names = ((HOST_YOUNG, "the host's own entry"), (KVM_YOUNG, "KVM"))
+    names = (
+        (HOST_YOUNG, "the host's own entry"),
+        (KVM_YOUNG, "KVM"),
+        (PAGE_YOUNG, "the page, marked accessed"),
+    )
     told = " and ".join(name for bit, name in names if outcome.value & bit)
     return f"{outcome.result}, young: {told}" if told else f"{outcome.result}, not young"
 

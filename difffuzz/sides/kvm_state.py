@@ -323,6 +323,10 @@ class Kvm(Protocol):
         """True if a fault is compared with invalidations by gfn (newer kernels), not by hva."""
 
     @property
+    def tells_accessed(self) -> bool:
+        """True if the host is told of the accessed bit of an SPTE that goes (until 6.12)."""
+
+    @property
     def tdp_mmu_enabled(self) -> bool:
         """The VM uses the TDP MMU."""
 

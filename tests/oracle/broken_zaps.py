@@ -72,6 +72,8 @@ EMPTIED = (
 
 AGED = "host0: age area=1 page=0x3 n=0x1 flush=on\n"
 USED_AGAIN = f"{ONE_PAGE}vcpu0: read gfn=0x3\n{AGED}vcpu0: read gfn=0x3\n"
+WRITTEN = f"{ONE_PAGE}vcpu0: write gfn=0x3\n"
+PROTECTED = "host0: mprotect area=1 page=0x3 n=0x1 prot=r\n"
 ASKED = "host0: test_age area=1 page=0x3\n"
 
 ANSWERS = (
@@ -114,6 +116,34 @@ ANSWERS = (
         "answers:legacy:age:young-missed",
         f"{BOTH_SPACES}{AGED}vcpu0: read gfn=0x3\n{AGED}",
         near=f"{BOTH_SPACES}{AGED}vcpu0: smm off\nvcpu0: read gfn=0x3\n{AGED}",
+    ),
+    Broken(
+        "zap_forgets_accessed",
+        "tdp",
+        "tdp_mmu.py",
+        """\
+         or (old_spte ^ new_spte) & SPTE_BASE_ADDR_MASK
+     ):
+-        kvm_set_pfn_accessed(kvm, spte_to_pfn(old_spte))
++        pass
+""",
+        "answers:tdp:age:accessed-lost",
+        f"{WRITTEN}{AGED}vcpu0: read gfn=0x3\n{PROTECTED}{AGED}",
+        near=f"{WRITTEN}{AGED}{PROTECTED}{AGED}",
+    ),
+    Broken(
+        "legacy_zap_forgets_accessed",
+        "legacy",
+        "mmu_spte.py",
+        """\
+     if is_accessed_spte(m, old_spte):
+-        kvm_set_pfn_accessed(kvm, pfn)
++        pass
+     if is_dirty_spte(m, old_spte):
+""",
+        "answers:legacy:age:accessed-lost",
+        f"{WRITTEN}{AGED}vcpu0: read gfn=0x3\n{PROTECTED}{AGED}",
+        near=f"{WRITTEN}{AGED}vcpu0: read gfn=0x3\n{AGED}{PROTECTED}{AGED}",
     ),
 )
 

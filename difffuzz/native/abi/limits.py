@@ -67,6 +67,7 @@ BOTH: Final = {
     "HM_ZERO_PFN": frames.ZERO_PFN,
     "HOST_YOUNG": age.HOST_YOUNG,
     "KVM_YOUNG": age.KVM_YOUNG,
+    "PAGE_YOUNG": age.PAGE_YOUNG,
     "NR_AS": N_AS,
     **{f"NATIVE_RET_PF_{name}": number for number, name in enumerate(kvm.RET_PF_NAMES)},
     "MIN_MMU_PAGES": vm.MIN_REQUESTED_MMU_PAGES,

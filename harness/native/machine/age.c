@@ -18,6 +18,22 @@ static bool clear_accessed(u64 start, u64 end)
 	return young;
 }
 
+static bool clear_referenced(u64 start, u64 end)
+{
+	struct hm_list list = hm_mapped(start, end);
+	bool young = false;
+
+	for (long i = 0; i < list.nr; i++) {
+		u64 pte = hm_leaf(list.at[i].addr).pte;
+
+		if (pte & PTE_MAPPED && hm_accessed(pte >> 12)) {
+			hm_clear_accessed(pte >> 12);
+			young = true;
+		}
+	}
+	return young;
+}
+
 static int age_range(u64 start, u64 end, bool flush)
 {
 	int young = 0;
@@ -28,6 +44,8 @@ static int age_range(u64 start, u64 end, bool flush)
 	if (hm.registered &&
 	    hm_kvm(flush ? FN_CLEAR_FLUSH_YOUNG : FN_CLEAR_YOUNG, start, end, 0, 0, 0, 0))
 		young |= KVM_YOUNG;
+	if (clear_referenced(start, end))
+		young |= PAGE_YOUNG;
 	hm_unlock(&hm.ptl);
 	return young;
 }
@@ -59,10 +77,14 @@ int hm_age(u64 start, u64 end, bool flush)
 int hm_test_age(u64 addr)
 {
 	u64 pte = hm_leaf(addr).pte;
+	int young;
 
 	if (!(pte & PTE_MAPPED))
 		return 0;
+	young = hm_accessed(hm_page(addr) >> 12) ? PAGE_YOUNG : 0;
 	if (pte & PTE_ACCESSED)
-		return HOST_YOUNG;
-	return hm.registered && hm_kvm(FN_TEST_YOUNG, addr, 0, 0, 0, 0, 0) ? KVM_YOUNG : 0;
+		return young | HOST_YOUNG;
+	if (hm.registered && hm_kvm(FN_TEST_YOUNG, addr, 0, 0, 0, 0, 0))
+		young |= KVM_YOUNG;
+	return young;
 }

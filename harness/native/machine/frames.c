@@ -378,6 +378,16 @@ void hm_mark_accessed(u64 pfn)
 		hm_frame(hm_folio(pfn))->accessed = true;
 }
 
+bool hm_accessed(u64 pfn)
+{
+	return look(hm_folio(pfn))->accessed;
+}
+
+void hm_clear_accessed(u64 pfn)
+{
+	hm_frame(hm_folio(pfn))->accessed = false;
+}
+
 static void add_flags(struct hm_frame *to, const struct hm_frame *from)
 {
 	to->dirty |= from->dirty;

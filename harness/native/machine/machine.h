@@ -62,6 +62,8 @@ extern void hm_clear_dirty(u64 pfn);
 extern void hm_set_lazyfree(u64 pfn, bool lazyfree);
 extern void hm_mark_dirty(u64 pfn);
 extern void hm_mark_accessed(u64 pfn);
+extern bool hm_accessed(u64 pfn);
+extern void hm_clear_accessed(u64 pfn);
 extern void hm_split_run(struct hm_run *run);
 extern void hm_copy_flags(u64 old, u64 new);
 extern long hm_mapcount(u64 pfn);
