@@ -158,6 +158,12 @@ class Watch:
 
     def before(self, op: Op) -> None:
         """Notes what is known only before the operation changes the memory map."""
+        try:
+            self._before(op)
+        except KernelSplat as splat:  # the kernel's lists are too broken to be read
+            self._splat(splat)
+
+    def _before(self, op: Op) -> None:
         self.ranges_before = len(self.invalidations.ranges)
         if self.history is None:
             return
@@ -188,6 +194,12 @@ class Watch:
 
     def after(self, op: Op, outcome: Outcome, as_id: int) -> None:
         """Judges an operation.  The memory map is already what the operation made it."""
+        try:
+            self._after(op, outcome, as_id)
+        except KernelSplat as splat:
+            self._splat(splat)
+
+    def _after(self, op: Op, outcome: Outcome, as_id: int) -> None:
         model = self.model
         kind, thread, args = op
         if kind == BEGIN_FAULT and outcome.fault_gfn >= 0:
@@ -297,7 +309,10 @@ class Watch:
             gfn = outcome.fault_gfn
         else:
             return ()
-        return tuple(leaf for _, leaf in self.model.tables.leaves_in(as_id, gfn, gfn + 1))
+        try:
+            return tuple(leaf for _, leaf in self.model.tables.leaves_in(as_id, gfn, gfn + 1))
+        except KernelSplat:  # an oracle has met it, too
+            return ()
 
     # Page tables against the memory map
 

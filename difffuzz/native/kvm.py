@@ -23,7 +23,7 @@ from difffuzz.native.params import param_numbers
 from difffuzz.native.slots import NativeMemslots
 from difffuzz.native.vcpu import NativeVcpu
 from difffuzz.program.limits import N_AS
-from difffuzz.sched import RwLock, Scheduler
+from difffuzz.sched import KernelSplat, RwLock, Scheduler
 from difffuzz.sched.locks import Rank
 
 
@@ -152,27 +152,31 @@ class NativeKvm:
         """The generation of shadow pages that are not obsolete."""
         return self.numbers().mmu_valid_gen
 
-    def _listed(self, function: Exported) -> list[ShadowPage]:
+    def _listed(self, function: Exported, name: str) -> list[ShadowPage]:
         buffer = self.library.buffer
         self._mem.look()
         found = buffer[: function(ctypes.addressof(buffer), len(buffer))]
         pages = self._mem.pages
-        return [pages[pa >> 12].sp for pa in found]
+        try:
+            return [pages[pa >> 12].sp for pa in found]
+        except KeyError:
+            text = "a page table that was freed is on the list"
+            raise KernelSplat("uaf", name, text) from None
 
     @property
     def tdp_mmu_roots(self) -> list[ShadowPage]:
         """Roots of the TDP MMU, invalid ones too."""
-        return self._listed(self.library.tdp_roots)
+        return self._listed(self.library.tdp_roots, "tdp_mmu_roots")
 
     @property
     def active_mmu_pages(self) -> dict[ShadowPage, None]:
         """The legacy MMU's pages, oldest first."""
-        return dict.fromkeys(reversed(self._listed(self.library.active_pages)))
+        return dict.fromkeys(reversed(self._listed(self.library.active_pages, "active_mmu_pages")))
 
     @property
     def possible_nx_huge_pages(self) -> list[ShadowPage]:
         """Pages that NX recovery may zap."""
-        return self._listed(self.library.nx_pages)
+        return self._listed(self.library.nx_pages, "possible_nx_huge_pages")
 
     @property
     def zapped_obsolete_pages(self) -> list[int]:

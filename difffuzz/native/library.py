@@ -12,7 +12,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from difffuzz.errors import UsageError
 from difffuzz.native.abi.calls import EXPORTS, FN, HOST_FN, Control, Export
@@ -26,6 +26,20 @@ Host = Callable[[int, int, int], int]
 Exported = Callable[..., int]
 """Takes and returns longs; addresses are longs too."""
 STALE = "was built from another version of the harness: run 'difffuzz native build' again"
+
+
+HARNESS = "harness"
+"""The oracle of what ended the player through a fault of its own."""
+HANG = "hang"
+"""Where a loop is that passes no preemption point, and that a timer has ended."""
+
+
+class Death(NamedTuple):
+    """Why a call did not end by itself: as KernelSplat has it."""
+
+    oracle: str
+    where: str
+    text: str
 
 
 class Library:
@@ -44,13 +58,15 @@ class Library:
         self.sched = Scheduler()
         self.calls = 0
         """Calls into the library so far: what was read before the last one may be out of date."""
-        self._exports = {one.name: self._bind(one) for one in EXPORTS}
+        self._died = ctypes.c_long(0)
+        self._died_at = ctypes.addressof(self._died)
+        self._exports: dict[str, Exported] = {}
+        for one in EXPORTS:
+            self._exports[one.name] = self._bind(one)
         if self.export("abi")() != abi_number():
             raise UsageError(f"{path} {STALE}")
         self._callback = HOST_FN(self._host)
         self.control = Control.from_address(self.export("start")(self._callback))
-        self._died = ctypes.c_long(0)
-        self._died_at = ctypes.addressof(self._died)
         self._run = self.export("run")
         self._reset = self.export("reset")
         self.export("map_memory")()
@@ -71,7 +87,10 @@ class Library:
         self.export("snapshot")()
 
     def export(self, name: str) -> Exported:
-        """An exported function (EXPORTS), which needs no task."""
+        """An exported function (EXPORTS), which needs no task.
+
+        One that looks at the kernel's state raises KernelSplat where that is too broken.
+        """
         return self._exports[name]
 
     def _bind(self, one: Export) -> Exported:
@@ -81,7 +100,20 @@ class Library:
             raise UsageError(f"{self.path} {STALE}") from None
         found.argtypes = one.argtypes()
         found.restype = None if one.returns == "void" else ctypes.c_long
-        return found
+        return self._looking(found) if one.looks else found
+
+    def _looking(self, found: Any) -> Exported:
+        """By way of `look`, which comes back from a bad access, too."""
+        look, died, died_at = self.export("look"), self._died, self._died_at
+        at = ctypes.cast(found, ctypes.c_void_p).value
+
+        def looking(a: int = 0, b: int = 0, c: int = 0) -> int:
+            r: int = look(at, died_at, a, b, c)
+            if died.value:
+                self._leave()
+            return r
+
+        return looking
 
     def reset(self, sched: Scheduler, table: Sequence[Host]) -> None:
         """Everything as after loading, for a VM whose host is `table`, by Request."""
@@ -124,13 +156,19 @@ class Library:
         return r
 
     def _leave(self) -> NoReturn:
-        oracle, where, text = (self.control.died or b"").decode().split("\n", 2)
+        death = self.death()
         raised, self._raised = self._raised, None
-        if oracle == "python" and raised is not None:
+        if death.oracle == "python" and raised is not None:
             raise raised
-        if where == "?":
-            where = function_in(self.path, text)
-        raise KernelSplat(oracle, where, text)
+        raise KernelSplat(*death)
+
+    def death(self) -> Death:
+        """What ended the call that was left last."""
+        oracle, where, text = (self.control.died or b"").decode(errors="replace").split("\n", 2)
+        if where in ("?", HANG):
+            function = function_in(self.path, text)
+            where, text = where.replace("?", function), f"{text}, {function}()"
+        return Death(oracle, where, text)
 
     def take_guards(self) -> list[int]:
         """The places of the kernel's code, by number, that were passed since the last call."""

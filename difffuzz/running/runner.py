@@ -15,10 +15,13 @@ from ..engine import concurrent, lockstep
 from ..engine.fast_lockstep import fast_lockstep
 from ..engine.fast_schedules import fast_schedules
 from ..errors import UsageError
+from ..native.library import HARNESS
 from ..oracle.verdict import Verdict, Violation
 from ..program import Program, is_concurrent
+from ..sched import KernelSplat
 from ..sched.core import STEP_LIMIT
 from ..sides import KvmFactory, NativeFactory, open_side
+from ..sides.played import Stuck
 from ..variants.engine import canonical_name
 from .policy import POLICY, Policy
 from .schedule import strategy_for
@@ -72,7 +75,8 @@ class Runner:
         """Tells clean programs from suspicious ones, if both sides are the kernel's own code."""
         self.schedules = fast_schedules(one, other)
         """Plays more schedules, if a side is the kernel's own code."""
-        self.watchdog = Watchdog()
+        libraries = {side.library for side in (one, other) if isinstance(side, NativeFactory)}
+        self.watchdog = Watchdog(libraries=[library.export("watch") for library in libraries])
 
     def __call__(self, program: Program, trace: bool = False) -> Verdict:
         """Run the program. A crash or hang of difffuzz itself is a divergence like any other.
@@ -82,40 +86,54 @@ class Runner:
         watchdog = self.watchdog
         watchdog.start()
         try:
-            if self.is_concurrent(program):
-                verdict = concurrent.run(
-                    program,
-                    self._left,
-                    self._right,
-                    strategy=self._strategy,
-                    trace=trace,
-                    max_steps=self.max_steps,
-                )
-                search = self.search
-                if not trace and search is not None and search.wants(program, verdict):
-                    search.run(program, verdict)
-                elif not trace and not verdict.divergences and not verdict.allowed["abandoned"]:
-                    verdict = self._walk(program, verdict)
-            else:
-                verdict = self._lockstep(program, trace)
-            watchdog.stop()
+            return self._judged(program, trace)
         except Hang:
             return self._failed("progress", HANG, "the execution does not end")
         except UsageError:
-            watchdog.stop()
             raise
+        except KernelSplat as splat:  # where no side was at work: one that is too broken
+            return self._failed(splat.oracle, splat.where, splat.text)
         except Exception as error:
-            watchdog.stop()
             place = f"{type(error).__name__}@{_place(error.__traceback__)}"
             return self._failed("crash", place, f"{error!r} in {_place(error.__traceback__)}")
+        finally:
+            watchdog.stop()
+
+    def _judged(self, program: Program, trace: bool) -> Verdict:
+        if not self.is_concurrent(program):
+            return self._lockstep(program, trace)
+        verdict = self._concurrent(program, trace)
+        search = self.search
+        if not trace and search is not None and search.wants(program, verdict):
+            search.run(program, verdict)
+        elif not trace and not verdict.divergences and not verdict.allowed["abandoned"]:
+            verdict = self._walk(program, verdict)
         return verdict
 
+    def _concurrent(self, program: Program, trace: bool = False) -> Verdict:
+        return concurrent.run(
+            program,
+            self._left,
+            self._right,
+            strategy=self._strategy,
+            trace=trace,
+            max_steps=self.max_steps,
+        )
+
     def _lockstep(self, program: Program, trace: bool) -> Verdict:
+        stuck: Stuck | None = None
         if self.fast is not None and not trace:
-            verdict = self.fast.run(program, self.max_steps)
+            try:
+                verdict = self.fast.run(program, self.max_steps)
+            except Stuck as met:
+                stuck, verdict = met, None
+                self.watchdog.start()
             if verdict is not None:
                 return verdict
-        return lockstep.run(program, self._left, self._right, trace=trace, max_steps=self.max_steps)
+        verdict = lockstep.run(
+            program, self._left, self._right, trace=trace, max_steps=self.max_steps
+        )
+        return verdict if stuck is None else self._own_fault(stuck, verdict)
 
     def is_concurrent(self, program: Program) -> bool:
         """True if the program's threads run concurrently in this mode."""
@@ -131,16 +149,27 @@ class Runner:
             return verdict
         policy = self._policy
         walks = self.schedules.walks(program, policy.native_walks, self.max_steps, verdict.features)
-        for suspicion in islice(walks, policy.judged_walks):
-            found = concurrent.run(
-                program._replace(schedule=suspicion.schedule),
-                self._left,
-                self._right,
-                max_steps=self.max_steps,
-            )
-            if found.divergences:
-                return found
+        try:
+            for suspicion in islice(walks, policy.judged_walks):
+                found = self._under(program, suspicion.schedule)
+                if found.divergences:
+                    return found
+        except Stuck as stuck:
+            self.watchdog.start()
+            return self._own_fault(stuck, self._under(program, stuck.schedule))
         return verdict
+
+    def _under(self, program: Program, schedule: tuple[tuple[int, int], ...]) -> Verdict:
+        return concurrent.run(
+            program._replace(schedule=schedule), self._left, self._right, max_steps=self.max_steps
+        )
+
+    def _own_fault(self, stuck: Stuck, verdict: Verdict) -> Verdict:
+        """What the engine says of a program in which the player is stuck; if it has no objection,
+        the player is wrong."""
+        if verdict.divergences:
+            return verdict
+        return self._failed(HARNESS, HANG, f"the player does not end: {stuck}")
 
     def _failed(self, oracle: str, location: str, detail: str) -> Verdict:
         violation = Violation(oracle, f"{self.left}/{self.right}", location, detail)

@@ -8,6 +8,7 @@ SIGALRM to atheris.
 from __future__ import annotations
 
 import signal
+from collections.abc import Callable, Sequence
 from types import FrameType
 
 HANG_SECONDS = 20.0
@@ -24,18 +25,27 @@ class Hang(BaseException):
 
 
 class Watchdog:
-    """Raises Hang `seconds` of CPU time after `start()`, unless `stop()` came before."""
+    """Raises Hang `seconds` of CPU time after `start()`, unless `stop()` came before; then again.
 
-    __slots__ = ("_armed", "seconds")
+    `libraries`: for each library of native code, what has it end its own loops when the time is
+    over; no Python runs in these.
+    """
 
-    def __init__(self, seconds: float = HANG_SECONDS) -> None:
+    __slots__ = ("_armed", "_libraries", "seconds")
+
+    def __init__(
+        self, seconds: float = HANG_SECONDS, libraries: Sequence[Callable[[], object]] = ()
+    ) -> None:
         self._armed = False
+        self._libraries = libraries
         self.seconds = seconds
 
     def start(self) -> None:
         signal.signal(signal.SIGVTALRM, self._ring)
+        for watch in self._libraries:
+            watch()
         self._armed = True
-        signal.setitimer(signal.ITIMER_VIRTUAL, self.seconds)
+        signal.setitimer(signal.ITIMER_VIRTUAL, self.seconds, self.seconds)
 
     def stop(self) -> None:
         self._armed = False  # a signal may wait for its handler already
@@ -43,5 +53,4 @@ class Watchdog:
 
     def _ring(self, number: int, frame: FrameType | None) -> None:
         if self._armed:
-            self._armed = False
             raise Hang

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple, TypeVar
 from difffuzz.native.abi.describe import LONG_BYTES, CStruct, place
 from difffuzz.native.abi.played import PlayedEnd, PlayedLeaf, PlayedOutcome, PlayedRun, Result
 from difffuzz.native.abi.programs import Switch
-from difffuzz.native.library import Library
+from difffuzz.native.library import HARNESS, Library
 from difffuzz.program import Kind
 from difffuzz.sides.base import Outcome
 from difffuzz.sides.encoded import Encoded
@@ -25,6 +25,16 @@ OUTCOME_WORDS: Final = ctypes.sizeof(PlayedOutcome) // LONG_BYTES
 END_WORDS: Final = ctypes.sizeof(PlayedEnd) // LONG_BYTES
 NR_RETS: Final = place(PlayedOutcome, "nr_rets")
 S = TypeVar("S", bound=CStruct)
+
+
+class Stuck(Exception):
+    """The player went round in circles, without a preemption point, until the watchdog's time was
+    over.  Where a program does so under Python as the host as well, it is the kernel's fault."""
+
+    def __init__(self, text: str, schedule: tuple[tuple[int, int], ...]) -> None:
+        super().__init__(text)
+        self.schedule = schedule
+        """As far as it came, if the threads ran at once."""
 
 
 class PlayedOp(NamedTuple):
@@ -174,13 +184,15 @@ class Player:
         self._at = ctypes.addressof(self._run)
 
     def play(self, encoded: Encoded, steps: int, trace: bool = False) -> Played:
-        """Runs it; `steps` bounds the preemption points it may pass."""
+        """Runs it; `steps` bounds the preemption points it may pass.  Stuck."""
         library = self._library
         library.calls += 1
         left_early = self._play(encoded.at(self._tdp_mmu, self._side, steps, trace))
         self._played(self._at)
-        reason = ""
-        if left_early:
-            oracle, where, text = (library.control.died or b"").decode().split("\n", 2)
-            reason = f"{oracle}: {where} {text}".strip()
-        return Played(self._run, reason)
+        if not left_early:
+            return Played(self._run, "")
+        death = library.death()
+        played = Played(self._run, f"{death.oracle}: {death.where} {death.text}".strip())
+        if death.oracle == HARNESS:
+            raise Stuck(death.text, played.switches())
+        return played

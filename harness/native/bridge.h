@@ -49,6 +49,7 @@ extern unsigned long native_vmemmap;	/* address of the struct page of pfn 0 */
 extern void *native_alloc(unsigned long bytes);
 extern void *native_alloc_for_good(unsigned long bytes);
 extern void native_free(const void *at);
+extern int native_is_object(const void *at);
 extern unsigned long native_page_alloc(void);
 extern unsigned long native_pages_for_good(unsigned long n);
 extern int native_page_free(unsigned long page);

@@ -150,6 +150,8 @@ class Export(NamedTuple):
     args: str = ""
     """As C declares them: longs and addresses."""
     returns: str = "void"
+    looks: bool = False
+    """It follows pointers of the kernel's, which may be broken: it is called by way of `look`."""
 
     def argtypes(self) -> list[type]:
         """The same for ctypes; an address is a number."""
@@ -157,7 +159,7 @@ class Export(NamedTuple):
 
 
 def _ctype(arg: str) -> type:
-    if "*" in arg:
+    if "*" in arg or arg.startswith("native_look_fn "):
         return ctypes.c_void_p
     return HOST_FN if arg.startswith("native_host_fn ") else ctypes.c_long
 
@@ -173,23 +175,25 @@ EXPORTS = (
         "long task, long fn, long *died, long a, long b, long c, long d, long e, long f",
         "long",
     ),
+    Export("look", "native_look_fn look, long *died, long a, long b, long c", "long"),
+    Export("watch"),
     Export("play", "const struct config *program", "long"),
     Export("played", "struct native_played *out"),
-    Export("ready_now", "long kind, const void *object", "long"),
-    Export("vm_numbers", "struct native_vm *out"),
-    Export("vcpu_numbers", "long vcpu, struct native_vcpu *out"),
-    Export("shadow_page", "long number, struct native_sp *out", "long"),
-    Export("memslot", "long as_id, long id, struct native_slot *out", "long"),
+    Export("ready_now", "long kind, const void *object", "long", looks=True),
+    Export("vm_numbers", "struct native_vm *out", looks=True),
+    Export("vcpu_numbers", "long vcpu, struct native_vcpu *out", looks=True),
+    Export("shadow_page", "long number, struct native_sp *out", "long", looks=True),
+    Export("memslot", "long as_id, long id, struct native_slot *out", "long", looks=True),
     Export("masks", "struct native_masks *out"),
-    Export("leaks", "struct native_left *out"),
-    Export("tdp_roots", "long *out, long max", "long"),
-    Export("active_pages", "long *out, long max", "long"),
-    Export("nx_pages", "long *out, long max", "long"),
+    Export("leaks", "struct native_left *out", looks=True),
+    Export("tdp_roots", "long *out, long max", "long", looks=True),
+    Export("active_pages", "long *out, long max", "long", looks=True),
+    Export("nx_pages", "long *out, long max", "long", looks=True),
     Export("mmu_lock", "", "long"),
     Export("request_bit", "", "long"),
-    Export("changes", "struct native_change *out, long max", "long"),
+    Export("changes", "struct native_change *out, long max", "long", looks=True),
     Export("page_memory", "struct native_page_memory *out"),
     Export("host_tables", "struct native_host_tables *out"),
     Export("take_guards", "unsigned int *out, long max", "long"),
 )
-"""Every symbol that the library shows."""
+"""Every symbol that the library shows; `look` before those that are called by way of it."""

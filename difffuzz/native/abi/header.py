@@ -111,6 +111,7 @@ def _abi() -> str:
         "struct config;\nstruct native_played;\n",
         "typedef long (*native_host_fn)(long what, long a, long b, long c);\n",
         "typedef long (*native_api_fn)(long, long, long, long, long, long);\n",
+        "typedef long (*native_look_fn)(long, long, long);\n",
         '#define NATIVE_EXPORT __attribute__((visibility("default"), used))\n',
         "".join(map(_prototype, EXPORTS)),
         _functions(),

@@ -13,9 +13,11 @@
 #if DIFFFUZZ_KERNEL < 6002
 #define NX_SPLITS(kvm) (&(kvm)->arch.lpage_disallowed_mmu_pages)
 #define NX_LINK lpage_disallowed_link
+#define NX_LIST "lpage_disallowed_mmu_pages"
 #else
 #define NX_SPLITS(kvm) (&(kvm)->arch.possible_nx_huge_pages)
 #define NX_LINK possible_nx_huge_page_link
+#define NX_LIST "possible_nx_huge_pages"
 #endif
 
 /* Up to 6.2 the lists of the TDP MMU are not even initialised where it is not used. */
@@ -24,15 +26,37 @@ static bool is_empty(const struct list_head *head)
 	return !head->next || list_empty(head);
 }
 
-static __maybe_unused long count_list(const void *head)
+/*
+ * The shadow page after `at` on a list, NULL at its end.  Looked at in the middle of broken states: what
+ * is on the list must be an object that was not freed, and not more of them than there are pages.
+ */
+static struct kvm_mmu_page *next_sp(const struct list_head *head, const struct list_head *at,
+				    size_t offset, const char *list, long n)
 {
-	const struct list_head *at;
+	struct kvm_mmu_page *sp = (void *)at->next - offset;
+
+	if (at->next == head)
+		return NULL;
+	if (!native_is_object(sp))
+		native_die("uaf", list, "what was freed, or is no shadow page, is on the list");
+	if (n == NATIVE_PAGES)
+		native_die("crash", list, "the list does not end");
+	return sp;
+}
+
+#define for_each_sp(sp, head, member, list, n)							\
+	for (sp = next_sp(head, head, offsetof(struct kvm_mmu_page, member), list, n); sp;	\
+	     n++, sp = next_sp(head, &sp->member, offsetof(struct kvm_mmu_page, member), list, n))
+
+static __maybe_unused long count_list(const void *tdp_mmu_pages)
+{
+	const struct kvm_mmu_page *sp;
 	long n = 0;
 
-	if (is_empty(head))
+	if (is_empty(tdp_mmu_pages))
 		return 0;
-	list_for_each(at, (const struct list_head *)head)
-		n++;
+	for_each_sp(sp, (const struct list_head *)tdp_mmu_pages, link, "tdp_mmu_pages", n)
+		;
 	return n;
 }
 
@@ -84,11 +108,11 @@ unsigned long native_seen(unsigned long entry)
 void native_vm_numbers(struct native_vm *out)
 {
 	struct kvm *kvm = native_kvm;
-	struct kvm_mmu_page *sp;
+	const struct kvm_mmu_page *sp;
 	long nx = 0;
 
-	list_for_each_entry(sp, NX_SPLITS(kvm), NX_LINK)
-		nx++;
+	for_each_sp(sp, NX_SPLITS(kvm), NX_LINK, NX_LIST, nx)
+		;
 	*out = (struct native_vm){
 		.pages_4k = atomic64_read(&kvm->stat.pages_4k),
 		.pages_2m = atomic64_read(&kvm->stat.pages_2m),
@@ -173,39 +197,40 @@ long native_shadow_page(long number, struct native_sp *out)
 /* Physical addresses of the TDP MMU's roots; the number of them. */
 long native_tdp_roots(long *out, long max)
 {
-	struct kvm_mmu_page *sp;
+	const struct list_head *roots = &native_kvm->arch.tdp_mmu_roots;
+	const struct kvm_mmu_page *sp;
 	long n = 0;
 
-	if (is_empty(&native_kvm->arch.tdp_mmu_roots))
+	if (is_empty(roots))
 		return 0;
-	list_for_each_entry(sp, &native_kvm->arch.tdp_mmu_roots, link)
+	for_each_sp(sp, roots, link, "tdp_mmu_roots", n)
 		if (n < max)
-			out[n++] = __pa(sp->spt);
-	return n;
+			out[n] = __pa(sp->spt);
+	return min(n, max);
 }
 
 /* Physical addresses of the legacy MMU's active pages, newest first. */
 long native_active_pages(long *out, long max)
 {
-	struct kvm_mmu_page *sp;
+	const struct kvm_mmu_page *sp;
 	long n = 0;
 
-	list_for_each_entry(sp, &native_kvm->arch.active_mmu_pages, link)
+	for_each_sp(sp, &native_kvm->arch.active_mmu_pages, link, "active_mmu_pages", n)
 		if (n < max)
-			out[n++] = __pa(sp->spt);
-	return n;
+			out[n] = __pa(sp->spt);
+	return min(n, max);
 }
 
 /* Physical addresses of the pages that NX recovery may zap. */
 long native_nx_pages(long *out, long max)
 {
-	struct kvm_mmu_page *sp;
+	const struct kvm_mmu_page *sp;
 	long n = 0;
 
-	list_for_each_entry(sp, NX_SPLITS(native_kvm), NX_LINK)
+	for_each_sp(sp, NX_SPLITS(native_kvm), NX_LINK, NX_LIST, n)
 		if (n < max)
-			out[n++] = __pa(sp->spt);
-	return n;
+			out[n] = __pa(sp->spt);
+	return min(n, max);
 }
 
 /* Where mmu_lock is: what a preemption point before it names. */

@@ -2,9 +2,9 @@
 /*
  * Into the library and out of it: calls from Python, calls of Python, and what ends a call early.
  *
- * A call that cannot go on (BUG, a bad access, a broken lock rule, an exception in Python) is left
- * by a jump to where Python entered.  Python's frames never lie between: each call from Python has
- * its own entry, and a call of Python returns before its caller jumps.
+ * A call that cannot go on (BUG, a bad access, a broken lock rule, an exception in Python, a loop
+ * that a timer ends) is left by a jump to where Python entered.  Python's frames never lie between:
+ * each call from Python has its own entry, and a call of Python returns before its caller jumps.
  */
 #define _GNU_SOURCE
 #include <signal.h>
@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/time.h>
 #include <ucontext.h>
 
 #include "../bridge.h"
@@ -19,6 +20,13 @@
 #include "../machine/play.h"
 #include "../machine/task.h"
 #include "user.h"
+
+#define EMERGENCY_BYTES (64UL << 10)
+#define AGAIN_USEC 10000
+
+/* What a bad access, or one that is none, sends. */
+static const int bad_signals[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE };
+#define NR_BAD (sizeof(bad_signals) / sizeof(bad_signals[0]))
 
 struct entry {
 	void *jump[5];
@@ -30,7 +38,10 @@ struct state {
 	struct entry *entry;
 	native_host_fn host;
 	struct native_task *task;
-	struct sigaction before;
+	int inside;	/* C of this library runs, and Python is not called from it */
+	struct sigaction before[NR_BAD];
+	struct sigaction timer_before;
+	char *emergency;	/* end of the stack on which a call is left */
 	char died[512];
 	char splats[4096];
 };
@@ -79,7 +90,9 @@ long native_host(enum native_request what, unsigned long a, unsigned long b, uns
 	if (playing)
 		return native_answer(what, a, b, c);
 	native_leave_task(task);
+	state->inside = 0;
 	r = state->host(what, a, b, c);
+	state->inside = 1;
 
 	/* Other tasks may have run: what is current is this one again. */
 	state->entry = entry;
@@ -138,15 +151,37 @@ long native_run(long task, long fn, long *died, long a, long b, long c, long d, 
 	/* A fault that is to be parked may call the host, and the host call here. */
 	want_park = native_task->want_park;
 	native_task->want_park = 0;
+	state->inside = 1;
 	if (!__builtin_setjmp(entry.jump))
 		r = native_call(fn, a, b, c, d, e, f);
 	else
 		left_early = 1;
+	state->inside = 0;
 	*died = left_early;
 	native_task->want_park = want_park;
 	state->entry = entry.outer;
 	native_task = before;
 	native_current_is(before);
+	return r;
+}
+
+/* Looks at the kernel's state for Python.  *died becomes 1 if it is too broken to be looked at. */
+long native_look(native_look_fn look, long *died, long a, long b, long c)
+{
+	struct entry entry;
+	volatile long r = 0;
+	volatile long left_early = 0;
+
+	entry.outer = state->entry;
+	state->entry = &entry;
+	state->inside = 1;
+	if (!__builtin_setjmp(entry.jump))
+		r = look(a, b, c);
+	else
+		left_early = 1;
+	state->inside = 0;
+	*died = left_early;
+	state->entry = entry.outer;
 	return r;
 }
 
@@ -163,10 +198,12 @@ long native_play(const struct config *program)
 	native_current_is(native_task);
 	native_control->frees_early = native_control->concurrent = 0;
 	playing = 1;
+	state->inside = 1;
 	if (!__builtin_setjmp(entry.jump))
 		play(program);
 	else
 		left_early = 1;
+	state->inside = 0;
 	playing = 0;
 	state->entry = NULL;
 	native_task = &tasks[0];
@@ -174,9 +211,36 @@ long native_play(const struct config *program)
 	return left_early;
 }
 
-static void after_bad_access(void)
+static void after_signal(void)
 {
 	native_die(native_bad_oracle, native_bad_where, native_bad_text);
+}
+
+/* When the handler returns, the call is left; on a stack of its own, for the other may be full. */
+static void leave(ucontext_t *uc)
+{
+	uc->uc_mcontext.gregs[REG_RSP] = (greg_t)(state->emergency - 8);
+	uc->uc_mcontext.gregs[REG_RIP] = (greg_t)after_signal;
+}
+
+/* What was there before gets a signal that is not ours. */
+static void pass_on(const struct sigaction *before, int signal, siginfo_t *info, void *context)
+{
+	if (before->sa_flags & SA_SIGINFO)
+		before->sa_sigaction(signal, info, context);
+	else if (before->sa_handler == SIG_DFL)
+		sigaction(signal, before, NULL);	/* and it comes again */
+	else if (before->sa_handler != SIG_IGN)
+		before->sa_handler(signal);
+}
+
+/* Where the library was: it may have called the C library, whose memcpy() and the like have no frame. */
+static void *our_place(const ucontext_t *uc)
+{
+	void *at = (void *)uc->uc_mcontext.gregs[REG_RIP];
+	void **stack = (void **)uc->uc_mcontext.gregs[REG_RSP];
+
+	return native_is_ours(at) || !at ? at : *stack;
 }
 
 /* A bad access inside a call ends the call; any other is not ours. */
@@ -184,23 +248,65 @@ static void bad_access(int signal, siginfo_t *info, void *context)
 {
 	ucontext_t *uc = context;
 
-	if (!state->entry || !native_is_ours((void *)uc->uc_mcontext.gregs[REG_RIP])) {
-		if (state->before.sa_flags & SA_SIGINFO)
-			state->before.sa_sigaction(signal, info, context);
-		else
-			sigaction(signal, &state->before, NULL);
+	if (!state->inside || info->si_code <= 0) {
+		for (unsigned long i = 0; i < NR_BAD; i++)
+			if (bad_signals[i] == signal)
+				pass_on(&state->before[i], signal, info, context);
 		return;
 	}
-	native_explain((unsigned long)info->si_addr, (void *)uc->uc_mcontext.gregs[REG_RIP]);
-	uc->uc_mcontext.gregs[REG_RSP] = ((uc->uc_mcontext.gregs[REG_RSP] - 256) & ~15L) - 8;
-	uc->uc_mcontext.gregs[REG_RIP] = (greg_t)after_bad_access;
+	native_explain((unsigned long)info->si_addr, our_place(uc));
+	leave(uc);
+}
+
+/*
+ * The watchdog's timer ends a loop that passes no preemption point.  What Python runs is Python's to
+ * end, and a function of the C library is seen through: it may hold a lock.
+ */
+static void timer(int signal, siginfo_t *info, void *context)
+{
+	struct itimerval again;
+	ucontext_t *uc = context;
+	void *at = (void *)uc->uc_mcontext.gregs[REG_RIP];
+
+	if (!state->inside) {
+		pass_on(&state->timer_before, signal, info, context);
+	} else if (!native_is_ours(at)) {
+		getitimer(ITIMER_VIRTUAL, &again);
+		again.it_value = (struct timeval){ .tv_usec = AGAIN_USEC };
+		setitimer(ITIMER_VIRTUAL, &again, NULL);
+	} else {
+		native_explain_loop(playing ? "harness" : "progress", at);
+		leave(uc);
+	}
+}
+
+/* The timer's signal comes here first, from now until Python sets a handler of its own again. */
+void native_watch(void)
+{
+	struct sigaction action = { .sa_sigaction = timer, .sa_flags = SA_SIGINFO | SA_ONSTACK };
+
+	sigaction(SIGVTALRM, &action, &state->timer_before);
+}
+
+/* A stack for handlers, unless there is one: that of a call may be full. */
+static void have_signal_stack(void)
+{
+	stack_t now, own = { .ss_size = EMERGENCY_BYTES };
+
+	if (sigaltstack(NULL, &now) || !(now.ss_flags & SS_DISABLE))
+		return;
+	own.ss_sp = calloc(1, EMERGENCY_BYTES);
+	sigaltstack(&own, NULL);
 }
 
 struct native_control *native_start(native_host_fn host)
 {
-	struct sigaction action = { .sa_sigaction = bad_access, .sa_flags = SA_SIGINFO | SA_NODEFER };
+	struct sigaction action = {
+		.sa_sigaction = bad_access, .sa_flags = SA_SIGINFO | SA_NODEFER | SA_ONSTACK,
+	};
 
 	state = calloc(1, sizeof(*state));
+	state->emergency = (char *)calloc(1, EMERGENCY_BYTES) + EMERGENCY_BYTES;
 	native_control = calloc(1, sizeof(*native_control));
 	tasks = calloc(NATIVE_TASKS, sizeof(*tasks));
 	for (int i = 0; i < NATIVE_TASKS; i++) {
@@ -213,9 +319,9 @@ struct native_control *native_start(native_host_fn host)
 	native_control->splats = state->splats;
 	native_control->budget = 1L << 40;
 	native_coverage_start();
-	sigaction(SIGSEGV, &action, &state->before);
-	sigaction(SIGBUS, &action, NULL);
-	sigaction(SIGILL, &action, NULL);
+	have_signal_stack();
+	for (unsigned long i = 0; i < NR_BAD; i++)
+		sigaction(bad_signals[i], &action, &state->before[i]);
 	return native_control;
 }
 

@@ -230,6 +230,22 @@ void native_free(const void *at)
 	memset((void *)at, POISON, header->bytes < POISONED_BYTES ? header->bytes : POISONED_BYTES);
 }
 
+static int lies_in(const void *at, const char *heap, unsigned long used)
+{
+	unsigned long offset = (unsigned long)at - (unsigned long)heap;
+
+	return offset >= sizeof(struct header) && offset < used;
+}
+
+/* Is it an object that was allocated and is not freed? */
+int native_is_object(const void *at)
+{
+	if ((unsigned long)at % 16 || !(lies_in(at, memory->heap, memory->heap_used) ||
+					lies_in(at, memory->large_heap, memory->large_used)))
+		return 0;
+	return ((const struct header *)at - 1)->magic == MAGIC;
+}
+
 /* A zeroed page for a page table. */
 unsigned long native_page_alloc(void)
 {
@@ -405,5 +421,14 @@ void native_explain(unsigned long address, const void *code)
 	}
 	native_bad_oracle = "crash";
 	snprintf(native_bad_text, sizeof(native_bad_text), "bad access to %#lx at +%#lx", address,
+		 (unsigned long)((char *)code - memory->base));
+}
+
+/* The same of a loop that passes no preemption point.  Where in it a timer finds it is a matter of luck. */
+void native_explain_loop(const char *oracle, const void *code)
+{
+	native_bad_oracle = oracle;
+	native_bad_where = "hang";
+	snprintf(native_bad_text, sizeof(native_bad_text), "no end, and no preemption point, around +%#lx",
 		 (unsigned long)((char *)code - memory->base));
 }

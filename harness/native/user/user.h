@@ -9,6 +9,7 @@ extern char native_bad_text[160];
 
 extern int native_is_ours(const void *code);
 extern void native_explain(unsigned long address, const void *code);
+extern void native_explain_loop(const char *oracle, const void *code);
 extern void native_coverage_start(void);
 extern void native_reset_tasks(void);
 extern int native_is_playing(void);
