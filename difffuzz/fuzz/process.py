@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -12,10 +13,13 @@ from pathlib import Path
 
 from ..program import decode
 from ..program.limits import MAX_BYTES
+from ..running.watchdog import HARNESS
 from ..sides.identity import side_notes
+from .current import read_current
 from .feedback import GUARD_EXECUTIONS
 from .findings import Finding, FindingStore
 from .options import FuzzOptions
+from .standstill import busy_seconds, did_nothing_else, stands_still
 from .stats import NOT_WRITTEN, WorkerStats, libfuzzer_coverage
 
 MAX_RESTARTS = 20
@@ -24,6 +28,8 @@ MAX_RIDDLES = 3
 MIN_COVERAGE = 10
 """Fewer counters than this after GUARD_EXECUTIONS are none of the model's."""
 RSS_LIMIT_MB = 4096
+DEADLY = (signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT)
+"""Signals that a process brings upon itself; any other comes from outside."""
 
 
 class WorkerProcess:
@@ -55,6 +61,7 @@ class WorkerProcess:
         own = ["--left", options.left, "--right", options.right, "--mode", options.mode]
         own += ["--out", str(options.out), "--work", str(self._work)]
         own += ["--stats", str(self._stats_file), "--runs", str(runs)]
+        own += ["--current", str(self._current_file)]
         own += ["--start", repr(start), "--deadline", repr(deadline)]
         own += ["--cpu-seconds", str(options.cpu_seconds)]
         for part in options.without:
@@ -85,6 +92,7 @@ class WorkerProcess:
             return
         if self._process.poll() is None:
             self._look_for_blindness()
+            self._look_for_standstill()
             return
         status = self._process.returncode
         self._process = None
@@ -105,9 +113,11 @@ class WorkerProcess:
     def wait(self, seconds: float) -> None:
         """Wait for the end; what does not come in time is forced."""
         if self._process is not None:
+            busy = 0.0
             try:
                 self._process.wait(seconds)
             except subprocess.TimeoutExpired:
+                busy = busy_seconds(self._process.pid, WorkerStats.read(self._stats_file))
                 self._process.kill()
                 self._process.wait()
             status = self._process.returncode
@@ -117,7 +127,9 @@ class WorkerProcess:
             if status == NOT_WRITTEN:
                 self._could_not_write()
             elif not stats.done:
-                self._keep_artifacts(stats)
+                self._keep(status, stats)
+                if did_nothing_else(busy, stats):
+                    self._stood_still(busy, stats)
 
     def kill(self) -> None:
         """End the process at once."""
@@ -141,12 +153,16 @@ class WorkerProcess:
         return self._work / f"{self._name}.log"
 
     @property
+    def _current_file(self) -> Path:
+        return self._work / f"{self._name}.{self.restarts}.current"
+
+    @property
     def _artifact_prefix(self) -> str:
         return str(self._work / f"{self._name}.{self.restarts}.")
 
     def _died(self, status: int, stats: WorkerStats) -> None:
-        """libFuzzer leaves the input it died of, which is a finding; without one it is a riddle."""
-        kept = self._keep_artifacts(stats)
+        """What it died of is a finding; where nobody knows, it is a riddle."""
+        kept = self._keep(status, stats)
         left = self._runs - stats.executions if self._runs else 0
         over = self._deadline and time.monotonic() >= self._deadline
         self._riddles += not kept
@@ -175,27 +191,69 @@ class WorkerProcess:
             self.failure = (what, "rm -rf .venv && scripts/bootstrap")
             self.kill()
 
-    def _keep_artifacts(self, stats: WorkerStats) -> bool:
+    def _look_for_standstill(self) -> None:
+        """The watchdog may not end what it should."""
+        if self._process is None:
+            return
+        stats = WorkerStats.read(self._stats_file)
+        busy = busy_seconds(self._process.pid, stats)
+        if stands_still(busy, stats):
+            self._stood_still(busy, stats)
+            self.kill()
+            self._past.append(stats)
+
+    def _stood_still(self, busy: float, stats: WorkerStats) -> None:
+        """No success: the program is kept, and the run ends with one line."""
+        data = read_current(self._current_file)
+        kept = "work"
+        if data is not None:
+            signature = f"{HARNESS}:{self._options.left}/{self._options.right}:program:standstill"
+            self._add(data, signature, HARNESS, "the program does not end", stats)
+            kept = "findings"
+        what = (
+            f"{self._name} made {stats.executions} executions in {stats.cpu_seconds:.0f} s of CPU"
+            f" time, and then no more in {busy:.0f} s"
+        )
+        self.failure = (what, f"ls {self._options.out / kept}")
+
+    def _keep(self, status: int, stats: WorkerStats) -> bool:
+        """Keeps what the process died of; False if that is not known.
+
+        libFuzzer leaves the input.  It cannot where a library of native code has its signals, or
+        where it dies at once: then it is the input that ran.
+        """
         kept = False
-        options = self._options
-        sides = {**side_notes(options.left, options.right), "mode": options.mode}
-        store = FindingStore(options.out / "findings", self._work / "claims", sides)
         for kind in ("crash", "timeout", "oom"):
             for path in sorted(self._work.glob(f"{self._name}.{self.restarts}.{kind}-*")):
                 kept = True
-                data = path.read_bytes()
-                seed = self._work / "seeds" / hashlib.sha1(data, usedforsecurity=False).hexdigest()
-                seed.unlink(missing_ok=True)  # the next process would die of it again
-                signature = f"crash:{options.left}/{options.right}:program:process-{kind}"
-                detail = f"the fuzzing process died ({kind})"
-                program = store.add(decode(data), signature, "crash", detail)
-                if program is not None:
-                    seconds = round(time.monotonic() - self._start, 3)
-                    stats.findings.append(
-                        Finding(signature, "crash", str(program), detail, seconds, stats.executions)
-                    )
-
+                self._died_of(path.read_bytes(), kind, f"({kind})", stats)
+        if not kept and -status in DEADLY:
+            data = read_current(self._current_file)
+            if data is not None:
+                kept = True
+                self._died_of(data, "crash", f"of {signal.Signals(-status).name}", stats)
         return kept
+
+    def _died_of(self, data: bytes, kind: str, how: str, stats: WorkerStats) -> None:
+        signature = f"crash:{self._options.left}/{self._options.right}:program:process-{kind}"
+        self._add(data, signature, "crash", f"the fuzzing process died {how}", stats)
+
+    def _add(
+        self, data: bytes, signature: str, oracle: str, detail: str, stats: WorkerStats
+    ) -> None:
+        """A finding; the next process would meet it again among what it starts from."""
+        options = self._options
+        name = hashlib.sha1(data, usedforsecurity=False).hexdigest()
+        for folder in (self._work / "seeds", options.out / "corpus"):
+            (folder / name).unlink(missing_ok=True)
+        sides = {**side_notes(options.left, options.right), "mode": options.mode}
+        store = FindingStore(options.out / "findings", self._work / "claims", sides)
+        program = store.add(decode(data), signature, oracle, detail)
+        if program is not None:
+            seconds = round(time.monotonic() - self._start, 3)
+            stats.findings.append(
+                Finding(signature, oracle, str(program), detail, seconds, stats.executions)
+            )
 
     def _last_line(self) -> str:
         lines = self._log.read_text(errors="replace").split("\n")

@@ -21,6 +21,7 @@ from ..files.notes import text_of
 from ..program import Program
 from ..running.watchdog import HANG, HURRY_SECONDS
 from . import instrument
+from .current import CurrentInput
 from .findings import Finding, FindingStore
 from .stats import NOT_WRITTEN, WorkerStats
 from .target import PARTS, Target
@@ -47,6 +48,7 @@ class Worker:
             options.work / "claims",
             {**side_notes(run.left, run.right), "mode": run.mode},
         )
+        self._current = CurrentInput(options.current)
         self._stats = WorkerStats()
         self._unwritten: list[tuple[Program, Divergence]] = []
         self._trouble: OSError | None = None
@@ -60,6 +62,7 @@ class Worker:
     def execute(self, data: bytes) -> None:
         """Run one program; every way to end the process goes through here."""
         stats = self._stats
+        self._current.note(data)
         try:
             program, verdict = self._target.execute(data)
         except MissingTool as error:
@@ -183,6 +186,7 @@ def parse_arguments(arguments: list[str]) -> tuple[argparse.Namespace, list[str]
     parser.add_argument("--out", type=Path, required=True, help="findings go to OUT/findings")
     parser.add_argument("--work", type=Path, required=True, help="what the run's workers share")
     parser.add_argument("--stats", type=Path, required=True, help="file for the figures")
+    parser.add_argument("--current", type=Path, required=True, help="file for what it runs now")
     parser.add_argument("--runs", type=int, default=0, help="executions; 0: no limit")
     parser.add_argument("--cpu-seconds", type=float, default=0.0, help="time on a CPU; 0: no limit")
     parser.add_argument("--without", action="append", default=[], choices=PARTS)

@@ -17,7 +17,7 @@ from .messages import Places, first_error
 from .objects import Object
 from .run import Failed, run
 from .stubs import Stubs, assembly, renaming
-from .toolchain import Compiler
+from .toolchain import SANITIZERS, Compiler
 
 FLAGS = (
     "-shared", "-Wl,-Bsymbolic", "-Wl,--gc-sections", "-Wl,-z,defs", "-Wl,-z,noexecstack",
@@ -52,12 +52,13 @@ def link(parts: Parts, library: Path, log: Path, places: Places) -> None:
         (work / "stubs.s").write_text(assembly(parts.stubs))
         (work / "renamed").write_text(renaming(parts.stubs))
         compiler = parts.compiler.path
+        flags = [*FLAGS, *(SANITIZERS if parts.compiler.sanitize else ()), *parts.flags]
         user = [str(each.path) for each in parts.user]
         commands = [
             [compiler, "-c", "-o", "stubs.o", "stubs.s"],
             ["ld", "-r", "-o", "kernel.o", *(str(each.path) for each in parts.kernel)],
             ["objcopy", "--redefine-syms=renamed", "kernel.o"],
-            [compiler, *FLAGS, *parts.flags, "-o", library.name, "kernel.o", *user, "stubs.o"],
+            [compiler, *flags, "-o", library.name, "kernel.o", *user, "stubs.o"],
         ]
         try:
             for command in commands:

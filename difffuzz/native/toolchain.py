@@ -70,6 +70,15 @@ _LIBC = (
 )  # fmt: skip
 _LIBC_GCC = ("-fno-tree-loop-distribute-patterns",)
 _COVERAGE = ("-fsanitize-coverage=trace-pc-guard",)
+_UNDEFINED = ("-fno-sanitize-recover=all",)
+_KERNEL_SANITIZERS = ("-fsanitize=bounds,shift,bool,enum,unreachable,return", *_UNDEFINED)
+"""Those of undefined behaviour that the kernel's C does not allow itself."""
+_LIBC_SANITIZERS = (
+    "-fsanitize=undefined", *_UNDEFINED,
+    # Nothing around variables, which a reset copies, and frames, which an early leave jumps over.
+    "-fsanitize=address", "--param=asan-globals=0", "--param=asan-stack=0",
+)  # fmt: skip
+SANITIZERS = ("-fsanitize=address,undefined",)
 
 
 class Compiler(NamedTuple):
@@ -79,6 +88,8 @@ class Compiler(NamedTuple):
     clang: bool
     identity: str
     """Changes when another is installed in its place."""
+    sanitize: bool = False
+    """With gcc's sanitizers of addresses and of undefined behaviour."""
 
     @property
     def name(self) -> str:
@@ -86,8 +97,13 @@ class Compiler(NamedTuple):
         return CLANG if self.clang else GCC
 
 
-def choose_compiler(coverage: bool | None) -> Compiler:
-    """clang if coverage is wanted, or not said and clang is there; else gcc. MissingTool."""
+def choose_compiler(coverage: bool | None, sanitize: bool = False) -> Compiler:
+    """clang if coverage is wanted, or not said and clang is there; else gcc. MissingTool.
+
+    `sanitize` is gcc's, whatever `coverage` says.
+    """
+    if sanitize:
+        return choose_compiler(False)._replace(sanitize=True)
     clang = find(CLANG)
     if coverage and clang is None:
         raise MissingTool(f"coverage needs {CLANG}", install_command(PACKAGES[CLANG]))
@@ -118,9 +134,13 @@ def flags(
         if compiler.clang:
             own += _COVERAGE
     if unit.kind == "kernel":
+        if compiler.sanitize and not _is_assembly(unit):
+            own += _KERNEL_SANITIZERS
         return [*_kernel_flags(unit, harness, compiler), f"-I{headers}", *own]
     if unit.kind == "asm":
         return ["-D__ASSEMBLY__", f"-I{harness}", *own]
+    if compiler.sanitize:
+        own += _LIBC_SANITIZERS
     return [*libc_flags(compiler), f"-I{harness}", f"-I{headers}", *own]
 
 

@@ -15,7 +15,6 @@ from ..engine import concurrent, lockstep
 from ..engine.fast_lockstep import fast_lockstep
 from ..engine.fast_schedules import fast_schedules
 from ..errors import UsageError
-from ..native.library import HARNESS
 from ..oracle.verdict import Verdict, Violation
 from ..program import Program, is_concurrent
 from ..sched import KernelSplat
@@ -26,7 +25,7 @@ from ..variants.engine import canonical_name
 from .policy import POLICY, Policy
 from .schedule import strategy_for
 from .search import ScheduleSearch
-from .watchdog import HANG, Hang, Watchdog
+from .watchdog import HANG, HARNESS, Hang, Watchdog
 
 MODES = ("portfolio", "lockstep", "concurrent")
 """portfolio: programs with a schedule or with `sync` run concurrently, the others in lockstep."""

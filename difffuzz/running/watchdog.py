@@ -20,6 +20,10 @@ HANG = "hang"
 """The location in the signature of an execution that does not end."""
 
 
+HARNESS = "harness"
+"""The oracle of a finding that is a fault of difffuzz itself."""
+
+
 class Hang(BaseException):
     """Raised inside an execution that took too long; no Exception, so the model cannot catch it."""
 

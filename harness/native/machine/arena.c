@@ -9,6 +9,15 @@
 #include "machine.h"
 #include "arena.h"
 
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+#define BETWEEN 32UL	/* bytes behind each piece of memory that nobody may touch */
+#else
+#define ASAN_POISON_MEMORY_REGION(at, bytes)
+#define ASAN_UNPOISON_MEMORY_REGION(at, bytes)
+#define BETWEEN 0UL
+#endif
+
 #define ROOM (2UL << 30)
 #define SMALL (1UL << 20)
 
@@ -33,6 +42,7 @@ void hm_map_memory(void)
 
 void hm_reset_memory(void)
 {
+	ASAN_UNPOISON_MEMORY_REGION(room->at, room->used);
 	if (room->used < SMALL)
 		memset(room->at, 0, room->used);
 	else
@@ -42,11 +52,13 @@ void hm_reset_memory(void)
 
 void *hm_alloc(unsigned long bytes)
 {
-	void *at = room->at + room->used;
+	char *at = room->at + room->used;
+	unsigned long taken = ((bytes + 15) & ~15UL) + BETWEEN;
 
-	room->used += (bytes + 15) & ~15UL;
-	if (room->used > ROOM)
+	if (taken > ROOM - room->used)
 		hm_give_up("out of memory for the machine");
+	room->used += taken;
+	ASAN_POISON_MEMORY_REGION(at + bytes, taken - bytes);
 	return at;
 }
 

@@ -178,10 +178,11 @@ void inter_run(int nr, const int *numbers, void (*body)(int number))
 	set_threshold(0);
 }
 
-/* The current thread begins an operation. */
+/* The current thread, if it is one of several, begins an operation. */
 void inter_new_operation(void)
 {
-	threads[current].relaxed_at = -1;
+	if (running)
+		threads[current].relaxed_at = -1;
 }
 
 /* At the step that the strategy named, or out of steps. */
@@ -205,11 +206,12 @@ void inter_decide(void)
 /* Until the thread can go on. */
 void inter_wait(long kind, const void *object)
 {
-	struct thread *one = &threads[current];
 	int found[NATIVE_TASKS], nr;
+	struct thread *one;
 
 	if (!running)
 		hm_give_up("waits for what nobody will give");
+	one = &threads[current];
 	one->kind = kind;
 	one->object = object;
 	for (;;) {
@@ -227,11 +229,12 @@ void inter_wait(long kind, const void *object)
 /* Lets another thread run; who could have run since this one relaxed before comes first. */
 void inter_relax(void)
 {
-	struct thread *one = &threads[current];
 	int found[NATIVE_TASKS], nr, others = 0;
+	struct thread *one;
 
 	if (!running)
 		return;
+	one = &threads[current];
 	nr = enabled(found);
 	for (int i = 0; i < nr; i++)
 		if (found[i] != current)

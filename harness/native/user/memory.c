@@ -215,26 +215,27 @@ void *native_alloc_for_good(unsigned long bytes)
 	return calloc(1, bytes);
 }
 
-void native_free(const void *at)
-{
-	struct header *header = (struct header *)at - 1;
-
-	if (!at)
-		return;
-	if ((unsigned long)((char *)at - memory->heap) >= memory->heap_used &&
-	    (unsigned long)((char *)at - memory->large_heap) >= memory->large_used)
-		native_die("uaf", "kfree", "free of what was not allocated");
-	if (header->magic != MAGIC)
-		native_die("uaf", "kfree", "double free of an object");
-	header->magic = 0;
-	memset((void *)at, POISON, header->bytes < POISONED_BYTES ? header->bytes : POISONED_BYTES);
-}
-
 static int lies_in(const void *at, const char *heap, unsigned long used)
 {
 	unsigned long offset = (unsigned long)at - (unsigned long)heap;
 
 	return offset >= sizeof(struct header) && offset < used;
+}
+
+void native_free(const void *at)
+{
+	struct header *header;
+
+	if (!at)
+		return;
+	if (!lies_in(at, memory->heap, memory->heap_used) &&
+	    !lies_in(at, memory->large_heap, memory->large_used))
+		native_die("uaf", "kfree", "free of what was not allocated");
+	header = (struct header *)at - 1;
+	if (header->magic != MAGIC)
+		native_die("uaf", "kfree", "double free of an object");
+	header->magic = 0;
+	memset((void *)at, POISON, header->bytes < POISONED_BYTES ? header->bytes : POISONED_BYTES);
 }
 
 /* Is it an object that was allocated and is not freed? */
