@@ -22,8 +22,9 @@ from difffuzz.oracle.contents import Contents
 from difffuzz.oracle.dirty_log import WrittenPages, bitmap_violations
 from difffuzz.oracle.emptied import Range, emptied_violations, slot_to_empty
 from difffuzz.oracle.history import History
-from difffuzz.oracle.pages import leaf_violations, max_level
+from difffuzz.oracle.pages import leaf_violations
 from difffuzz.oracle.retry import Flight, Invalidations, causeless_retries, parked_violations
+from difffuzz.oracle.sizes import small_left
 from difffuzz.oracle.verdict import Violation
 from difffuzz.program import Config, Kind, Op
 from difffuzz.program.model import DIRTY_LOG, READONLY
@@ -402,7 +403,7 @@ class Watch:
                 self.written.forget_if_off(slot)
                 self._check_gfns(slot.as_id, slot.gfn, slot.gfn + slot.npages)
                 if self.was_logging and not slot.flags & (DIRTY_LOG | READONLY):
-                    self._check_collapsed(slot.as_id, slot.gfn, slot.gfn + slot.npages)
+                    self.violations += small_left(model, self.config, self.memory, slot)
         elif kind in (Kind.TRACK_ADD, Kind.TRACK_REMOVE):
             for as_id in (0, 1):
                 self._check_gfns(as_id, args[1], args[1] + 1)
@@ -413,26 +414,6 @@ class Watch:
                 )
             if kind == Kind.MEMSLOT_DELETE:
                 self.written.forget((args[1], args[0]))
-
-    def _check_collapsed(self, as_id: int, start: int, end: int) -> None:
-        model = self.model
-        assert model is not None
-        slot = self.memory.slot_at(as_id, start)
-        if slot is None:
-            return
-        for gfn, leaf in model.tables.leaves_in(as_id, start, end):
-            if leaf.level == 3:
-                continue
-            if leaf.level < max_level(self.config, self.memory, model.mm, slot, gfn):
-                self.violations.append(
-                    Violation(
-                        "level",
-                        model.name,
-                        "collapse",
-                        f"gfn {gfn:#x}: a small leaf is left where a larger one fits",
-                    )
-                )
-                return
 
     # The end
 

@@ -1,11 +1,22 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""R1 and R2 of a concurrent run, attempt by attempt (see retry.py for the rules)."""
+"""R1 and R2 of a concurrent run, attempt by attempt (see retry.py for the rules), and the level.
+
+The level of the mapping that an attempt made is judged if nobody else ran between its taking
+mmu_lock and its answer, and one memory map was in force during all of it.  The level was chosen
+under mmu_lock, by the memslot, by tracking, and by what the host mapped then: all of that is
+as it was.  What others do before it took the lock makes it stale, or is what it saw.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from difffuzz.facts.kvm import KVM_REQ_MMU_FREE_OBSOLETE_ROOTS, RET_PF_MAPPED, RET_PF_RETRY
+from difffuzz.facts.kvm import (
+    KVM_REQ_MMU_FREE_OBSOLETE_ROOTS,
+    RET_PF_FIXED,
+    RET_PF_MAPPED,
+    RET_PF_RETRY,
+)
 from difffuzz.facts.paging import PT_PAGE_SIZE_MASK, PT_PRESENT_MASK
 from difffuzz.facts.spte import (
     MMIO_GENERATIONS,
@@ -13,6 +24,7 @@ from difffuzz.facts.spte import (
     SPTE_BASE_ADDR_MASK,
     SPTE_MMU_PRESENT_MASK,
 )
+from difffuzz.oracle.access import level_violations
 from difffuzz.oracle.books import mmio_generation, outlived
 from difffuzz.oracle.brackets import Brackets
 from difffuzz.oracle.running import Interval, Running, Threads
@@ -101,6 +113,7 @@ class Attempts:
             return
         run = self._threads.all[task.number]
         run.locked = self._sched.steps
+        run.alone = self._sched.switches
         run.obsolete = self._root_is_obsolete(task.number)
 
     def _root_is_obsolete(self, vcpu_id: int) -> bool:
@@ -142,10 +155,22 @@ class Attempts:
                 why = "root" if run.obsolete else "page"
                 text = f"gfn {gfn:#x}: stale {why}, but the fault answered {ret}"
                 self.violations.append((Violation("retry", name, f"R1-{why}", text), run.op))
+            if ret == RET_PF_FIXED and same and run.alone == self._sched.switches:
+                self._judge_level(vcpu, run, gfn)
             for zap in self.zaps:
                 if zap.start <= gfn < zap.end:
                     zap.mapped.append((snapshot, run.locked, run.op))
                     self.zapped(zap)
+
+    def _judge_level(self, vcpu: int, run: Running, gfn: int) -> None:
+        maps = self._versions.during(run.tried, self._sched.steps)
+        as_id = self._threads.smm[vcpu]
+        slot = maps[0].slot_at(as_id, gfn)
+        if len(maps) > 1 or slot is None or run.op is None or self._config.async_pf:
+            return
+        _ = self._side.kvm.active_mmu_pages  # brings a library's tables up to date
+        for violation in level_violations(self._side, self._config, maps[0], as_id, gfn, slot):
+            self.violations.append((violation, run.op))
 
     def zapped(self, zap: RangeZap) -> None:
         """Was anything mapped behind the back of a zap?"""

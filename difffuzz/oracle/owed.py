@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 
 from difffuzz.oracle.verdict import Violation
 from difffuzz.oracle.versions import Versions
+from difffuzz.program import Config
 from difffuzz.sides.kvm_side import KvmSide
 from difffuzz.sides.memory_map import Slot
 
@@ -72,6 +73,17 @@ class OwedPages:
                 text = f"slot {key[1]} page {page:#x}: in the log, never touched"
                 yield Violation("dirty-log", self._side.name, "untouched", text)
                 return
+
+    def invented(self, config: Config) -> Iterator[Violation]:
+        """With nothing going on: a page in a log that nobody ever touched, as prefetching over a
+        slot that logs would put there.  No interleaving does: each access counts from its beginning
+        on, in every slot that may have held its page."""
+        if config.init_set:
+            return
+        for key, known in self._versions.newest.slots.items():
+            slot = self._side.kvm.memslots[key[0]].id_hash.get(key[1])
+            if known.dirty_log and slot is not None and slot.dirty_bitmap is not None:
+                yield from self.untouched(key, dict(slot.dirty_bitmap))
 
     def lost(self) -> Iterator[Violation]:
         """With nothing going on: a page that is owed and not in the log."""

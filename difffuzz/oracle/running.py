@@ -14,9 +14,22 @@ Interval = tuple[int, int]
 
 
 class Running:
-    """What a thread is doing: its operation, when it began, and its attempt if it is in one."""
+    """What a thread is doing: its operation, when it began, and its attempt if it is in one.
 
-    __slots__ = ("begin", "block", "entered", "locked", "obsolete", "op", "switches", "tried")
+    `alone`: how often tasks had been switched when the attempt took mmu_lock.
+    """
+
+    __slots__ = (
+        "alone",
+        "begin",
+        "block",
+        "entered",
+        "locked",
+        "obsolete",
+        "op",
+        "switches",
+        "tried",
+    )
 
     def __init__(self) -> None:
         self.op: Op | None = None
@@ -24,6 +37,7 @@ class Running:
         self.block: Bracket | None = None
         self.tried = 0
         self.locked = 0
+        self.alone = 0
         self.obsolete = False
         self.switches = 0
         self.entered = 0

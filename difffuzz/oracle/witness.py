@@ -19,10 +19,12 @@ from difffuzz.oracle.contents import Contents
 from difffuzz.oracle.emptied import RaceEmptied
 from difffuzz.oracle.owed import OwedPages
 from difffuzz.oracle.running import Interval, Threads
+from difffuzz.oracle.sizes import RaceSizes
 from difffuzz.oracle.verdict import Violation
 from difffuzz.oracle.versions import CHANGES, MAP_BEGINS, MAP_ENDS, Versions
 from difffuzz.oracle.whole_zap import WHOLE_KINDS, WholeZap
 from difffuzz.program import Config, Kind, Op
+from difffuzz.program.limits import VMM_THREAD
 from difffuzz.program.model import READONLY
 from difffuzz.program.ops import HOST_KINDS
 from difffuzz.sched import Task
@@ -64,6 +66,7 @@ class Witness:
         )
         self._whole = WholeZap(side, self.violations)
         self._emptied = RaceEmptied(side, self.violations)
+        self._sizes = RaceSizes(side, config)
         sched.on_mmu_lock = self._locked
         self.attempt_begins = self._attempts.begins
         self.attempt_ends = self._attempts.ends
@@ -87,6 +90,8 @@ class Witness:
         run.entered = self._sched.switches
         if op.kind in SLOT_KINDS:
             self._overlapped = min(one.begin for one in self.threads.all if one.op is not None)
+        if op.thread == VMM_THREAD:
+            self._sizes.begins(op, self.versions.newest)
         if op.kind in CHANGES:
             self.versions.begin(op, now)
             self._backed.clear()
@@ -146,6 +151,8 @@ class Witness:
         elif kind in HOST_KINDS:
             self._host.append((begin, now))
             self._taken.append(op)
+        if thread == VMM_THREAD:
+            self._sizes.ends(op, outcome, self.versions.newest)
         run.op = None
 
     def _locked(self, task: Task) -> None:
@@ -177,6 +184,8 @@ class Witness:
         self._taken.clear()
         self._emulated.clear()
         yield from self._owed.lost()
+        yield from self._owed.invented(self.config)
+        yield from self._sizes.settled(self.versions.newest)
         yield from self._contents.settled(self.side.mm)
 
     def _note(self, op: Op, found: Iterator[Violation]) -> None:

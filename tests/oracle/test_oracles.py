@@ -16,6 +16,7 @@ from . import (
     broken_contents,
     broken_kernels,
     broken_pages,
+    broken_sizes,
     broken_zaps,
 )
 from .broken import Broken, run_as_it_is, run_broken, signatures
@@ -23,11 +24,11 @@ from .broken import Broken, run_as_it_is, run_broken, signatures
 TABLES: dict[str, tuple[Broken, ...]] = {
     "translation": broken_pages.TRANSLATION + broken_concurrent.TRANSLATION + broken_zaps.MMIO,
     "permission": broken_pages.PERMISSION,
-    "level": broken_pages.LEVEL,
+    "level": broken_pages.LEVEL + broken_sizes.LEVEL,
     "stale-access": broken_accesses.STALE_ACCESS,
     "progress": broken_accesses.PROGRESS + broken_concurrent.PROGRESS,
     "linearizable": broken_concurrent.LINEARIZABLE,
-    "dirty-log": broken_accesses.DIRTY_LOG,
+    "dirty-log": broken_accesses.DIRTY_LOG + broken_sizes.DIRTY_LOG,
     "retry": broken_accesses.RETRY,
     "answers": broken_zaps.ANSWERS,
     "contents": broken_contents.CONTENTS,

@@ -23,7 +23,6 @@ struct flight {
 static struct flight *flights;
 struct native_vm check_vm;
 static long ranges_before;
-static bool was_logging;
 static u64 mmu_writable;
 
 void suspect(const char *why)
@@ -44,16 +43,11 @@ void check_init(void)
 
 void check_before(const struct op *op)
 {
-	const struct map_slot *slot;
-
 	if (!check_vm.n_max_mmu_pages)
 		native_vm_numbers(&check_vm);
 	ranges_before = hm.nr_ranges;
 	history_before(op);
-	if (op->kind == OP_MEMSLOT_FLAGS) {
-		slot = map_slot(op->memslot.as_id, op->memslot.slot);
-		was_logging = slot && slot->flags & SLOT_DIRTY_LOG;
-	}
+	sizes_before(op);
 	for (int i = 0; i < NR_VCPU_THREADS; i++) {
 		if (op->kind == OP_NX && !!op->nx.on != map_nx)
 			flights[i].root_obsolete = true;
@@ -187,17 +181,6 @@ static void check_host_range(struct hm_range range)
 	}
 }
 
-/* When dirty logging ends, no small leaf is left where a larger one fits. */
-static void check_collapsed(const struct map_slot *slot)
-{
-	struct mapping *found;
-	long nr = tables_leaves_in(slot->as_id, slot->gfn, slot->end, &found);
-
-	for (long i = 0; i < nr; i++)
-		if (found[i].level < 3 && found[i].level < leaf_max_level(slot, found[i].gfn))
-			suspect("a small leaf is left where a larger one fits");
-}
-
 static void check_slots(const struct op *op)
 {
 	const struct map_slot *slot;
@@ -210,8 +193,6 @@ static void check_slots(const struct op *op)
 		if (!(slot->flags & SLOT_DIRTY_LOG))
 			dirty_forget(slot->as_id, slot->slot);
 		leaf_check_gfns(slot->as_id, slot->gfn, slot->end);
-		if (was_logging && !(slot->flags & (SLOT_DIRTY_LOG | SLOT_READONLY)))
-			check_collapsed(slot);
 		break;
 	case OP_TRACK_ADD:
 	case OP_TRACK_REMOVE:
@@ -264,6 +245,7 @@ void check_after(const struct op *op, const struct outcome *outcome, int as_id)
 		check_host_range(hm.changed[i]);
 	hm.nr_changed = 0;
 	check_slots(op);
+	sizes_after(op, outcome);
 }
 
 /* Concurrent runs: what can be told at once, and what only where all threads meet */

@@ -40,12 +40,14 @@ static void body(int number)
 		inter_new_operation();
 		hm_point();
 		check_updates += update;
+		sizes_before(op);
 		outcome = run_op_among_others(op, i + 1);
 		map_apply(op);
 		check_updates -= update;
 		note_emulated(op, &outcome);
 		record_outcome(i, op, &outcome);
 		check_rest(op);
+		sizes_after(op, &outcome);
 		if (outcome.result == RESULT_STUCK)
 			suspect("never completes");
 	}

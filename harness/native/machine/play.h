@@ -152,6 +152,10 @@ extern void contents_host(const struct op *op);
 extern void contents_read(u64 hva, long value);
 extern void contents_settled(void);
 
+/* check_sizes.c */
+extern void sizes_before(const struct op *op);
+extern void sizes_after(const struct op *op, const struct outcome *outcome);
+
 /* check_dirty.c */
 extern void dirty_note(const struct map_slot *slot, u64 gfn, bool write);
 extern void dirty_forget(int as_id, int slot);
