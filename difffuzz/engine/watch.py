@@ -300,6 +300,22 @@ class Watch:
         if not self.config.manual_protect:
             self.written.forget((slot.as_id, slot.slot))
 
+    def _logs(self) -> None:
+        """The logs that nobody has read."""
+        model = self.model
+        assert model is not None
+        for (as_id, slot_id), slot in self.memory.slots.items():
+            known = model.kvm.memslots[as_id].id_hash.get(slot_id)
+            if slot.dirty_log and known is not None and known.dirty_bitmap is not None:
+                self.violations += bitmap_violations(
+                    model.name,
+                    self.config,
+                    self.written,
+                    slot,
+                    dict(known.dirty_bitmap),
+                    self.allowed,
+                )
+
     def maps(self, as_id: int, op: Op, outcome: Outcome | None) -> tuple[Leaf, ...]:
         """The leaves that map the gfn of a guest access, for a trace."""
         if self.model is None or outcome is None:
@@ -434,6 +450,7 @@ class Watch:
             self.side.destroy()
             return
         self.violations += self.contents.settled(model.mm)
+        self._logs()
         model.finish_faults(number)
         self.flights.clear()
         model.kvm.rcu.run_callbacks()

@@ -77,9 +77,11 @@ def test_age(mm: Mm, addr: int) -> int:
     pte = mm.pt.leaf(addr)[0]
     if not pte & PTE_MAPPED:
         return 0
-    young = PAGE_YOUNG if mm.frames.folio(mm.pt.page(addr) >> 12) in mm.frames.accessed else 0
+    young = 0
     if pte & PTE_ACCESSED:
-        return young | HOST_YOUNG
-    if any(notifier.test_young(addr) for notifier in mm.notifiers):
-        young |= KVM_YOUNG
+        young = HOST_YOUNG
+    elif any(notifier.test_young(addr) for notifier in mm.notifiers):
+        young = KVM_YOUNG
+    if mm.frames.folio(mm.pt.page(addr) >> 12) in mm.frames.accessed:
+        young |= PAGE_YOUNG
     return young

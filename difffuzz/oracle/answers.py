@@ -94,8 +94,10 @@ class Ages:
         )
 
     def _touched(self, slot: Slot, gfn: int) -> None:
-        near = _block(slot.hva(gfn) >> 12)
-        self._old = [one for one in self._old if not _block(one[0]) <= near <= _block(one[1] - 1)]
+        near = block_of(slot.hva(gfn) >> 12)
+        self._old = [
+            one for one in self._old if not block_of(one[0]) <= near <= block_of(one[1] - 1)
+        ]
 
     def _judge(self, kind: Kind, args: tuple[int, ...], told: int) -> Iterator[Violation]:
         first = (area_base(args[0]) >> 12) + args[1]
@@ -116,10 +118,10 @@ class Ages:
             yield Violation("answers", self._side.name, "young-invented", text)
         if kind == Kind.AGE:
             # A huge page around the range was aged with it.
-            low, high = _block(first), _block(last - 1)
-            self._young = {one for one in self._young if not low <= _block(one) <= high}
+            low, high = block_of(first), block_of(last - 1)
+            self._young = {one for one in self._young if not low <= block_of(one) <= high}
             self._used = {
-                one: pfn for one, pfn in self._used.items() if not low <= _block(one) <= high
+                one: pfn for one, pfn in self._used.items() if not low <= block_of(one) <= high
             }
             self._old.append((first, last))
             self._aged.append((first, last))
@@ -136,5 +138,6 @@ def _within(first: int, last: int, ranges: list[tuple[int, int]]) -> bool:
     return any(low <= first and last <= high for low, high in ranges)
 
 
-def _block(page: int) -> int:
+def block_of(page: int) -> int:
+    """The gigabyte that a page is in."""
     return page << 12 >> GIG

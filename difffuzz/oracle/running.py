@@ -16,7 +16,8 @@ Interval = tuple[int, int]
 class Running:
     """What a thread is doing: its operation, when it began, and its attempt if it is in one.
 
-    `alone`: how often tasks had been switched when the attempt took mmu_lock.
+    `alone`: how often tasks had been switched when the attempt took mmu_lock; `walks`: page walks
+    that its vCPU had made when the operation began.
     """
 
     __slots__ = (
@@ -29,6 +30,7 @@ class Running:
         "op",
         "switches",
         "tried",
+        "walks",
     )
 
     def __init__(self) -> None:
@@ -41,6 +43,7 @@ class Running:
         self.obsolete = False
         self.switches = 0
         self.entered = 0
+        self.walks = 0
 
 
 class Threads:

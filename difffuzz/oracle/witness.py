@@ -18,6 +18,7 @@ from difffuzz.oracle.brackets import Brackets
 from difffuzz.oracle.contents import Contents
 from difffuzz.oracle.emptied import RaceEmptied
 from difffuzz.oracle.owed import OwedPages
+from difffuzz.oracle.race_ages import RaceAges
 from difffuzz.oracle.running import Interval, Threads
 from difffuzz.oracle.sizes import RaceSizes
 from difffuzz.oracle.verdict import Violation
@@ -67,6 +68,7 @@ class Witness:
         self._whole = WholeZap(side, self.violations)
         self._emptied = RaceEmptied(side, self.violations)
         self._sizes = RaceSizes(side, config)
+        self._ages = RaceAges(side, sched, self.violations)
         sched.on_mmu_lock = self._locked
         self.attempt_begins = self._attempts.begins
         self.attempt_ends = self._attempts.ends
@@ -90,6 +92,9 @@ class Witness:
         run.entered = self._sched.switches
         if op.kind in SLOT_KINDS:
             self._overlapped = min(one.begin for one in self.threads.all if one.op is not None)
+        self._ages.begins(op)
+        if op.kind in ACCESSES:
+            run.walks = self.side.kvm.vcpus[op.thread].cpu.walks
         if op.thread == VMM_THREAD:
             self._sizes.begins(op, self.versions.newest)
         if op.kind in CHANGES:
@@ -151,6 +156,7 @@ class Witness:
         elif kind in HOST_KINDS:
             self._host.append((begin, now))
             self._taken.append(op)
+        self._ages.ends(op, outcome)
         if thread == VMM_THREAD:
             self._sizes.ends(op, outcome, self.versions.newest)
         run.op = None
@@ -218,6 +224,8 @@ class Witness:
             elif write and gfn in slot.tracked:
                 reason = "tracked"
             else:
+                if side.kvm.vcpus[vcpu].cpu.walks != run.walks:
+                    self._ages.used(slot.hva(gfn), pfn, run.begin)
                 if write:
                     self._contents.wrote(slot.hva(gfn), number)
                     self._owed.written(slot, gfn, run.begin, now)

@@ -73,6 +73,7 @@ EMPTIED = (
 AGED = "host0: age area=1 page=0x3 n=0x1 flush=on\n"
 USED_AGAIN = f"{ONE_PAGE}vcpu0: read gfn=0x3\n{AGED}vcpu0: read gfn=0x3\n"
 WRITTEN = f"{ONE_PAGE}vcpu0: write gfn=0x3\n"
+MEET = "vmm: sync\n"
 PROTECTED = "host0: mprotect area=1 page=0x3 n=0x1 prot=r\n"
 ASKED = "host0: test_age area=1 page=0x3\n"
 
@@ -130,6 +131,24 @@ ANSWERS = (
         "answers:tdp:age:accessed-lost",
         f"{WRITTEN}{AGED}vcpu0: read gfn=0x3\n{PROTECTED}{AGED}",
         near=f"{WRITTEN}{AGED}{PROTECTED}{AGED}",
+    ),
+    Broken(
+        "raced_zap_forgets_accessed",
+        "tdp",
+        "tdp_mmu.py",
+        """\
+         or (old_spte ^ new_spte) & SPTE_BASE_ADDR_MASK
+     ):
+-        kvm_set_pfn_accessed(kvm, spte_to_pfn(old_spte))
++        pass
+""",
+        "answers:tdp:age:accessed-lost",
+        f"{WRITTEN}{MEET}{AGED}{MEET}vcpu0: read gfn=0x3\n{MEET}"
+        f"vmm: zap_gfn_range gfn=0x3 n=0x1\nvcpu0: read gfn=0x100\n{MEET}{AGED}"
+        f"vcpu0: read gfn=0x101\n{MEET}",
+        near=f"{WRITTEN}{MEET}{AGED}vcpu0: read gfn=0x3\n{MEET}"
+        f"vmm: zap_gfn_range gfn=0x3 n=0x1\nvcpu0: read gfn=0x100\n{MEET}{AGED}"
+        f"vcpu0: read gfn=0x101\n{MEET}",
     ),
     Broken(
         "legacy_zap_forgets_accessed",

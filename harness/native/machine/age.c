@@ -77,14 +77,13 @@ int hm_age(u64 start, u64 end, bool flush)
 int hm_test_age(u64 addr)
 {
 	u64 pte = hm_leaf(addr).pte;
-	int young;
+	int young = 0;
 
 	if (!(pte & PTE_MAPPED))
 		return 0;
-	young = hm_accessed(hm_page(addr) >> 12) ? PAGE_YOUNG : 0;
 	if (pte & PTE_ACCESSED)
-		return young | HOST_YOUNG;
-	if (hm.registered && hm_kvm(FN_TEST_YOUNG, addr, 0, 0, 0, 0, 0))
-		young |= KVM_YOUNG;
-	return young;
+		young = HOST_YOUNG;
+	else if (hm.registered && hm_kvm(FN_TEST_YOUNG, addr, 0, 0, 0, 0, 0))
+		young = KVM_YOUNG;
+	return hm_accessed(hm_page(addr) >> 12) ? young | PAGE_YOUNG : young;
 }
