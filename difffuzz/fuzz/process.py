@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ..program import decode
 from ..program.limits import MAX_BYTES
-from ..running.watchdog import HARNESS
+from ..sched.task import HARNESS
 from ..sides.identity import side_notes
 from .current import read_current
 from .feedback import GUARD_EXECUTIONS

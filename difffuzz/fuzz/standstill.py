@@ -43,5 +43,9 @@ def stands_still(busy: float, stats: WorkerStats) -> bool:
 
 
 def did_nothing_else(busy: float, stats: WorkerStats) -> bool:
-    """The same at the end of a run: most of its time went into a program that it did not end."""
-    return busy > max(stats.cpu_seconds, LEAST_SECONDS)
+    """The same of a worker that does not end when it is told to: what it ran before is next to
+    nothing, or took less than the one program that it is busy with."""
+    if not busy:
+        return False
+    before = stats.cpu_seconds - stats.start_cpu_seconds
+    return stats.executions <= 1 or busy > max(before, LEAST_SECONDS)

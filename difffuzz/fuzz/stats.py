@@ -26,6 +26,8 @@ class WorkerStats(msgspec.Struct):
     operations: int = 0
     cpu_seconds: float = 0.0
     """Time on a CPU, of the process as a whole."""
+    start_cpu_seconds: float = 0.0
+    """That of it which was over when the first program began."""
     skipped: int = 0
     """Executions of programs whose configuration one of the sides cannot have."""
     branches: int = 0

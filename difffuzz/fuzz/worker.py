@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, NoReturn
 from ..errors import MissingTool
 from ..files.notes import text_of
 from ..program import Program
-from ..running.watchdog import HANG, HURRY_SECONDS
+from ..running.watchdog import HURRY_SECONDS
+from ..sched.task import HANG
 from . import instrument
 from .current import CurrentInput
 from .findings import Finding, FindingStore
@@ -62,6 +63,8 @@ class Worker:
     def execute(self, data: bytes) -> None:
         """Run one program; every way to end the process goes through here."""
         stats = self._stats
+        if not stats.executions:
+            stats.start_cpu_seconds = round(time.process_time(), 3)
         self._current.note(data)
         try:
             program, verdict = self._target.execute(data)

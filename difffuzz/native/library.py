@@ -20,18 +20,13 @@ from difffuzz.native.abi.header import number as abi_number
 from difffuzz.native.abi.limits import MAIN_TASK
 from difffuzz.native.symbols import function_in
 from difffuzz.sched import KernelSplat, Scheduler
+from difffuzz.sched.task import HANG
 
 MOST_GUARDS = 1 << 14
 Host = Callable[[int, int, int], int]
 Exported = Callable[..., int]
 """Takes and returns longs; addresses are longs too."""
 STALE = "was built from another version of the harness: run 'difffuzz native build' again"
-
-
-HARNESS = "harness"
-"""The oracle of what ended the player through a fault of its own."""
-HANG = "hang"
-"""Where a loop is that passes no preemption point, and that a timer has ended."""
 
 
 class Death(NamedTuple):

@@ -19,13 +19,14 @@ from ..oracle.verdict import Verdict, Violation
 from ..program import Program, is_concurrent
 from ..sched import KernelSplat
 from ..sched.core import STEP_LIMIT
+from ..sched.task import HANG, HARNESS
 from ..sides import KvmFactory, NativeFactory, open_side
 from ..sides.played import Stuck
 from ..variants.engine import canonical_name
 from .policy import POLICY, Policy
 from .schedule import strategy_for
 from .search import ScheduleSearch
-from .watchdog import HANG, HARNESS, Hang, Watchdog
+from .watchdog import Hang, Watchdog
 
 MODES = ("portfolio", "lockstep", "concurrent")
 """portfolio: programs with a schedule or with `sync` run concurrently, the others in lockstep."""

@@ -16,14 +16,6 @@ HURRY_SECONDS = 2.0
 """The same once one hang is known and the next ones only cost time."""
 
 
-HANG = "hang"
-"""The location in the signature of an execution that does not end."""
-
-
-HARNESS = "harness"
-"""The oracle of a finding that is a fault of difffuzz itself."""
-
-
 class Hang(BaseException):
     """Raised inside an execution that took too long; no Exception, so the model cannot catch it."""
 

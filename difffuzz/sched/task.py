@@ -8,6 +8,11 @@ from typing import Protocol
 
 from greenlet import greenlet
 
+HANG = "hang"
+"""Where an execution is, or a loop without preemption points, that only a timer can end."""
+HARNESS = "harness"
+"""The oracle of a finding that is a fault of difffuzz itself."""
+
 
 class KernelSplat(Exception):
     """What a kernel would report in its log: a failed assertion, a bad lock, a use after free.

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from ..program import Program
 from ..running.runner import Runner
-from ..running.watchdog import HANG, HANG_SECONDS, HURRY_SECONDS
+from ..running.watchdog import HANG_SECONDS, HURRY_SECONDS
+from ..sched.task import HANG
 from .minimiser import Minimiser, Stop
 
 

@@ -14,8 +14,9 @@ from typing import Final, NamedTuple, TypeVar
 from difffuzz.native.abi.describe import LONG_BYTES, CStruct, place
 from difffuzz.native.abi.played import PlayedEnd, PlayedLeaf, PlayedOutcome, PlayedRun, Result
 from difffuzz.native.abi.programs import Switch
-from difffuzz.native.library import HARNESS, Library
+from difffuzz.native.library import Library
 from difffuzz.program import Kind
+from difffuzz.sched.task import HARNESS
 from difffuzz.sides.base import Outcome
 from difffuzz.sides.encoded import Encoded
 

@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
 
-from difffuzz.cli import main
+from difffuzz.errors import MissingTool
 from difffuzz.files.notes import notes_of
-from difffuzz.fuzz import parent, standstill
+from difffuzz.fuzz import parent
 from difffuzz.fuzz.current import CurrentInput, read_current
 from difffuzz.fuzz.options import FuzzOptions
 from difffuzz.fuzz.standstill import BUSY_SECONDS, did_nothing_else, stands_still
@@ -25,10 +26,10 @@ DIES = """import os, signal
         signal.signal(signal.SIGSEGV, signal.SIG_DFL)
         os.kill(os.getpid(), signal.SIGSEGV)"""
 """Once."""
-STUCK = (
-    "import signal; signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGVTALRM, signal.SIGTERM])\n"
-    "    while fault.gfn >= 0: pass"
-)
+STUCK = """import signal, pathlib
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGVTALRM, signal.SIGTERM])
+    pathlib.Path({flag!r}).touch()
+    while fault.gfn >= 0: pass"""
 
 
 @pytest.fixture(autouse=True)
@@ -58,15 +59,20 @@ def test_a_worker_that_dies_of_a_signal_keeps_its_program(tmp_path: Path) -> Non
 
 
 def test_a_run_that_does_not_run_is_no_success(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(parent, "STOP_SECONDS", 0.5)
-    monkeypatch.setattr(standstill, "LEAST_SECONDS", 0.2)
-    right, out = f"tdp+{plant_at_fault(tmp_path, STUCK)}", tmp_path / "out"
-    assert main(["fuzz", "--right", right, "--time", "4", "--seed", "1", "--out", str(out)]) == 3
-    said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("difffuzz:")]
-    assert len(said) == 1
-    assert "and then no more in" in said[0]
+    flag, out = tmp_path / "stuck", tmp_path / "out"
+    right = f"tdp+{plant_at_fault(tmp_path, STUCK.format(flag=str(flag)))}"
+    run = parent.FuzzRun(FuzzOptions(right=right, seed=1, out=out), lambda finding: True)
+    try:
+        run.start()
+        while run.poll() and not flag.exists():
+            time.sleep(0.05)
+        monkeypatch.setattr(parent, "STOP_SECONDS", 0.5)
+        with pytest.raises(MissingTool, match=r"made \d executions .*, and then no more in"):
+            run.finish()
+    finally:
+        run.close()
     (kept,) = (out / "findings").glob("*.difffuzz")
     assert notes_of(kept.read_text())["oracle"] == "harness"
 
@@ -78,4 +84,6 @@ def test_a_slow_program_is_no_standstill() -> None:
     assert stands_still(BUSY_SECONDS + 1, quick)
     assert not did_nothing_else(9.0, quick)
     assert did_nothing_else(11.0, quick)
-    assert not did_nothing_else(1.0, WorkerStats())
+    assert did_nothing_else(9.0, WorkerStats(500, cpu_seconds=10.0, start_cpu_seconds=2.0))
+    assert did_nothing_else(0.1, WorkerStats(1, cpu_seconds=10.0))
+    assert not did_nothing_else(0.0, WorkerStats())

@@ -92,10 +92,10 @@ long native_host(enum native_request what, unsigned long a, unsigned long b, uns
 	native_leave_task(task);
 	state->inside = 0;
 	r = state->host(what, a, b, c);
-	state->inside = 1;
 
 	/* Other tasks may have run: what is current is this one again. */
 	state->entry = entry;
+	state->inside = 1;
 	native_task = task;
 	native_current_is(task);
 	if (native_control->failed) {
@@ -151,11 +151,12 @@ long native_run(long task, long fn, long *died, long a, long b, long c, long d, 
 	/* A fault that is to be parked may call the host, and the host call here. */
 	want_park = native_task->want_park;
 	native_task->want_park = 0;
-	state->inside = 1;
-	if (!__builtin_setjmp(entry.jump))
+	if (!__builtin_setjmp(entry.jump)) {
+		state->inside = 1;	/* not before there is a place to jump to */
 		r = native_call(fn, a, b, c, d, e, f);
-	else
+	} else {
 		left_early = 1;
+	}
 	state->inside = 0;
 	*died = left_early;
 	native_task->want_park = want_park;
@@ -174,11 +175,12 @@ long native_look(native_look_fn look, long *died, long a, long b, long c)
 
 	entry.outer = state->entry;
 	state->entry = &entry;
-	state->inside = 1;
-	if (!__builtin_setjmp(entry.jump))
+	if (!__builtin_setjmp(entry.jump)) {
+		state->inside = 1;
 		r = look(a, b, c);
-	else
+	} else {
 		left_early = 1;
+	}
 	state->inside = 0;
 	*died = left_early;
 	state->entry = entry.outer;
@@ -198,11 +200,12 @@ long native_play(const struct config *program)
 	native_current_is(native_task);
 	native_control->frees_early = native_control->concurrent = 0;
 	playing = 1;
-	state->inside = 1;
-	if (!__builtin_setjmp(entry.jump))
+	if (!__builtin_setjmp(entry.jump)) {
+		state->inside = 1;
 		play(program);
-	else
+	} else {
 		left_early = 1;
+	}
 	state->inside = 0;
 	playing = 0;
 	state->entry = NULL;
@@ -226,12 +229,16 @@ static void leave(ucontext_t *uc)
 /* What was there before gets a signal that is not ours. */
 static void pass_on(const struct sigaction *before, int signal, siginfo_t *info, void *context)
 {
-	if (before->sa_flags & SA_SIGINFO)
+	if (before->sa_flags & SA_SIGINFO) {
 		before->sa_sigaction(signal, info, context);
-	else if (before->sa_handler == SIG_DFL)
-		sigaction(signal, before, NULL);	/* and it comes again */
-	else if (before->sa_handler != SIG_IGN)
+	} else if (before->sa_handler == SIG_DFL) {
+		sigaction(signal, before, NULL);
+		/* A bad access comes again by itself. */
+		if (info->si_code <= 0)
+			raise(signal);
+	} else if (before->sa_handler != SIG_IGN) {
 		before->sa_handler(signal);
+	}
 }
 
 /* Where the library was: it may have called the C library, whose memcpy() and the like have no frame. */
