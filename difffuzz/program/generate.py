@@ -79,7 +79,7 @@ _MITIGATED: Final = 0.4
 _PLAIN: Final = 0.7
 """How often a race is where pages may be huge, MMIO is cached, and no generation is about to wrap:
 else no table is cut off, no MMIO SPTE stays, and a change of slots zaps everything."""
-_SYNCS: Final = (0, 1, 1, 2, 3, 5)
+_SYNCS: Final = (0, 0, 1, 2, 3, 5)
 """Places where all threads of a concurrent program meet."""
 _SCHEDULED: Final = 0.5
 """How often a concurrent program has a schedule; whoever runs one without chooses for it."""

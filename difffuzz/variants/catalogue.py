@@ -17,6 +17,8 @@ import msgspec
 from ..errors import UsageError
 
 DIRECTORY = Path(__file__).parent / "bugs"
+PLANTED = Path(__file__).parent / "planted"
+"""Bugs that nobody made: put in by hand, to measure the fuzzer by what it was not made for."""
 PATHS = {"T": "TDP MMU", "L": "legacy MMU", "B": "both"}
 
 
@@ -92,7 +94,12 @@ def catalogue(directory: Path = DIRECTORY) -> list[Bug]:
 
 
 def find(name: str, directory: Path = DIRECTORY) -> Bug:
-    """The bug whose id starts with `name`; UsageError if none or several do."""
+    """The bug whose id starts with `name`; UsageError if none or several do.
+
+    Those that were planted are found by names that begin so.
+    """
+    if name.startswith("planted-"):
+        directory = PLANTED
     found = [bug for bug in catalogue(directory) if bug.id.startswith(name)]
     if len(found) != 1:
         problem = "no bug has this id" if not found else "several bugs have ids that start so"

@@ -12,8 +12,8 @@ import pytest
 from difffuzz.program import Config, Kind, Op, Program, SlotSpec, generate, normalise
 from difffuzz.program.addresses import inside, pick
 from difffuzz.program.generate import generate_config
-from difffuzz.program.phrases import PHRASES, THEMES, Phrase, pages, slots
-from difffuzz.program.phrases.race import logging, new_slot, race
+from difffuzz.program.phrases import PHRASES, THEMES, Phrase, pages, roots, slots
+from difffuzz.program.phrases.race import logging, marking, new_slot, race
 from difffuzz.program.phrases.race_tables import collapsing, recovering, splitting, sweeping
 from difffuzz.program.scene import Scene
 
@@ -79,6 +79,43 @@ def test_turns_are_of_two_kinds() -> None:
         kinds = Counter(op.kind for op in ops if op.kind is not Kind.SMM)
         assert len(kinds) == 2
         assert set(kinds.values()) <= {2, 4, 6}
+
+
+def test_a_page_in_two_roots_is_used_through_both_before_something_is_done_to_it() -> None:
+    done = set()
+    for seed in range(60):
+        [phrase] = [phrase for phrase in PHRASES if phrase.make is roots.two_roots]
+        first, switch, second, change, *_ = made(phrase, seed)
+        assert first.args == second.args
+        assert first.thread == second.thread == switch.thread
+        assert switch.kind in (Kind.GUEST_MODE, Kind.SMM)
+        done.add(change.kind)
+    assert {Kind.AGE, Kind.TRACK_ADD, Kind.MEMSLOT_FLAGS} <= done
+
+
+def test_a_huge_page_comes_over_a_table_in_use() -> None:
+    config = Config(slots=(SlotSpec(0, 0, 0, 0x400, 0, 0),))
+    made = [pages.over_table(scene_of_seed(seed, config), KINDS) for seed in range(60)]
+    in_slot = [ops for ops in made if any(op.kind is Kind.TRACK_REMOVE for op in ops)]
+    assert len(in_slot) > 30  # where no slot is there is no table
+    for ops in in_slot:
+        allowed = [op.kind for op in ops].index(Kind.TRACK_REMOVE)
+        gfns = [op.args[0] for op in ops[1 : allowed + 2] if op.kind < Kind.BEGIN_FAULT]
+        assert len(gfns) == len(set(gfns)) >= 2
+        assert len({gfn >> 9 for gfn in gfns}) == 1
+
+
+def test_a_race_about_the_log_writes_what_was_protected_while_it_is_read() -> None:
+    slot = SlotSpec(0, 0, 0, 0x200, 0, 0, 1)
+    config = Config(vcpus=2, slots=(slot,))
+    for seed in range(60):
+        scene = scene_of_seed(seed, config)
+        ops = marking(scene, pick(scene.rng, config), slot)
+        protected = [op.kind for op in ops].index(Kind.DIRTY_GET)
+        before = {op.args for op in ops[:protected] if op.kind is Kind.WRITE}
+        race = raced(ops)
+        assert {op.args for op in race if op.kind is Kind.WRITE} <= before
+        assert Kind.DIRTY_GET in {op.kind for op in race}
 
 
 def test_the_log_is_cleared_at_the_edges_of_huge_pages() -> None:

@@ -21,7 +21,7 @@ from pathlib import Path
 from ...errors import UsageError
 from ...script import end, note
 from ...sides import open_side
-from ...variants.catalogue import Bug, catalogue, find
+from ...variants.catalogue import DIRECTORY, PLANTED, Bug, catalogue, find
 from ..kernel import fetched_tree, patched_bugs
 from ..methods import METHODS, check
 from .picture import draw
@@ -35,7 +35,7 @@ BUDGETS = {False: 60.0, True: 300.0}
 def main() -> int:
     """Runs what is missing, prints."""
     options = arguments()
-    chosen = choose(options.bugs, options.kernel, options.kind)
+    chosen = choose(options.bugs, options.kernel, options.kind, options.planted)
     options.out.mkdir(parents=True, exist_ok=True)
     path = options.out / "runs.jsonl"
     runs = read_runs(path)
@@ -79,6 +79,9 @@ def arguments() -> argparse.Namespace:
         "--longer", action="store_true", help="repeat what found nothing within smaller budgets"
     )
     parser.add_argument("--kind", choices=("all", "lockstep", "concurrent"), default="all")
+    parser.add_argument(
+        "--planted", action="store_true", help="bugs put in by hand, not those of the catalogue"
+    )
     parser.add_argument("--out", type=Path, default=Path("out/bench-bugs"))
     parser.add_argument("--report", action="store_true", help="run nothing, sum up what is there")
     parser.add_argument("--no-picture", action="store_true")
@@ -107,15 +110,16 @@ def wanted(chosen: list[Bug], methods: list[str], seeds: int) -> Iterator[tuple[
                     yield seed, bug, method
 
 
-def choose(names: list[str], kernel: str, kind: str) -> list[Bug]:
+def choose(names: list[str], kernel: str, kind: str, planted: bool) -> list[Bug]:
     """The bugs of these names, or all, of a kind, that can be hunted on that kernel's model."""
     if kernel:
         open_side(f"tdp@{kernel}")
     chosen = [find(name) for name in names]
     for bug in chosen:
         bug.check_hunted(kernel)
+    every = catalogue(PLANTED if planted else DIRECTORY)
     chosen = chosen or [
-        bug for bug in catalogue() if not bug.held and (not kernel or kernel in bug.kernels)
+        bug for bug in every if not bug.held and (not kernel or kernel in bug.kernels)
     ]
     return [bug for bug in chosen if kind == "all" or bug.concurrent == (kind == "concurrent")]
 

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from ..model import Op
 from ..ops import Kind
 from ..scene import Scene
-from . import pages, slots
+from . import pages, roots, slots
 
 __all__ = ["PHRASES", "THEMES", "Phrase"]
 
@@ -50,7 +50,9 @@ PHRASES: Final = (
     Phrase(pages.by_turns, _kinds(), 3, 2, (("nx", True),)),
     Phrase(pages.aged, _kinds(Kind.AGE), 4, 2, (("ad", False),)),
     Phrase(pages.reclaimed, _kinds(Kind.SWAP_OUT), 4, 2, (("ad", False),)),
-    Phrase(pages.other_root, _kinds(Kind.SMM), 4, 2),
+    Phrase(pages.over_table, _kinds(Kind.TRACK_ADD), 3, 2),
+    Phrase(roots.other_root, _kinds(Kind.SMM), 4, 2),
+    Phrase(roots.two_roots, _kinds(Kind.GUEST_MODE), 6, 4, (("dirty_mode", "pml"),)),
     Phrase(pages.crowd, _kinds(Kind.MMU_PAGES), 2, 2, (("vcpus", 3), ("mmu_pages", 10))),
     Phrase(
         slots.dirty_log,

@@ -10,12 +10,13 @@ from .. import addresses
 from ..model import DIRTY_LOG, Op
 from ..ops import OPS, Kind
 from ..scene import Scene
-from .parts import OFF, ON, access, clean, later, mode, reclaim, take, vcpu, vmm
+from .parts import ON, access, clean, later, mode, reclaim, take, vcpu, vmm
 
 _BLOCK: Final = 512
 _LIMITS: Final = (8, 9, 10, 12, 16, 64, 65, 70)
 _TURNS: Final = (Kind.WRITE, Kind.EXEC, Kind.READ)
 _ASIDE: Final = (1, 2, 8, 0x10, 0x40, 0x100, _BLOCK - 1)
+_IN_TABLE: Final = (0, 1, 2, 0x40, 0x100, _BLOCK - 2, _BLOCK - 1)
 _QUIET: Final = (
     Kind.AGE, Kind.AGE, Kind.MEMSLOT_FLAGS, Kind.DIRTY_CLEAR, Kind.DIRTY_GET, Kind.NX,
     Kind.NX_RECOVER, Kind.TRACK_ADD, Kind.ZAP_GFN_RANGE, Kind.THP_COLLAPSE, Kind.RELOAD,
@@ -162,15 +163,27 @@ def by_turns(scene: Scene, kinds: Sequence[Kind]) -> list[Op]:
     return [*mode(scene, place, thread), *(turn * rng.choice((2, 4, 6)))]
 
 
-def other_root(scene: Scene, kinds: Sequence[Kind]) -> list[Op]:
-    """A vCPU uses the same gfn with another root: SMM, guest mode, or after a reload."""
-    place = scene.place()
+def over_table(scene: Scene, kinds: Sequence[Kind]) -> list[Op]:
+    """Pages of one table are used while a tracked one forbids a huge page; then one may be there,
+    and another page brings it."""
+    rng = scene.rng
+    place = addresses.aligned(scene.place(), _BLOCK)
+    slot = place.slot
+    if slot is None or slot.npages < _BLOCK:
+        return huge_page(scene, kinds)
+    first = place.gfn - slot.gfn
+    pages = [
+        addresses.inside(slot, (first + offset) % slot.npages)
+        for offset in rng.sample(_IN_TABLE, rng.choice((3, 3, 4)))
+    ]
     thread = vcpu(scene)
-    root = scene.rng.choice((Kind.SMM, Kind.GUEST_MODE))
-    ops = [Op(root, thread, ON), access(scene, place, thread)]
-    if scene.rng.random() < 0.5:
-        ops.append(scene.op(scene.rng.choice(kinds), place))
-    return [*ops, Op(root, thread, OFF), access(scene, place, thread)]
+    track = vmm(Kind.TRACK_ADD, place.as_id, pages[0].gfn)
+    ops = [*mode(scene, place, thread), track]
+    ops += [access(scene, page, thread) for page in pages[1:-1]]
+    ops += [track._replace(kind=Kind.TRACK_REMOVE), access(scene, pages[-1], thread)]
+    if rng.random() < 0.5:
+        ops += [take(scene, rng.choice(pages)), access(scene, rng.choice(pages), thread)]
+    return ops
 
 
 def crowd(scene: Scene, kinds: Sequence[Kind]) -> list[Op]:

@@ -17,13 +17,15 @@ from ..limits import (
 )
 from ..model import DIRTY_LOG, Op, SlotSpec
 from ..ops import Kind
-from ..scene import Scene
+from ..scene import Scene, place_of
 from .parts import SYNC, access, take, vcpu, vmm
 from .race_tables import AGAIN, cleaning, collapsing, protect, recovering, splitting, sweeping, use
 
 _USUAL: Final = 0.8
 _HOLES: Final = 0.2
 """How often a usual race is about a new slot, not about logging or tables."""
+_TAKEN: Final = 0.3
+"""How often a page of a race about a slot is taken by the host after it, and used again."""
 _ROOTED: Final = 0.5
 """How often all vCPUs have used the first page before the race."""
 _ACCESSES: Final = (Kind.READ, Kind.WRITE, Kind.EXEC)
@@ -72,7 +74,19 @@ def race(scene: Scene) -> list[Op]:
         ops = new_slot(scene)
     else:
         ops = scene.rng.choice(_ABOUT_SLOTS)(scene, place, place.slot)
+        if scene.rng.random() < _TAKEN:
+            ops += _taken_and_used(scene, ops)
     return _rooted(scene, ops) if scene.rng.random() < _ROOTED else ops
+
+
+def _taken_and_used(scene: Scene, ops: list[Op]) -> list[Op]:
+    """The host takes a page of the race, and who used it does so again: a TLB that was not flushed
+    when its SPTE went still has it."""
+    again = scene.rng.choice([op for op in ops if op.kind in _ACCESSES] or [SYNC])
+    place = place_of(again, scene.config)
+    if place is None:
+        return []
+    return [Op(Kind.DONTNEED, HOST_THREADS[0], (place.area, place.page, 1)), SYNC, again]
 
 
 def _rooted(scene: Scene, ops: list[Op]) -> list[Op]:
@@ -145,6 +159,25 @@ def logging(scene: Scene, place: Place, slot: SlotSpec) -> list[Op]:
     return [*ops, SYNC]
 
 
+def marking(scene: Scene, place: Place, slot: SlotSpec) -> list[Op]:
+    """Pages of one word of the log are written again while the log is read or cleared.
+
+    They were written, and write-protected, before: the fast path makes them writable."""
+    rng = scene.rng
+    name = slot.slot, slot.as_id
+    ops: list[Op] = []
+    if not slot.flags & DIRTY_LOG:
+        ops += [vmm(Kind.MEMSLOT_FLAGS, *name, slot.flags | DIRTY_LOG), SYNC]
+    pages = [place, addresses.near(rng, place)][: rng.choice((1, 2, 2))]
+    ops += [Op(Kind.WRITE, vcpu(scene), (page.gfn,)) for page in pages]
+    ops += [SYNC, *protect(scene, slot), SYNC]
+    if rng.random() < 0.6:
+        ops += [Op(Kind.WRITE, vcpu(scene), (pages[0].gfn,)), SYNC]
+    for thread in range(min(scene.config.vcpus, rng.choice((1, 1, 2)))):
+        ops.append(Op(Kind.WRITE, thread, (rng.choice(pages).gfn,)))
+    return [*ops, *protect(scene, slot), SYNC]
+
+
 def new_slot(scene: Scene) -> list[Op]:
     """A slot is put where guests find MMIO, while they look; later the host takes a page back.
 
@@ -212,6 +245,7 @@ def _worker(scene: Scene, place: Place) -> list[Op]:
 
 _ABOUT_SLOTS: Final = (
     *(logging,) * 2,
+    marking,
     *(collapsing,) * 2,
     *(recovering,) * 2,
     *(splitting,) * 2,
