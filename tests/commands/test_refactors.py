@@ -95,6 +95,7 @@ def test_a_mistake_is_reported_with_a_program(
     assert sides == ({"legacy", "tdp"} if mistake.startswith("invalid-root") else {"tdp"})
     for one in found:
         program = parse(Path(one["program"]).read_text())
-        assert len(program.ops) <= 4
+        # A random schedule is another one for every other program: it shrinks less.
+        assert len(program.ops) <= (8 if one["what"] in nx else 4)
         if one["what"] in nx:
             assert program.config.nx or vmm(Kind.NX, *ON) in program.ops

@@ -41,7 +41,10 @@ def two_roots(scene: Scene, kinds: Sequence[Kind]) -> list[Op]:
     used = [access(scene, place, thread) for _ in range(2)]
     if rng.random() < 0.6:
         used = [op._replace(kind=Kind.WRITE) for op in used]
-    ops = [used[0], Op(other, thread, ON), used[1], _in_all_roots(scene, place)]
+    change = _in_all_roots(scene, place)
+    ops = [used[0], Op(other, thread, ON), used[1], change]
+    if change.kind is Kind.AGE and rng.random() < 0.5:
+        return [*ops, scene.op(Kind.TEST_AGE, place)]  # nobody touched it since
     if rng.random() < 0.7:
         ops.append(Op(other, thread, OFF))
     again = access(scene, place, thread)
