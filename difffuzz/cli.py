@@ -18,7 +18,7 @@ import typer
 from typer.exceptions import TyperException
 
 from . import __version__
-from .commands import bugs, corpus, native, variant
+from .commands import bugs, corpus, findings, native, variant
 from .commands.doctor import doctor
 from .commands.explore import explore
 from .commands.fault import report
@@ -55,6 +55,7 @@ def difffuzz(
 for command in (fuzz, smoke, replay, minimize, explain, explore, doctor):
     app.command()(command)
 app.add_typer(corpus.app, name="corpus")
+app.add_typer(findings.app, name="findings")
 app.add_typer(bugs.app, name="bugs")
 app.add_typer(variant.app, name="variant")
 app.add_typer(native.app, name="native")

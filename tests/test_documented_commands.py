@@ -54,6 +54,29 @@ ROWS = {
     "scripts/difffuzz variant diff before.patch before.patch+after.patch": Row(
         "variant diff PATCH PATCH FILE --runs 3 --schedules 1 --explored 1 --out OUT", 0, "no diff"
     ),
+    "scripts/difffuzz findings list": Row(instead="tests/commands/test_findings.py"),
+    "scripts/difffuzz findings show ID": Row(instead="tests/commands/test_findings.py"),
+    "scripts/difffuzz findings state ID confirmed": Row(instead="tests/commands/test_findings.py"),
+    'scripts/difffuzz findings note ID "shown on 6.12.94, see the mail of May"': Row(
+        instead="tests/commands/test_findings.py"
+    ),
+    "scripts/difffuzz findings retest": Row(instead="tests/commands/test_findings.py"),
+    "scripts/difffuzz findings export -o findings.jsonl": Row(
+        instead="tests/commands/test_findings.py"
+    ),
+    "scripts/difffuzz findings import findings.jsonl": Row(
+        instead="tests/commands/test_findings.py"
+    ),
+    "scripts/difffuzz findings export --baseline -o known.toml": Row(
+        instead="tests/commands/test_findings.py"
+    ),
+    "scripts/difffuzz fuzz --baseline known.toml --time 600": Row(
+        instead="tests/commands/test_findings.py"
+    ),
+    (
+        "scripts/difffuzz fuzz --left native:after:legacy --right native:after:tdp "
+        "--baseline native:before"
+    ): Row(instead="tests/triage/test_baseline.py"),
     "scripts/native-setup": Row(instead="tests/native"),
     "scripts/difffuzz native build --tree ~/linux --name before": Row(instead="tests/native"),
     "scripts/difffuzz native build --tree ~/linux --patch my.patch --name after": Row(

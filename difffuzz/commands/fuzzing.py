@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +17,7 @@ from ..fuzz.options import FuzzOptions
 from ..fuzz.parent import fuzz as run_fuzz
 from ..fuzz.stats import Summary
 from ..running.runner import Runner
+from .baselined import BaselineOption, accept, open_baseline, settle
 from .loaded import Choice
 from .output import Json, Left, Right, emit, prepare_corpus
 from .programs import OwnLeft, OwnRight
@@ -54,6 +56,7 @@ def fuzz(
     out: Annotated[Path, typer.Option(help="Findings and corpus go below it.")] = Path("out"),
     jobs: Jobs = 1,
     stop_on_finding: Annotated[bool, typer.Option(help="End at the first finding.")] = False,
+    baseline: BaselineOption = None,
     json: Json = False,
 ) -> None:
     """Fuzz two sides against each other. Exit status 1: something was found.
@@ -68,8 +71,9 @@ def fuzz(
         left, right, mode, seconds, runs, seed, corpus, out, jobs, stop_on_finding
     )
     Runner(left, right, mode)  # a side that does not exist is wrong use, said at once
+    known = open_baseline(baseline, left, right, mode)
     with FuzzProgress("fuzz") as progress:
-        summary = run_fuzz(options, progress)
+        summary = settle(known, run_fuzz(options, progress, partial(accept, known)))
     emit(summary, _report(summary), json)
     raise typer.Exit(1 if summary.findings else 0)
 
@@ -83,6 +87,7 @@ def smoke(
         SMOKE_SECONDS
     ),
     jobs: Jobs = 1,
+    baseline: BaselineOption = None,
     json: Json = False,
 ) -> None:
     """Replay the seeds, races and regressions, then fuzz for the rest of a minute."""
@@ -90,7 +95,8 @@ def smoke(
         raise UsageError(f"{corpus}: expected a directory of programs")
     end = time.monotonic() + seconds
     replays = _replay_all(corpus, Choice(left, right))
-    diverged = _first_findings(replays)
+    known = open_baseline(baseline, left or "legacy", right or "tdp", "portfolio")
+    diverged = [one for one in _first_findings(replays) if accept(known, one)]
     bad = [line for one in replays if one.error for line in one.lines()]
     replayed = len(replays) - len(bad)
     said = f"replayed {replayed} programs, {len(diverged)} diverge"
@@ -100,7 +106,7 @@ def smoke(
         left or "legacy", right or "tdp", time=rest, corpus=corpus, out=out, jobs=jobs
     )
     with FuzzProgress("smoke") as progress:
-        summary = run_fuzz(options, progress)
+        summary = settle(known, run_fuzz(options, progress, partial(accept, known)))
     findings = diverged + summary.findings
     document = {"replayed": replayed, "errors": bad, "findings": findings, "fuzz": summary}
     lines = [said, *bad]
@@ -132,6 +138,8 @@ def _report(summary: Summary) -> str:
     if before := taken_over_text(summary):
         lines.append(f"  taken over: {before}")
     lines += [f"  {finding.signature}\n    {finding.program}" for finding in summary.findings]
+    if summary.explained:
+        lines.append(f"  known: {len(summary.explained)} findings that the baseline explains")
     lines += [f"  allowed {rule}: {count}" for rule, count in summary.allowed.items()]
     if summary.allowed:
         lines.append(f"  ({ALLOWED_LEGEND})")

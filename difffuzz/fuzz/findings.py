@@ -15,6 +15,9 @@ from ..files.notes import digest_key, notes_of, text_of
 from ..program import Program
 
 SUFFIX = ".difffuzz"
+FINDINGS = "findings"
+EMBARGOED = "embargoed"
+"""Folders of OUT: programs of findings, and those that nobody is to see yet."""
 PENDING = ".pending-"
 """How the name of a program begins that is written and not claimed yet."""
 _SLUG_CHARS = 80
@@ -56,7 +59,7 @@ class FindingStore:
         self._known: set[str] = set()
 
     def add(self, program: Program, signature: str, oracle: str, detail: str) -> Path | None:
-        """Write the program; None if the run has this signature already.
+        """Write the program; None if the run has this signature already, or it is embargoed.
 
         OSError: it could not be written; nothing is claimed, and it may be tried again.
         """
@@ -64,6 +67,8 @@ class FindingStore:
             return None
         notes = {"signature": signature, "oracle": oracle, **self._sides, "detail": detail}
         path = self._path(slug(signature), notes)
+        if (self.directory.parent / EMBARGOED / path.name).exists():
+            return None
         self._claims.mkdir(parents=True, exist_ok=True)
         claim = self._claims / path.name
         if path.exists():

@@ -18,7 +18,7 @@ from typing import TextIO
 
 from ..errors import MissingTool, UsageError
 from . import corpus
-from .findings import SUFFIX, Finding, recover
+from .findings import FINDINGS, SUFFIX, Finding, recover
 from .log import open_log
 from .operators import total_operators
 from .options import FuzzOptions
@@ -91,14 +91,14 @@ class FuzzRun:
         options = self.options
         self._lock = OutLock(options.out)
         try:
-            (options.out / "findings").mkdir(exist_ok=True)
-            recover(options.out / "findings", self._claims)
+            (options.out / FINDINGS).mkdir(exist_ok=True)
+            recover(options.out / FINDINGS, self._claims)
             shutil.rmtree(self.work, ignore_errors=True)
             for directory in (self.work, self.corpus):
                 directory.mkdir(exist_ok=True)
             self.taken_over = TakenOver(
                 programs=sum(1 for _ in self.corpus.iterdir()),
-                findings=sum(1 for _ in (options.out / "findings").glob(f"*{SUFFIX}")),
+                findings=sum(1 for _ in (options.out / FINDINGS).glob(f"*{SUFFIX}")),
             )
             self._log, self._log_file = open_log(options.out)
         except OSError as error:
@@ -150,7 +150,7 @@ class FuzzRun:
             worker.wait(max(0.0, deadline - time.monotonic()))
         self._judge()
         self._end = time.monotonic()
-        recover(self.options.out / "findings", self._claims)
+        recover(self.options.out / FINDINGS, self._claims)
         deadline = self._end + SHRINK_GRACE_SECONDS
         while not self._interrupted and self._shrinks.poll() and time.monotonic() < deadline:
             time.sleep(POLL_SECONDS)

@@ -120,6 +120,8 @@ class Summary(msgspec.Struct):
     taken_over: TakenOver = TakenOver()
     interrupted: bool = False
     goal: Goal = Goal()
+    explained: list[str] = []
+    """Signatures of findings that a baseline explains: they are not among `findings`."""
 
 
 def total_allowed(stats: Iterable[WorkerStats]) -> dict[str, int]:
