@@ -3,6 +3,12 @@
 
 from __future__ import annotations
 
+import errno
+from pathlib import Path
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""No room for bytes, or for one more file."""
+
 
 class UsageError(Exception):
     """Wrong use or bad input: exit status 2. The message is one line that names the place."""
@@ -18,3 +24,15 @@ class MissingTool(Exception):
         super().__init__(f"{what}: run '{command}'")
         self.what = what
         self.command = command
+
+
+def unwritable(path: Path, error: OSError) -> UsageError | MissingTool:
+    """What to raise for a place that the user named: a full disk is the environment's fault."""
+    if error.errno in FULL:
+        return MissingTool(f"{path}: {error.strerror}", room_command(path))
+    return UsageError(f"{path}: {error.strerror}")
+
+
+def room_command(path: Path) -> str:
+    """Says how many bytes and files fit where something could not be written."""
+    return f"df -h {path}; df -i {path}"

@@ -7,22 +7,24 @@ import tempfile
 from pathlib import Path
 from types import TracebackType
 
-from ..errors import UsageError
+from ..errors import unwritable
+from ..files.notes import text_of
 from ..fuzz.findings import FindingStore
 from ..program import Program
 from .output import prepare_directory
+from .progress import note
 
 
 class Kept:
     """As `fuzz` keeps findings: one file a signature; of the same sides, the first one stays."""
 
     def __init__(self, out: Path, sides: dict[str, str]) -> None:
-        """`sides`: notes that name them, and their mode.  UsageError: nothing can be written."""
+        """`sides`: notes that name them, and their mode.  unwritable(): nothing can be written."""
         prepare_directory(out)
         try:
             self._claims = tempfile.TemporaryDirectory(prefix=".claims-", dir=out)
         except OSError as error:
-            raise UsageError(f"{out}: {error.strerror}") from error
+            raise unwritable(out, error) from error
         self._store = FindingStore(out, Path(self._claims.name), sides)
         self.paths: dict[str, Path] = {}
         """By signature."""
@@ -43,6 +45,7 @@ class Kept:
         try:
             path = self._store.add(program, signature, oracle, detail)
         except OSError as error:
-            raise UsageError(f"{self._store.directory}: {error.strerror}") from error
+            note(text_of(program, {"signature": signature, "detail": detail}))  # lost nowhere
+            raise unwritable(self._store.directory, error) from error
         if path is not None:
             self.paths[signature] = path

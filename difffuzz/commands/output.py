@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from ..errors import UsageError
+from ..errors import unwritable
 from ..files.atomic import write_atomically
 from .printable import json_text, printable
 from .progress import note
@@ -27,23 +27,23 @@ def emit(document: object, text: str, json: bool) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file that the user named, whole or not at all; UsageError where that cannot be."""
+    """Write a file that the user named, whole or not at all; unwritable() where that cannot be."""
     try:
         write_atomically(path, text.encode())
     except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}") from error
+        raise unwritable(path, error) from error
 
 
 def prepare_corpus(path: Path | None) -> None:
-    """Make a corpus that is not there, and say so; UsageError likewise."""
+    """Make a corpus that is not there, and say so; errors likewise."""
     if path is not None and not path.exists():
         prepare_directory(path)
         note(f"{path}: made, it has no programs to start from")
 
 
 def prepare_directory(path: Path) -> None:
-    """Make a directory for results before the work for them begins; UsageError likewise."""
+    """Make a directory for results before the work for them begins; errors likewise."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}") from error
+        raise unwritable(path, error) from error

@@ -20,6 +20,8 @@ def write_atomically(path: Path, data: bytes, durable: bool = True) -> None:
                 os.fsync(file.fileno())
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         os.unlink(temporary)
+        if isinstance(error, OSError) and error.filename is None:  # of a write: name the place
+            error.filename = os.fspath(path)
         raise

@@ -16,9 +16,13 @@ class CurrentInput:
 
     def __init__(self, path: Path) -> None:
         size = _LENGTH + MAX_BYTES
-        path.write_bytes(bytes(size))
-        with path.open("r+b") as file:
-            self._map = mmap.mmap(file.fileno(), size)
+        try:
+            path.write_bytes(bytes(size))
+            with path.open("r+b") as file:
+                self._map = mmap.mmap(file.fileno(), size)
+        except OSError:  # the disk is full: nobody will know, but what is found is kept
+            path.unlink(missing_ok=True)
+            self._map = mmap.mmap(-1, size)
 
     def note(self, data: bytes) -> None:
         """It is about to be run."""

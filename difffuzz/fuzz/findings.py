@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import tempfile
 from pathlib import Path
 
 import msgspec
@@ -36,6 +37,11 @@ class Finding(msgspec.Struct, frozen=True):
     """After how many executions of its worker."""
     cpu_seconds: float = 0.0
     """After how much of its worker's time on a CPU."""
+
+
+def rescue_folder(pid: int) -> Path:
+    """Where that process puts findings for which its own folder has no room."""
+    return Path(tempfile.gettempdir()) / f"difffuzz-unwritten-{pid}"
 
 
 def slug(signature: str) -> str:

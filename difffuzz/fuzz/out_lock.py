@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import fcntl
 import os
+from contextlib import suppress
 from pathlib import Path
 
-from ..errors import UsageError
+from ..errors import UsageError, unwritable
 
 LOCK = ".lock"
 
@@ -15,7 +16,7 @@ LOCK = ".lock"
 class OutLock:
     """Held from its making to close(), or to the end of the process, however that comes.
 
-    UsageError: another run holds it, or the folder cannot be written.
+    UsageError: another run holds it.  unwritable(): the folder cannot be written.
     """
 
     def __init__(self, out: Path) -> None:
@@ -23,7 +24,7 @@ class OutLock:
             out.mkdir(parents=True, exist_ok=True)
             self._file = open(out / LOCK, "a+")  # noqa: SIM115 # held for long
         except OSError as error:
-            raise UsageError(f"{out}: {error.strerror}") from error
+            raise unwritable(out, error) from error
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -32,10 +33,12 @@ class OutLock:
             self._file.close()
             text = f"process {owner} works in this folder: wait for it, or give another --out"
             raise UsageError(f"{out}: {text}") from None
-        self._file.truncate(0)
-        self._file.write(str(os.getpid()))
-        self._file.flush()
+        with suppress(OSError):  # full: the others are told of "another" process
+            self._file.truncate(0)
+            self._file.write(str(os.getpid()))
+            self._file.flush()
 
     def close(self) -> None:
         """The folder is free."""
-        self._file.close()
+        with suppress(OSError):
+            self._file.close()

@@ -8,18 +8,19 @@ figures, output and seeds; made anew each time).
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import signal
 import time
 from collections.abc import Callable
+from pathlib import Path
 from types import FrameType
-from typing import TextIO
 
-from ..errors import MissingTool, UsageError
+from ..errors import MissingTool, UsageError, unwritable
 from . import corpus
 from .findings import FINDINGS, SUFFIX, Finding, recover
-from .log import open_log
+from .log import LogFile, open_log
 from .operators import total_operators
 from .options import FuzzOptions
 from .out_lock import OutLock
@@ -73,13 +74,15 @@ class FuzzRun:
         self._workers: list[WorkerProcess] = []
         self._shrinks = ShrinkQueue(options.left, options.right, options.mode)
         self._verdicts: dict[str, bool] = {}  # signature -> accepted
-        self._log_file: TextIO | None = None
+        self._log_file: LogFile | None = None
         self._lock: OutLock | None = None
         self._claims = self.work / "claims"
         self.taken_over = TakenOver()
         self._to_read = 0
         self._best = (0, 0.0)
         """The best coverage so far, and when it came."""
+        self._gone = False
+        """Somebody has removed the folder."""
         self._interrupted = False
         self._old_handlers: dict[int, object] = {}
         self._start = time.monotonic()
@@ -97,25 +100,16 @@ class FuzzRun:
             for directory in (self.work, self.corpus):
                 directory.mkdir(exist_ok=True)
             self.taken_over = TakenOver(
-                programs=sum(1 for _ in self.corpus.iterdir()),
+                programs=_count(self.corpus),
                 findings=sum(1 for _ in (options.out / FINDINGS).glob(f"*{SUFFIX}")),
             )
             self._log, self._log_file = open_log(options.out)
         except OSError as error:
-            raise UsageError(f"{error.filename or options.out}: {error.strerror}") from error
+            raise unwritable(Path(error.filename or options.out), error) from error
         self._log.info(
             "start", left=options.left, right=options.right, seed=self.seed, jobs=options.jobs
         )
-        pagings = corpus.pagings_of(options.left, options.right)
-        self._to_read = self.taken_over.programs + corpus.prepare(
-            options.corpus,
-            self.work / "seeds",
-            self.seed,
-            pagings,
-            options.mode,
-            # Bytes alone know no programs.
-            generated=0 if "mutator" in options.without else corpus.GENERATED_SEEDS,
-        )
+        self._to_read = self.taken_over.programs + self._prepare()
         for number in (signal.SIGINT, signal.SIGTERM):
             self._old_handlers[number] = signal.signal(number, self._interrupt)
         deadline = self._deadline
@@ -129,8 +123,27 @@ class FuzzRun:
             self._workers.append(worker)
             worker.start(runs, self._start, deadline)
 
+    def _prepare(self) -> int:
+        """Writes what workers read first; how many programs."""
+        options = self.options
+        try:
+            return corpus.prepare(
+                options.corpus,
+                self.work / "seeds",
+                self.seed,
+                corpus.pagings_of(options.left, options.right),
+                options.mode,
+                # Bytes alone know no programs.
+                generated=0 if "mutator" in options.without else corpus.GENERATED_SEEDS,
+            )
+        except OSError as error:
+            raise unwritable(Path(error.filename or self.work), error) from error
+
     def poll(self) -> bool:
         """Look after the workers; False when the run is over."""
+        if not self.work.is_dir():
+            self._gone = True
+            return False
         for worker in self._workers:
             worker.poll()
         self._judge()
@@ -152,14 +165,22 @@ class FuzzRun:
         self._end = time.monotonic()
         recover(self.options.out / FINDINGS, self._claims)
         deadline = self._end + SHRINK_GRACE_SECONDS
-        while not self._interrupted and self._shrinks.poll() and time.monotonic() < deadline:
+        while not (self._interrupted or self._gone) and time.monotonic() < deadline:
+            if not self._shrinks.poll():
+                break
             time.sleep(POLL_SECONDS)
         failure = next((worker.failure for worker in self._workers if worker.failure), None)
+        if self._gone:
+            what = f"{self.work} was removed while the run used it"
+            failure = (what if failure is None else f"{what}: {failure[0]}", "ls")
         if failure is not None:
             raise MissingTool(*failure)
 
     def close(self) -> None:
         """Leave no process behind, whatever happened."""
+        for worker in self._workers:
+            worker.kill()
+        self._shrinks.kill()
         if self._log_file is not None:
             summary = self.summary()
             self._log.info(
@@ -172,9 +193,6 @@ class FuzzRun:
                 restarts=summary.restarts,
             )
             self._log_file.close()
-        for worker in self._workers:
-            worker.kill()
-        self._shrinks.kill()
         if self._lock is not None:
             self._lock.close()
         for number, handler in self._old_handlers.items():
@@ -196,7 +214,7 @@ class FuzzRun:
             operations=sum(one.operations for one in stats),
             cpu_seconds=round(sum(one.cpu_seconds for one in stats), 3),
             coverage=coverage,
-            corpus=sum(1 for _ in self.corpus.iterdir()),
+            corpus=_count(self.corpus),
             findings=self._accepted(stats),
             branches=max((one.branches for one in stats), default=0),
             states=max((one.states for one in stats), default=0),
@@ -252,3 +270,12 @@ class FuzzRun:
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
         self._interrupted = True
+
+
+def _count(folder: Path) -> int:
+    """Files in a folder, which may have gone."""
+    try:
+        with os.scandir(folder) as entries:
+            return sum(1 for _ in entries)
+    except FileNotFoundError:
+        return 0

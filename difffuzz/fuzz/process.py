@@ -11,13 +11,14 @@ import sys
 import time
 from pathlib import Path
 
+from ..errors import room_command
 from ..program import decode
 from ..program.limits import MAX_BYTES
 from ..sched.task import HARNESS
 from ..sides.identity import side_notes
 from .current import read_current
 from .feedback import GUARD_EXECUTIONS
-from .findings import Finding, FindingStore
+from .findings import Finding, FindingStore, rescue_folder
 from .options import FuzzOptions
 from .standstill import busy_seconds, did_nothing_else, stands_still
 from .stats import NOT_WRITTEN, WorkerStats, libfuzzer_coverage
@@ -94,14 +95,14 @@ class WorkerProcess:
             self._look_for_blindness()
             self._look_for_standstill()
             return
-        status = self._process.returncode
+        status, pid = self._process.returncode, self._process.pid
         self._process = None
         stats = WorkerStats.read(self._stats_file)
         self._past.append(stats)
         if stats.failure is not None:
             self.failure = stats.failure
         elif status == NOT_WRITTEN:
-            self._could_not_write()
+            self._could_not_write(pid)
         elif not stats.done:
             self._died(status, stats)
 
@@ -120,12 +121,12 @@ class WorkerProcess:
                 busy = busy_seconds(self._process.pid, WorkerStats.read(self._stats_file))
                 self._process.kill()
                 self._process.wait()
-            status = self._process.returncode
+            status, pid = self._process.returncode, self._process.pid
             self._process = None
             stats = WorkerStats.read(self._stats_file)
             self._past.append(stats)
             if status == NOT_WRITTEN:
-                self._could_not_write()
+                self._could_not_write(pid)
             elif not stats.done:
                 self._keep(status, stats)
                 if did_nothing_else(busy, stats):
@@ -163,20 +164,26 @@ class WorkerProcess:
     def _died(self, status: int, stats: WorkerStats) -> None:
         """What it died of is a finding; where nobody knows, it is a riddle."""
         kept = self._keep(status, stats)
+        if self.failure is not None:
+            return
         left = self._runs - stats.executions if self._runs else 0
         over = self._deadline and time.monotonic() >= self._deadline
         self._riddles += not kept
         if self._riddles >= MAX_RIDDLES or self.restarts >= MAX_RESTARTS:
-            what = f"{self._name} died with status {status}: {self._last_line()}"
+            what = f"{self._name} {_end(status)}, after {self.restarts} restarts"
+            what += f": {self._last_line()}"
             self.failure = (what, f"less {self._log}")
         elif not over and left >= 0 and not (self._runs and not left):
             self.restarts += 1
             self.start(left, self._start, self._deadline)
 
-    def _could_not_write(self) -> None:
-        """No finding, but no success either; the log has what the disk did not take."""
-        what = f"{self._name} could not write below {self._options.out}, see {self._log}"
-        self.failure = (what, f"df {self._options.out}")
+    def _could_not_write(self, pid: int) -> None:
+        """No finding, but no success either; another folder has what the disk did not take."""
+        what = f"{self._name} could not write below {self._options.out}"
+        folder = rescue_folder(pid)
+        if folder.is_dir():
+            what += f", what it found there was no room for is in {folder}"
+        self.failure = (what, room_command(self._options.out))
 
     def _look_for_blindness(self) -> None:
         """libFuzzer may not get the counters that the worker hits, for one of a sanitizer's."""
@@ -214,7 +221,8 @@ class WorkerProcess:
             f"{self._name} made {stats.executions} executions in {stats.cpu_seconds:.0f} s of CPU"
             f" time, and then no more in {busy:.0f} s"
         )
-        self.failure = (what, f"ls {self._options.out / kept}")
+        if self.failure is None:
+            self.failure = (what, f"ls {self._options.out / kept}")
 
     def _keep(self, status: int, stats: WorkerStats) -> bool:
         """Keeps what the process died of; False if that is not known.
@@ -248,7 +256,12 @@ class WorkerProcess:
             (folder / name).unlink(missing_ok=True)
         sides = {**side_notes(options.left, options.right), "mode": options.mode}
         store = FindingStore(options.out / "findings", self._work / "claims", sides)
-        program = store.add(decode(data), signature, oracle, detail)
+        try:
+            program = store.add(decode(data), signature, oracle, detail)
+        except OSError as error:
+            what = f"{self._name}: {detail}, its program is in {self._work}: {error.strerror}"
+            self.failure = (what, room_command(options.out))
+            return
         if program is not None:
             seconds = round(time.monotonic() - self._start, 3)
             stats.findings.append(
@@ -259,3 +272,13 @@ class WorkerProcess:
         lines = self._log.read_text(errors="replace").split("\n")
         lines = [line.strip() for line in lines if line.strip()]
         return lines[-1].removeprefix("difffuzz: ") if lines else "no message"
+
+
+def _end(status: int) -> str:
+    """How a process died."""
+    if status >= 0:
+        return f"died with status {status}"
+    try:
+        return f"was killed by {signal.Signals(-status).name}"
+    except ValueError:
+        return f"was killed by signal {-status}"

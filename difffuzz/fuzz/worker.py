@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -23,7 +24,7 @@ from ..running.watchdog import HURRY_SECONDS
 from ..sched.task import HANG
 from . import instrument
 from .current import CurrentInput
-from .findings import Finding, FindingStore
+from .findings import Finding, FindingStore, rescue_folder
 from .stats import NOT_WRITTEN, WorkerStats
 from .target import PARTS, Target
 
@@ -44,11 +45,8 @@ class Worker:
         run = target.run
         self._target = target
         self._options = options
-        self._store = FindingStore(
-            options.out / "findings",
-            options.work / "claims",
-            {**side_notes(run.left, run.right), "mode": run.mode},
-        )
+        self._sides = {**side_notes(run.left, run.right), "mode": run.mode}
+        self._store = FindingStore(options.out / "findings", options.work / "claims", self._sides)
         self._current = CurrentInput(options.current)
         self._stats = WorkerStats()
         self._unwritten: list[tuple[Program, Divergence]] = []
@@ -167,13 +165,26 @@ class Worker:
             self._write_findings()
             self._write_stats()
         if self._trouble is not None:
-            print(f"difffuzz: {self._trouble.strerror}", file=sys.stderr, flush=True)
-            for program, one in self._unwritten:
-                print(text_of(program, {"signature": one.signature}), file=sys.stderr, flush=True)
+            with suppress(OSError):  # the log may be on the same disk
+                self._rescue(self._trouble)
             os._exit(NOT_WRITTEN)
-        sys.stdout.flush()
-        sys.stderr.flush()
+        with suppress(OSError):
+            sys.stdout.flush()
+            sys.stderr.flush()
         os._exit(0)  # libFuzzer has no other way out that is not a crash report
+
+    def _rescue(self, trouble: OSError) -> None:
+        """What could not be written goes where other disks may have room."""
+        if self._unwritten:
+            with suppress(OSError):
+                folder = rescue_folder(os.getpid())
+                folder.mkdir(0o700)
+                store = FindingStore(folder, folder / ".claims", self._sides)
+                for program, one in self._unwritten:
+                    store.add(program, one.signature, one.oracle, one.detail)
+        print(f"difffuzz: {trouble.strerror}", file=sys.stderr, flush=True)
+        for program, one in self._unwritten:
+            print(text_of(program, {"signature": one.signature}), file=sys.stderr, flush=True)
 
 
 def parse_arguments(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import time
 from collections.abc import Callable, Sequence
@@ -47,6 +48,8 @@ class Build(msgspec.Struct):
     """Absolute path."""
     digest: str
     """Of everything that went in."""
+    content: str
+    """SHA-256 of the library: what is loaded is what was built."""
     patches: list[str]
     compiler: str
     coverage: bool
@@ -144,6 +147,14 @@ def load_build(cache: Cache, name: str = DEFAULT_NAME) -> Build:
     return found
 
 
+def content_digest(library: Path) -> str:
+    """SHA-256.  UsageError: it cannot be read."""
+    try:
+        return hashlib.sha256(library.read_bytes()).hexdigest()
+    except OSError as error:
+        raise UsageError(f"{library}: {error.strerror}") from error
+
+
 def write_headers(cache: Cache) -> Path:
     """Writes the headers of the description (abi/header.py) where units find them."""
     texts = headers()
@@ -192,7 +203,7 @@ def _finish(wish: Wish, name: str, shop: Workshop, units: list[Unit], parts: Par
     except UsageError:
         have = None
     digest = parts.digest()
-    if have is None or have.digest != digest:
+    if have is None or have.digest != digest or have.content != content_digest(library):
         (folder / RECORD).unlink(missing_ok=True)
         link(parts, library, shop.logs / "link.log", places(shop))
         stubs = reachable(library, parts.stubs)
@@ -205,6 +216,7 @@ def _finish(wish: Wish, name: str, shop: Workshop, units: list[Unit], parts: Par
         kernel=shop.tree.number,
         library=str(library),
         digest=digest,
+        content=content_digest(library),
         patches=[str(patch.resolve()) for patch in wish.patches],
         compiler=shop.compiler.name,
         coverage=shop.compiler.clang,

@@ -184,4 +184,7 @@ def _load_copy(path: Path) -> ctypes.PyDLL:
             shutil.copyfile(path, copy)
         except OSError as error:
             raise UsageError(f"{path}: {error.strerror}") from None
-        return ctypes.PyDLL(str(copy))
+        try:
+            return ctypes.PyDLL(str(copy))
+        except OSError as error:  # of the loader: the folder forbids to execute, say
+            raise UsageError(f"{path} cannot be loaded: {error}") from None

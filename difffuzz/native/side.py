@@ -3,11 +3,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 from difffuzz.errors import UsageError
-from difffuzz.native.build import DEFAULT_NAME, Build, load_build
+from difffuzz.native.build import DEFAULT_NAME, Build, content_digest, load_build
 from difffuzz.native.cache import default_cache
 from difffuzz.native.face import NativePackage
 from difffuzz.native.library import Library
@@ -22,6 +21,10 @@ TELLS_ACCESSED_BEFORE = (6, 13)
 def open_package(name: str) -> NativePackage:
     """The build of that name, "" for the default one.  UsageError: there is no such build."""
     built = _built(name)
+    if content_digest(Path(built.library)) != built.content:
+        again = "" if built.name == DEFAULT_NAME else f" --name {built.name}"
+        text = f"is not what was built: run 'difffuzz native build{again}' again"
+        raise UsageError(f"{built.library} {text}")
     library = Library(Path(built.library))
     major, minor = built.version.split(".")[:2]
     version = int(major), int(minor)
@@ -32,11 +35,7 @@ def open_package(name: str) -> NativePackage:
 
 def build_digest(name: str) -> str:
     """Twelve hex digits that name the content of its library.  UsageError as open_package()."""
-    path = Path(_built(name).library)
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}") from error
+    return content_digest(Path(_built(name).library))[:12]
 
 
 def _built(name: str) -> Build:

@@ -123,7 +123,7 @@ def test_operators_are_counted(tmp_path: Path) -> None:
 
 def test_a_worker_that_cannot_start_says_why(tmp_path: Path) -> None:
     right = f"tdp+{plant_at_fault(tmp_path, '__import__(chr(111) + chr(115))._exit(9)')}"
-    with pytest.raises(MissingTool, match="worker-0 died with status 9"):
+    with pytest.raises(MissingTool, match="worker-0 died with status 9, after 2 restarts"):
         fuzz(FuzzOptions(right=right, runs=50, seed=1, out=tmp_path / "out"))
 
 
