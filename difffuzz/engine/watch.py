@@ -228,6 +228,10 @@ class Watch:
             self._end(thread, as_id, outcome)
         elif kind == DIRTY_GET:
             self._dirty_get(args, outcome)
+        elif kind == MEMSLOT_CREATE:
+            changed = self.memory.slots.get((args[1], args[0]))
+            if changed is not None:  # of a slot that is there it changes the flags
+                self.written.forget_if_off(changed)
         elif kind == DIRTY_CLEAR and not outcome.value:
             self.written.clear((args[1], args[0]), args[2], args[3])
         if self.ages is not None:

@@ -48,6 +48,7 @@ void check_before(const struct op *op)
 	ranges_before = hm.nr_ranges;
 	history_before(op);
 	sizes_before(op);
+	emptied_before(op);
 	for (int i = 0; i < NR_VCPU_THREADS; i++) {
 		if (op->kind == OP_NX && !!op->nx.on != map_nx)
 			flights[i].root_obsolete = true;
@@ -186,6 +187,11 @@ static void check_slots(const struct op *op)
 	const struct map_slot *slot;
 
 	switch (op->kind) {
+	case OP_MEMSLOT_CREATE:	/* of a slot that is there it changes the flags */
+		slot = map_slot(op->memslot.as_id, op->memslot.slot);
+		if (slot && !(slot->flags & SLOT_DIRTY_LOG))
+			dirty_forget(slot->as_id, slot->slot);
+		break;
 	case OP_MEMSLOT_FLAGS:
 		slot = map_slot(op->memslot.as_id, op->memslot.slot);
 		if (!slot)
@@ -246,6 +252,7 @@ void check_after(const struct op *op, const struct outcome *outcome, int as_id)
 	hm.nr_changed = 0;
 	check_slots(op);
 	sizes_after(op, outcome);
+	emptied_after(op, outcome);
 }
 
 /* Concurrent runs: what can be told at once, and what only where all threads meet */

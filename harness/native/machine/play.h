@@ -152,6 +152,10 @@ extern void contents_host(const struct op *op);
 extern void contents_read(u64 hva, long value);
 extern void contents_settled(void);
 
+/* check_emptied.c */
+extern void emptied_before(const struct op *op);
+extern void emptied_after(const struct op *op, const struct outcome *outcome);
+
 /* check_sizes.c */
 extern void sizes_before(const struct op *op);
 extern void sizes_after(const struct op *op, const struct outcome *outcome);
