@@ -208,7 +208,7 @@ def _hunt(bug: Bug, common: FuzzOptions, kernel: str, out: Path) -> Hunt:
             if common.jobs == 1:
                 row.executions = first.executions
         shutil.rmtree(work)
-    return Hunt(row, kept.paths.get(row.signature), summary.interrupted)
+    return Hunt(row, kept.where(row.signature) if row.found else None, summary.interrupted)
 
 
 def _document(one: Hunt) -> dict[str, object]:

@@ -88,7 +88,7 @@ def explore(
             {
                 **one.divergence._asdict(),
                 "schedule": schedule_text(one),
-                "program": str(kept.paths[one.divergence.signature]),
+                "program": str(kept.where(one.divergence.signature)),
             }
             for one in found.shown
         ],
@@ -98,7 +98,7 @@ def explore(
     for one in found.shown:
         lines += [f"  {one.divergence.signature}: {one.divergence.detail}"]
         lines += [f"    schedule {schedule_text(one)}"]
-        lines += [f"    {kept.paths[one.divergence.signature]}"]
+        lines += [f"    {kept.where(one.divergence.signature)}"]
     emit(document, "\n".join(lines), json)
     raise typer.Exit(1 if found.shown else 0)
 

@@ -9,7 +9,7 @@ from types import TracebackType
 
 from ..errors import unwritable
 from ..files.notes import text_of
-from ..fuzz.findings import FindingStore
+from ..fuzz.findings import EMBARGOED, SUFFIX, FindingStore, slug
 from ..program import Program
 from .output import prepare_directory
 from .progress import note
@@ -39,6 +39,11 @@ class Kept:
         traceback: TracebackType | None,
     ) -> None:
         self._claims.cleanup()
+
+    def where(self, signature: str) -> Path:
+        """The file of what was added; a finding that nobody is to see yet stays where it is."""
+        embargoed = self._store.directory.parent / EMBARGOED
+        return self.paths.get(signature, embargoed / f"{slug(signature)}{SUFFIX}")
 
     def add(self, program: Program, signature: str, oracle: str, detail: str) -> None:
         """Writes the program, if it is the first with its signature."""

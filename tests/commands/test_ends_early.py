@@ -117,6 +117,19 @@ def test_what_was_found_before_stays_as_it_is(
     assert list(kept.parent.iterdir()) == [kept]
 
 
+def test_what_nobody_is_to_see_yet_is_not_written_again(
+    race: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["explore", race, "--right", RACY, "--first"]
+    _, found = run(capsys, *command)
+    kept = Path(found["divergences"][0]["program"])
+    Path("out/embargoed").mkdir()
+    hidden = kept.rename(Path("out/embargoed") / kept.name)
+    status, found = run(capsys, *command)
+    assert (status, found["divergences"][0]["program"]) == (1, str(hidden))
+    assert not kept.exists()
+
+
 @pytest.mark.parametrize(("text", "why"), [("", "time is over"), (" 5 schedules", "interrupted")])
 def test_a_search_says_why_it_is_not_complete(
     race: str, press: PressKeys, capsys: pytest.CaptureFixture[str], text: str, why: str
