@@ -7,6 +7,7 @@ The kernel makes one call a page; neighbouring 4K pages share a call here.
 from __future__ import annotations
 
 from .mm import Mm
+from .pagetable import PAGE_FLAGS
 from .pte import LEVEL_SHIFT, PTE_ACCESSED, PTE_MAPPED
 
 HOST_YOUNG = 1
@@ -49,6 +50,7 @@ def clear_referenced(mm: Mm, start: int, end: int) -> int:
     for addr, _ in mm.pt.mapped(start, end):
         pte = mm.pt.leaf(addr)[0]
         folio = mm.frames.folio(pte >> 12)
+        mm.sched.touch((PAGE_FLAGS, folio))
         if pte & PTE_MAPPED and folio in mm.frames.accessed:
             mm.frames.accessed.discard(folio)
             young = 1
@@ -82,6 +84,8 @@ def test_age(mm: Mm, addr: int) -> int:
         young = HOST_YOUNG
     elif any(notifier.test_young(addr) for notifier in mm.notifiers):
         young = KVM_YOUNG
-    if mm.frames.folio(mm.pt.page(addr) >> 12) in mm.frames.accessed:
+    folio = mm.frames.folio(mm.pt.page(addr) >> 12)
+    mm.sched.touch((PAGE_FLAGS, folio))
+    if folio in mm.frames.accessed:
         young |= PAGE_YOUNG
     return young

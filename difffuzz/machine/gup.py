@@ -7,7 +7,7 @@ from difffuzz.facts.errno import EFAULT, EHWPOISON
 
 from .fault import VM_FAULT_HWPOISON, VM_FAULT_RETRY, handle_mm_fault
 from .mm import Mm
-from .pagetable import HOST_PAGE_TABLE
+from .pagetable import HOST_PAGE_TABLE, PAGE_FLAGS
 from .pte import PTE_ACCESSED, PTE_DIRTY, PTE_PRESENT, PTE_SPECIAL, PTE_WRITE
 from .vma import VM_IO, VM_PFNMAP, VM_READ, VM_WRITE
 
@@ -44,6 +44,7 @@ def get_user_pages_locked(mm: Mm, addr: int, write: bool, nowait: bool) -> tuple
         if pte & PTE_PRESENT and (not write or pte & PTE_WRITE):
             pfn = pte >> 12
             mm.frames.get(pfn)
+            mm.sched.touch((PAGE_FLAGS, mm.frames.folio(pfn)), False)
             mm.frames.mark_accessed(pfn)
             if write:
                 mm.frames.mark_dirty(pfn)

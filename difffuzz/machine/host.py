@@ -14,6 +14,7 @@ from . import gup, hwpoison, khugepaged, ksm, madvise, migrate, mmap, swap
 from . import writeback as _writeback
 from .frames import Frames
 from .mm import Mm, MmuNotifier
+from .pagetable import PAGE_FLAGS
 from .pte import (
     PMD_SIZE,
     PTE_ACCESSED,
@@ -101,10 +102,12 @@ class HostMM(Mm):
 
     def mark_page_accessed(self, pfn: int) -> None:
         """The page was accessed."""
+        self.sched.touch((PAGE_FLAGS, self.frames.folio(pfn)), False)
         self.frames.mark_accessed(pfn)
 
     def set_page_dirty(self, pfn: int) -> None:
         """The page was written."""
+        self.sched.touch((PAGE_FLAGS, self.frames.folio(pfn)), False)
         self.frames.mark_dirty(pfn)
 
     # Host operations of a program.

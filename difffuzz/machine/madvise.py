@@ -9,6 +9,7 @@ only if they are dirty; else their other entries keep them), and page locks are 
 from __future__ import annotations
 
 from .mm import Mm
+from .pagetable import PAGE_FLAGS
 from .pte import (
     PMD_SIZE,
     PTE_ACCESSED,
@@ -70,12 +71,18 @@ def madvise_free_huge_pmd(mm: Mm, start: int, end: int) -> bool:
         return not split_huge_page(mm, start)
     mm.ptl.lock()
     if mm.pt.huge.get(index) == pte:
-        mm.frames.dirty.discard(pfn)
-        mm.frames.lazyfree.add(pfn)
+        make_lazyfree(mm, pfn)
         mm.pt.huge[index] = pte & ~(PTE_ACCESSED | PTE_DIRTY)
         mm.note(start, end)
     mm.ptl.unlock()
     return True
+
+
+def make_lazyfree(mm: Mm, pfn: int) -> None:
+    """The folio is clean, and may be dropped as long as it is."""
+    mm.sched.touch((PAGE_FLAGS, pfn))
+    mm.frames.dirty.discard(pfn)
+    mm.frames.lazyfree.add(pfn)
 
 
 def free_pte(mm: Mm, addr: int) -> None:
@@ -92,6 +99,5 @@ def free_pte(mm: Mm, addr: int) -> None:
     elif pte & PTE_MAPPED and not pte & PTE_SPECIAL and mm.frames.mapcount(pfn) == 1:
         run = mm.frames.run(pfn)
         if run is None or run.split:
-            mm.frames.dirty.discard(pfn)
-            mm.frames.lazyfree.add(pfn)
+            make_lazyfree(mm, pfn)
             mm.set_pte(addr, pte & ~(PTE_ACCESSED | PTE_DIRTY))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from .mm import Mm
 from .mmap import round_out
-from .pagetable import VMAS
+from .pagetable import PAGE_FLAGS, VMAS
 from .pte import (
     LEVEL_SHIFT,
     PMD_PAGES,
@@ -84,6 +84,7 @@ def move_to_new_folio(mm: Mm, addrs: list[int], level: int, old: int) -> None:
         frames.copy_run(old, new)
     else:
         frames.set_data(new, frames.data(old))
+    mm.sched.touch((PAGE_FLAGS, frames.folio(old)))
     frames.copy_flags(old, new)
     move_other_owners(mm, addrs[0], level, old, new)
     for addr in addrs:

@@ -20,6 +20,9 @@ def keys_in(entries: dict[int, int] | dict[int, dict[int, int]], lo: int, hi: in
 
 HOST_PAGE_TABLE = "host page table"
 """What the scheduler is told when an entry is looked at or changed: one name for all of them."""
+PAGE_FLAGS = "page flags"
+"""The same, with the folio, for its flags: to set one is a use, for that commutes; to look or to
+clear is a change."""
 VMAS = "vmas"
 """The same for the VMAs, which the reverse map leads to without mmap_lock."""
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from .mm import Mm
-from .pagetable import VMAS
+from .pagetable import PAGE_FLAGS, VMAS
 from .pte import (
     PMD_PAGES,
     PMD_SIZE,
@@ -86,6 +86,7 @@ def split_huge_page(mm: Mm, addr: int) -> bool:
     mm.ptl.unlock()
     mm.invalidate_range_end(base, base + PMD_SIZE)
     if run.pins == 0:
+        mm.sched.touch((PAGE_FLAGS, run.head))
         mm.frames.split_run(run)
     mm.ptl.lock()
     for i in range(PMD_PAGES):

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from .migrate import rmap_addresses
 from .mm import Mm, SwapSlot
-from .pagetable import HOST_PAGE_TABLE, VMAS
+from .pagetable import HOST_PAGE_TABLE, PAGE_FLAGS, VMAS
 from .pte import (
     PMD_SIZE,
     PTE_DIRTY,
@@ -140,6 +140,7 @@ def discard(mm: Mm, addr: int, pfn: int) -> bool:
         if pte & PTE_DIRTY:
             frames.mark_dirty(pfn)
         folio = frames.folio(pfn)
+        mm.sched.touch((PAGE_FLAGS, folio))
         gone = not frames.folio_pins(pfn) and folio not in frames.dirty
         if gone:
             mm.set_pte(addr, 0)
@@ -204,6 +205,7 @@ def reclaim_shared(mm: Mm, addr: int, pfn: int) -> None:
     cached = mm.page_cache.get(addr >> 12, 0)
     if not cached & PTE_MAPPED or cached >> 12 != pfn or mm.frames.page_count(pfn) != 1:
         return
+    mm.sched.touch((PAGE_FLAGS, pfn))
     if pfn not in mm.frames.dirty:
         del mm.page_cache[addr >> 12]
         mm.frames.unmap_page(pfn)

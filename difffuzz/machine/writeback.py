@@ -8,7 +8,7 @@ the next write is told to the filesystem and makes the page dirty again.
 from __future__ import annotations
 
 from .mm import Mm
-from .pagetable import VMAS, keys_in
+from .pagetable import PAGE_FLAGS, VMAS, keys_in
 from .pte import PTE_DIRTY, PTE_MAPPED, PTE_WRITE
 from .vma import AREA_FLAGS, VM_FILE, area_of
 
@@ -28,9 +28,11 @@ def writeback(mm: Mm, start: int, end: int) -> None:
 
 def folio_clear_dirty_for_io(mm: Mm, addr: int, pfn: int) -> bool:
     """Makes the page and its entry clean; True if it has to be written."""
+    mm.sched.touch((PAGE_FLAGS, pfn))
     if pfn not in mm.frames.dirty:
         return False
     folio_mkclean(mm, addr, pfn)
+    mm.sched.touch((PAGE_FLAGS, pfn))
     mm.frames.dirty.discard(pfn)
     return True
 
