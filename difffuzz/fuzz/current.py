@@ -11,6 +11,11 @@ from ..program.limits import MAX_BYTES
 _LENGTH = 4
 
 
+def beside(stats: Path) -> Path:
+    """The file of the worker that writes its figures to that one."""
+    return stats.with_suffix(".current")
+
+
 class CurrentInput:
     """Of this process; the file is written before the input is run, with no call of the system."""
 

@@ -16,7 +16,7 @@ from ..program import decode
 from ..program.limits import MAX_BYTES
 from ..sched.task import HARNESS
 from ..sides.identity import side_notes
-from .current import read_current
+from .current import beside, read_current
 from .feedback import GUARD_EXECUTIONS
 from .findings import Finding, FindingStore, rescue_folder
 from .options import FuzzOptions
@@ -62,7 +62,6 @@ class WorkerProcess:
         own = ["--left", options.left, "--right", options.right, "--mode", options.mode]
         own += ["--out", str(options.out), "--work", str(self._work)]
         own += ["--stats", str(self._stats_file), "--runs", str(runs)]
-        own += ["--current", str(self._current_file)]
         own += ["--start", repr(start), "--deadline", repr(deadline)]
         own += ["--cpu-seconds", str(options.cpu_seconds)]
         for part in options.without:
@@ -154,10 +153,6 @@ class WorkerProcess:
         return self._work / f"{self._name}.log"
 
     @property
-    def _current_file(self) -> Path:
-        return self._work / f"{self._name}.{self.restarts}.current"
-
-    @property
     def _artifact_prefix(self) -> str:
         return str(self._work / f"{self._name}.{self.restarts}.")
 
@@ -211,7 +206,7 @@ class WorkerProcess:
 
     def _stood_still(self, busy: float, stats: WorkerStats) -> None:
         """No success: the program is kept, and the run ends with one line."""
-        data = read_current(self._current_file)
+        data = read_current(beside(self._stats_file))
         kept = "work"
         if data is not None:
             signature = f"{HARNESS}:{self._options.left}/{self._options.right}:program:standstill"
@@ -236,7 +231,7 @@ class WorkerProcess:
                 kept = True
                 self._died_of(path.read_bytes(), kind, f"({kind})", stats)
         if not kept and -status in DEADLY:
-            data = read_current(self._current_file)
+            data = read_current(beside(self._stats_file))
             if data is not None:
                 kept = True
                 self._died_of(data, "crash", f"of {signal.Signals(-status).name}", stats)

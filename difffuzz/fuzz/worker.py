@@ -23,7 +23,7 @@ from ..program import Program
 from ..running.watchdog import HURRY_SECONDS
 from ..sched.task import HANG
 from . import instrument
-from .current import CurrentInput
+from .current import CurrentInput, beside
 from .findings import Finding, FindingStore, rescue_folder
 from .stats import NOT_WRITTEN, WorkerStats
 from .target import PARTS, Target
@@ -47,7 +47,7 @@ class Worker:
         self._options = options
         self._sides = {**side_notes(run.left, run.right), "mode": run.mode}
         self._store = FindingStore(options.out / "findings", options.work / "claims", self._sides)
-        self._current = CurrentInput(options.current)
+        self._current = CurrentInput(beside(options.stats))
         self._stats = WorkerStats()
         self._unwritten: list[tuple[Program, Divergence]] = []
         self._trouble: OSError | None = None
@@ -200,7 +200,6 @@ def parse_arguments(arguments: list[str]) -> tuple[argparse.Namespace, list[str]
     parser.add_argument("--out", type=Path, required=True, help="findings go to OUT/findings")
     parser.add_argument("--work", type=Path, required=True, help="what the run's workers share")
     parser.add_argument("--stats", type=Path, required=True, help="file for the figures")
-    parser.add_argument("--current", type=Path, required=True, help="file for what it runs now")
     parser.add_argument("--runs", type=int, default=0, help="executions; 0: no limit")
     parser.add_argument("--cpu-seconds", type=float, default=0.0, help="time on a CPU; 0: no limit")
     parser.add_argument("--without", action="append", default=[], choices=PARTS)
