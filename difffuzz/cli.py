@@ -21,6 +21,7 @@ from . import __version__
 from .commands import bugs, corpus, findings, native, variant
 from .commands.doctor import doctor
 from .commands.explore import explore
+from .commands.export import export
 from .commands.fault import report
 from .commands.fuzzing import fuzz, smoke
 from .commands.printable import printable
@@ -52,7 +53,7 @@ def difffuzz(
     """Differential fuzzing of models of KVM's two x86 MMUs."""
 
 
-for command in (fuzz, smoke, replay, minimize, explain, explore, doctor):
+for command in (fuzz, smoke, replay, minimize, explain, explore, export, doctor):
     app.command()(command)
 app.add_typer(corpus.app, name="corpus")
 app.add_typer(findings.app, name="findings")

@@ -77,6 +77,10 @@ ROWS = {
         "scripts/difffuzz fuzz --left native:after:legacy --right native:after:tdp "
         "--baseline native:before"
     ): Row(instead="tests/triage/test_baseline.py"),
+    "scripts/difffuzz export FILE --to json": Row("export FILE --to json", 0, '"operations"'),
+    "scripts/difffuzz export FILE --to pytest -o test_it.py": Row(
+        "export FILE --to pytest -o test_it.py"
+    ),
     "scripts/native-setup": Row(instead="tests/native"),
     "scripts/difffuzz native build --tree ~/linux --name before": Row(instead="tests/native"),
     "scripts/difffuzz native build --tree ~/linux --patch my.patch --name after": Row(
