@@ -26,6 +26,7 @@ from .commands.fault import report
 from .commands.fuzzing import fuzz, smoke
 from .commands.printable import printable
 from .commands.programs import explain, minimize, replay
+from .commands.review import review
 from .errors import MissingTool, UsageError
 from .program import ProgramError
 
@@ -53,7 +54,7 @@ def difffuzz(
     """Differential fuzzing of models of KVM's two x86 MMUs."""
 
 
-for command in (fuzz, smoke, replay, minimize, explain, explore, export, doctor):
+for command in (fuzz, smoke, replay, minimize, explain, explore, export, review, doctor):
     app.command()(command)
 app.add_typer(corpus.app, name="corpus")
 app.add_typer(findings.app, name="findings")

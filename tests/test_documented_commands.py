@@ -81,6 +81,18 @@ ROWS = {
     "scripts/difffuzz export FILE --to pytest -o test_it.py": Row(
         "export FILE --to pytest -o test_it.py"
     ),
+    "scripts/difffuzz review my.patch --tree ~/linux --time 300": Row(
+        instead="tests/native/test_review.py"
+    ),
+    "scripts/difffuzz review v7.2..HEAD --tree ~/linux": Row(
+        instead="tests/review/test_subject.py"
+    ),
+    "scripts/difffuzz findings bisect ID --tree ~/linux --good v6.1 --bad v6.12": Row(
+        instead="tests/triage/test_bisect.py"
+    ),
+    (
+        "scripts/difffuzz findings bisect ID --tree ~/linux --patch 0001.patch --patch 0002.patch"
+    ): Row(instead="tests/native/test_bisect.py"),
     "scripts/native-setup": Row(instead="tests/native"),
     "scripts/difffuzz native build --tree ~/linux --name before": Row(instead="tests/native"),
     "scripts/difffuzz native build --tree ~/linux --patch my.patch --name after": Row(

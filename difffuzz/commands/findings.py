@@ -9,8 +9,14 @@ from typing import Annotated
 import typer
 
 from ..errors import UsageError
+from ..report.explain import explain_lines
+from ..report.timeline import timeline_lines
+from ..running.runner import Runner
 from ..triage import embargo
 from ..triage.baseline import baseline_text
+from ..triage.bisect import bisect_commits, bisect_series
+from ..triage.mail import mail
+from ..triage.on_builds import shows_with
 from ..triage.record import CLOSED, Event, Record, State
 from ..triage.retest import Retest, mended_by, retest
 from ..triage.store import FILE, Store, now
@@ -127,6 +133,50 @@ def group_mended(store: Store, results: list[Retest], patch: Path) -> None:
         if record.bug != mended[0].bug:
             record.bug = mended[0].bug
             store.put(record, Event(now(), "grouped", f"with {record.bug}: {patch.name} mends it"))
+
+
+@app.command("bisect")
+def bisect_finding(
+    finding: Id,
+    tree: Annotated[Path, typer.Option(metavar="DIR", help="A git tree; or where patches apply.")],
+    good: Annotated[str | None, typer.Option(help="A commit or tag that does not show it.")] = None,
+    bad: Annotated[str, typer.Option(help="One that shows it.")] = "HEAD",
+    patches: Annotated[
+        list[Path] | None, typer.Option("--patch", help="A series, in order, instead of commits.")
+    ] = None,
+    out: Out = OUT,
+    json: Json = False,
+) -> None:
+    """Say which commit, or which patch of a series, brought a finding; print the mail about it.
+
+    Each step is a build; the tree is not touched.
+    """
+    if (good is None) == (not patches):
+        raise UsageError("bisect: --good COMMIT, or --patch for each patch of a series")
+    with open_store(out) as store:
+        record = store.get(finding)
+        shows = shows_with(record, note)
+        if good is None:
+            culprit = bisect_series(tree, patches or [], shows, note)
+        else:
+            culprit = bisect_commits(tree, good, bad, shows, note)
+        store.put(record, Event(now(), "bisected", culprit.fixes))
+    text = mail(record, str(tree), culprit, explanation(record))
+    document = {"id": record.id, **culprit._asdict(), "fixes": culprit.fixes, "mail": text}
+    emit(document, text, json)
+
+
+def explanation(record: Record) -> list[str]:
+    """The finding operation by operation, on its own sides; nothing if they are gone."""
+    try:
+        run = Runner(record.left, record.right, record.mode)
+        program = record.parsed()
+        verdict = run(program, trace=True)
+    except UsageError:
+        return []
+    if run.is_concurrent(program):
+        return list(timeline_lines(verdict, run.left, run.right))
+    return list(explain_lines(program, verdict, run.left, run.right))
 
 
 @app.command("export")

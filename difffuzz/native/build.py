@@ -78,6 +78,8 @@ class Wish(msgspec.Struct):
     name: str | None = None
     coverage: bool | None = None
     """None: if the compiler for it is there."""
+    traced: bool = False
+    """It notes which lines ran (reached.py)."""
     sanitize: bool = False
     """For scripts/native-sanitize, which loads the library of the sanitizers first."""
     harness: Path = HARNESS
@@ -93,7 +95,7 @@ def build(wish: Wish, cache: Cache, say: Callable[[str], None]) -> Made:
     if not tree.known:
         say(f"warning: Linux {tree.version} is not tested, trying it as {taken_for(tree)}")
     name = build_name(wish)
-    compiler = choose_compiler(wish.coverage, wish.sanitize)
+    compiler = choose_compiler(wish.coverage, wish.sanitize, wish.traced)
     harness = wish.harness.resolve()
     units = read_units(harness)
     shadow = cache.shadow(tree.root)

@@ -170,6 +170,14 @@ class Library:
         n = self._take_guards(ctypes.addressof(self._guards), MOST_GUARDS)
         return self._guards[:n]
 
+    def take_passed(self) -> list[int]:
+        """Offsets in the library of the places that were passed since the last call.
+
+        None but in a build that is traced (Wish.traced).
+        """
+        n = self.export("take_passed")(ctypes.addressof(self._guards), MOST_GUARDS)
+        return self._guards[:n]
+
     def splats(self) -> list[tuple[str, str]]:
         """The WARN()s since the last reset, as (place, text)."""
         text = (self.control.splats or b"").decode()

@@ -19,6 +19,7 @@ PACKAGES = {
     "ar": "binutils",
     "nm": "binutils",
     "objcopy": "binutils",
+    "objdump": "binutils",
     "make": "make",
     "flex": "flex",
     "bison": "bison",

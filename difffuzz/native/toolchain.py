@@ -70,6 +70,8 @@ _LIBC = (
 )  # fmt: skip
 _LIBC_GCC = ("-fno-tree-loop-distribute-patterns",)
 _COVERAGE = ("-fsanitize-coverage=trace-pc-guard",)
+_TRACE = ("-fsanitize-coverage=trace-pc",)
+"""gcc calls at each block of code, from where it stands: reached.py makes lines of it."""
 _UNDEFINED = ("-fno-sanitize-recover=all",)
 _KERNEL_SANITIZERS = ("-fsanitize=bounds,shift,bool,enum,unreachable,return", *_UNDEFINED)
 """Those of undefined behaviour that the kernel's C does not allow itself."""
@@ -88,6 +90,8 @@ class Compiler(NamedTuple):
     clang: bool
     identity: str
     """Changes when another is installed in its place."""
+    traced: bool = False
+    """With gcc's notes of which code was passed."""
     sanitize: bool = False
     """With gcc's sanitizers of addresses and of undefined behaviour."""
 
@@ -97,13 +101,15 @@ class Compiler(NamedTuple):
         return CLANG if self.clang else GCC
 
 
-def choose_compiler(coverage: bool | None, sanitize: bool = False) -> Compiler:
+def choose_compiler(
+    coverage: bool | None, sanitize: bool = False, traced: bool = False
+) -> Compiler:
     """clang if coverage is wanted, or not said and clang is there; else gcc. MissingTool.
 
-    `sanitize` is gcc's, whatever `coverage` says.
+    `sanitize` and `traced` are gcc's, whatever `coverage` says.
     """
-    if sanitize:
-        return choose_compiler(False)._replace(sanitize=True)
+    if sanitize or traced:
+        return choose_compiler(False)._replace(sanitize=sanitize, traced=traced)
     clang = find(CLANG)
     if coverage and clang is None:
         raise MissingTool(f"coverage needs {CLANG}", install_command(PACKAGES[CLANG]))
@@ -134,6 +140,8 @@ def flags(
         if compiler.clang:
             own += _COVERAGE
     if unit.kind == "kernel":
+        if compiler.traced and not _is_assembly(unit):
+            own += _TRACE
         if compiler.sanitize and not _is_assembly(unit):
             own += _KERNEL_SANITIZERS
         return [*_kernel_flags(unit, harness, compiler), f"-I{headers}", *own]

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What is known and not told again: a file of signatures, or the tree before a change.
 
-    [[known]]
-    signature = "dirty-log:native:tdp:write:lost"
-    note = "kvm_mmu_page_fault(): mailed in May"
-    program = '''difffuzz program v1 ...'''
+[[known]]
+signature = "dirty-log:native:tdp:write:lost"
+note = "kvm_mmu_page_fault(): mailed in May"
+program = '''difffuzz program v1 ...'''
 """
 
 from __future__ import annotations

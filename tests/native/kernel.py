@@ -30,6 +30,12 @@ def built() -> str:
     return NAME
 
 
+def source() -> Path:
+    """The tree that it is built from."""
+    built()
+    return source_path(default_cache())
+
+
 @cache
 def built_with_clang() -> str:
     """The same with clang, and with coverage."""

@@ -195,5 +195,6 @@ EXPORTS = (
     Export("page_memory", "struct native_page_memory *out"),
     Export("host_tables", "struct native_host_tables *out"),
     Export("take_guards", "unsigned int *out, long max", "long"),
+    Export("take_passed", "unsigned int *out, long max", "long"),
 )
 """Every symbol that the library shows; `look` before those that are called by way of it."""

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""`difffuzz review`: a refactoring is none, a mistake is one, and says with which program."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from difffuzz.cli import main
+from difffuzz.program import parse
+
+from .kernel import source
+
+STALE = """return fault->slot &&
+       mmu_invalidate_retry_hva(vcpu->kvm, fault->mmu_seq, fault->hva);"""
+REFACTORED = """if (!fault->slot)
+		return false;
+	return mmu_invalidate_retry_hva(vcpu->kvm, fault->mmu_seq, fault->hva);"""
+
+
+def change(folder: Path, replace: str) -> Path:
+    """A change of the stale test of 6.1."""
+    path = folder / "change.toml"
+    path.write_text(
+        "subject = 'KVM: x86/mmu: the stale test'\n[[change]]\nfile = 'arch/x86/kvm/mmu/mmu.c'\n"
+        f"function = 'is_page_fault_stale'\nfind = '''{STALE}'''\nreplace = '''{replace}'''\n"
+    )
+    return path
+
+
+def review(
+    capsys: pytest.CaptureFixture[str], patch: Path, out: Path, *more: str
+) -> tuple[int, dict[str, Any]]:
+    tree = ["--tree", str(source()), "--time", "8", "--out", str(out), "--json"]
+    status = main(["review", str(patch), *tree, *more])
+    return status, json.loads(capsys.readouterr().out)
+
+
+def test_a_refactoring_makes_no_difference(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, document = review(capsys, change(tmp_path, REFACTORED), tmp_path / "out")
+    assert status == 0
+    assert document["differences"] == []
+    assert document["verdict"] == "equal"
+    assert document["reached_lines"] == document["changed_lines"] == 3
+    assert document["title"] == "KVM: x86/mmu: the stale test"
+    assert document["before"] != document["after"]
+
+
+def test_a_mistake_is_told_with_a_program(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, document = review(capsys, change(tmp_path, "return false;"), tmp_path / "out")
+    assert status == 1
+    assert document["verdict"] == "differs"
+    first = document["differences"][0]
+    assert len(parse(first["program"], "first").ops) <= 8
+    [written] = (tmp_path / "out").glob("0-*.difffuzz")
+    assert parse(written.read_text(), "written") == parse(first["program"], "first")
+
+
+WRONG = {
+    "no patch": ["nowhere.patch"],
+    "options": ["--help-me"],
+    "no hunk": ["README.md"],
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_what_is_no_change_is_one_line(
+    tmp_path: Path, what: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "README.md").write_text("nothing\n")
+    assert main(["review", *WRONG[what], "--tree", str(source())]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert sum(line.startswith("difffuzz: ") for line in lines) == 1
