@@ -15,6 +15,7 @@ from typing import NamedTuple
 from difffuzz.engine.features import answer, transition
 from difffuzz.engine.lockstep import MEMSLOT_UPDATES
 from difffuzz.engine.meetings import Meetings, changed, ended, feature
+from difffuzz.engine.noting import NoteTaker
 from difffuzz.engine.place import NOWHERE, Place, place_of
 from difffuzz.engine.watch import ACCESS_KINDS, CIRCLE_STEPS, crash
 from difffuzz.errors import UsageError
@@ -81,6 +82,7 @@ def run(
     *,
     strategy: MakeStrategy | None = None,
     trace: bool = False,
+    notes: NoteTaker | None = None,
     max_steps: int = STEP_LIMIT,
 ) -> Verdict:
     """Runs a program on two sides under its own schedule, or under `strategy`.
@@ -91,7 +93,9 @@ def run(
     ends: list[list[str]] = []
     for number, factory in enumerate((left, right)):
         try:
-            ends.append(run_side(program, factory, number, verdict, strategy, trace, max_steps))
+            ends.append(
+                run_side(program, factory, number, verdict, strategy, trace, notes, max_steps)
+            )
         except Abandoned:
             verdict.allowed["abandoned"] += 1
             return verdict
@@ -116,6 +120,7 @@ def run_side(
     verdict: Verdict,
     strategy: MakeStrategy | None = None,
     trace: bool = False,
+    notes: NoteTaker | None = None,
     max_steps: int = STEP_LIMIT,
 ) -> list[str]:
     """Runs a program on one side; returns how its probes ended, for comparison."""
@@ -123,14 +128,17 @@ def run_side(
         raise UsageError(f"side {factory.name!r} cannot run concurrently: it has no threads")
     made = strategy(program) if strategy is not None else ScheduleStrategy(program.schedule)
     record = Record(made)
-    sched = Interleaver(record, max_steps)
+    if notes is not None:
+        sched = notes.interleaver(number, record, max_steps)
+    else:
+        sched = Interleaver(record, max_steps)
     try:
-        ends = SideRun(program, factory, number, verdict, sched, trace).run()
+        ends = SideRun(program, factory, number, verdict, sched, trace, notes=notes).run()
     except Abandoned as abandoned:
         if not abandoned.circles:
             raise
         # Only without a limit can circles be told from a long way.
-        return run_side(program, factory, number, verdict, strategy, trace)
+        return run_side(program, factory, number, verdict, strategy, trace, notes)
     if verdict.divergences:
         verdict.schedule = schedule_of(record)
     return ends
@@ -151,6 +159,7 @@ class SideRun:
         "_levels",
         "_looked_at",
         "_meetings",
+        "_notes",
         "_number",
         "_program",
         "_sched",
@@ -170,13 +179,18 @@ class SideRun:
         sched: Interleaver,
         trace: bool = False,
         machine: Machine = PLAIN,
+        notes: NoteTaker | None = None,
     ) -> None:
         self._program = program
         self._number = number
         self._verdict = verdict
         self._sched = sched
         self._trace = trace
-        self.side = factory.start(program.config, sched, machine)
+        self._notes = notes
+        if notes is not None:
+            self.side = notes.start_among_others(number, factory, program.config, sched)
+        else:
+            self.side = factory.start(program.config, sched, machine)
         self.witness = Witness(self.side, sched, program.config)
         self._code = factory.code
         self._at = [0] * 8
@@ -256,10 +270,14 @@ class SideRun:
         witness.begins(op)
         if self._trace:
             self._event(op.thread, op, None)
+        if self._notes is not None:
+            self._notes.begins(self._number, index, op)
         outcome = side.execute_among_others(op, index + 1)
         witness.ends(op, outcome)
         if self._trace:
             self._event(op.thread, op, outcome)
+        if self._notes is not None:
+            self._notes.ends(self._number, op, outcome)
         verdict.features.add(answer(self._number, op.kind, outcome))
         self._changed(op)
         self._meetings.note(0, op.thread, ended(op.kind, outcome))

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from difffuzz.engine.features import answer
+from difffuzz.engine.noting import NoteTaker
 from difffuzz.engine.watch import ACCESS_KINDS, Watch, crash
 from difffuzz.errors import UsageError
 from difffuzz.oracle import Divergence, Verdict, Violation
@@ -67,6 +68,7 @@ def run(
     right: SideFactory,
     *,
     trace: bool = False,
+    notes: NoteTaker | None = None,
     max_steps: int = STEP_LIMIT,
 ) -> Verdict:
     """Runs a program on two sides, up to the first operation after which an oracle objects.
@@ -77,14 +79,16 @@ def run(
     UsageError if a side cannot run the program's configuration.
     """
     with without_collector():
-        lockstep = Lockstep(program.config, left, right, trace=trace, max_steps=max_steps)
+        lockstep = Lockstep(
+            program.config, left, right, trace=trace, notes=notes, max_steps=max_steps
+        )
         for op in program.ops:
             if not lockstep.step(op):
                 break
         if not lockstep.in_circles:
             return lockstep.finish()
     # Only without a limit can it be told from a long way.
-    return run(program, left, right, trace=trace)
+    return run(program, left, right, trace=trace, notes=notes)
 
 
 @contextmanager
@@ -106,7 +110,7 @@ def without_collector() -> Iterator[None]:
 class Lockstep:
     """A run that is fed operation by operation."""
 
-    __slots__ = ("_index", "_max_steps", "_memory", "_trace", "_watches", "verdict")
+    __slots__ = ("_index", "_max_steps", "_memory", "_notes", "_trace", "_watches", "verdict")
 
     def __init__(
         self,
@@ -115,9 +119,11 @@ class Lockstep:
         right: SideFactory,
         *,
         trace: bool = False,
+        notes: NoteTaker | None = None,
         max_steps: int = STEP_LIMIT,
     ) -> None:
         self.verdict = Verdict()
+        self._notes = notes
         self._memory = MemoryMap(config)
         self._watches: list[Watch] = []
         self._trace = trace
@@ -125,7 +131,10 @@ class Lockstep:
         self._max_steps = max_steps
         for number, factory in enumerate((left, right)):
             try:
-                side = factory.start(config)
+                if notes is not None:
+                    side = notes.start(number, factory, config)
+                else:
+                    side = factory.start(config)
             except KernelSplat as splat:
                 violation = Violation(splat.oracle, factory.name, splat.where, splat.text)
                 self._report([violation], "start", None)
@@ -212,8 +221,11 @@ class Lockstep:
         one.before(op)
         other.before(op)
         # Numbers start at 1: fresh memory reads as 0.
-        left = one.execute(op, self._index + 1)
-        right = other.execute(op, self._index + 1)
+        if self._notes is None:
+            left = one.execute(op, self._index + 1)
+            right = other.execute(op, self._index + 1)
+        else:
+            left, right = self._noted(self._notes, op)
         outcomes = [left, right]
         as_id = memory.smm[thread] if thread < 4 else 0
         if left is not None and right is not None:
@@ -234,6 +246,14 @@ class Lockstep:
             )
             divergences = tuple(verdict.divergences)
             verdict.trace.append(Step(self._index, op, left, right, maps, divergences))
+        return outcomes
+
+    def _noted(self, notes: NoteTaker, op: Op) -> list[Outcome | None]:
+        outcomes = []
+        for watch in self._watches:
+            notes.begins(watch.index, self._index, op)
+            outcomes.append(watch.execute(op, self._index + 1))
+            notes.ends(watch.index, op, outcomes[-1])
         return outcomes
 
     def _compare(self, op: Op, left: Outcome, right: Outcome) -> None:

@@ -32,8 +32,12 @@ NOWHERE = Place()
 
 def place_of(side: KvmSide, code: tuple[str, ...], what: Hashable, frame: FrameType) -> Place:
     """`code`: modules and packages whose functions are KVM's; `frame`: where the thread stands."""
-    functions = tuple(_functions(frame, code)) or tuple(_functions(frame, (MACHINE,)))
-    return Place(functions[:CALLERS], _touched(side, what))
+    return Place(functions_at(frame, code)[:CALLERS], _touched(side, what))
+
+
+def functions_at(frame: FrameType, code: tuple[str, ...]) -> tuple[str, ...]:
+    """All functions of `Place.functions`."""
+    return tuple(_functions(frame, code)) or tuple(_functions(frame, (MACHINE,)))
 
 
 def _touched(side: KvmSide, what: Hashable) -> str:

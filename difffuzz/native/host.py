@@ -104,6 +104,8 @@ class Host:
         """mmu_lock changes hands."""
         if event in TAKEN:
             self._sched.acquired(self._mmu_lock)
+        else:
+            self._sched.released(self._mmu_lock, event == LockEvent.UNLOCKED_WRITE)
         return 0
 
     # Host memory

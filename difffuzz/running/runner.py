@@ -14,6 +14,7 @@ from types import TracebackType
 from ..engine import concurrent, lockstep
 from ..engine.fast_lockstep import fast_lockstep
 from ..engine.fast_schedules import fast_schedules
+from ..engine.noting import NoteTaker
 from ..errors import UsageError
 from ..oracle.verdict import Verdict, Violation
 from ..program import Program, is_concurrent
@@ -78,15 +79,18 @@ class Runner:
         libraries = {side.library for side in (one, other) if isinstance(side, NativeFactory)}
         self.watchdog = Watchdog(libraries=[library.export("watch") for library in libraries])
 
-    def __call__(self, program: Program, trace: bool = False) -> Verdict:
+    def __call__(
+        self, program: Program, trace: bool = False, notes: NoteTaker | None = None
+    ) -> Verdict:
         """Run the program. A crash or hang of difffuzz itself is a divergence like any other.
 
+        Without `trace` other schedules and searches may follow; `notes` are of a traced run only.
         UsageError if a side cannot run a program of this configuration.
         """
         watchdog = self.watchdog
         watchdog.start()
         try:
-            return self._judged(program, trace)
+            return self._judged(program, trace, notes)
         except Hang:
             return self._failed("progress", HANG, "the execution does not end")
         except UsageError:
@@ -99,10 +103,11 @@ class Runner:
         finally:
             watchdog.stop()
 
-    def _judged(self, program: Program, trace: bool) -> Verdict:
+    def _judged(self, program: Program, trace: bool, notes: NoteTaker | None) -> Verdict:
+        assert trace or notes is None
         if not self.is_concurrent(program):
-            return self._lockstep(program, trace)
-        verdict = self._concurrent(program, trace)
+            return self._lockstep(program, trace, notes)
+        verdict = self._concurrent(program, trace, notes)
         search = self.search
         if not trace and search is not None and search.wants(program, verdict):
             search.run(program, verdict)
@@ -110,17 +115,18 @@ class Runner:
             verdict = self._walk(program, verdict)
         return verdict
 
-    def _concurrent(self, program: Program, trace: bool = False) -> Verdict:
+    def _concurrent(self, program: Program, trace: bool, notes: NoteTaker | None) -> Verdict:
         return concurrent.run(
             program,
             self._left,
             self._right,
             strategy=self._strategy,
             trace=trace,
+            notes=notes,
             max_steps=self.max_steps,
         )
 
-    def _lockstep(self, program: Program, trace: bool) -> Verdict:
+    def _lockstep(self, program: Program, trace: bool, notes: NoteTaker | None) -> Verdict:
         stuck: Stuck | None = None
         if self.fast is not None and not trace:
             try:
@@ -131,7 +137,12 @@ class Runner:
             if verdict is not None:
                 return verdict
         verdict = lockstep.run(
-            program, self._left, self._right, trace=trace, max_steps=self.max_steps
+            program,
+            self._left,
+            self._right,
+            trace=trace,
+            notes=notes,
+            max_steps=self.max_steps,
         )
         return verdict if stuck is None else self._own_fault(stuck, verdict)
 

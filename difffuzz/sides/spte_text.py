@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from enum import StrEnum
+from typing import NamedTuple
 
 from difffuzz.facts.paging import (
     PAGE_SHIFT,
@@ -24,27 +26,48 @@ from difffuzz.kvm.spte import SPTE_TDP_AD_DISABLED_MASK, SPTE_TDP_AD_MASK
 from difffuzz.sides.kvm_state import Masks
 
 
+class Kind(StrEnum):
+    """What an SPTE is."""
+
+    ABSENT = "absent"
+    FROZEN = "frozen"
+    MMIO = "MMIO"
+    NOT_PRESENT = "not present"
+    LEAF = "leaf"
+    TABLE = "table"
+
+
+class Decoded(NamedTuple):
+    """An SPTE taken apart.  `pfn`: of the page or the table, -1 for none; `bits`: their names."""
+
+    kind: Kind
+    pfn: int
+    bits: tuple[str, ...]
+
+
+def decode(masks: Masks, spte: int, level: int) -> Decoded:
+    """`level` is that of the table it is in."""
+    if not spte:
+        return Decoded(Kind.ABSENT, -1, ())
+    if spte == REMOVED_SPTE:
+        return Decoded(Kind.FROZEN, -1, ())
+    if masks.enable_mmio_caching and spte & masks.shadow_mmio_mask == masks.shadow_mmio_value:
+        generation = spte & (MMIO_SPTE_GEN_LOW_MASK | MMIO_SPTE_GEN_HIGH_MASK)
+        return Decoded(Kind.MMIO, -1, (f"generation bits {generation:#x}",))
+    if not spte & SPTE_MMU_PRESENT_MASK:
+        return Decoded(Kind.NOT_PRESENT, -1, ())
+    kind = Kind.LEAF if level == 1 or spte & PT_PAGE_SIZE_MASK else Kind.TABLE
+    pfn = (spte & SPTE_BASE_ADDR_MASK) >> PAGE_SHIFT
+    return Decoded(kind, pfn, tuple(_bits(masks, spte)))
+
+
 def spte_text(masks: Masks, spte: int, level: int) -> str:
     """The value and what it says; `level` is that of the table it is in."""
-    return f"{spte:#x} ({', '.join(_words(masks, spte, level))})"
-
-
-def _words(masks: Masks, spte: int, level: int) -> Iterator[str]:
-    if not spte:
-        yield "absent"
-    elif spte == REMOVED_SPTE:
-        yield "frozen"
-    elif masks.enable_mmio_caching and spte & masks.shadow_mmio_mask == masks.shadow_mmio_value:
-        yield "MMIO"
-        generation = spte & (MMIO_SPTE_GEN_LOW_MASK | MMIO_SPTE_GEN_HIGH_MASK)
-        yield f"generation bits {generation:#x}"
-    elif not spte & SPTE_MMU_PRESENT_MASK:
-        yield "not present"
-    else:
-        leaf = level == 1 or spte & PT_PAGE_SIZE_MASK
-        pfn = (spte & SPTE_BASE_ADDR_MASK) >> PAGE_SHIFT
-        yield f"maps pfn {pfn:#x}" if leaf else f"table at pfn {pfn:#x}"
-        yield from _bits(masks, spte)
+    kind, pfn, bits = decode(masks, spte, level)
+    what = f"maps pfn {pfn:#x}" if kind is Kind.LEAF else str(kind)
+    if kind is Kind.TABLE:
+        what = f"table at pfn {pfn:#x}"
+    return f"{spte:#x} ({', '.join((what, *bits))})"
 
 
 def _bits(masks: Masks, spte: int) -> Iterator[str]:
