@@ -94,8 +94,17 @@ def conform_scheduled(
         return None
     for at, (one, other) in enumerate(zip_longest(*seen)):
         if one != other:
-            return Disagreement(at, "event", str(one), str(other))
+            return _event_difference(at, one, other)
     return None
+
+
+def _event_difference(at: int, one: object, other: object) -> Disagreement:
+    """What differs in two events: of the same operation, the field; else all of both."""
+    match one, other:
+        case (int(index), dict(left)), (int(same), dict(right)) if index == same:
+            what = next(name for name in left if left[name] != right[name])
+            return Disagreement(index, what, str(left[what]), str(right[what]))
+    return Disagreement(at, "event", str(one), str(other))
 
 
 def _scheduled(program: Program, factory: KvmFactory, seed: int) -> list[object]:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from difffuzz.engine.conform import Disagreement, conform, conform_scheduled
 from difffuzz.errors import UsageError
-from difffuzz.program import Program, generate
+from difffuzz.program import Program, generate, normalise
 from difffuzz.sides import KvmFactory
 
 Compare = Callable[[Program], Disagreement | None]
@@ -104,9 +104,11 @@ def shrink(program: Program, disagreement: Disagreement, run: Compare) -> Progra
         start = 0
         while start < len(program.ops):
             ops = program.ops[:start] + program.ops[start + size :]
-            found = run(program._replace(ops=ops))
+            # What needed what is gone goes, too: without its creation there is no vCPU, say.
+            smaller = normalise(program._replace(ops=ops))
+            found = run(smaller)
             if found is not None and found.what == disagreement.what:
-                program = program._replace(ops=ops)
+                program = smaller
             else:
                 start += size
         size //= 2

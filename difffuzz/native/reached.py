@@ -18,6 +18,9 @@ from .run import run
 Line = tuple[str, int]
 """A file, relative to the tree (or its last part alone), and a line."""
 
+NEAR = 3
+"""Lines away from a changed one that has no code."""
+
 _CALL = re.compile(r"^ *[0-9a-f]+:\s+call\s+[0-9a-f]+ <__sanitizer_cov_trace_pc>", re.ASCII)
 _ADDRESS = re.compile(r"^ *([0-9a-f]+):\t", re.ASCII)
 _FILE = re.compile(r"^(\S.*):$")
@@ -72,11 +75,24 @@ def _blocks(text: str) -> list[int]:
 def count_reached(
     wanted: Iterable[Line], known: set[Line], reached: set[Line]
 ) -> tuple[int, list[Line]]:
-    """Of the wanted lines: how many have code, and which of those were not reached."""
-    with_code = [line for line in wanted if line in known or _short(line) in known]
-    return len(with_code), [
-        line for line in with_code if line not in reached and _short(line) not in reached
-    ]
+    """Of the wanted lines: how many have code, and which of those were not reached.
+
+    A line that has none itself, as the compiler made something else of it, counts as the nearest
+    one that has.
+    """
+    with_code = {found for line in wanted if (found := _with_code(line, known))}
+    missed = {line for line in with_code if line not in reached and _short(line) not in reached}
+    return len(with_code), sorted(missed)
+
+
+def _with_code(line: Line, known: set[Line]) -> Line | None:
+    """The line, or the nearest one below or above it that has code."""
+    name, number = line
+    for step in sorted(range(-NEAR, NEAR + 1), key=lambda step: (abs(step), -step)):
+        near = name, number + step
+        if near in known or _short(near) in known:
+            return near
+    return None
 
 
 def _short(line: Line) -> Line:
