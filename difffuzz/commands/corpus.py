@@ -1,25 +1,36 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""`difffuzz corpus show`: what a corpus holds."""
+"""`difffuzz corpus`: what a corpus holds; to make it smaller, join some, pack and unpack one."""
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from ..errors import UsageError
+from ..files.atomic import write_atomically
 from ..files.collection import some_program_files
+from ..files.packed import name_of, pack, unpack
 from ..files.program_file import read_program
-from ..program import OPS, render
-from .output import Json, emit
+from ..fuzz.set_cover import NOTES, measure, set_cover
+from ..program import OPS, Program, ProgramError, parse, render
+from ..sides.identity import identity
+from .fuzzing import Mode
+from .output import Json, Left, Right, emit, prepare_directory
+from .progress import Progress, note
 
-app = typer.Typer(help="Look at programs that were collected.")
+app = typer.Typer(help="Programs that were collected.")
+
+Output = Annotated[Path, typer.Option("--output", "-o", help="Where the programs go.")]
 
 
 @app.callback()
 def corpus() -> None:
-    """Look at programs that were collected."""
+    """Programs that were collected."""
 
 
 @app.command()
@@ -39,6 +50,111 @@ def show(
         documents.append(document)
         texts.append(text)
     emit(documents, "\n".join(texts), json)
+
+
+@app.command()
+def minimize(
+    directory: Annotated[Path, typer.Argument(help="A corpus.")],
+    output: Output,
+    left: Left = "legacy",
+    right: Right = "tdp",
+    mode: Mode = "portfolio",
+    json: Json = False,
+) -> None:
+    """Keep the few small programs that reach all branches and states that the corpus does.
+
+    What was measured is kept in the corpus, so that an interrupted run goes on where it was.
+    """
+    files = some_program_files(directory)
+    prepare_directory(output)
+    made_of = f"{identity(left)} {identity(right)} {mode}"
+
+    def name(path: Path) -> str:
+        content = path.read_bytes()
+        return hashlib.sha256(made_of.encode() + b"\0" + content).hexdigest()[:32]
+
+    with Progress() as progress:
+        reached = measure(
+            files,
+            (left, right, mode),
+            directory / NOTES,
+            name,
+            lambda count: progress.show(f"{count} of {len(files)} programs measured"),
+        )
+    chosen = set_cover(reached, lambda path: path.stat().st_size)
+    for path in chosen:
+        _write(output / path.relative_to(directory), path.read_bytes())
+    features = len(frozenset().union(*reached.values()))
+    document = {"programs": len(files), "kept": len(chosen), "reached": features}
+    text = f"{output}: {len(chosen)} of {len(files)} programs reach the same {features} features"
+    emit(document, text, json)
+
+
+@app.command()
+def merge(
+    directories: Annotated[list[Path], typer.Argument(help="Corpora.")],
+    output: Output,
+    json: Json = False,
+) -> None:
+    """Join corpora: each program once, in the text form, named by its content."""
+    programs = [one for directory in directories for one in _programs(directory)]
+    new = _write_programs(programs, output)
+    document = {"programs": len(programs), "new": new}
+    emit(document, f"{output}: {new} of {len(programs)} programs are new there", json)
+
+
+@app.command("export")
+def export_corpus(
+    directory: Annotated[Path, typer.Argument(help="A corpus.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="FILE.tar.gz")],
+) -> None:
+    """Pack a corpus into one file, the same bytes for the same programs."""
+    programs = _programs(directory)
+    _write(output, pack(programs))
+    note(f"{output}: {len(programs)} programs")
+
+
+@app.command("import")
+def import_corpus(
+    file: Annotated[Path, typer.Argument(help="What `corpus export` made.")],
+    output: Output,
+    json: Json = False,
+) -> None:
+    """Unpack a corpus; a member that is no program is an error, and nothing is written."""
+    programs = [parse(text, str(file)) for text in unpack(file)]
+    new = _write_programs(programs, output)
+    document = {"programs": len(programs), "new": new}
+    emit(document, f"{output}: {new} of {len(programs)} programs are new there", json)
+
+
+def _programs(directory: Path) -> list[Program]:
+    """Those of a directory; files that hold none are named and left out."""
+    found = []
+    for path in some_program_files(directory):
+        try:
+            found.append(read_program(path))
+        except (UsageError, ProgramError) as error:
+            note(f"left out: {error}")
+    return found
+
+
+def _write_programs(programs: Iterable[Program], output: Path) -> int:
+    """How many were not there."""
+    prepare_directory(output)
+    new = 0
+    for program in programs:
+        path = output / name_of(program)
+        if not path.exists():
+            _write(path, render(program).encode())
+            new += 1
+    return new
+
+
+def _write(path: Path, data: bytes) -> None:
+    try:
+        write_atomically(path, data, durable=False)
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from error
 
 
 def _directory(path: Path) -> tuple[dict[str, object], str]:
