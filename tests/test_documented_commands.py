@@ -93,6 +93,10 @@ ROWS = {
     (
         "scripts/difffuzz findings bisect ID --tree ~/linux --patch 0001.patch --patch 0002.patch"
     ): Row(instead="tests/native/test_bisect.py"),
+    "scripts/difffuzz export FILE --to c -o it.c": Row("export FILE --to c -o it.c"),
+    "scripts/difffuzz export FILE --to selftest --tree ~/linux -o it.patch": Row(
+        instead="tests/export/test_selftest.py"
+    ),
     "scripts/native-setup": Row(instead="tests/native"),
     "scripts/difffuzz native build --tree ~/linux --name before": Row(instead="tests/native"),
     "scripts/difffuzz native build --tree ~/linux --patch my.patch --name after": Row(

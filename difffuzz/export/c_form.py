@@ -182,7 +182,6 @@ class _Writer:
             return
         names = [f"thread_{THREADS[thread]}" for thread in self._threads()]
         yield "\tracing = 1;"
-        yield "\talarm(120);"
         yield f"\tpthread_barrier_init(&meeting, NULL, {len(names)});"
         for i, name in enumerate(names):
             yield f"\tif (pthread_create(&threads[{i}], NULL, {name}, (void *)round))"
@@ -207,6 +206,7 @@ class _Writer:
             yield f'\tset_param("{name}", "{value}");'
         yield "\tfor (int round = 0; round < rounds; round++) {"
         yield "\t\tround_is_bad = 0;"
+        yield "\t\talarm(120);"
         yield "\t\tone_round(round);"
         yield "\t\tbad += round_is_bad;"
         yield "\t}"
