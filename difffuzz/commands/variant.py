@@ -4,13 +4,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 import typer
 
 from ..engine.equivalence import Budget
+from ..files.program_file import read_program
 from ..sides import is_model
+from ..triage.baseline import Baseline, read_baseline
 from ..variants.trial import try_patches
 from ..variants.unified_diff import parse, read_patch
 from .comparing import (
@@ -69,6 +71,9 @@ def diff(
     seed: Seed = 1,
     seconds: Time = DIFF_SECONDS,
     out: Out = Path("out/diff"),
+    baseline: Annotated[
+        Path | None, typer.Option(help="Differences that are known: signatures, or programs.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Are two variants the same, with both MMUs?  Exit status 0 or 1.
@@ -79,6 +84,7 @@ def diff(
     Of builds of the kernel outcomes, SPTEs and statistics are compared.
     """
     prepare_directory(out)
+    known = Baseline(read_baseline(baseline) if baseline else ())
     sides = [(_side(left, mmu), _side(right, mmu)) for mmu in ("legacy", "tdp")]
     with Limit(seconds) as limit:
         if all(is_model(name) for pair in sides for name in pair):
@@ -99,8 +105,19 @@ def diff(
                 "interrupted": limit.interrupted,
             }
             text = comparison_text(f"{left} and {right}", compared)
+    document["differences"] = [one for one in document["differences"] if not _known(known, one)]
+    document["explained"] = sorted(known.explained)
+    if known.explained:
+        left_over = len(document["differences"])
+        text += f"\n  the baseline explains {', '.join(known.explained)}: {left_over} are left"
     emit(document, text, json)
     raise typer.Exit(1 if document["differences"] else 0)
+
+
+def _known(baseline: Baseline, difference: dict[str, Any]) -> bool:
+    """True if the baseline has the difference, as `difference:WHAT`, or its program."""
+    program = read_program(Path(difference["program"]))
+    return baseline.explains(f"difference:{difference['what']}", program)
 
 
 def _side(variant: str, mmu: str) -> str:

@@ -21,10 +21,11 @@ FEW = ["--runs", "5", "--schedules", "6"]
 
 
 def diff(
-    left: str, right: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    left: str, right: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], *more: str
 ) -> tuple[int, dict[str, Any]]:
     """Exit status and document of a comparison."""
-    status = main(["variant", "diff", left, right, LATE, *FEW, "--out", str(tmp_path), "--json"])
+    words = [left, right, LATE, *FEW, *more]
+    status = main(["variant", "diff", *words, "--out", str(tmp_path), "--json"])
     return status, json.loads(capsys.readouterr().out)
 
 
@@ -47,6 +48,20 @@ def test_a_missing_flush_is_a_difference_with_a_short_program(
     assert whats == {"remote_tlb_flush_requests"}
     program = parse(Path(found[0]["program"]).read_text())
     assert len(program.ops) <= 4
+
+
+def test_a_baseline_explains_a_difference(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = diff("base", PATCH, tmp_path, capsys)[1]["differences"]
+    whats = sorted({f"difference:{one['what']}" for one in found})
+    known = tmp_path / "known.toml"
+    known.write_text("".join(f"[[known]]\nsignature = '{what}'\n" for what in whats))
+    status, document = diff("base", PATCH, tmp_path, capsys, "--baseline", str(known))
+    assert (status, document["differences"]) == (0, [])
+    assert document["explained"] == whats
+    known.write_text("[[known]]\nsignature = 'difference:another'\n")
+    assert diff("base", PATCH, tmp_path, capsys, "--baseline", str(known))[0] == 1
 
 
 def test_conform_asks_the_kernel(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
