@@ -84,7 +84,7 @@ ROWS = {
     "scripts/difffuzz review my.patch --tree ~/linux --time 300": Row(
         instead="tests/native/test_review.py"
     ),
-    "scripts/difffuzz review v7.2..HEAD --tree ~/linux": Row(
+    "scripts/difffuzz review v7.2..HEAD --tree ~/linux --html review.html": Row(
         instead="tests/review/test_subject.py"
     ),
     "scripts/difffuzz findings bisect ID --tree ~/linux --good v6.1 --bad v6.12": Row(

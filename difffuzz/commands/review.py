@@ -13,6 +13,7 @@ import typer
 
 from ..files.notes import text_of
 from ..program import parse
+from ..review.page import page
 from ..review.review import SHARES, Difference, Review, Reviewer, made_by_fuzzing
 from ..review.subject import open_subject
 from ..triage.baseline import read_baseline
@@ -47,6 +48,7 @@ def review(
     out: Annotated[Path, typer.Option(help="Programs that show a difference go here.")] = Path(
         "out/review"
     ),
+    html: Annotated[Path | None, typer.Option(help="Write a page, too.")] = None,
     json: Json = False,
 ) -> None:
     """Review a change of KVM's MMU: is it a functional change, and what does it break?
@@ -68,6 +70,8 @@ def review(
         result.seconds = round(limit.spent, 1)
         result.complete &= not limit.interrupted
     paths = [write(one, number, out) for number, one in enumerate(result.differences)]
+    if html is not None:
+        write_text(html, page(result, VERDICTS[result.verdict], paths))
     document = {**msgspec.to_builtins(result), "verdict": result.verdict}
     emit(document, "\n".join(lines_of(result, paths)), json)
     raise typer.Exit(1 if result.differences else 0)

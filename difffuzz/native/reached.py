@@ -18,7 +18,7 @@ from .run import run
 Line = tuple[str, int]
 """A file, relative to the tree (or its last part alone), and a line."""
 
-NEAR = 3
+NEAR = 12
 """Lines away from a changed one that has no code."""
 
 _CALL = re.compile(r"^ *[0-9a-f]+:\s+call\s+[0-9a-f]+ <__sanitizer_cov_trace_pc>", re.ASCII)
