@@ -22,6 +22,6 @@ def write_atomically(path: Path, data: bytes, durable: bool = True) -> None:
         os.replace(temporary, path)
     except BaseException as error:
         os.unlink(temporary)
-        if isinstance(error, OSError) and error.filename is None:  # of a write: name the place
+        if isinstance(error, OSError) and error.errno and error.filename is None:  # of a write
             error.filename = os.fspath(path)
         raise
