@@ -219,8 +219,9 @@ class Store:
         """What SQLite and the file system say, in one line with the file's name."""
         try:
             yield
-        except sqlite3.OperationalError as error:
-            raise MissingTool(f"{self.path}: {error}", f"df {self.out}") from error
+        except sqlite3.OperationalError as error:  # full, read-only, locked by another process
+            look = "df" if "full" in str(error) else "ls -ld"
+            raise MissingTool(f"{self.path}: {error}", f"{look} {self.out}") from error
         except (sqlite3.DatabaseError, ValueError) as error:
             raise UsageError(f"{self.path}: no store of findings: {error}") from error
         except OSError as error:
