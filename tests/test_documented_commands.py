@@ -125,6 +125,11 @@ ROWS = {
     "scripts/difffuzz replay FILE --left native:legacy --right native:tdp": Row(
         "replay FILE --left native:BUILD:legacy --right native:BUILD:tdp", 0, "same"
     ),
+    "scripts/difffuzz explain FILE --html it.html": Row("explain FILE --html it.html", 0, "same"),
+    "scripts/difffuzz explain FILE --trace it.pftrace": Row(
+        "explain FILE --trace it.pftrace", 0, "same"
+    ),
+    "scripts/look": Row(instead="it takes a browser; its pages and traces: tests/report"),
     "scripts/coverage [SECONDS] [SEED]": Row(instead="tests/measure"),
 }
 PROGRAM = """\

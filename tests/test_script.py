@@ -56,6 +56,7 @@ def test_an_optional_package_that_is_missing_is_named() -> None:
         ("hypothesis", ["difffuzz.measure.bench", "--quick"]),
         ("coverage", ["difffuzz.measure.line_coverage", "1"]),
         ("matplotlib", ["difffuzz.hunts.bench", "--report"]),
+        ("playwright", ["difffuzz.measure.look"]),
     ],
 )
 def test_without_an_optional_package_a_script_is_one_line_and_status_3(
@@ -86,6 +87,6 @@ def test_scripts_only_call() -> None:
     """No Python stands in scripts/, and what calls a package is short."""
     assert list(SCRIPTS.rglob("*.py")) == []
     calls = [path for path in SCRIPTS.iterdir() if "python -m difffuzz." in path.read_text()]
-    assert len(calls) == 7
+    assert len(calls) == 9
     for path in calls:
         assert len(path.read_text().splitlines()) <= 10

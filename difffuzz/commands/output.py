@@ -28,8 +28,13 @@ def emit(document: object, text: str, json: bool) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write a file that the user named, whole or not at all; unwritable() where that cannot be."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """The same for what is no text."""
     try:
-        write_atomically(path, text.encode())
+        write_atomically(path, data)
     except OSError as error:
         raise unwritable(path, error) from error
 

@@ -13,10 +13,12 @@ from ..files.notes import text_of
 from ..oracle.verdict import Divergence
 from ..program import Program, render_op
 from ..report.explain import explain_lines
+from ..report.recorder import Recorder
 from ..report.timeline import timeline_lines
 from ..running.runner import Runner
 from ..shrink.finding import shrink
 from ..sides.identity import side_notes
+from .drawing import Drawings, Html, Trace
 from .limit import Limit
 from .loaded import Choice, Loaded, load_program
 from .output import Json, emit, prepare_directory, write_text
@@ -138,13 +140,20 @@ def explain(
     mode: OwnMode = None,
     trust: Trust = False,
     as_bytes: AsBytes = False,
+    html: Html = None,
+    trace: Trace = None,
     json: Json = False,
 ) -> None:
     """Show a program operation by operation, what each side did, and where they part."""
     loaded = load_program(file, as_bytes)
+    drawings = Drawings(html, trace)
+    drawings.prepare()
     run = loaded.runner(Choice(left, right, mode, trust))
     sides = run.left, run.right
-    verdict = run(loaded.program, trace=True)
+    recorder = Recorder() if drawings.wanted else None
+    verdict = run(loaded.program, trace=True, notes=recorder)
+    if recorder is not None:
+        drawings.draw(recorder.recording(file.name, loaded.program, sides, verdict))
     lines = [f"{file}: {sides[0]} against {sides[1]}", *loaded.changed(sides)]
     if run.is_concurrent(loaded.program):
         lines += timeline_lines(verdict, *sides)
@@ -159,6 +168,7 @@ def explain(
         "operations": [render_op(op) for op in loaded.program.ops],
         "divergences": [one._asdict() for one in verdict.divergences],
         "trace": lines[1:],
+        "drawn": [str(path) for path in drawings.wanted],
     }
     emit(document, "\n".join([*lines, word]), json)
     raise typer.Exit(1 if verdict.divergences else 0)

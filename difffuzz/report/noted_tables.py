@@ -92,13 +92,9 @@ class Tables:
     ) -> Told:
         """Table `pfn` has these entries now; of those that changed the ones before are known."""
         pool = self._pool
-        if pfn not in self._numbers:
-            self._numbers[pfn] = pool.made
-            pool.made += 1
+        number = self._number(pfn)
         rows = tuple(self._rows(where, entries))
-        pool.states.append(
-            TableState(self._numbers[pfn], where.level, where.gfn, where.smm, where.note, rows)
-        )
+        pool.states.append(TableState(number, where.level, where.gfn, where.smm, where.note, rows))
         changes = [
             Change(
                 where.gfn + (index << 9 * (where.level - 1)),
@@ -115,6 +111,12 @@ class Tables:
         """Table `pfn` is freed."""
         number = self._numbers.pop(pfn, -1)
         return Told([], [], [number] if number >= 0 else [])
+
+    def _number(self, pfn: int) -> int:
+        if pfn not in self._numbers:
+            self._numbers[pfn] = self._pool.made
+            self._pool.made += 1
+        return self._numbers[pfn]
 
     def _entry(self, where: Where, value: int) -> int:
         if where.root:
@@ -139,8 +141,7 @@ class Tables:
                 kind = self._pool.entries[number].kind
                 child = -1
                 if kind == Kind.TABLE:
-                    pfn = (value & SPTE_BASE_ADDR_MASK) >> PAGE_SHIFT
-                    child = self._numbers.get(pfn, -1)
+                    child = self._number((value & SPTE_BASE_ADDR_MASK) >> PAGE_SHIFT)
                 rows.append(Row(index, index, number, child))
             before = value
         return rows

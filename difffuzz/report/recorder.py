@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from difffuzz.engine.noting import NoteTaker
 from difffuzz.oracle import ORACLES, Verdict
 from difffuzz.oracle.verdict import broken_alike
@@ -24,6 +22,8 @@ from difffuzz.sides.identity import identity
 from difffuzz.sides.kvm_side import KvmSide
 from difffuzz.sides.machine import PLAIN, Machine
 
+NAMES = len(THREADS) + 1
+"""Of threads: that of the main one, -1, comes last."""
 MODEL, KERNEL, SPECIFICATION = "model", "kernel", "specification"
 UNTOLD = {
     MODEL: [],
@@ -101,7 +101,7 @@ class Recorder(NoteTaker):
                     short_name(side),
                     identity(side),
                     code,
-                    sorted(threads - {-1}),
+                    sorted(threads, key=lambda thread: thread % NAMES),
                     notes.vcpus if notes is not None else 0,
                     [*UNTOLD[code], *full],
                 )
@@ -123,10 +123,10 @@ class Recorder(NoteTaker):
             for one in objections
         ]
         return Recording(
-            name=Path(name).name,
+            name=name,
             program=render(program),
             operations=[render_op(op) for op in program.ops],
-            threads=list(THREADS),
+            threads=[*THREADS, "main"],
             concurrent=self._concurrent,
             sides=recorded,
             objections=objections,

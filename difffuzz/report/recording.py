@@ -91,7 +91,7 @@ class Change(msgspec.Struct, omit_defaults=True):
 class Event(msgspec.Struct, omit_defaults=True):
     """One thing that happened on side `side`, 0 or 1, after `step` preemption points of its run.
 
-    `thread`: as in a program, -1 for none; `functions`: where, the innermost first.
+    `thread`: as in a program, -1 for the main one; `functions`: where, the innermost first.
     """
 
     side: int
@@ -135,7 +135,8 @@ class Objection(msgspec.Struct, omit_defaults=True):
 
 
 class Recording(msgspec.Struct, omit_defaults=True):
-    """The whole.  `operations`: the program's, as text; `threads`: names by number."""
+    """The whole.  `operations`: the program's, as text; `threads`: names by number, the last
+    that of -1, who makes and ends the VM."""
 
     name: str
     program: str
