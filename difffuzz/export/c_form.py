@@ -12,7 +12,7 @@ from .cannot import remarks
 from .fragments import below
 from .reproducer import Reproducer
 from .room import code_gfn
-from .story import Step, last_calls, slot_flags, steps
+from .story import Step, last_calls, mmu_pages, slot_flags, steps
 from .text import as_text
 
 RAW = "raw.c"
@@ -28,6 +28,8 @@ _KINDS = {
     "pfnmap": "SMALL",
     "file": "ON_DISK",
 }
+_HUGE = {"hugetlb2m": 2048, "hugetlb1g": 1048576}
+"""kB of a huge page of such an area."""
 _ALWAYS = ("guest", "slots", "area", "log", "step", "audit_pages", "audit_logs", "pin")
 _WIDTH = 90
 
@@ -45,28 +47,40 @@ class _Writer:
         self._layer = layer
         self._program = one.program
         self._steps = list(steps(one.program, one.concurrent))
+        self._last = last_calls(one.program, one.concurrent)
         self._params = _params(one.program)
+        self._pieces = self._needed()
 
     def text(self) -> str:
         """The whole file."""
-        pieces = [*_ALWAYS, *(piece for step in self._steps for piece in step.pieces)]
-        pieces += ["param"] if self._params else []
-        pieces += ["threads"] if self._one.concurrent else []
-        pieces += ["set_mmu_pages"] if self._program.config.mmu_pages else []
-        pieces += ["park"] if last_calls(self._program, self._one.concurrent) else []
-        self._pieces = pieces
-        body = [*self._story(), *self._round(), *self._main()]
         parts = [
-            "// SPDX-License-Identifier: GPL-2.0-only",
-            "\n".join(self._head()),
-            below(self._layer, ["headers"]),
-            "\n".join(self._defines()),
-            below(self._layer, ["limits", *pieces]),
-            "\n".join(body),
+            [below(self._layer, ["headers"])],
+            self._defines(),
+            [below(self._layer, ["limits", *self._pieces])],
+            self._story(),
+            self._round(),
+            self._main(),
         ]
-        headers = below(self._layer, ["headers"])
-        parts[4] = parts[4].replace(f"{headers}\n\n", "")
-        return "\n\n".join(parts).replace("GPL-2.0-only\n\n/*", "GPL-2.0-only\n/*") + "\n"
+        head = ["// SPDX-License-Identifier: GPL-2.0-only", *self._head()]
+        return "\n\n".join("\n".join(part) for part in [head, *parts]) + "\n"
+
+    def _needed(self) -> list[str]:
+        """Names of the pieces of C that the file calls."""
+        config = self._program.config
+        return [
+            *_ALWAYS,
+            *(piece for step in self._steps for piece in step.pieces),
+            *(["param"] if self._params else []),
+            *(["threads"] if self._one.concurrent else []),
+            *(["set_mmu_pages"] if config.mmu_pages else []),
+            *(["park"] if self._last else []),
+            *(["huge_pages"] if self._huge() else []),
+        ]
+
+    def _huge(self) -> list[int]:
+        """Sizes in kB of huge pages that have to be there."""
+        kinds = {self._program.config.areas[area] for area in _areas(self._program)}
+        return [size for kind, size in _HUGE.items() if kind in kinds]
 
     def _head(self) -> Iterator[str]:
         """The comment at the file's start: what it shows, the program, what is not as there."""
@@ -101,31 +115,31 @@ class _Writer:
         yield f"#define MANUAL_PROTECT {int(config.manual_protect)}"
 
     def _story(self) -> Iterator[str]:
-        if not self._one.concurrent:
-            yield "static void story(void)"
-            yield "{"
-            for step in self._steps:
-                yield from _lines(step)
-            for call in last_calls(self._program, False):
-                yield f"\t{call};"
-            yield "}"
-            yield ""
+        if self._one.concurrent:
+            yield "\n\n".join("\n".join(self._thread(one)) for one in self._threads())
             return
-        for thread in self._threads():
-            yield f"static void *thread_{THREADS[thread]}(void *arg)"
-            yield "{"
-            yield f"\tjitter_state = (unsigned long)arg * 31 + {thread};"
-            yield f"\tpin({thread});"
-            yield "\tmeet();"
-            for step in self._steps:
-                if step.meets:
-                    yield from _lines(step) if step.thread == thread else ()
-                    yield "\tmeet();"
-                elif step.thread == thread:
-                    yield from _lines(step)
-            yield "\treturn NULL;"
-            yield "}"
-            yield ""
+        yield "static void story(void)"
+        yield "{"
+        for step in self._steps:
+            yield from _lines(step)
+        for call in self._last:
+            yield f"\t{call};"
+        yield "}"
+
+    def _thread(self, thread: int) -> Iterator[str]:
+        """The function of one of the threads that race."""
+        yield f"static void *thread_{THREADS[thread]}(void *arg)"
+        yield "{"
+        yield f"\tjitter_state = (unsigned long)arg * 31 + {thread};"
+        yield f"\tpin({thread});"
+        yield "\tmeet();"
+        for step in self._steps:
+            if step.thread == thread:
+                yield from _lines(step)
+            if step.meets:
+                yield "\tmeet();"
+        yield "\treturn NULL;"
+        yield "}"
 
     def _threads(self) -> list[int]:
         return sorted({step.thread for step in self._steps})
@@ -133,14 +147,12 @@ class _Writer:
     def _round(self) -> Iterator[str]:
         """Makes the VM, has the story, judges what is at the end."""
         program, config = self._program, self._program.config
+        gfns = _touched(program)
         yield "static void one_round(unsigned long round)"
         yield "{"
-        gfns = _touched(program)
         yield f"\tstatic const unsigned long gfns[] = {{ {', '.join(map(hex, gfns))} }};"
         if self._one.concurrent:
             yield f"\tpthread_t threads[{len(self._threads())}];"
-        yield ""
-        yield "\tmake_vm();"
         if config.manual_protect:
             words = ["KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE"]
             words += ["KVM_DIRTY_LOG_INITIALLY_SET"] if config.init_set else []
@@ -148,10 +160,13 @@ class _Writer:
             yield "\t\t.cap = KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2,"
             yield f"\t\t.args = {{ {' | '.join(words)} }},"
             yield "\t};"
+        yield ""
+        yield "\tmake_vm();"
+        if config.manual_protect:
             yield "\tif (vm_call(KVM_ENABLE_CAP, &cap))"
             yield '\t\tgive_up("KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2");'
         if config.mmu_pages:
-            yield f"\tset_mmu_pages({max(config.mmu_pages, 64)});"
+            yield f"\tset_mmu_pages({mmu_pages(config.mmu_pages)});"
         for area in _areas(program):
             yield f"\tmake_area({area}, {_KINDS[config.areas[area]]});"
         yield f"\tmake_guest({config.vcpus});"
@@ -166,13 +181,13 @@ class _Writer:
         yield ""
         yield f"\taudit_logs({points + 1});"
         yield f"\taudit_pages({points + 2}, gfns, {len(gfns)});"
-        yield "\tdrop_child();" if "host_fork" in self._pieces else ""
+        if "host_fork" in self._pieces:
+            yield "\tdrop_child();"
         yield "\tdrop_vm();"
         yield "\tmunmap(code_page, 2 * PG);"
         yield "\tdrop_slots();"
         yield "\tdrop_areas();"
         yield "}"
-        yield ""
 
     def _run(self) -> Iterator[str]:
         if not self._one.concurrent:
@@ -198,6 +213,7 @@ class _Writer:
         yield "\tchar line[64];"
         yield ""
         yield "\tneed_kvm();"
+        yield from (f"\tneed_huge_pages({size});" for size in self._huge())
         yield "\ttap_begin(NR_POINTS);"
         yield "\tsignal(SIGALRM, on_alarm);"
         yield "\tsignal(SIGBUS, on_sigbus);"
@@ -223,9 +239,9 @@ class _Writer:
 
 def _lines(step: Step) -> Iterator[str]:
     """A step in the function of its thread."""
-    yield f'\tstep({step.number}, "{step.text}");\t/* {_commented(step.comment)} */'
-    for call in step.calls:
-        yield f"\t{call};"
+    yield f"\t/* {_commented(step.comment)} */"
+    yield f'\tstep({step.number}, "{step.text}");'
+    yield from (f"\t{call};" for call in step.calls)
 
 
 def _params(program: Program) -> dict[str, str]:

@@ -21,7 +21,7 @@ WEAKER: dict[Kind, str] = {
     Kind.SWAP_OUT: "anonymous memory goes to swap only if there is some",
     Kind.AGE: "page idle tracking asks without a flush; its answer is not judged",
     Kind.TEST_AGE: "reading the bit of page idle tracking; its answer is not judged",
-    Kind.BEGIN_FAULT: "the fault waits in userfaultfd, before its pfn is known, not behind it",
+    Kind.BEGIN_FAULT: "it waits in userfaultfd, before its pfn is known; not in hugetlb or files",
     Kind.MMU_PAGES: "the kernel's least is 64 pages",
     Kind.NX_RECOVER: "the worker is woken by its parameters, and given 0.2 s",
 }

@@ -11,7 +11,7 @@ from ..program import OPS, Kind, Op, Program, render_op
 from ..program.limits import area_base
 from ..program.model import DIRTY_LOG, READONLY
 from ..program.ops import IS_HOST
-from ..sides.memory_map import MemoryMap
+from ..sides.memory_map import MIN_MMU_PAGES, MemoryMap
 from .cannot import OPERATIONS
 
 _ACCESSES = ("LOAD", "STORE", "FETCH")
@@ -135,7 +135,7 @@ def _call(number: int, op: Op, concurrent: bool) -> tuple[str, list[str]]:
         elif field.name == "flags":
             arguments.append(slot_flags(value))
         elif field.name == "n" and kind == Kind.MMU_PAGES:
-            arguments.append(str(_mmu_pages(value)))
+            arguments.append(str(mmu_pages(value)))
         elif field.name != "flush":
             arguments.append(f"{value:#x}" if field.type.base == 16 else str(value))
     if kind in _TAGGED:
@@ -153,14 +153,15 @@ def slot_flags(flags: int) -> str:
     return " | ".join(words) or "0"
 
 
-def _mmu_pages(n: int) -> int:
-    return max(n, LEAST_MMU_PAGES) if n >= 8 else n
+def mmu_pages(n: int) -> int:
+    """A limit of MMU pages that the kernel takes where difffuzz takes it."""
+    return max(n, LEAST_MMU_PAGES) if n >= MIN_MMU_PAGES else n
 
 
 def _returned(op: Op, known: MemoryMap) -> str:
     """What the call has to return, from what the memory map is before it."""
     if op.kind == Kind.MMU_PAGES:
-        op = op._replace(args=(_mmu_pages(op.args[0]),))
+        op = op._replace(args=(mmu_pages(op.args[0]),))
     value = known.copy().apply(op, None)
     return f"-{errno.errorcode[-value]}" if value < 0 else str(value)
 

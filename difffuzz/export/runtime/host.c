@@ -1,4 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0-only
+//: huge_pages needs tap
+static void need_huge_pages(int kilobytes)
+{
+	char path[96], line[160];
+	int n = 0;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/sys/kernel/mm/hugepages/hugepages-%dkB/free_hugepages",
+		 kilobytes);
+	file = fopen(path, "r");
+	if (file && fscanf(file, "%d", &n) == 1 && n > 0) {
+		fclose(file);
+		return;
+	}
+	snprintf(line, sizeof(line), "no free huge page of %d kB: write a number into nr_hugepages",
+		 kilobytes);
+	tap_skip_all(line);
+}
+
 //: host_munmap needs area
 static void host_munmap(int area, unsigned long page, unsigned long n)
 {
