@@ -79,17 +79,21 @@ def bisect_commits(
     """
     if find("git") is None:
         raise MissingTool("git is not installed", install_command("git"))
+    # In the worktree HEAD is something else.
+    ends = [
+        _git(tree, "rev-parse", "--verify", f"{name}^{{commit}}").strip() for name in (good, bad)
+    ]
     place = Path(tempfile.mkdtemp(prefix="difffuzz-bisect-"))
     work = place / "linux"
     try:
-        _git(tree, "worktree", "add", "--quiet", "--detach", str(work), bad)
-        for name, wanted in ((bad, True), (good, False)):
-            _git(work, "checkout", "--quiet", "--detach", name)
+        _git(tree, "worktree", "add", "--quiet", "--detach", str(work), ends[1])
+        for name, commit, wanted in ((bad, ends[1], True), (good, ends[0], False)):
+            _git(work, "checkout", "--quiet", "--detach", commit)
             answer = shows(work, ())
             say(f"{name}: {_word(answer)}")
             if answer is not wanted:
                 raise UsageError(f"{name}: the finding {_word(answer)} there")
-        said = _git(work, "bisect", "start", bad, good, "--", *PARTS)
+        said = _git(work, "bisect", "start", ends[1], ends[0], "--", *PARTS)
         while _FIRST not in said:
             head = _git(work, "rev-parse", "HEAD").strip()
             answer = shows(work, ())

@@ -49,7 +49,7 @@ def says(tree: Path, patches: Sequence[Path]) -> bool | None:
 @pytest.mark.parametrize("first", range(1, 8))
 def test_the_first_bad_commit_is_named(tmp_path: Path, first: int) -> None:
     made = commits(tmp_path, ["good" if number < first else "bad" for number in range(8)])
-    found = bisect_commits(tmp_path, made[0], made[-1], says, quiet)
+    found = bisect_commits(tmp_path, "HEAD~7", "HEAD", says, quiet)
     assert found == Culprit(made[first], f"KVM: step {first}")
     assert found.fixes == f'Fixes: {made[first][:12]} ("KVM: step {first}")'
     assert git(tmp_path, "worktree", "list").count("\n") == 0
@@ -74,7 +74,7 @@ def test_what_cannot_be_bisected_is_said(tmp_path: Path, what: str) -> None:
     made = commits(tmp_path, contents)
     with pytest.raises(UsageError, match=message):
         bisect_commits(tmp_path, made[0], made[-1], says, quiet)
-    with pytest.raises(UsageError, match=r"git worktree: .*no-such-tag"):
+    with pytest.raises(UsageError, match=r"git rev-parse: "):
         bisect_commits(tmp_path, made[0], "no-such-tag", says, quiet)
 
 
