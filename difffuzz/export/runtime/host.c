@@ -21,13 +21,16 @@ static void need_huge_pages(int kilobytes)
 //: host_munmap needs area
 static void host_munmap(int area, unsigned long page, unsigned long n)
 {
-	munmap((void *)AREA(area, page), n * PG);
+	whole_pages(area, &page, &n);
+	if (munmap((void *)AREA(area, page), n * PG))
+		skip(strerror(errno));
 }
 
 //: host_mmap needs area
 /* Fresh memory over whatever is there. */
 static void host_mmap(int area, unsigned long page, unsigned long n)
 {
+	whole_pages(area, &page, &n);
 	map_range(area, page, n);
 }
 
@@ -36,6 +39,7 @@ static void host_madvise(int area, unsigned long page, unsigned long n, int advi
 {
 	char line[96];
 
+	whole_pages(area, &page, &n);
 	if (!madvise((void *)AREA(area, page), n * PG, advice))
 		return;
 	snprintf(line, sizeof(line), "madvise(%d): %s", advice, strerror(errno));
@@ -90,6 +94,7 @@ static void host_hwpoison(int area, unsigned long page)
 //: host_mprotect needs area
 static void host_mprotect(int area, unsigned long page, unsigned long n, int prot)
 {
+	whole_pages(area, &page, &n);
 	if (mprotect((void *)AREA(area, page), n * PG, prot))
 		skip(strerror(errno));
 }
@@ -141,6 +146,7 @@ static void drop_child(void)
 static void host_fork(int area, unsigned long page, unsigned long n)
 {
 	drop_child();
+	whole_pages(area, &page, &n);
 	for (int i = 0; i < MAX_AREAS; i++)
 		if (area_kind[i])
 			madvise((void *)AREA(i, 0), AREA_SIZE, MADV_DONTFORK);

@@ -223,6 +223,19 @@ static int protection(unsigned long hva)
 enum { NO_AREA, THP, SMALL, HUGETLB_2M, HUGETLB_1G, SHARED, ON_DISK };
 static int area_kind[MAX_AREAS], area_fd[MAX_AREAS];
 
+/* The range in whole huge pages, where nothing smaller can be named. */
+static __attribute__((unused)) void whole_pages(int area, unsigned long *page, unsigned long *n)
+{
+	unsigned long size = 1, end = *page + *n;
+
+	if (area_kind[area] == HUGETLB_2M)
+		size = 512;
+	if (area_kind[area] == HUGETLB_1G)
+		size = 512 * 512;
+	*page &= -size;
+	*n = ((end + size - 1) & -size) - *page;
+}
+
 static void map_range(int area, unsigned long page, unsigned long n)
 {
 	int kind = area_kind[area], flags = MAP_FIXED | MAP_NORESERVE;
