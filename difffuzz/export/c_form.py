@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterator
 
@@ -30,7 +31,7 @@ _KINDS = {
 }
 _HUGE = {"hugetlb2m": 2048, "hugetlb1g": 1048576}
 """kB of a huge page of such an area."""
-_ALWAYS = ("guest", "slots", "area", "log", "step", "audit_pages", "audit_logs", "pin")
+_ALWAYS = ("guest", "slots", "area", "log", "step", "param", "audit_pages", "audit_logs", "pin")
 _WIDTH = 90
 
 
@@ -48,7 +49,6 @@ class _Writer:
         self._program = one.program
         self._steps = list(steps(one.program, one.concurrent))
         self._last = last_calls(one.program, one.concurrent)
-        self._params = _params(one.program)
         self._pieces = self._needed()
 
     def text(self) -> str:
@@ -70,7 +70,6 @@ class _Writer:
         return [
             *_ALWAYS,
             *(piece for step in self._steps for piece in step.pieces),
-            *(["param"] if self._params else []),
             *(["threads"] if self._one.concurrent else []),
             *(["set_mmu_pages"] if config.mmu_pages else []),
             *(["park"] if self._last else []),
@@ -90,7 +89,7 @@ class _Writer:
         yield " *"
         yield from _wrapped("A guest and its host do the steps of this program (story() below):")
         yield " *"
-        yield from (f" *   {_commented(line)}" for line in as_text(one).splitlines())
+        yield from (f" *   {_commented(line)}" for line in as_text(one).strip().split("\n"))
         said = remarks(one)
         if said:
             yield " *"
@@ -218,7 +217,7 @@ class _Writer:
         yield "\tsignal(SIGALRM, on_alarm);"
         yield "\tsignal(SIGBUS, on_sigbus);"
         yield "\tlog_begin();"
-        for name, value in self._params.items():
+        for name, value in _params(self._program).items():
             yield f'\tset_param("{name}", "{value}");'
         yield "\tfor (int round = 0; round < rounds; round++) {"
         yield "\t\tround_is_bad = 0;"
@@ -228,8 +227,7 @@ class _Writer:
         yield "\t}"
         yield "\talarm(0);"
         yield "\tlog_check(NR_POINTS);"
-        if self._params or "set_nx" in self._pieces or "nx_recover" in self._pieces:
-            yield "\trestore_params();"
+        yield "\trestore_params();"
         yield '\tsnprintf(line, sizeof(line), "wrong in %d of %d rounds", bad, rounds);'
         yield "\ttap_note(line);"
         yield "\ttell_all(rounds);"
@@ -279,4 +277,5 @@ def _wrapped(text: str, indent: str = "") -> Iterator[str]:
 
 def _commented(text: str) -> str:
     """As it stands in a comment, which it does not end."""
-    return text.replace("*/", "* /").replace("/*", "/ *").replace("\\", "/").replace("??", "?")
+    text = re.sub(r"\?(?=\?)", "? ", text.replace("\\", "/"))
+    return text.replace("*/", "* /").replace("/*", "/ *")

@@ -22,6 +22,7 @@ from .text import as_text
 FOLDER = Path("tools/testing/selftests/kvm")
 _LISTS = ("TEST_GEN_PROGS_x86_64", "TEST_GEN_PROGS_x86")
 _WIDTH = 72
+MAX_SUBJECT = 120
 
 
 class Layout(NamedTuple):
@@ -46,13 +47,13 @@ def as_selftest(one: Reproducer, tree: Path) -> str:
     layout = look_at(tree)
     name = f"{one.name}_test"
     source = f"{FOLDER}/{layout.folder}/{name}.c"
-    lines = layout.text.splitlines(keepends=True)
+    lines = _lines(layout.text)
     entry = f"{layout.variable} += {layout.folder}/{name}\n"
     changed = [*lines[: layout.last + 1], entry, *lines[layout.last + 1 :]]
     makefile = f"{FOLDER}/{layout.makefile}"
     patch = [
         *_diff(makefile, lines, changed),
-        *_diff(source, [], as_c(one, UTIL).splitlines(keepends=True)),
+        *_diff(source, [], _lines(as_c(one, UTIL))),
     ]
     return _message(one, layout, name) + "".join(patch)
 
@@ -65,13 +66,18 @@ def look_at(tree: Path) -> Layout:
             text = read_text(folder / name)
             for variable in _LISTS:
                 entry = re.compile(rf"{variable}\s*\+?=\s*(?P<folder>x86(?:_64)?)/\w+\n")
-                lines = text.splitlines(keepends=True)
+                lines = _lines(text)
                 matches = [(at, entry.fullmatch(line)) for at, line in enumerate(lines)]
                 named = [(at, match["folder"]) for at, match in matches if match]
                 if named:
                     at, tests = named[-1]
                     return Layout(_version(tree), name, text, tests, variable, at)
     raise UsageError(f"{tree}: expected a kernel tree with KVM selftests of x86 in {FOLDER}")
+
+
+def _lines(text: str) -> list[str]:
+    """Lines with their ends, as a patch counts them: nothing but a line feed ends one."""
+    return [f"{line}\n" for line in text.removesuffix("\n").split("\n")]
 
 
 def _version(tree: Path) -> str:
@@ -92,22 +98,18 @@ def _diff(path: str, before: list[str], after: list[str]) -> list[str]:
 
 
 def _message(one: Reproducer, layout: Layout, name: str) -> str:
-    """The commit message, above the line that ends it."""
-    shown = one.notes.get("signature", "")
+    """The commit message, above the line that ends it.
+
+    What notes say stands in the subject, or indented behind a `#`: nothing of it may be a patch.
+    """
     paragraphs = [
-        f"Subject: [PATCH] KVM: selftests: Add a test: {one.title}"[:120],
-        f"A guest and its host do the steps of a program of difffuzz{_showed(one, shown)}.",
-        "\n".join(f"    {line}" for line in as_text(one).splitlines()),
-        *(f"- {line}" for line in remarks(one)),
-        f"Made for the selftests of Linux {layout.version}; the test is {layout.folder}/{name}.",
+        f"Subject: [PATCH] KVM: selftests: Add a test: {one.title}"[:MAX_SUBJECT],
+        "A guest and its host do the steps of this program of difffuzz:",
+        "\n".join(f"    {line}" for line in as_text(one).strip().split("\n")),
+        *(textwrap.fill(f"- {line}", _WIDTH, subsequent_indent="  ") for line in remarks(one)),
+        textwrap.fill(
+            f"For the selftests of Linux {layout.version}: {layout.folder}/{name}.",
+            _WIDTH,
+        ),
     ]
-    wrapped = [
-        text if text.startswith(("    ", "Subject")) else textwrap.fill(text, _WIDTH)
-        for text in paragraphs
-    ]
-    return "\n\n".join(wrapped) + "\n---\n"
-
-
-def _showed(one: Reproducer, signature: str) -> str:
-    sides = f" on {one.left} and {one.right}"
-    return f", which showed {signature}{sides}" if signature else f" (sides:{sides[3:]})"
+    return "\n\n".join(paragraphs) + "\n---\n"

@@ -176,7 +176,7 @@ def test_oracles_that_user_space_cannot_have_are_said() -> None:
 
 @needs("gcc")
 def test_notes_stay_in_their_comment() -> None:
-    evil = '*/ int evil; /* " \\\\ ??/'
+    evil = '*/ int evil; *\\ int evil; /* " \\\\ ???/'
     program = Program(ops=parse("difffuzz program v1\nvcpu0: read gfn=0x0\n").ops)
     notes = {"detail": evil, "signature": evil, evil.replace(":", ""): evil}
     source = as_c(Reproducer("evil", program, notes, "legacy", "tdp", "lockstep"))

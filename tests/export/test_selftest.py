@@ -64,6 +64,19 @@ def test_the_layout_is_looked_up(tmp_path: Path, makefile: str, variable: str, f
     assert (tree / FOLDER / f"{name}.c").read_text() == as_c(one, UTIL)
 
 
+@needs("git")
+def test_notes_are_no_patch(tmp_path: Path) -> None:
+    """Words of a note, however they fall into lines, change no file of the tree."""
+    evil = "\u2028\x0c" + "x " * 30 + "--- a/Makefile +++ b/Makefile @@ -1 +1 @@ -# SPDX +evil"
+    tree = made(tmp_path, "Makefile", "TEST_GEN_PROGS_x86_64 = x86_64/cpuid_test\n")
+    one = reproducer(find(BUG))
+    patch = as_selftest(one._replace(notes=dict.fromkeys(("signature", "detail"), evil)), tree)
+    starts = [line for line in patch.split("\n") if line.startswith(("--- a/", "--- /dev"))]
+    assert starts == [f"--- a/{FOLDER}/Makefile", "--- /dev/null"]
+    applied(patch, tree)
+    assert (tree / "Makefile").read_text() == VERSION
+
+
 def test_a_tree_without_selftests(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(UsageError, match="expected a kernel tree with KVM selftests"):
         look_at(tmp_path)
