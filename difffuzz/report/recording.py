@@ -20,7 +20,7 @@ class What(StrEnum):
     ENDS = "ends"
     """It is over; `text` is how."""
     GOES_ON = "goes on"
-    """The thread goes on in place of another one, which stands before what `text` says."""
+    """The thread goes on in place of another one, which stands as `text` and `functions` say."""
     WAITS = "waits"
     """The thread waits for `lock`, or for what `text` says."""
     LOCK = "lock"

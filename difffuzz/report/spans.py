@@ -11,6 +11,9 @@ from typing import NamedTuple
 
 from difffuzz.report.recording import Event, Recording, What
 
+CLOSES = {What.ENDS: What.BEGINS, What.UNLOCK: What.LOCK, What.RCU_ENDS: What.RCU}
+"""What ends a span, and what began it."""
+
 
 class Span(NamedTuple):
     """From event `begin` to event `end`, which is the number of all events if nothing ends it."""
@@ -45,9 +48,6 @@ def of_thread(recording: Recording, side: int, thread: int) -> Iterator[Span]:
         yield Span(begin, end, what, _name(recording, begin))
     if waits >= 0:
         yield Span(waits, end, What.WAITS, f"waits for {recording.events[waits].text}")
-
-
-CLOSES = {What.ENDS: What.BEGINS, What.UNLOCK: What.LOCK, What.RCU_ENDS: What.RCU}
 
 
 def windows(recording: Recording, side: int) -> Iterator[Span]:

@@ -15,12 +15,11 @@ import msgspec
 import pytest
 
 from difffuzz.cli import main
-from difffuzz.program import parse
 from difffuzz.report.page import page_of
-from difffuzz.report.recorder import Recorder
 from difffuzz.report.recording import Recording, What
-from difffuzz.running.runner import Runner
 from difffuzz.variants.catalogue import find
+
+from .recorded import recorded
 
 VOID = {"meta", "input", "br", "link"}
 HOSTILE = """</script><script>alert(1)</script><img src=x onerror=alert(2)>'"&amp;<!--\u2028]]>"""
@@ -49,14 +48,6 @@ class Parsed(HTMLParser):
     def handle_data(self, data: str) -> None:
         if self.open:
             self.text.setdefault(self.open[-1], []).append(data)
-
-
-def recorded(name: str) -> Recording:
-    bug = find(name)
-    program = parse(bug.program)
-    recorder = Recorder()
-    verdict = Runner(*bug.sides())(program, trace=True, notes=recorder)
-    return recorder.recording(name, program, bug.sides(), verdict)
 
 
 @pytest.fixture(scope="module")

@@ -12,28 +12,18 @@ import pytest
 from perfetto.protos.perfetto.trace.perfetto_trace_pb2 import Trace, TrackEvent
 
 from difffuzz.cli import main
-from difffuzz.program import parse
 from difffuzz.report.clock import times
 from difffuzz.report.perfetto_trace import trace_of
-from difffuzz.report.recorder import Recorder
-from difffuzz.report.recording import Recording, What
-from difffuzz.running.runner import Runner
+from difffuzz.report.recording import What
 from difffuzz.variants.catalogue import find
 
 from ..native.kernel import built
+from .recorded import recorded
 
 BEGIN, END = TrackEvent.TYPE_SLICE_BEGIN, TrackEvent.TYPE_SLICE_END
 LOCKSTEP = ("47b0c2e4c220", "524a1e4e381f", "817fa998362d", "ba6e3fe25543", "f9b84e19221e",
             "own-notifier-skips-smm")  # fmt: skip
 CONCURRENT = ("21a36ac6b6c7", "4a42d848db95", "7cca2d0b7e7d", "e0c378684b65")
-
-
-def recorded(name: str) -> Recording:
-    bug = find(name)
-    program = parse(bug.program)
-    recorder = Recorder()
-    verdict = Runner(*bug.sides())(program, trace=True, notes=recorder)
-    return recorder.recording(name, program, bug.sides(), verdict)
 
 
 class Read:

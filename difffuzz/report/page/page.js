@@ -12,6 +12,7 @@
   const objections = recording.objections ?? [];
   const MOST_ROWS = 48; // of one table
   const EVERY = 128; // steps between two states that are kept
+  const MOST_COLUMNS = 9; // of the timeline, where a window is wide
   const AROUND = { before: 14, after: 22 }; // rows of the timeline
 
   // Elements: what comes from the recording is text, never markup.
@@ -177,14 +178,17 @@
 
   const narrow = matchMedia("(max-width: 860px)");
 
-  // Sides of a concurrent run have times of their own: one is shown.  So it is where room is scarce,
-  // without the threads that do nothing in these rows.  The main thread is shown when it acts.
+  // Sides of a concurrent run have times of their own: one is shown.  Where room is scarce, threads
+  // that do nothing in these rows are left out, then the other side.  The main one is shown if it acts.
   const columnsFor = (now, first, end) => {
     const acts = new Set(events.slice(first, end).map((one) => `${one.side} ${one.thread}`));
-    const one = recording.concurrent || narrow.matches;
-    return columns.filter((column) => (!one || !now || column.side === now.side)
-      && (column.mmu || acts.has(`${column.side} ${column.thread}`)
-        || (!narrow.matches && column.thread !== -1)));
+    const acting = (column) => column.mmu || acts.has(`${column.side} ${column.thread}`);
+    const near = (column) => !now || column.side === now.side;
+    const room = narrow.matches ? 0 : MOST_COLUMNS;
+    let shown = columns.filter((column) => (!recording.concurrent || near(column))
+      && (column.thread !== -1 || acting(column)));
+    for (const wanted of [acting, near]) if (shown.length > room) shown = shown.filter(wanted);
+    return shown;
   };
 
   const drawTimeline = (step) => {
@@ -198,7 +202,7 @@
       th.title = sideName(column.side);
       head.append(th);
     }
-    if (narrow.matches) head.append(element("th", "", now ? sideName(now.side) : ""));
+    if (narrow.matches) head.append(element("th", "", now ? sideName(now.side) : "event"));
     byId("timeline").classList.toggle("slim", narrow.matches);
     byId("timeline").style.setProperty("--columns", shown.length);
     const body = element("tbody");
@@ -221,8 +225,10 @@
         row.append(element("td", "", cell));
       }
       if (narrow.matches && event.what !== "found") {
-        const said = [`${threadName(event.thread)}: ${inThread(event)}`, inMmu(event)].filter(Boolean);
-        row.append(element("td", "", ...said.map((text) => element("div", "what", text))));
+        const whose = event.side === now.side ? "" : `${["left", "right"][event.side]}, `;
+        const did = inThread(event);
+        const said = [did && `${whose}${threadName(event.thread)}: ${did}`, inMmu(event)];
+        row.append(element("td", "", ...said.filter(Boolean).map((text) => element("div", "what", text))));
       }
       row.addEventListener("click", () => go(number + 1));
       body.append(row);
@@ -264,7 +270,7 @@
       if (event.op !== undefined && event.what !== "begins") tell("operation", element("code", "", `${event.op}  ${recording.operations[event.op]}`));
       if (event.what === "goes on" && event.text) tell("switch", event.text);
       if (event.what.startsWith("invalidate")) tell("range", element("code", "", event.text));
-      if (event.functions) tell("in", element("code", "", event.functions.map((name) => `${name}()`).join(" \u2190 ")));
+      if (event.functions) tell(event.what === "goes on" ? "other one in" : "in", element("code", "", event.functions.map((name) => `${name}()`).join(" \u2190 ")));
       for (const change of (event.changes ?? []).slice(0, 8)) {
         tell(gfnText(change), element("div", "", element("code", "", entries[change.old].value), " ", entryText(change.old), " ", ...bitsOf(change.old, change.new)),
           element("div", "", "\u2192 ", element("code", "", entries[change.new].value), " ", entryText(change.new), " ", ...bitsOf(change.new, change.old)));
@@ -298,6 +304,7 @@
       const event = events[number];
       if (event.side !== side || event.thread !== thread) continue;
       if (event.op !== op || event.what === "begins") break;
+      if (event.what === "goes on") continue; // where the other thread stands
       (event.functions ?? []).forEach((name) => { found.delete(name); found.add(name); });
     }
     return [...found].reverse();
@@ -374,6 +381,9 @@
       const ran = ended >= 0;
       compared[other] = ran ? stateAt(ended + 1)[other] : null;
       told = ran ? `Compared with ${sideName(other)} after its last operation.` : `${sideName(other)} did not run: nothing to compare with.`;
+    }
+    if (!recording.concurrent && side === 0 && event && event.what !== "found" && sides.length > 1) {
+      told = `${sideName(1)} has this operation still before it.`;
     }
     byId("compared").textContent = told;
     const parts = sides.map((one, number) => {
