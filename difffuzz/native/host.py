@@ -102,10 +102,12 @@ class Host:
 
     def locked(self, event: int, b: int, c: int) -> int:
         """mmu_lock changes hands."""
+        sched, lock = self._sched, self._mmu_lock
+        lock.writer = sched.current if event == LockEvent.LOCKED_WRITE else None
         if event in TAKEN:
-            self._sched.acquired(self._mmu_lock)
+            sched.acquired(lock)
         else:
-            self._sched.released(self._mmu_lock, event == LockEvent.UNLOCKED_WRITE)
+            sched.released(lock, event == LockEvent.UNLOCKED_WRITE)
         return 0
 
     # Host memory

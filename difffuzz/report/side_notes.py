@@ -56,6 +56,7 @@ class SideNotes:
         self._sched = Scheduler()
         self._step: Callable[[], int] = lambda: 0
         self._points = 0
+        self._begun = False
         self._side: KvmSide | None = None
         self._tables: Tables | None = None
         self._native: NativeTables | None = None
@@ -71,6 +72,7 @@ class SideNotes:
         self._step = step if step is not None else lambda: self._points
         self._sched = side.sched
         self._points = 0
+        self._begun = True
         side.mm.register(Windows(self))
         if not isinstance(side, KvmSide):
             return
@@ -108,8 +110,7 @@ class SideNotes:
         if (task.rcu_depth > 0) != (task.number in self._inside):
             self._inside ^= {task.number}
             self._add(What.RCU if task.rcu_depth else What.RCU_ENDS)
-        if self._native is not None:
-            self._native.look(self._tell)
+        self._look_at_native()
         if side is None:
             return
         for vcpu in side.kvm.vcpus:
@@ -130,11 +131,13 @@ class SideNotes:
 
     def takes(self, lock: str, exclusive: bool) -> None:
         """A lock."""
+        self._look_at_native()
         event = self._add(What.LOCK)
         event.lock, event.exclusive = lock, exclusive
 
     def releases(self, lock: str, exclusive: bool) -> None:
         """A lock."""
+        self._look_at_native()
         event = self._add(What.UNLOCK)
         event.lock, event.exclusive = lock, exclusive
 
@@ -151,6 +154,10 @@ class SideNotes:
         stands = THREADS[instead.number] if instead.number >= 0 else instead.name
         text = f"{stands} stands before {place.what}" if place.what else f"{stands} stands"
         self._add(What.GOES_ON, text, task.number)
+
+    def _look_at_native(self) -> None:
+        if self._native is not None and not self.full:
+            self._native.look(self._tell)
 
     # What a model's memory tells
 
@@ -226,7 +233,7 @@ class SideNotes:
         if thread is None:
             thread = self._sched.current.number
         event = Event(self._number, self._step(), thread, what, text, self._ops.get(thread, -1))
-        if not self.full:
+        if self._begun and not self.full:
             if what not in (What.BEGINS, What.ENDS):
                 event.functions = functions_at(sys._getframe(), self._code)
             self._events.append(event)

@@ -206,3 +206,23 @@ def test_without_notes_a_run_has_the_schedulers_it_had(monkeypatch: pytest.Monke
     run(parse(RACE))
     run(parse(LOCKSTEP))
     assert {type(sched) for sched in seen} == {Interleaver, type(None)}
+
+
+def test_the_kernels_own_code_changes_sptes_under_its_lock() -> None:
+    side = f"native:{built()}"
+    recording = recorded(RACE, f"{side}:legacy", f"{side}:tdp")
+    held: dict[int, bool] = {}
+    seen = set()
+    for event in recording.events:
+        if event.side == 0 and event.lock == "mmu_lock":
+            if event.what is What.LOCK:
+                held[event.thread] = event.exclusive
+            elif event.what is What.UNLOCK:
+                del held[event.thread]
+        elif event.side == 0 and event.what is What.SPTE and event.op >= 0:
+            kinds = {recording.entries[one.new].kind for one in event.changes}
+            before = {recording.entries[one.old].kind for one in event.changes}
+            if kinds | before == {"absent", "leaf"}:
+                assert held == {event.thread: True}
+                seen |= kinds
+    assert seen == {"absent", "leaf"}
