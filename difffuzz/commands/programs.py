@@ -98,25 +98,34 @@ def minimize(
 ) -> None:
     """Shrink a program while the signature of what it shows stays the same.
 
-    Ctrl-C ends it with the smallest program so far.
+    Ctrl-C ends it with the smallest program so far, which OUTPUT has all the while; given that
+    again, it goes on.
     """
     loaded = load_program(file, as_bytes)
     run = loaded.runner(Choice(left, right, mode, trust))
     found = _first(run, loaded)
     prepare_directory(output.parent)
     before = len(loaded.program.ops)
+    notes = {"signature": found.signature, "oracle": found.oracle}
+    notes |= {**side_notes(run.left, run.right), "mode": run.mode}
+    kept = loaded.program
     with Limit(seconds) as limit, Progress() as progress:
 
         def stop(best: Program) -> bool:
+            nonlocal kept
+            if len(best.ops) < len(kept.ops):
+                kept = best
+                write_text(output, text_of(best, notes))
             sizes = f"{len(best.ops)} of {before} operations"
             progress.show(f"minimize: {limit.clock}, {sizes}")
             return limit.over()
 
         shrunk = shrink(run, loaded.program, found.signature, seconds, stop)
     smallest = shrunk.program
-    notes = {"signature": found.signature, "oracle": found.oracle}
-    notes |= {**side_notes(run.left, run.right), "mode": run.mode}
-    notes |= {"detail": _first_detail(run, smallest)}
+    if shrunk.mode != run.mode:
+        run = Runner(run.left, run.right, shrunk.mode)
+    notes |= {"mode": shrunk.mode, "detail": _first_detail(run, smallest)}
+    notes["shrunk"] = shrunk.note(loaded.program)
     write_text(output, text_of(smallest, notes))
     document = {
         "program": str(output),
@@ -129,7 +138,7 @@ def minimize(
     }
     text = f"{output}: {len(smallest.ops)} of {before} operations show {found.signature}"
     if not shrunk.complete:
-        text += f"\n  not the end of shrinking: {limit.reason or 'no more tries'}"
+        text += f"\n  not the end of shrinking: {limit.reason or shrunk.reason}"
     emit(document, text, json)
 
 

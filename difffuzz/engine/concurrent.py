@@ -265,7 +265,9 @@ class SideRun:
         if op.thread < 4 and op.thread >= len(side.kvm.vcpus):
             return
         self._at[op.thread] = index
-        self._sched.current.relaxed_at = -1
+        current = self._sched.current
+        current.relaxed_at = -1
+        current.operation = index
         self._sched.point("operation", False)
         witness.begins(op)
         if self._trace:

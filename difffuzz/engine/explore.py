@@ -33,7 +33,7 @@ is given up."""
 
 
 class Shown(NamedTuple):
-    """A divergence and the schedule that shows it: (step, thread) pairs."""
+    """A divergence and the shortest schedule met that shows it: (step, thread) pairs."""
 
     divergence: Divergence
     schedule: tuple[tuple[int, int], ...]
@@ -154,7 +154,7 @@ def explore_side(
         raise UsageError(f"side {factory.name!r} {text}")
     ends: set[tuple[str, ...]] = set()
     orders: set[int] = set()
-    known: set[str] = set()
+    known: dict[str, int] = {}
     before = len(found.shown)
     steps = found.steps
     schedules = found.schedules
@@ -188,9 +188,12 @@ def explore_side(
             ends.add(tuple(result))
             orders.add(sched.fingerprint())
         for divergence in verdict.divergences[:1]:
-            if divergence.signature not in known:
-                known.add(divergence.signature)
-                found.shown.append(Shown(divergence, schedule_of(record)))
+            shown = Shown(divergence, schedule_of(record))
+            at = known.setdefault(divergence.signature, len(found.shown))
+            if at == len(found.shown):
+                found.shown.append(shown)
+            elif len(shown.schedule) < len(found.shown[at].schedule):
+                found.shown[at] = shown
         return sched.decisions
 
     def over() -> bool:

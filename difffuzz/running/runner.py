@@ -7,11 +7,13 @@ before (see fuzz/instrument.py).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from itertools import islice
 from types import TracebackType
 
 from ..engine import concurrent, lockstep
+from ..engine.explore import Exploration, Stop, explore
 from ..engine.fast_lockstep import fast_lockstep
 from ..engine.fast_schedules import fast_schedules
 from ..engine.noting import NoteTaker
@@ -87,10 +89,27 @@ class Runner:
         Without `trace` other schedules and searches may follow; `notes` are of a traced run only.
         UsageError if a side cannot run a program of this configuration.
         """
+        return self._guarded(lambda: self._judged(program, trace, notes))
+
+    def under(self, program: Program, strategy: concurrent.MakeStrategy) -> Verdict:
+        """Runs the program's threads at once under a strategy, which is made for each side."""
+        return self._guarded(lambda: self._concurrent(program, strategy))
+
+    def explore(
+        self, program: Program, preemptions: int, side: int, steps: int, stop: Stop
+    ) -> Exploration:
+        """Searches the program's schedules on one side, for about so many steps or until `stop`."""
+        sides = self._left, self._right
+        reduce = not isinstance(sides[side], NativeFactory)
+        return explore(
+            program, *sides, preemptions, limit=steps, reduce=reduce, sides=(side,), stop=stop
+        )
+
+    def _guarded(self, judge: Callable[[], Verdict]) -> Verdict:
         watchdog = self.watchdog
         watchdog.start()
         try:
-            return self._judged(program, trace, notes)
+            return judge()
         except Hang:
             return self._failed("progress", HANG, "the execution does not end")
         except UsageError:
@@ -107,7 +126,7 @@ class Runner:
         assert trace or notes is None
         if not self.is_concurrent(program):
             return self._lockstep(program, trace, notes)
-        verdict = self._concurrent(program, trace, notes)
+        verdict = self._concurrent(program, self._strategy, trace, notes)
         search = self.search
         if not trace and search is not None and search.wants(program, verdict):
             search.run(program, verdict)
@@ -115,12 +134,18 @@ class Runner:
             verdict = self._walk(program, verdict)
         return verdict
 
-    def _concurrent(self, program: Program, trace: bool, notes: NoteTaker | None) -> Verdict:
+    def _concurrent(
+        self,
+        program: Program,
+        strategy: concurrent.MakeStrategy,
+        trace: bool = False,
+        notes: NoteTaker | None = None,
+    ) -> Verdict:
         return concurrent.run(
             program,
             self._left,
             self._right,
-            strategy=self._strategy,
+            strategy=strategy,
             trace=trace,
             notes=notes,
             max_steps=self.max_steps,

@@ -54,6 +54,7 @@ class Task:
         "held",
         "name",
         "number",
+        "operation",
         "parked",
         "parked_at",
         "ran_at",
@@ -77,6 +78,8 @@ class Task:
         self.srcu = 0
         self.blocked_on: str | None = None
         self.ready: Callable[[], bool] | None = None
+        self.operation = -1
+        """Index in the program of the one that it began last."""
         self.parked = False
         self.parked_at = 0
         self.ran_at = -1

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""`python -m difffuzz.shrink FILE ...`: rewrites a finding's file when its program got smaller."""
+"""`python -m difffuzz.shrink FILE ...`: a finding's file gets what its program shrank to."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from pathlib import Path
 from ..files.atomic import write_atomically
 from ..files.notes import notes_of, text_of
 from ..files.program_file import read_with_text
+from ..program import Program
 from ..running.runner import Runner
 from .finding import shrink
 
 
 def main(arguments: list[str]) -> None:
-    """Rewrite the file atomically; its notes stay."""
+    """Rewrite the file atomically, each time operations went; its notes stay."""
     parser = argparse.ArgumentParser(prog="difffuzz.shrink", allow_abbrev=False)
     parser.add_argument("file", type=Path)
     parser.add_argument("--left", required=True)
@@ -26,13 +27,24 @@ def main(arguments: list[str]) -> None:
     options = parser.parse_args(arguments)
     run = Runner(options.left, options.right, options.mode)
     program, text = read_with_text(options.file)
-    smallest = shrink(run, program, options.signature, options.seconds).program
-    if smallest != program:
-        notes = notes_of(text)
-        notes["shrunk"] = f"from {len(program.ops)} operations to {len(smallest.ops)}"
-        found = run(smallest).divergences
+    notes = notes_of(text)
+    least = len(program.ops)
+
+    def keep(best: Program) -> bool:
+        nonlocal least
+        if len(best.ops) < least:
+            least = len(best.ops)
+            so_far = f"from {len(program.ops)} operations to {least} so far"
+            write_atomically(options.file, text_of(best, {**notes, "shrunk": so_far}).encode())
+        return False
+
+    shrunk = shrink(run, program, options.signature, options.seconds, keep)
+    notes["shrunk"] = shrunk.note(program)
+    if shrunk.program != program:
+        notes["mode"] = shrunk.mode
+        found = Runner(options.left, options.right, shrunk.mode)(shrunk.program).divergences
         notes["detail"] = found[0].detail if found else ""
-        write_atomically(options.file, text_of(smallest, notes).encode())
+    write_atomically(options.file, text_of(shrunk.program, notes).encode())
 
 
 if __name__ == "__main__":

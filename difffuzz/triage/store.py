@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Final
 
 from ..errors import MissingTool, UsageError
+from ..files.notes import notes_of
 from ..files.program_file import read_with_text
 from ..fuzz.findings import FINDINGS, SUFFIX
 from ..program import ProgramError
@@ -122,8 +123,10 @@ class Store:
             if old.program == record.program or old.state is State.EMBARGOED:
                 return False
             old.last_seen = record.first_seen
-            text = f"{len(old.parsed().ops)} operations became {len(record.parsed().ops)}"
-            old.program, old.detail = record.program, record.detail
+            before, after = len(old.parsed().ops), len(record.parsed().ops)
+            told = notes_of(record.program).get("shrunk")
+            text = told or f"from {before} operations to {after}"
+            old.program, old.detail, old.mode = record.program, record.detail, record.mode
             old.left_digest, old.right_digest = record.left_digest, record.right_digest
             old.shown = old.runs = 1
             old.bug = self._same_bug(old)

@@ -7,10 +7,12 @@ import random
 
 import pytest
 
-from difffuzz.program import Kind, Program, generate, normalise, parse, render
-from difffuzz.shrink.minimiser import MAX_TRIES, Minimiser, size
+from difffuzz.program import Kind, Op, Program, generate, normalise, parse, render
+from difffuzz.program.model import RUN_TO_BLOCK
+from difffuzz.shrink.minimiser import MAX_TRIES, Minimiser
 from difffuzz.shrink.passes import PASSES
 from difffuzz.shrink.proposals import Pass, plainer_numbers
+from difffuzz.shrink.size import size
 
 SECONDS = 60.0
 
@@ -74,9 +76,52 @@ def test_what_is_needed_stays() -> None:
     text = "difffuzz program v1\nvcpu0: write gfn=0x7ffff\nvcpu0: read gfn=0x7ffff\n"
     result = Minimiser(same_page_is_written_and_read, SECONDS).shrink(parse(text))
     assert [(op.kind, op.args) for op in result.ops] == [
-        (Kind.WRITE, (0x200,)),
         (Kind.READ, (0x200,)),
+        (Kind.WRITE, (0x200,)),
     ]
+
+
+def test_a_race_with_the_window_of_a_fault_becomes_a_parked_fault() -> None:
+    def shows_it(program: Program) -> bool:
+        kinds = {op.kind for op in program.ops}
+        raced = bool(program.schedule) and kinds >= {Kind.WRITE, Kind.DONTNEED}
+        return raced or parked_over_dontneed(program)
+
+    text = """difffuzz program v1
+vcpu0: read gfn=0x1
+vmm: sync
+vcpu0: write gfn=0x5
+host0: age area=0 page=0x0 n=0x1 flush=off
+host0: dontneed area=0 page=0x0 n=0x1
+schedule 37:host0 50:vcpu0
+"""
+    result = Minimiser(shows_it, SECONDS).shrink(parse(text))
+    kinds = [op.kind for op in result.ops]
+    assert kinds == [Kind.BEGIN_FAULT, Kind.DONTNEED, Kind.END_FAULT]
+    assert not result.schedule
+
+
+def test_a_setup_becomes_the_machine() -> None:
+    def shows_it(program: Program) -> bool:
+        nx = program.config.nx or Op(Kind.NX, 6, (1,)) in program.ops
+        return nx and any(op.kind == Kind.READ for op in program.ops)
+
+    text = "difffuzz program v1\nvmm: nx on\nvcpu0: read gfn=0x0\n"
+    result = Minimiser(shows_it, SECONDS).shrink(parse(text))
+    assert render(result).splitlines()[1:] == ["config nx=on", "vcpu0: read gfn=0x0"]
+
+
+def test_the_page_that_matters_may_be_anywhere_in_a_range() -> None:
+    def covers_five(program: Program) -> bool:
+        return any(
+            op.kind == Kind.DONTNEED and op.args[1] <= 5 < op.args[1] + op.args[2]
+            for op in program.ops
+        )
+
+    text = "difffuzz program v1\nhost1: munmap area=2 page=0x0 n=0x200\n"
+    text += "host1: dontneed area=2 page=0x1 n=0x200\n"
+    result = Minimiser(covers_five, SECONDS).shrink(parse(text))
+    assert [op.args for op in result.ops] == [(0, 5, 1)]
 
 
 def test_a_program_that_does_not_show_it_comes_back_unchanged() -> None:
@@ -92,8 +137,10 @@ def test_the_budget_of_tries_is_kept() -> None:
         tries += 1
         return parked_over_dontneed(candidate)
 
-    result = Minimiser(test, SECONDS, tries=5).shrink(parse(STALE))
+    minimiser = Minimiser(test, SECONDS, tries=5)
+    result = minimiser.shrink(parse(STALE))
     assert tries <= 6
+    assert (minimiser.complete, minimiser.reason) == (False, "5 tries are over")
     assert parked_over_dontneed(result)
 
 
@@ -110,7 +157,7 @@ def test_random_programs_end_small(seed: int) -> None:
     result = Minimiser(lambda candidate: any(op.kind == wanted for op in candidate.ops), SECONDS)
     smallest = result.shrink(program)
     assert [op.kind for op in smallest.ops] == [wanted]
-    assert not smallest.schedule
+    assert smallest.schedule in ((), RUN_TO_BLOCK)
     assert not smallest.config.slots
 
 
@@ -126,7 +173,8 @@ def test_proposals_are_normalised_programs(simplify: Pass) -> None:
             assert normalise(proposal) is proposal
             count += 1
             try:
-                proposal = proposals.send(taken and size(proposal) < size(program))
+                smaller = taken and size(proposal) < size(program)
+                proposal = proposals.send(proposal if smaller else None)
             except StopIteration:
                 break
         assert count < MAX_TRIES

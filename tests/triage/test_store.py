@@ -50,7 +50,20 @@ def test_a_program_that_was_shrunk_since_takes_its_place(tmp_path: Path) -> None
         assert store.take_over() == 1
         [one] = store.all()
     assert one.program == finding_text()
-    assert [event.text for event in one.history[1:]] == ["4 operations became 3"]
+    assert [event.text for event in one.history[1:]] == ["from 4 operations to 3"]
+
+
+def test_why_shrinking_ended_is_in_the_history(tmp_path: Path) -> None:
+    path = write(tmp_path, "one", finding_text(ops=OPS + "vcpu0: read gfn=0x1\n"))
+    told = "from 4 operations to 3, not complete: its time is over"
+    with Store(tmp_path) as store:
+        store.take_over()
+        first, _, rest = finding_text().partition("\n")
+        path.write_text(f"{first}\n# shrunk: {told}\n# mode: lockstep\n{rest}")
+        assert store.take_over() == 1
+        [one] = store.all()
+    assert (one.history[-1].kind, one.history[-1].text) == ("shrunk", told)
+    assert one.mode == "lockstep"
 
 
 def test_findings_of_the_same_operations_are_one_bug(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ Bounded exhaustive search chooses its schedules from the outside: see difffuzz/e
 
 from difffuzz.sched.choice import NO_STEP, Strategy, run_to_block
 
+from .anchored import Anchor, Anchored, Locate
 from .check import Check, Nondeterminism
 from .pct import Pct
 from .random_walk import RandomWalk
@@ -15,7 +16,10 @@ from .schedule import ScheduleStrategy
 
 __all__ = [
     "NO_STEP",
+    "Anchor",
+    "Anchored",
     "Check",
+    "Locate",
     "Nondeterminism",
     "Pct",
     "RandomWalk",

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from ...program import Program, SlotSpec
+from ...program import OPS, Program, SlotSpec
 from ..proposals import Proposals, plainer_numbers, swap, with_config, with_op, with_ops
 
 
@@ -22,9 +22,31 @@ def same_smaller_argument(program: Program) -> Proposals:
                 with_ops(program, ops),
                 with_config(program._replace(ops=ops), slots=slots),
             ):
-                if (yield candidate):
-                    program = candidate
+                if taken := (yield candidate):
+                    program = taken
                     break
+
+
+def shorter_ranges(program: Program) -> Proposals:
+    """Cut an operation's range of pages: its last page, its halves, its first.
+
+    Pays before single numbers: the page that matters may be anywhere in it.  Costs three proposals
+    a range of more than one page.  Keeps what is outside of the range as it is.
+    """
+    for at in range(len(program.ops)):
+        for base, count, _ in OPS[program.ops[at].kind].spans:
+            op = program.ops[at]
+            start, pages = op.args[base], op.args[count]
+            half = pages // 2
+            cuts = ((0, 1), (pages - 1, 1), (0, half), (half, pages - half))
+            for skipped, left in cuts:
+                if 0 < left < pages:
+                    args = list(op.args)
+                    args[base], args[count] = start + skipped, left
+                    shorter = with_op(program, at, op._replace(args=tuple(args)))
+                    if taken := (yield shorter):
+                        program = taken
+                        break
 
 
 def smaller_arguments(program: Program) -> Proposals:
@@ -38,8 +60,8 @@ def smaller_arguments(program: Program) -> Proposals:
                 op = program.ops[at]
                 args = (*op.args[:position], plain, *op.args[position + 1 :])
                 plainer = with_op(program, at, op._replace(args=args))
-                if (yield plainer):
-                    program = plainer
+                if taken := (yield plainer):
+                    program = taken
                     break
 
 

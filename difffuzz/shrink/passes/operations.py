@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Passes: fewer operations."""
+"""Passes: fewer operations, plainer ones, in a plain order."""
 
 from __future__ import annotations
 
-from ...program import Program
-from ..proposals import Proposals, with_ops
+from ...program import OPS, Kind, Op, Program
+from ..proposals import Proposals, with_op, with_ops
+from ..size import ROW
 
 MAX_PAIR_OPS = 24
 """Operations of a program whose pairs are all tried."""
@@ -22,8 +23,8 @@ def drop_operations(program: Program) -> Proposals:
         while end > 0:
             start = max(0, end - width)
             shorter = with_ops(program, program.ops[:start] + program.ops[end:])
-            if (yield shorter):
-                program = shorter
+            if taken := (yield shorter):
+                program = taken
             end = start
         width //= 2
 
@@ -41,5 +42,45 @@ def drop_pairs(program: Program) -> Proposals:
     for second in reversed(range(len(ops))):
         for first in reversed(range(second)):
             kept = ops[:first] + ops[first + 1 : second] + ops[second + 1 :]
-            if (yield with_ops(program, kept)):
+            if (yield with_ops(program, kept)) is not None:
                 return
+
+
+def weaker_operations(program: Program) -> Proposals:
+    """Put a plainer kind in the place of one: a read for an exec, dontneed for munmap or migrate.
+
+    Pays once operations are few.  Costs up to seven proposals an operation.  Keeps its thread, and
+    the arguments that both kinds have.
+    """
+    for at in range(len(program.ops)):
+        for kind in ROW.get(program.ops[at].kind, ()):
+            op = program.ops[at]
+            if kind == op.kind:
+                break
+            if taken := (yield with_op(program, at, as_kind(op, kind))):
+                program = taken
+                break
+
+
+def as_kind(op: Op, kind: Kind) -> Op:
+    """The operation as one of another kind: its arguments by name, the lowest where it has none."""
+    given = dict(zip((field.name for field in OPS[op.kind].fields), op.args, strict=True))
+    fields = OPS[kind].fields
+    args = tuple(given.get(field.name, field.type.low) for field in fields)
+    return Op(kind, op.thread, args)
+
+
+def plain_order(program: Program) -> Proposals:
+    """Put an operation as far to the front as the order of programs would have it.
+
+    Pays last, where several orders show the same.  Costs up to n * n / 2 proposals.  Keeps what
+    the operations are.
+    """
+    for at in range(1, len(program.ops)):
+        for to in range(at):
+            ops = program.ops
+            if ops[at] < ops[to]:
+                moved = (*ops[:to], ops[at], *ops[to:at], *ops[at + 1 :])
+                if taken := (yield with_ops(program, moved)):
+                    program = taken
+                    break

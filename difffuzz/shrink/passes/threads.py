@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Pass: operations on fewer threads."""
+"""Passes: operations on fewer threads, and these by the number of their first use."""
 
 from __future__ import annotations
 
-from ...program import OPS, Op, Program
+from ...program import OPS, Op, Program, normalise
+from ...program.limits import HOST_THREADS, VCPU_THREADS
 from ..proposals import Proposals, with_op, with_ops
 
 
@@ -16,12 +17,33 @@ def fewer_threads(program: Program) -> Proposals:
     for thread in sorted({op.thread for op in program.ops}, reverse=True):
         moved = tuple(_at_home(op) if op.thread == thread else op for op in program.ops)
         plainer = with_ops(program, moved)
-        if (yield plainer):
-            program = plainer
+        if taken := (yield plainer):
+            program = taken
     for at in range(len(program.ops)):
         plainer = with_op(program, at, _at_home(program.ops[at]))
-        if (yield plainer):
-            program = plainer
+        if taken := (yield plainer):
+            program = taken
+
+
+def swap_threads(program: Program) -> Proposals:
+    """Let two threads of a kind change their names.
+
+    Pays where which vCPU does what makes no difference.  Costs up to six proposals.  Keeps which
+    operations share a thread, and the schedule in its new names.
+    """
+    for threads in (VCPU_THREADS, HOST_THREADS):
+        for high in reversed(threads):
+            for low in threads:
+                if low >= high:
+                    break
+                names = {low: high, high: low}
+                ops = tuple(
+                    op._replace(thread=names.get(op.thread, op.thread)) for op in program.ops
+                )
+                schedule = tuple((step, names.get(to, to)) for step, to in program.schedule)
+                swapped = normalise(program._replace(ops=ops, schedule=schedule))
+                if taken := (yield swapped):
+                    program = taken
 
 
 def _at_home(op: Op) -> Op:
