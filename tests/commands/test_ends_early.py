@@ -152,11 +152,16 @@ def test_shrinking_that_is_interrupted_gives_the_smallest_so_far(
     assert main([*command, "-o", "all.difffuzz", "--json"]) == 0
     whole = json.loads(capsys.readouterr().out)
     assert (whole["complete"], whole["interrupted"]) == (True, False)
+    assert ", complete\n" in Path("all.difffuzz").read_text()
+    assert main(["minimize", "all.difffuzz", "--right", right, "-o", "again.difffuzz"]) == 0
+    assert parse(Path("again.difffuzz").read_text()) == parse(Path("all.difffuzz").read_text())
+    capsys.readouterr()
     press(f"{len(parse(LONG).ops)} of 12")
     status, part = run(capsys, *command, "-o", "new/some.difffuzz")
     assert status == 0
     assert (part["complete"], part["interrupted"]) == (False, True)
     assert whole["operations"] < part["operations"] <= 12
+    assert ", not complete: it was stopped\n" in Path(part["program"]).read_text()
     assert main(["replay", part["program"], "--right", right]) == 1
     assert main([*command, "-o", "none.difffuzz", "--time", "0.1"]) == 0
 
