@@ -37,15 +37,18 @@ def mail(record: Record, tree: str, culprit: Culprit | None, explained: Iterable
         "",
         *(f"  {line}" for line in program.split("\n")),
         "",
-        "Operation by operation:",
-        "",
-        *(f"  {line}" for line in explained),
-        "",
+        *_explanation(explained),
         f"To see it again: difffuzz replay FILE --left {record.left} --right {record.right}",
     ]
     if culprit is not None:
         lines += ["", culprit.fixes]
     return "\n".join(lines) + "\n"
+
+
+def _explanation(explained: Iterable[str]) -> list[str]:
+    """Nothing if there is none: the sides may be gone by now."""
+    lines = [f"  {line}" for line in explained]
+    return ["Operation by operation:", "", *lines, ""] if lines else []
 
 
 def _cut(text: str) -> str:

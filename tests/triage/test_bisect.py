@@ -112,3 +112,5 @@ def test_the_mail_has_what_a_developer_needs() -> None:
     assert 'Fixes: 000000000000 ("KVM: step 4")' in text
     for line in found.program.strip().splitlines():
         assert f"  {line}" in text
+    assert "Operation by operation:\n\n  0  vcpu0: read\n" in text
+    assert "Operation by operation" not in mail(found, "linux-6.1", None, [])
