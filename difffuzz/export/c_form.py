@@ -217,6 +217,7 @@ class _Writer:
         yield "\tsignal(SIGALRM, on_alarm);"
         yield "\tsignal(SIGBUS, on_sigbus);"
         yield "\tlog_begin();"
+        yield "\tquiet = rounds > 1;"
         for name, value in _params(self._program).items():
             yield f'\tset_param("{name}", "{value}");'
         yield "\tfor (int round = 0; round < rounds; round++) {"
