@@ -9,11 +9,12 @@ from ..program import OPS, Config, Kind, Program, is_concurrent
 from ..program.model import CONFIG_CHOICES, RUN_TO_BLOCK
 
 PLAINEST: Final = (
-    (Kind.END_FAULT, Kind.READ, Kind.WRITE, Kind.EXEC),
+    (Kind.END_FAULT, Kind.READ, Kind.WRITE, Kind.EXEC, Kind.RELOAD),
     (
         Kind.DONTNEED,
         Kind.MUNMAP,
         Kind.MMAP,
+        Kind.ZAP_GFN_RANGE,
         Kind.COW_WRITE,
         Kind.MIGRATE,
         Kind.SWAP_OUT,
@@ -26,7 +27,7 @@ PLAINEST: Final = (
         Kind.THP_COLLAPSE,
         Kind.HWPOISON,
     ),
-    (Kind.ZAP_GFN_RANGE, Kind.MEMSLOT_FLAGS, Kind.NX, Kind.MEMSLOT_DELETE, Kind.MEMSLOT_MOVE),
+    (Kind.MEMSLOT_FLAGS, Kind.NX, Kind.MEMSLOT_DELETE, Kind.MEMSLOT_MOVE),
     (Kind.TEST_AGE, Kind.AGE),
     (Kind.HOST_READ, Kind.HOST_WRITE),
     (Kind.DIRTY_GET, Kind.DIRTY_CLEAR),

@@ -49,8 +49,8 @@ def drop_pairs(program: Program) -> Proposals:
 def weaker_operations(program: Program) -> Proposals:
     """Put a plainer kind in the place of one: a read for an exec, dontneed for munmap or migrate.
 
-    Pays once operations are few.  Costs up to seven proposals an operation.  Keeps its thread, and
-    the arguments that both kinds have.
+    Pays once operations are few.  Costs up to a dozen proposals an operation.  Keeps its thread, if
+    that may run the plainer one, and the arguments that both kinds have.
     """
     for at in range(len(program.ops)):
         for kind in ROW.get(program.ops[at].kind, ()):
