@@ -125,7 +125,7 @@ def minimize(
     if shrunk.mode != run.mode:
         run = Runner(run.left, run.right, shrunk.mode)
     notes |= {"mode": shrunk.mode, "detail": _first_detail(run, smallest)}
-    notes["shrunk"] = shrunk.note(loaded.program)
+    notes["shrunk"] = shrunk.note(loaded.program, loaded.notes.get("shrunk", ""))
     write_text(output, text_of(smallest, notes))
     document = {
         "program": str(output),

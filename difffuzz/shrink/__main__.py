@@ -39,7 +39,7 @@ def main(arguments: list[str]) -> None:
         return False
 
     shrunk = shrink(run, program, options.signature, options.seconds, keep)
-    notes["shrunk"] = shrunk.note(program)
+    notes["shrunk"] = shrunk.note(program, notes.get("shrunk", ""))
     if shrunk.program != program:
         notes["mode"] = shrunk.mode
         found = Runner(options.left, options.right, shrunk.mode)(shrunk.program).divergences

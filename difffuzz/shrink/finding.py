@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 from ..program import Program, is_concurrent
@@ -14,6 +15,9 @@ from ..sched.task import HANG
 from .minimiser import MAX_TRIES, Minimiser, Stop
 from .schedules import Schedules
 
+_COMPLETE = ", complete"
+_FROM = re.compile(r"from \d+ operations")
+
 
 class Shrunk(NamedTuple):
     """The smallest program found; `complete`: nothing that may make it smaller was left, else
@@ -24,10 +28,17 @@ class Shrunk(NamedTuple):
     reason: str
     mode: str
 
-    def note(self, given: Program) -> str:
-        """For a program's notes: what became of the given one, and whether that is the end."""
-        end = "complete" if self.complete else f"not complete: {self.reason}"
-        return f"from {len(given.ops)} operations to {len(self.program.ops)}, {end}"
+    def note(self, given: Program, earlier: str = "") -> str:
+        """For a program's notes: what became of the given one, and whether that is the end.
+
+        `earlier`: the same note of the given one, if it was shrunk before.
+        """
+        if self.program == given and earlier.endswith(_COMPLETE):
+            return earlier
+        end = _COMPLETE if self.complete else f", not complete: {self.reason}"
+        told = _FROM.match(earlier)
+        first = told.group() if told else f"from {len(given.ops)} operations"
+        return f"{first} to {len(self.program.ops)}{end}"
 
 
 def shrink(
