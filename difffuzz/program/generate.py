@@ -79,6 +79,8 @@ _MITIGATED: Final = 0.4
 _PLAIN: Final = 0.7
 """How often a race is where pages may be huge, MMIO is cached, and no generation is about to wrap:
 else no table is cut off, no MMIO SPTE stays, and a change of slots zaps everything."""
+_RANGES: Final = 0.3
+"""How often a race is where TLBs are flushed by ranges of gfns: those may name too few."""
 _SYNCS: Final = (0, 0, 1, 2, 3, 5)
 """Places where all threads of a concurrent program meet."""
 _SCHEDULED: Final = 0.5
@@ -112,6 +114,8 @@ def generate(
             config = normalise_config(config._replace(vcpus=vcpus, nx=nx, layout=str(layout)))
         if races and rng.random() < _PLAIN:
             config = normalise_config(config._replace(max_level=3, mmio_caching=True, gen_bias=0))
+        if races and rng.random() < _RANGES:
+            config = normalise_config(config._replace(range_flush=True))
         if races and rng.random() < _ONE_SLOT:
             pages, flags = rng.choice(_RACE_PAGES), rng.choice((0, DIRTY_LOG))
             slot = SlotSpec(slot=0, as_id=0, gfn=0, npages=pages, area=0, page=0, flags=flags)
