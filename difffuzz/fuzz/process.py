@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -31,6 +32,13 @@ MIN_COVERAGE = 10
 RSS_LIMIT_MB = 4096
 DEADLY = (signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT)
 """Signals that a process brings upon itself; any other comes from outside."""
+
+
+def rss_limit_mb() -> int:
+    """The limit that libFuzzer is given: it looks at the most memory that a process ever had, and
+    Linux counts what its parent had before the worker's program was loaded."""
+    had = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+    return RSS_LIMIT_MB + had
 
 
 class WorkerProcess:
@@ -68,7 +76,7 @@ class WorkerProcess:
             own += ["--without", part]
         # libFuzzer takes seed 0 for "choose one".
         flags = [f"-seed={(self._seed + 7919 * self.restarts) % 0xFFFFFFFE + 1}"]
-        flags += [f"-max_len={MAX_BYTES}", "-len_control=0", f"-rss_limit_mb={RSS_LIMIT_MB}"]
+        flags += [f"-max_len={MAX_BYTES}", "-len_control=0", f"-rss_limit_mb={rss_limit_mb()}"]
         flags += ["-prefer_small=0"]  # small programs first would mean: those that do little
         if options.runs is None:  # mutate slow programs less often; a run by number is repeatable
             flags += ["-entropic_scale_per_exec_time=1"]
