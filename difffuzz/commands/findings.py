@@ -12,6 +12,7 @@ from ..errors import UsageError
 from ..report.explain import explain_lines
 from ..report.timeline import timeline_lines
 from ..running.runner import Runner
+from ..sides.names import parse_name
 from ..triage import embargo
 from ..triage.baseline import baseline_text
 from ..triage.bisect import bisect_commits, bisect_series
@@ -22,6 +23,7 @@ from ..triage.retest import Retest, mended_by, retest
 from ..triage.store import FILE, Store, now
 from ..triage.transfer import export_lines, import_lines, public
 from .output import Json, emit, write_text
+from .programs import Trust
 from .progress import note
 
 app = typer.Typer(no_args_is_help=True, help="The store of findings: triage, re-tests, exchange.")
@@ -100,6 +102,7 @@ def run_again(
     findings: Annotated[list[str] | None, typer.Argument(metavar="[ID]...")] = None,
     out: Out = OUT,
     times: Annotated[int, typer.Option(min=1, max=10_000, help="Runs of each.")] = 1,
+    trust: Trust = False,
     mended: Annotated[
         Path | None, typer.Option("--mended-by", help="Group those that this patch mends.")
     ] = None,
@@ -113,7 +116,10 @@ def run_again(
         records = [store.get(one) for one in findings or ()] or [
             one for one in store.all() if one.state not in (State.INVALID, State.EMBARGOED)
         ]
-        results = [retest(store, one, times) for one in records]
+        results = [
+            Retest(one, error=why) if (why := untrusted(one, trust)) else retest(store, one, times)
+            for one in records
+        ]
         if mended is not None:
             group_mended(store, results, mended)
     document = [
@@ -145,6 +151,7 @@ def bisect_finding(
         list[Path] | None, typer.Option("--patch", help="A series, in order, instead of commits.")
     ] = None,
     out: Out = OUT,
+    trust: Trust = False,
     json: Json = False,
 ) -> None:
     """Say which commit, or which patch of a series, brought a finding; print the mail about it.
@@ -155,6 +162,8 @@ def bisect_finding(
         raise UsageError("bisect: --good COMMIT, or --patch for each patch of a series")
     with open_store(out) as store:
         record = store.get(finding)
+        if why := untrusted(record, trust):
+            raise UsageError(why)
         shows = shows_with(record, note)
         if good is None:
             culprit = bisect_series(tree, patches or [], shows, note)
@@ -164,6 +173,21 @@ def bisect_finding(
     text = mail(record, str(tree), culprit, explanation(record))
     document = {"id": record.id, **culprit._asdict(), "fixes": culprit.fixes, "mail": text}
     emit(document, text, json)
+
+
+def untrusted(record: Record, trust: bool) -> str:
+    """Why the finding is not run: a store, like a mail, may name patches, which are code."""
+    for name in (record.left, record.right):
+        try:
+            parts = parse_name(name)
+        except UsageError as error:
+            return f"{record.id}: {error}"
+        if not trust and parts.build is None and parts.foreign:
+            return (
+                f"{record.id}: its side {name!r} is code that did not come with difffuzz: "
+                "give --trust-notes"
+            )
+    return ""
 
 
 def explanation(record: Record) -> list[str]:

@@ -86,8 +86,8 @@ def parts(reviewer: Reviewer, seconds: float, limit: Limit) -> Iterator[str]:
     yield f"side by side: {result.programs} programs, {len(result.differences)} differences"
     with FuzzProgress("review") as screen:
         folder = reviewer.fuzz(SHARES[1] * seconds, screen)
-    yield f"fuzzed: {result.executions} executions, {len(result.differences)} differences"
     try:
+        yield f"fuzzed: {result.executions} executions, {len(result.differences)} differences"
         with Progress() as progress:
             over = until(limit, seconds - limit.spent, result, progress)
             reviewer.side_by_side(made_by_fuzzing(folder), over)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from difffuzz.cli import main
+from tests.fuzz.planted import plant_at_fault
 from tests.triage.samples import BUG, OPS, finding_text, record, write
 
 LEAK = "leak:tdp:end:pages"
@@ -62,6 +63,19 @@ def test_a_retest_says_what_shows(out: Path, capsys: pytest.CaptureFixture[str])
     }
     status, results = run(capsys, "retest", record(finding_text(LEAK)).id, "--out", str(out))
     assert status == 0
+
+
+def test_a_store_does_not_run_a_patch_that_it_names(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    patch = plant_at_fault(tmp_path, "fault.write")
+    text = finding_text(right=f"tdp+{patch}")
+    write(tmp_path / "out", "one", text)
+    status, [result] = run(capsys, "retest", "--out", str(tmp_path / "out"))
+    assert (status, result["retest"]) == (2, "error")
+    assert "--trust-notes" in result["error"]
+    status, [result] = run(capsys, "retest", "--trust-notes", "--out", str(tmp_path / "out"))
+    assert (status, result["retest"]) == (0, "gone")
 
 
 def test_findings_go_through_git(
