@@ -136,7 +136,7 @@ class Store:
     def merge(self, records: Iterable[Record]) -> int:
         """Takes in findings of another store, with their states and histories; how many were new.
 
-        What both have keeps the newer state; histories are joined.
+        What both have keeps the newer state; histories are joined.  An embargo here stays.
         """
         taken = 0
         for record in records:
@@ -144,6 +144,8 @@ class Store:
                 query = self._db.execute("SELECT * FROM finding WHERE id = ?", (record.id,))
                 row = query.fetchone()
                 mine = self._record(row) if row is not None else None
+                if mine is not None and mine.hidden:
+                    continue
                 known = set(mine.history) if mine is not None else set()
                 if mine is not None and mine.last_seen >= record.last_seen:
                     kept = mine

@@ -99,6 +99,17 @@ def test_merging_joins_histories_and_keeps_the_newer_state(tmp_path: Path) -> No
     ]
 
 
+def test_what_is_embargoed_here_stays_so(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        store.take(record())
+        [one] = store.all()
+        one.state, one.program = State.EMBARGOED, ""
+        store.put(one)
+        assert store.merge([record(at="2030-01-01T00:00:00+00:00")]) == 0
+        [kept] = store.all()
+    assert (kept.state, kept.program) == (State.EMBARGOED, "")
+
+
 def test_a_change_that_fails_changes_nothing(tmp_path: Path) -> None:
     with Store(tmp_path) as store:
         store.take(record())
