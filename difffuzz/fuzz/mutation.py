@@ -6,6 +6,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
 from ..program import Program, decode, encode, is_concurrent, mutate, normalise
 from ..program.mutate import fresh
@@ -24,16 +25,30 @@ CROSSOVER_SHARE = 4
 """libFuzzer asks for a crossover every second time; one request in so many is granted."""
 
 
+class Origin(NamedTuple):
+    """What an input was made of, and by what; empty for one that was read."""
+
+    parents: tuple[bytes, ...] = ()
+    """None: it is new from nothing."""
+    operators: tuple[str, ...] = ()
+    """Mutators, or "crossover"."""
+    phrases: tuple[str, ...] = ()
+    """Of the generator."""
+
+
 class ProgramMutation:
     """Mutates programs; what it makes depends on its inputs and their order only."""
 
     __slots__ = (
         "_decode",
         "_made",
-        "_made_by",
         "_made_program",
         "_mode",
+        "_origin",
         "_pagings",
+        "_parents",
+        "_phrases",
+        "_ran",
         "_recent",
         "_rng",
         "_turn",
@@ -49,25 +64,41 @@ class ProgramMutation:
         self._turn = 0
         self._made: bytes | None = None
         self._made_program: Program | None = None
-        self._made_by: tuple[str, ...] = ()
+        self._origin = Origin()
+        self._ran = False
+        """What was made last was run."""
+        self._parents: tuple[bytes, ...] = ()
         self._used: list[str] = []
+        self._phrases: list[str] = []
 
     def decode(self, data: bytes) -> Program:
-        """The program of `data`; free for what the mutator made last."""
+        """The program of `data`, which is about to be run; free for what the mutator made last."""
+        self._ran = True
+        return self._program(data)
+
+    def _program(self, data: bytes) -> Program:
         program = self._made_program
         if program is None or data != self._made:
             program = self._decode(data)
         return program
 
-    def operators(self, data: bytes) -> tuple[str, ...]:
-        """The names of what made `data`, if that was made last: of mutators, "crossover"."""
-        return self._made_by if data == self._made else ()
+    def origin(self, data: bytes) -> Origin:
+        """Where `data` comes from, if that was made last."""
+        return self._origin if data == self._made else Origin()
+
+    def _descend(self, *parents: bytes) -> None:
+        """What is made next comes from these: libFuzzer mutates an input a few times in a row."""
+        if self._ran or parents[0] != self._made:
+            self._parents = parents
+            self._used.clear()
+            self._phrases.clear()
 
     def mutate(self, data: bytes, max_size: int, seed: int) -> bytes:
         """atheris' custom_mutator: a changed program, in at most max_size bytes."""
         rng = self._rng
         rng.seed(seed)
-        program = self.decode(data)
+        self._descend(data)
+        program = self._program(data)
         other = rng.choice(self._recent) if self._recent else None
         self._remember(program)
         return self._encode(self._mutated(program, other), max_size)
@@ -83,14 +114,15 @@ class ProgramMutation:
             concurrent = is_concurrent(program) or self._rng.random() < ADD_SCHEDULE
         if self._rng.random() < FRESH:
             self._used.append(fresh.name)
-            return fresh.anew(program, self._rng, concurrent)
+            return fresh.anew(program, self._rng, concurrent, self._phrases)
         return mutate.mutate(program, self._rng, other, concurrent=concurrent, used=self._used)
 
     def crossover(self, left: bytes, right: bytes, max_size: int, seed: int) -> bytes:
         """atheris' custom_crossover: a program made of the two, or a mutation of the first."""
         rng = self._rng
         rng.seed(seed)
-        first, second = self.decode(left), decode(right)
+        self._descend(left, right)
+        first, second = self._program(left), decode(right)
         if rng.randrange(CROSSOVER_SHARE):
             return self._encode(self._mutated(first, second), max_size)
         self._used.append("crossover")
@@ -102,8 +134,10 @@ class ProgramMutation:
             data = data[:max_size]
             program = decode(data)
         self._made, self._made_program = data, program
-        self._made_by = tuple(dict.fromkeys(self._used))
-        self._used.clear()
+        self._ran = False
+        parents = () if self._phrases else self._parents
+        operators, phrases = (tuple(dict.fromkeys(one)) for one in (self._used, self._phrases))
+        self._origin = Origin(parents, operators, phrases)
         return data
 
     def _remember(self, program: Program) -> None:

@@ -26,7 +26,7 @@ from .options import FuzzOptions
 from .out_lock import OutLock
 from .process import WorkerProcess
 from .shrink_queue import ShrinkQueue
-from .stats import Goal, Summary, TakenOver, WorkerStats, total_allowed
+from .stats import Goal, Summary, TakenOver, WorkerStats, total
 
 MAX_JOBS = 256
 POLL_SECONDS = 0.1
@@ -219,8 +219,11 @@ class FuzzRun:
             branches=max((one.branches for one in stats), default=0),
             states=max((one.states for one in stats), default=0),
             skipped=sum(one.skipped for one in stats),
-            allowed=total_allowed(stats),
+            allowed=total(one.allowed for one in stats),
             operators=total_operators(one.operators for one in stats),
+            phrases=total_operators(one.phrases for one in stats),
+            ways=total_operators(one.ways for one in stats),
+            oracles=total(one.oracles for one in stats),
             left=options.left,
             right=options.right,
             mode=options.mode,

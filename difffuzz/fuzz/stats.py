@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -38,6 +39,12 @@ class WorkerStats(msgspec.Struct):
     """Allowed differences by rule."""
     operators: dict[str, OperatorStats] = {}
     """By the name of the mutator, or "crossover"; what a run starts from has none."""
+    phrases: dict[str, OperatorStats] = {}
+    """By the name of the generator's phrase."""
+    ways: dict[str, OperatorStats] = {}
+    """By how the program was scheduled: "lockstep", "PCT", "search", ..."""
+    oracles: dict[str, int] = {}
+    """How often each oracle was the first to object."""
     findings: list[Finding] = []
     done: bool = False
     """It ended by itself, with everything written."""
@@ -103,6 +110,10 @@ class Summary(msgspec.Struct):
     allowed: dict[str, int]
     operators: dict[str, OperatorStats]
     """Which operator made how many inputs, and how many of these had new coverage of a worker."""
+    phrases: dict[str, OperatorStats]
+    ways: dict[str, OperatorStats]
+    oracles: dict[str, int]
+    """As in WorkerStats."""
     left: str
     right: str
     mode: str
@@ -124,10 +135,9 @@ class Summary(msgspec.Struct):
     """Signatures of findings that a baseline explains: they are not among `findings`."""
 
 
-def total_allowed(stats: Iterable[WorkerStats]) -> dict[str, int]:
-    """Allowed differences of all workers, by rule."""
-    total: dict[str, int] = {}
-    for one in stats:
-        for rule, count in one.allowed.items():
-            total[rule] = total.get(rule, 0) + count
-    return dict(sorted(total.items()))
+def total(each: Iterable[dict[str, int]]) -> dict[str, int]:
+    """The counts of all workers, by name."""
+    counts: Counter[str] = Counter()
+    for one in each:
+        counts.update(one)
+    return dict(sorted(counts.items()))

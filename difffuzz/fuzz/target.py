@@ -40,7 +40,16 @@ class DivergenceFound(Exception):
 class Target:
     """Runs inputs and feeds libFuzzer with what they reach."""
 
-    __slots__ = ("_guard", "_without", "feedback", "mutation", "operators", "run")
+    __slots__ = (
+        "_guard",
+        "_without",
+        "feedback",
+        "mutation",
+        "operators",
+        "phrases",
+        "run",
+        "ways",
+    )
 
     def __init__(
         self, run: Runner, atheris: Any, branches: Branches, without: Sequence[str] = ()
@@ -49,11 +58,16 @@ class Target:
         self._without = frozenset(without)
         self.mutation = ProgramMutation(run.mode, pagings_of(run.left, run.right))
         self.operators = OperatorCounts()
+        self.phrases = OperatorCounts()
+        self.ways = OperatorCounts()
+        """How programs were scheduled."""
         self.feedback = Feedback(atheris, branches, run.guards)
         self._guard: CoverageGuard | None = CoverageGuard()
 
-    def execute(self, data: bytes) -> tuple[Program, Verdict | None]:
-        """Run one input; None if a side cannot run a program of its configuration.
+    def execute(self, data: bytes) -> tuple[Program, Verdict | None, bool]:
+        """Run one input: what it was, what came of it, whether that was new.
+
+        There is no verdict if a side cannot run a program of its configuration.
 
         MissingTool if the model turns out not to be instrumented.
         """
@@ -62,17 +76,21 @@ class Target:
         try:
             verdict = self.run(program)
         except UsageError:
-            return program, None
+            return program, None, False
         # A slow program (it splits a whole 1G page, say) is run, but not kept to breed from.
         earned = verdict.steps <= KEEP_STEPS and self.feedback.finish(
             () if "states" in self._without else verdict.features
         )
-        self.operators.count(self.mutation.operators(data), earned)
+        origin = self.mutation.origin(data)
+        self.operators.count(origin.operators, earned)
+        self.phrases.count(origin.phrases, earned)
+        if origin.operators:
+            self.ways.count((self.run.way,), earned)
         # Of the kernel's own code only a build with coverage has branches.
         reached = self.feedback.states if self.run.fast else self.feedback.branches
         if self._guard is not None and self._guard.after(len(reached)):
             self._guard = None
-        return program, verdict
+        return program, verdict, earned
 
     def fuzz(self, atheris: Any, arguments: list[str], test_one_input: Any) -> NoReturn:
         """Hand over to libFuzzer: `arguments` are its own, the first names the program."""
@@ -94,7 +112,7 @@ def service_main(left: str, right: str, mode: str = "portfolio") -> NoReturn:
 
     def test_one_input(data: bytes) -> None:
         try:
-            program, verdict = target.execute(data)
+            program, verdict, _ = target.execute(data)
         except MissingTool as error:
             print(f"difffuzz: {error}", file=sys.stderr, flush=True)
             os._exit(3)

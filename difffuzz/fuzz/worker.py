@@ -25,6 +25,7 @@ from ..sched.task import HANG
 from . import instrument
 from .current import CurrentInput, beside
 from .findings import Finding, FindingStore, rescue_folder
+from .news import NewsFile
 from .stats import NOT_WRITTEN, WorkerStats
 from .target import PARTS, Target
 
@@ -48,6 +49,9 @@ class Worker:
         self._sides = {**side_notes(run.left, run.right), "mode": run.mode}
         self._store = FindingStore(options.out / "findings", options.work / "claims", self._sides)
         self._current = CurrentInput(beside(options.stats))
+        self._news = NewsFile(options.stats.with_suffix(".news"))
+        self._features = 0
+        """Branches and states so far."""
         self._stats = WorkerStats()
         self._unwritten: list[tuple[Program, Divergence]] = []
         self._trouble: OSError | None = None
@@ -65,10 +69,12 @@ class Worker:
             stats.start_cpu_seconds = round(time.process_time(), 3)
         self._current.note(data)
         try:
-            program, verdict = self._target.execute(data)
+            program, verdict, earned = self._target.execute(data)
         except MissingTool as error:
             self._give_up(error)
         stats.executions += 1
+        if earned:
+            self._tell(data)
         if verdict is None:
             stats.skipped += 1
         else:
@@ -77,6 +83,15 @@ class Worker:
             self._end()
         self._look_at_clock()
 
+    def _tell(self, data: bytes) -> None:
+        """What was made, and not read, is news."""
+        origin = self._target.mutation.origin(data)
+        feedback = self._target.feedback
+        features = len(feedback.states) + len(feedback.branches)
+        if origin.operators:
+            self._news.add(data, origin, features - self._features, self._target.run.way)
+        self._features = features
+
     def _take(self, program: Program, verdict: Verdict) -> None:
         stats = self._stats
         stats.operations += verdict.operations
@@ -84,6 +99,7 @@ class Worker:
             stats.allowed[rule] = stats.allowed.get(rule, 0) + count
         if verdict.divergences:
             first = verdict.divergences[0]  # the others may be its consequences
+            stats.oracles[first.oracle] = stats.oracles.get(first.oracle, 0) + 1
             if verdict.schedule is not None:
                 program = program._replace(schedule=verdict.schedule)
             self._unwritten.append((program, first))
@@ -145,6 +161,8 @@ class Worker:
         self._stats.states = len(self._target.feedback.states)
         self._stats.branches = len(self._target.feedback.branches)
         self._stats.operators = self._target.operators.by_name
+        self._stats.phrases = self._target.phrases.by_name
+        self._stats.ways = self._target.ways.by_name
         try:
             self._stats.write(self._options.stats)
             if not self._unwritten:

@@ -98,8 +98,9 @@ def generate(
     ops: int = DEFAULT_OPS,
     paging: str = "tdp",
     concurrent: bool = False,
+    used: list[str] | None = None,
 ) -> Program:
-    """A normalised program of about `ops` operations.
+    """A normalised program of about `ops` operations; `used` gets the names of its phrases.
 
     With `config` that configuration is used as it is, else one is made for `paging`.  A
     `concurrent` one has places where all threads meet, often a schedule, and few addresses.
@@ -138,7 +139,9 @@ def generate(
         while len(made) < target:
             made += race(scene)
     while len(made) < target:
-        made += rng.choices(phrases, cum_weights=weights)[0].make(scene, weighted)
+        made += rng.choices(phrases, cum_weights=weights)[0].ops(scene, weighted)
+    if used is not None:
+        used += scene.used
     schedule: tuple[tuple[int, int], ...] = ()
     if concurrent:
         for _ in range(0 if SYNC in made else rng.choice(_SYNCS)):

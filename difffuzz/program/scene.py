@@ -25,12 +25,14 @@ _WHOLE: Final = 0.85
 class Scene:
     """A configuration and the few places that the operations of one program are about."""
 
-    __slots__ = ("config", "focus", "rng")
+    __slots__ = ("config", "focus", "rng", "used")
 
     def __init__(self, rng: Random, config: Config, focus: Sequence[Place] = ()) -> None:
         self.rng = rng
         self.config = config
         self.focus = focus
+        self.used: list[str] = []
+        """The names of the phrases that were made of it."""
 
     def place(self) -> Place:
         """A place of the focus or next to one; now and then any hot place."""

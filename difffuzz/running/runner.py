@@ -8,7 +8,6 @@ before (see fuzz/instrument.py).
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from itertools import islice
 from types import TracebackType
 
@@ -22,12 +21,13 @@ from ..oracle.verdict import Verdict, Violation
 from ..program import Program, is_concurrent
 from ..sched import KernelSplat
 from ..sched.core import STEP_LIMIT
+from ..sched.strategy import Strategy
 from ..sched.task import HANG, HARNESS
 from ..sides import KvmFactory, NativeFactory, open_side
 from ..sides.played import Stuck
 from ..variants.engine import canonical_name
 from .policy import POLICY, Policy
-from .schedule import strategy_for
+from .schedule import strategy_for, way_of
 from .search import ScheduleSearch
 from .watchdog import Hang, Watchdog
 
@@ -57,7 +57,6 @@ class Runner:
         self.mode = mode
         self.max_steps = max_steps
         self._policy = policy
-        self._strategy = partial(strategy_for, policy=policy)
         self._left = one = open_side(left)
         self._right = other = open_side(right)
         self._threads = isinstance(one, KvmFactory) and isinstance(other, KvmFactory)
@@ -74,6 +73,8 @@ class Runner:
         if isinstance(one, KvmFactory) and isinstance(other, KvmFactory):
             if explores and not self.guards:
                 self.search = ScheduleSearch(one, other, policy)
+        self.way = "lockstep"
+        """How the last program was scheduled."""
         self.fast = fast_lockstep(one, other)
         """Tells clean programs from suspicious ones, if both sides are the kernel's own code."""
         self.schedules = fast_schedules(one, other)
@@ -125,14 +126,21 @@ class Runner:
     def _judged(self, program: Program, trace: bool, notes: NoteTaker | None) -> Verdict:
         assert trace or notes is None
         if not self.is_concurrent(program):
+            self.way = "lockstep"
             return self._lockstep(program, trace, notes)
         verdict = self._concurrent(program, self._strategy, trace, notes)
         search = self.search
         if not trace and search is not None and search.wants(program, verdict):
+            self.way = "search"
             search.run(program, verdict)
         elif not trace and not verdict.divergences and not verdict.allowed["abandoned"]:
             verdict = self._walk(program, verdict)
         return verdict
+
+    def _strategy(self, program: Program) -> Strategy:
+        strategy = strategy_for(program, self._policy)
+        self.way = way_of(program, strategy)
+        return strategy
 
     def _concurrent(
         self,

@@ -11,6 +11,15 @@ from ..sched.strategy import Pct, RandomWalk, ScheduleStrategy, Strategy
 from .policy import POLICY, Policy
 
 
+def way_of(program: Program, strategy: Strategy) -> str:
+    """What the strategy is called in statistics."""
+    if isinstance(strategy, RandomWalk):
+        return "random walk"
+    if isinstance(strategy, Pct):
+        return "PCT"
+    return "recorded" if program.schedule else "run to block"
+
+
 def strategy_for(program: Program, policy: Policy = POLICY) -> Strategy:
     """The program's schedule; without one, the program determines: none, a random walk, or PCT."""
     rng = random.Random(zlib.crc32(repr(program.ops).encode()))

@@ -63,16 +63,16 @@ def test_what_made_an_input_is_named() -> None:
     for seed in range(200):
         data = INPUTS[seed % len(INPUTS)]
         made = mutation.mutate(data, LIMIT, seed)
-        by = mutation.operators(made)
+        by = mutation.origin(made).operators
         assert by
         assert len(set(by)) == len(by)
         seen |= set(by)
         crossed = mutation.crossover(data, made, LIMIT, seed)
-        seen |= set(mutation.operators(crossed))
-        assert mutation.operators(made) == () or made == crossed
+        seen |= set(mutation.origin(crossed).operators)
+        assert mutation.origin(made).operators == () or made == crossed
     assert seen <= names
     assert {"fresh", "crossover", "insert", "delete"} <= seen
-    assert mutation.operators(b"what nobody made") == ()
+    assert mutation.origin(b"what nobody made").operators == ()
 
 
 def test_two_of_three_programs_are_new_ones() -> None:

@@ -22,14 +22,19 @@ def apply(program: Program, rng: Random, other: Program | None = None) -> Progra
     return anew(program, rng, is_concurrent(program))
 
 
-def anew(program: Program, rng: Random, concurrent: bool) -> Program:
-    """A new program of the same paging mode, with its configuration or the old one's operations."""
+def anew(
+    program: Program, rng: Random, concurrent: bool, used: list[str] | None = None
+) -> Program:
+    """A new program of the same paging mode, with its configuration or the old one's operations.
+
+    The names of the phrases that it is made of are added to `used`.
+    """
     config = program.config
     way = rng.random()
     if way < 0.7:
-        return generate(rng, paging=config.paging, concurrent=concurrent)
+        return generate(rng, paging=config.paging, concurrent=concurrent, used=used)
     if way < 0.85:
-        return generate(rng, config=config, concurrent=concurrent)
+        return generate(rng, config=config, concurrent=concurrent, used=used)
     slots = config.slots
     config = generate_config(rng, paging=config.paging)._replace(slots=slots)
     return normalise(Program(config, program.ops, program.schedule))

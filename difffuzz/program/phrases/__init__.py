@@ -34,6 +34,11 @@ class Phrase(NamedTuple):
     layouts: tuple[tuple[int, int, int], ...] = ()
     """Slots (gfn, pages, page of the area) with which it does more."""
 
+    def ops(self, scene: Scene, kinds: Sequence[Kind]) -> list[Op]:
+        """Makes it, and notes in the scene that it was made."""
+        scene.used.append(self.make.__name__)
+        return self.make(scene, kinds)
+
 
 def _kinds(*kinds: Kind) -> frozenset[Kind]:
     return frozenset(kinds)

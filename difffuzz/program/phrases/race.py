@@ -69,13 +69,18 @@ def race(scene: Scene) -> list[Op]:
         if place.as_id:
             place = scene.place()
     if scene.rng.random() >= _USUAL:
+        about = "anything"
         ops = _anything(scene, place)
     elif place.slot is None or scene.rng.random() < _HOLES:
+        about = "new_slot"
         ops = new_slot(scene)
     else:
-        ops = scene.rng.choice(_ABOUT_SLOTS)(scene, place, place.slot)
+        make = scene.rng.choice(_ABOUT_SLOTS)
+        about = make.__name__
+        ops = make(scene, place, place.slot)
         if scene.rng.random() < _TAKEN:
             ops += _taken_and_used(scene, ops)
+    scene.used.append(f"race:{about}")
     return _rooted(scene, ops) if scene.rng.random() < _ROOTED else ops
 
 
