@@ -6,6 +6,8 @@ from __future__ import annotations
 import os
 import sys
 
+from .shipped import to_install
+
 
 def main() -> None:
     """Run the command line and end with its status."""
@@ -15,7 +17,8 @@ def main() -> None:
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("difffuzz"):
             raise
-        print(f"difffuzz: {error.name} is missing: run 'scripts/bootstrap'", file=sys.stderr)
+        command = to_install(str(error.name))
+        print(f"difffuzz: {error.name} is missing: run '{command}'", file=sys.stderr)
         sys.exit(3)
     sys.exit(run_command_line())
 

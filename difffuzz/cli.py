@@ -17,7 +17,6 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
-from . import __version__
 from .commands import bugs, corpus, findings, native, variant
 from .commands.doctor import doctor
 from .commands.explore import explore
@@ -27,13 +26,16 @@ from .commands.fuzzing import fuzz, smoke
 from .commands.printable import printable
 from .commands.programs import explain, minimize, replay
 from .commands.review import review
+from .commands.version import version_text
 from .errors import MissingTool, UsageError
 from .program import ProgramError
 
 INTERRUPTED = 130
+COMPLETES = "_DIFFFUZZ_COMPLETE"
+"""Set by the shell that asks for words; `--show-completion` prints what sets it."""
+COMPLETION = frozenset(("--install-completion", "--show-completion"))
 
 app = typer.Typer(
-    add_completion=False,
     pretty_exceptions_enable=False,
     help="Differential fuzzing of models of KVM's two x86 MMUs.",
 )
@@ -41,14 +43,17 @@ app = typer.Typer(
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        print(f"difffuzz {__version__}")
+        print(version_text())
         raise typer.Exit
 
 
 @app.callback()
 def difffuzz(
     version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Say which.")
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Say which, and the commit."
+        ),
     ] = False,
 ) -> None:
     """Differential fuzzing of models of KVM's two x86 MMUs."""
@@ -72,6 +77,8 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stdout.flush()
         if status == INTERRUPTED:  # what the command line's library makes of Ctrl-C
             return _fail("interrupted", INTERRUPTED)
+        if status == 1 and not COMPLETION.isdisjoint(arguments or sys.argv[1:]):
+            return 3  # it has said that it does not know the shell
         return status if isinstance(status, int) else 0
     except MissingTool as error:
         return _fail(str(error), 3)
@@ -81,7 +88,11 @@ def main(arguments: list[str] | None = None) -> int:
         return _fail(f"{error.format_message().rstrip('.')}: see 'difffuzz --help'", 2)
     except (KeyboardInterrupt, typer.Abort):
         return _fail("interrupted", INTERRUPTED)
-    except SystemExit:  # what the command line's library makes of a broken pipe
+    except SystemExit as ended:  # what the command line's library makes of a broken pipe
+        if ended.code == 0:  # or of a completion that it has printed
+            return 0
+        if os.environ.get(COMPLETES):  # or could not print, and said so
+            return 2
         _drop_output()
         return _fail("standard output: Broken pipe", 3)
     except OSError as error:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 
 from .errors import MissingTool, UsageError
+from .shipped import to_add
 
 
 def end(name: str, main: Callable[[], int]) -> None:
@@ -30,8 +31,9 @@ def end(name: str, main: Callable[[], int]) -> None:
 def need(package: str, so: str = "") -> None:
     """MissingTool if an optional package is not installed; `so`: what comes of that."""
     if importlib.util.find_spec(package) is None:
-        command = f".venv/bin/python -m pip install -c constraints.txt {package}"
-        raise MissingTool(", ".join(filter(None, (f"{package} is not installed", so))), command)
+        raise MissingTool(
+            ", ".join(filter(None, (f"{package} is not installed", so))), to_add(package)
+        )
 
 
 def note(line: str) -> None:

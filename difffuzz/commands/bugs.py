@@ -25,6 +25,7 @@ from ..running.runner import Runner
 from ..sides import open_side
 from ..sides.identity import side_notes
 from ..variants.catalogue import PATHS, Bug, catalogue, find
+from .completing import complete_bug, complete_kernel
 from .kept import Kept
 from .limit import Limit
 from .output import Json, emit, prepare_corpus
@@ -72,7 +73,12 @@ def list_bugs(json: Json = False) -> None:
 
 @app.command()
 def show(
-    name: Annotated[str, typer.Argument(metavar="ID", help="Upstream id, or its beginning.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="ID", help="Upstream id, or its beginning.", autocompletion=complete_bug
+        ),
+    ],
     json: Json = False,
 ) -> None:
     """Show one bug: its facts, its program, its patch."""
@@ -94,7 +100,10 @@ def show(
 
 @app.command()
 def hunt(
-    names: Annotated[list[str] | None, typer.Argument(metavar="ID", help="Upstream ids.")] = None,
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="ID", help="Upstream ids.", autocompletion=complete_bug),
+    ] = None,
     every: Annotated[bool, typer.Option("--all", help="Every bug that is not held.")] = False,
     budget: Annotated[int, typer.Option(min=1, help="Executions for each bug.")] = BUDGET,
     time: Annotated[
@@ -105,7 +114,10 @@ def hunt(
         typer.Option(help="Programs to start from.  [default: none but generated ones]"),
     ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Repeats a hunt.")] = None,
-    kernel: Annotated[str, typer.Option(help="On the model of that kernel: v6.12.")] = "",
+    kernel: Annotated[
+        str,
+        typer.Option(help="On the model of that kernel: v6.12.", autocompletion=complete_kernel),
+    ] = "",
     jobs: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 1,
     out: Annotated[Path, typer.Option(help="What is found goes below it.")] = Path("out/hunt"),
     json: Json = False,

@@ -12,13 +12,14 @@ from ..engine.conform_many import Found, Pair, Tally, compare, programs_of
 from ..errors import UsageError
 from ..files.program_file import read_program
 from ..program import Program, render
+from ..shipped import CORPUS
 from ..sides import KERNELS, KvmFactory, open_side
 from .limit import Limit
 from .output import write_text
 from .progress import Progress, note
 
 Files = Annotated[
-    list[Path] | None, typer.Argument(help="Programs; else all of corpus/ if it is here.")
+    list[Path] | None, typer.Argument(help="Programs; else all that came with difffuzz.")
 ]
 Runs = Annotated[int, typer.Option(min=0, help="Generated programs besides.")]
 Schedules = Annotated[int, typer.Option(min=0, help="How many programs run with a schedule too.")]
@@ -84,9 +85,9 @@ def _model(name: str) -> KvmFactory:
 
 
 def read_programs(files: list[Path] | None) -> list[Program]:
-    """The programs of the files, or of corpus/; UsageError for one that cannot be read."""
+    """The programs of the files, or all that ship; UsageError for one that cannot be read."""
     if files is None:
-        files = sorted(Path("corpus").rglob("*.difffuzz"))
+        files = sorted(CORPUS.rglob("*.difffuzz"))
     return [read_program(path) for path in files]
 
 

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import typer
 
 from ..native.doctor import compilers
-from .fuzzing import CORPUS, REPLAYED
+from ..shipped import CORPUS, REPLAYED, to_install, to_restore
 from .output import Json, emit
 
 MIN_FREE_MB = 200
@@ -43,8 +43,7 @@ def doctor(json: Json = False) -> None:
     """Say what is missing here and the command that installs it. Exit status 3: something is."""
     checks = list(_checks())
     lines = [
-        f"{one.word:8}{one.name}: {one.detail}"
-        + ("" if one.ok else f": run '{one.command}'")
+        f"{one.word:8}{one.name}: {one.detail}" + ("" if one.ok else f": run '{one.command}'")
         for one in checks
     ]
     emit([one._asdict() for one in checks], "\n".join(lines), json)
@@ -79,9 +78,9 @@ def _package(requirement: str) -> Check:
         importlib.import_module(name)
         version = importlib.metadata.version(name)
     except ImportError as error:
-        return Check(name, False, str(error), "scripts/bootstrap")
+        return Check(name, False, str(error), to_install(name))
     if _numbers(version) < _numbers(least):
-        return Check(name, False, f"{version}, {least} needed", "scripts/bootstrap")
+        return Check(name, False, f"{version}, {least} needed", to_install(name))
     return Check(name, True, version)
 
 
@@ -98,7 +97,7 @@ def _seeds() -> Check:
         return Check("seeds", True, f"{text} in {CORPUS}")
     detail = f"no programs in {', '.join(str(CORPUS / name) for name in empty)}"
     detail += ": fuzz has generated ones only to start from there, smoke needs --corpus"
-    return Check("seeds", False, detail, "git checkout -- corpus", needed=False)
+    return Check("seeds", False, detail, to_restore("corpus"), needed=False)
 
 
 def _libfuzzer() -> Check:

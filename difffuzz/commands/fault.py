@@ -9,7 +9,7 @@ import sys
 import tempfile
 import traceback
 
-from .. import __version__
+from .version import version_text
 
 
 def report(error: Exception) -> str:
@@ -17,7 +17,7 @@ def report(error: Exception) -> str:
     what = traceback.format_exception_only(error)[-1].strip()
     text = "\n".join(
         [
-            f"difffuzz {__version__}, Python {platform.python_version()}, {platform.platform()}",
+            f"{version_text()}, Python {platform.python_version()}, {platform.platform()}",
             f"arguments: {sys.argv[1:]!r}",
             "",
             *traceback.format_exception(error),

@@ -17,7 +17,9 @@ from ..fuzz.options import FuzzOptions
 from ..fuzz.parent import fuzz as run_fuzz
 from ..fuzz.stats import Summary
 from ..running.runner import Runner
+from ..shipped import CORPUS, REPLAYED
 from .baselined import BaselineOption, accept, open_baseline, settle
+from .completing import complete_mode
 from .loaded import Choice
 from .output import Json, Left, Right, emit, prepare_corpus
 from .programs import OwnLeft, OwnRight
@@ -25,9 +27,6 @@ from .progress import note
 from .replaying import Replay, replay_each
 from .screen import FuzzProgress, figures, taken_over_text
 
-CORPUS = Path(__file__).resolve().parents[2] / "corpus"
-REPLAYED = ("seeds", "concurrent", "races", "regressions")
-"""Folders of the corpus."""
 SMOKE_SECONDS = 60.0
 MIN_FUZZ_SECONDS = 5.0
 ALLOWED_LEGEND = "allowed: so many differences are meant, no findings; docs/oracles.md says why"
@@ -36,7 +35,11 @@ Time = Annotated[float | None, typer.Option(min=0.1, help="Seconds; none: until 
 Runs = Annotated[int | None, typer.Option(min=1, help="Executions of all jobs together.")]
 Seed = Annotated[int | None, typer.Option(min=0, help="Repeats a run (with --jobs 1 --runs N).")]
 Mode = Annotated[
-    str, typer.Option(help="lockstep: one operation at a time; concurrent; portfolio: both.")
+    str,
+    typer.Option(
+        help="lockstep: one operation at a time; concurrent; portfolio: both.",
+        autocompletion=complete_mode,
+    ),
 ]
 Jobs = Annotated[int, typer.Option(min=1, help="Worker processes.")]
 
@@ -51,7 +54,10 @@ def fuzz(
     runs: Runs = None,
     seed: Seed = None,
     corpus: Annotated[
-        Path | None, typer.Option(help="Programs to start from, *.difffuzz or bytes.")
+        Path | None,
+        typer.Option(
+            help="Programs to start from, *.difffuzz or bytes.", show_default="difffuzz's own"
+        ),
     ] = None,
     out: Annotated[Path, typer.Option(help="Findings and corpus go below it.")] = Path("out"),
     jobs: Jobs = 1,
@@ -81,7 +87,10 @@ def fuzz(
 def smoke(
     left: OwnLeft = None,
     right: OwnRight = None,
-    corpus: Annotated[Path, typer.Option(help="Holds seeds, races and regressions.")] = CORPUS,
+    corpus: Annotated[
+        Path,
+        typer.Option(help="Holds seeds, races and regressions.", show_default="difffuzz's own"),
+    ] = CORPUS,
     out: Annotated[Path, typer.Option(help="Findings and corpus go below it.")] = Path("out/smoke"),
     seconds: Annotated[float, typer.Option("--time", min=1.0, help="Seconds in all.")] = (
         SMOKE_SECONDS

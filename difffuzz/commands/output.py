@@ -11,12 +11,18 @@ import typer
 
 from ..errors import unwritable
 from ..files.atomic import write_atomically
+from .completing import complete_side
 from .printable import json_text, printable
 from .progress import note
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
-Left = Annotated[str, typer.Option(help="One side: legacy, tdp, spec, tdp+FILE.patch, ...")]
-Right = Annotated[str, typer.Option(help="The other side.")]
+Left = Annotated[
+    str,
+    typer.Option(
+        help="One side: legacy, tdp, spec, tdp+FILE.patch, ...", autocompletion=complete_side
+    ),
+]
+Right = Annotated[str, typer.Option(help="The other side.", autocompletion=complete_side)]
 
 
 def emit(document: object, text: str, json: bool) -> None:

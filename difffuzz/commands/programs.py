@@ -18,6 +18,7 @@ from ..report.timeline import timeline_lines
 from ..running.runner import Runner
 from ..shrink.finding import shrink
 from ..sides.identity import side_notes
+from .completing import complete_own_mode, complete_side
 from .drawing import Drawings, Html, Trace
 from .limit import Limit
 from .loaded import Choice, Loaded, load_program
@@ -28,10 +29,20 @@ from .replaying import replay_each, status_of
 MINIMIZE_SECONDS = 60.0
 
 OwnLeft = Annotated[
-    str | None, typer.Option("--left", help="One side; default: what the file says, or legacy.")
+    str | None,
+    typer.Option(
+        "--left",
+        help="One side; default: what the file says, or legacy.",
+        autocompletion=complete_side,
+    ),
 ]
 OwnRight = Annotated[
-    str | None, typer.Option("--right", help="The other side; default: what it says, or tdp.")
+    str | None,
+    typer.Option(
+        "--right",
+        help="The other side; default: what it says, or tdp.",
+        autocompletion=complete_side,
+    ),
 ]
 
 
@@ -40,6 +51,7 @@ OwnMode = Annotated[
     typer.Option(
         "--mode",
         help="lockstep or concurrent; default: what the file says, or concurrent with a schedule.",
+        autocompletion=complete_own_mode,
     ),
 ]
 

@@ -16,8 +16,8 @@ from ..program import parse
 from ..review.page import page
 from ..review.review import SHARES, Difference, Review, Reviewer, made_by_fuzzing
 from ..review.subject import open_subject
+from ..shipped import CORPUS
 from ..triage.baseline import read_baseline
-from .fuzzing import CORPUS
 from .limit import Limit
 from .output import Json, emit, prepare_directory, write_text
 from .progress import Progress, note

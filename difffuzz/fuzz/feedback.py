@@ -15,6 +15,7 @@ from typing import Any
 
 from ..errors import MissingTool
 from ..program.limits import FEATURES
+from ..shipped import to_reinstall
 from .branches import MAX_BRANCHES, Branches
 
 N_GUARDS = 1 << 14
@@ -106,6 +107,6 @@ class CoverageGuard:
             raise MissingTool(
                 f"coverage does not move: {branches} branches of the model after "
                 f"{self._executions} executions, so the fuzzer is blind",
-                "rm -rf .venv && scripts/bootstrap",
+                to_reinstall("atheris"),
             )
         return False

@@ -16,6 +16,7 @@ from types import ModuleType
 from typing import Any, Protocol, cast
 
 from ..errors import MissingTool
+from ..shipped import to_install
 from .branches import MARK, Branches
 
 MODELS = ("difffuzz.kvm", "difffuzz.machine")
@@ -33,7 +34,7 @@ def atheris_module() -> Any:
     try:
         import atheris
     except ImportError as error:
-        raise MissingTool(f"atheris does not import ({error})", "scripts/bootstrap") from error
+        raise MissingTool(f"atheris does not import ({error})", to_install("atheris")) from error
     return atheris
 
 

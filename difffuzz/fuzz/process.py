@@ -16,6 +16,7 @@ from ..errors import room_command
 from ..program import decode
 from ..program.limits import MAX_BYTES
 from ..sched.task import HARNESS
+from ..shipped import to_reinstall
 from ..sides.identity import side_notes
 from .current import beside, read_current
 from .feedback import GUARD_EXECUTIONS
@@ -198,7 +199,7 @@ class WorkerProcess:
         self._sees = coverage > MIN_COVERAGE
         if not self._sees:
             what = f"libFuzzer counts {coverage} branches of the model, so the fuzzer is blind"
-            self.failure = (what, "rm -rf .venv && scripts/bootstrap")
+            self.failure = (what, to_reinstall("atheris"))
             self.kill()
 
     def _look_for_standstill(self) -> None:

@@ -6,9 +6,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..program import parse, render
+from ..shipped import CORPUS
 from ..variants.catalogue import Bug, catalogue
 
-CORPUS = Path(__file__).resolve().parents[2] / "corpus"
 PARTS = ("seeds", "concurrent")
 """Regressions are left out, some are the very program of a bug."""
 

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 from ..errors import MissingTool, UsageError
 from ..native.build import Wish, build
@@ -15,9 +14,10 @@ from ..native.tree import KernelTree, open_tree
 from ..native.units import meant_for
 from ..program import parse
 from ..script import note
+from ..shipped import HARNESS
 from ..variants.catalogue import Bug, catalogue
 
-PATCHES = Path(__file__).resolve().parents[2] / "harness" / "native" / "patches"
+PATCHES = HARNESS / "patches"
 PLAIN = "plain"
 """The build without a patch."""
 MODELS = {"6.1": "@v6.1", "6.12": "@v6.12"}

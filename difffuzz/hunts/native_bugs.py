@@ -22,6 +22,7 @@ from ..fuzz.parent import fuzz
 from ..native.tree import open_tree
 from ..running.runner import Runner
 from ..script import end
+from ..shipped import CORPUS
 from ..variants.catalogue import Bug
 from .judge import Judge
 from .kernel import (
@@ -38,7 +39,6 @@ from .kernel import (
 from .litmus import litmus
 from .row import Row
 
-CORPUS = Path(__file__).resolve().parents[2] / "corpus" / "seeds"
 COLUMNS = "{:<13} {:<5} {:<42} {:<6} {:>9} {:>8}  {}"
 FIELDS = "id", "path", "left", "right", "found", "executions", "seconds", "signature", "program"
 
@@ -84,7 +84,7 @@ def main() -> int:
     parser.add_argument("--tree", type=Path, help="kernel tree; default: the fetched 6.1")
     parser.add_argument("--seconds", type=float, default=60.0, help="for each pair of sides")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--corpus", type=Path, default=CORPUS)
+    parser.add_argument("--corpus", type=Path, default=CORPUS / "seeds")
     parser.add_argument("--no-races", action="store_true", help="leave out what needs a schedule")
     parser.add_argument("--litmus", action="store_true", help="the catalogue's programs only")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all rows")

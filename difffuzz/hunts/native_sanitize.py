@@ -15,7 +15,6 @@ import random
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 from ..errors import MissingTool
 from ..native.build import Wish, build
@@ -24,12 +23,12 @@ from ..native.run import PACKAGES, find, install_command
 from ..program import Program, generate, is_concurrent, parse, render
 from ..running.policy import FUZZ_STEPS, POLICY
 from ..script import end, note
+from ..shipped import CORPUS
 from ..sides import NativeFactory, open_side
 from ..sides.encoded import Encoded, Threads
 from ..sides.played import Player
 
 NAME = "sanitized"
-CORPUS = Path(__file__).parents[2] / "corpus"
 STEPS = FUZZ_STEPS * POLICY.native_steps
 WALKS = 4
 """Schedules of each program whose threads run at once."""

@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from ..errors import UsageError
+from ..shipped import HARNESS
 from .abi.header import headers
 from .cache import LIBRARY, Cache, locked, short_digest, write_atomic
 from .compile import Workshop, compile_units, places
@@ -30,7 +31,6 @@ from .units import Unit, Units, read_units, taken_for
 
 DEFAULT_NAME = "default"
 RECORD = "build.json"
-HARNESS = Path(__file__).parents[2] / "harness" / "native"
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 

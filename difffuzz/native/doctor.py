@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from ..errors import UsageError
-from .build import HARNESS
+from ..shipped import HARNESS, to_restore
 from .cache import Cache
 from .configure import TOOLS
 from .fetch import DEFAULT, source_path
@@ -90,8 +90,7 @@ def _harness(folder: Path) -> Iterator[Requirement]:
     try:
         units = read_units(HARNESS)
     except UsageError as error:
-        command = "scripts/native-setup # in a checkout"
-        yield Requirement("harness", "MISSING", f"not in this installation: {error}", command)
+        yield Requirement("harness", "MISSING", str(error), to_restore("harness/native"))
         return
     gone = [
         unit.source
@@ -99,7 +98,7 @@ def _harness(folder: Path) -> Iterator[Requirement]:
         if unit.in_tree is None and not (HARNESS / unit.source).is_file()
     ]
     if gone:
-        command = "git checkout -- harness/native"
+        command = to_restore("harness/native")
         yield Requirement("harness", "MISSING", f"{len(gone)} files, such as {gone[0]}", command)
         return
     yield Requirement("harness", "ok", str(HARNESS))

@@ -21,11 +21,11 @@ from pathlib import Path
 import msgspec
 
 from ..errors import UsageError
+from ..shipped import HARNESS, PACKAGE
 from .c_text import without_comments
 from .cache import short_digest, write_atomic
 
-PACKAGE = Path(__file__).parents[1]
-FOLDER = PACKAGE.parent / "harness" / "native" / "machine"
+FOLDER = HARNESS / "machine"
 LIST = "twins.toml"
 COMMAND = "python -m difffuzz.native.twins"
 

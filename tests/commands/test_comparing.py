@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from difffuzz.cli import main
+from difffuzz.commands.comparing import read_programs
 from difffuzz.program import parse
 
 from ..native.kernel import built
@@ -97,3 +98,10 @@ def test_bad_input_gets_one_line(
     error = capsys.readouterr().err
     assert says in error
     assert len(error.splitlines()) == 1
+
+
+def test_without_files_all_that_shipped_are_compared(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert len(read_programs(None)) == len(list((ROOT / "corpus").rglob("*.difffuzz"))) > 200

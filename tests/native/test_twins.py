@@ -11,7 +11,6 @@ from difffuzz.errors import UsageError
 from difffuzz.native.twins import (
     FOLDER,
     LIST,
-    PACKAGE,
     Twin,
     Twins,
     changed,
@@ -20,6 +19,7 @@ from difffuzz.native.twins import (
     read_twins,
     render,
 )
+from difffuzz.shipped import PACKAGE
 
 PYTHON = '"""What it is."""\n\nSIZE = 3\n\ndef twice(n):\n  """Twice."""\n  return [n, SIZE]\n'
 C = '/* What it is. */\nint twice(int n)\n{\n\treturn n * 3;\t// "no string"\n}\n'

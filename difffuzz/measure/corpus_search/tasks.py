@@ -4,13 +4,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 from ...program import Program, parse
+from ...shipped import CORPUS
 from ...variants.catalogue import catalogue
-
-CORPUS = Path(__file__).resolve().parents[3] / "corpus" / "concurrent"
 
 
 class Task(NamedTuple):
@@ -34,7 +32,7 @@ class Limits(NamedTuple):
 
 def tasks() -> Iterator[Task]:
     """Everything there is to explore."""
-    for path in sorted(CORPUS.glob("*.difffuzz")):
+    for path in sorted((CORPUS / "concurrent").glob("*.difffuzz")):
         yield Task(path.stem, parse(path.read_text(), path.name), ("legacy", "tdp"))
     for bug in catalogue():
         if bug.concurrent and not bug.held and bug.program:

@@ -16,8 +16,9 @@ from io import StringIO
 from random import Random
 
 from ...script import end, need
+from ...shipped import PACKAGE, checkout
 from .judge import judge, unreached
-from .names import DOCUMENT, MODEL, ROOT, explained
+from .names import MODEL, explained
 
 ASSERTIONS = (r"kvm\.warn\(", r"raise (KernelSplat|AssertionError)\(")
 
@@ -30,11 +31,12 @@ def main() -> int:
     except ValueError:
         print("usage: scripts/coverage [SECONDS] [SEED]", file=sys.stderr)
         return 2
+    reasons = checkout("docs/coverage.md") / "docs" / "coverage.md"
     need("coverage")
     import coverage
 
     # Before the model is imported, so that its definitions count as reached.
-    include = [str(ROOT / "difffuzz" / name / "*") for name in MODEL]
+    include = [str(PACKAGE / name / "*") for name in MODEL]
     cov = coverage.Coverage(
         data_file=None, config_file=False, include=include, concurrency="greenlet"
     )
@@ -53,7 +55,7 @@ def main() -> int:
         cov.exclude(assertion)
     cov.report(skip_covered=True)
     print(f"With what assertions do when they fire: {total:.1f} %")
-    return 1 if judge(unreached(cov.analysis2), explained(DOCUMENT.read_text())) else 0
+    return 1 if judge(unreached(cov.analysis2), explained(reasons.read_text())) else 0
 
 
 if __name__ == "__main__":

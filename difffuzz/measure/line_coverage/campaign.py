@@ -6,7 +6,6 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
 from random import Random
 
 from ...engine import concurrent
@@ -17,9 +16,9 @@ from ...program.mutate import mutate
 from ...running.policy import FUZZ_STEPS
 from ...running.runner import Runner
 from ...sched.strategy import Pct, RandomWalk, Strategy
+from ...shipped import CORPUS
 from ...sides import open_side
 
-CORPUS = Path(__file__).resolve().parents[3] / "corpus"
 POOL = 2000
 """Programs that mutation may start from: those of the corpus and the newest others."""
 FRESH = 0.6

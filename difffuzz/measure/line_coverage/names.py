@@ -21,9 +21,9 @@ from collections.abc import Iterator, Set
 from pathlib import Path
 from typing import NamedTuple
 
-ROOT = Path(__file__).resolve().parents[3]
+from ...shipped import PACKAGE
+
 MODEL = ("kvm", "machine")
-DOCUMENT = ROOT / "docs" / "coverage.md"
 FENCE = "```"
 PLACE = re.compile(r"(?:kvm|machine)/\w+\.py [\w.]+")
 
@@ -48,7 +48,7 @@ class Source:
     def __init__(self, path: Path) -> None:
         text = path.read_text()
         self._text = text.splitlines()
-        self._file = path.relative_to(ROOT / "difffuzz").as_posix()
+        self._file = path.relative_to(PACKAGE).as_posix()
         self._body = ast.parse(text).body
 
     def unreached(self, statements: Set[int], missing: Set[int]) -> Counter[str]:
@@ -142,4 +142,4 @@ def explained(text: str) -> list[str]:
 
 def model_files() -> list[Path]:
     """The files of the model."""
-    return sorted(path for name in MODEL for path in (ROOT / "difffuzz" / name).glob("*.py"))
+    return sorted(path for name in MODEL for path in (PACKAGE / name).glob("*.py"))
