@@ -3,8 +3,8 @@
 
 Status 0: nothing found; 1: findings; 2: wrong use or bad input; 3: the environment is not able;
 70: a fault of difffuzz itself, with a file to report; 130: interrupted (but what looks for
-something ends an interrupted run with what it has, and 0 or 1: `fuzz`, `smoke`, `explore`,
-`minimize`, `bugs hunt`, `variant diff`, `native conform`).
+something ends an interrupted run with what it has, and 0 or 1: `fuzz` and `smoke` once a program
+was fuzzed, `explore`, `minimize`, `bugs hunt`, `variant diff`, `native conform`).
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from .commands.doctor import doctor
 from .commands.explore import explore
 from .commands.export import export
 from .commands.fault import report
-from .commands.fuzzing import fuzz, smoke
+from .commands.fuzzing import INTERRUPTED, fuzz
 from .commands.printable import printable
 from .commands.programs import explain, minimize, replay
 from .commands.review import review
+from .commands.smoke import smoke
 from .commands.version import version_text
 from .errors import MissingTool, UsageError
 from .program import ProgramError
 
-INTERRUPTED = 130
 COMPLETES = "_DIFFFUZZ_COMPLETE"
 """Set by the shell that asks for words; `--show-completion` prints what sets it."""
 COMPLETION = frozenset(("--install-completion", "--show-completion"))

@@ -8,6 +8,8 @@ from pathlib import Path
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 """No room for bytes, or for one more file."""
+DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
+"""This user may not write there, or nobody may."""
 
 
 class UsageError(Exception):
@@ -27,9 +29,12 @@ class MissingTool(Exception):
 
 
 def unwritable(path: Path, error: OSError) -> UsageError | MissingTool:
-    """What to raise for a place that the user named: a full disk is the environment's fault."""
+    """What to raise for a place that the user named: a disk that is full or may not be written is
+    the environment's fault."""
     if error.errno in FULL:
         return MissingTool(f"{path}: {error.strerror}", room_command(path))
+    if error.errno in DENIED:
+        return MissingTool(f"{path}: {error.strerror}", f"ls -ld {path.parent}")
     return UsageError(f"{path}: {error.strerror}")
 
 

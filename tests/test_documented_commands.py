@@ -129,6 +129,11 @@ ROWS = {
     "scripts/difffuzz explain FILE --trace it.pftrace": Row(
         "explain FILE --trace it.pftrace", 0, "same"
     ),
+    "scripts/difffuzz smoke --junit out/smoke.xml --sarif out/smoke.sarif": Row(
+        "smoke --runs 15 --out OUT --junit out/smoke.xml --sarif out/smoke.sarif", 0, "nothing was"
+    ),
+    "scripts/difffuzz smoke --runs 500 --time 120": Row(instead="tests/commands/test_smoke.py"),
+    "scripts/difffuzz smoke --baseline known.toml": Row(instead="tests/commands/test_smoke.py"),
     "scripts/look": Row(instead="it takes a browser; its pages and traces: tests/report"),
     "scripts/coverage [SECONDS] [SEED]": Row(instead="tests/measure"),
 }

@@ -27,6 +27,8 @@ class Replay(NamedTuple):
     """Sides that are not what they were when the program's notes were written."""
     error: str = ""
     """Why it was not run."""
+    unfit: bool = False
+    """That is: one of the sides has no programs of this configuration."""
 
     @property
     def verdict(self) -> str:
@@ -90,9 +92,12 @@ def _replay(path: Path, choice: Choice, runners: dict[tuple[str, ...], Runner]) 
             runners[key] = Runner(*key)
         run = runners[key]
         changed = tuple(loaded.changed(sides))
-        return Replay(path, *key, tuple(run(loaded.program).divergences), changed)
     except (UsageError, ProgramError) as error:
         return Replay(path, error=str(error))
+    try:
+        return Replay(path, *key, tuple(run(loaded.program).divergences), changed)
+    except UsageError as error:
+        return Replay(path, *key, error=str(error), unfit=True)
 
 
 def status_of(replays: Iterable[Replay]) -> int:

@@ -23,7 +23,21 @@ class FuzzOptions:
     out: Path = Path("out")
     jobs: int = 1
     stop_on_finding: bool = False
+    patience: float | None = None
+    """Seconds after `time` in which all has to be over, shrinking too; None: each has its own."""
+    keeps_corpus: bool = True
+    """A later run in `out` goes on with the corpus of this one, as this one does."""
     cpu_seconds: float = 0.0
     """Time on a CPU that each worker may take; 0: no limit."""
     without: tuple[str, ...] = ()
     """Parts of the fuzzer to leave out, to measure what they are worth: see target.PARTS."""
+
+    @property
+    def work(self) -> Path:
+        """What is of this run only: it is made anew each time."""
+        return self.out / "work"
+
+    @property
+    def kept(self) -> Path:
+        """Where libFuzzer keeps what is worth it."""
+        return (self.out if self.keeps_corpus else self.work) / "corpus"

@@ -8,6 +8,7 @@ figures, output and seeds; made anew each time).
 
 from __future__ import annotations
 
+import math
 import os
 import random
 import shutil
@@ -31,6 +32,8 @@ from .stats import Goal, Summary, TakenOver, WorkerStats, total
 MAX_JOBS = 256
 POLL_SECONDS = 0.1
 STOP_SECONDS = 5.0
+LEAST_STOP_SECONDS = 0.5
+"""A worker that is asked to end has that to write down what it has."""
 SHRINK_GRACE_SECONDS = 12.0
 """How long the end of a run waits for findings that are still being shrunk."""
 
@@ -68,8 +71,8 @@ class FuzzRun:
             raise UsageError(f"--jobs {options.jobs}: expected 1 to {MAX_JOBS}")
         self.options = options
         self.seed = random.randrange(1, 1 << 31) if options.seed is None else options.seed
-        self.work = options.out / "work"
-        self.corpus = options.out / "corpus"
+        self.work = options.work
+        self.corpus = options.kept
         self._accept = accept
         self._workers: list[WorkerProcess] = []
         self._shrinks = ShrinkQueue(options.left, options.right, options.mode)
@@ -88,6 +91,10 @@ class FuzzRun:
         self._start = time.monotonic()
         self._end = 0.0
         self._deadline = 0.0 if options.time is None else self._start + options.time
+        self._last = math.inf
+        """When all has to be over."""
+        if options.time is not None and options.patience is not None:
+            self._last = self._deadline + options.patience
 
     def start(self) -> None:
         """Prepare OUT and start every worker."""
@@ -150,21 +157,21 @@ class FuzzRun:
         self._shrinks.poll()
         if self._interrupted or not any(worker.alive for worker in self._workers):
             return False
-        if self._deadline and time.monotonic() > self._deadline + STOP_SECONDS:
+        if self._deadline and time.monotonic() > min(self._deadline + STOP_SECONDS, self._last):
             return False  # a worker is busy with one long execution
         return not (self.options.stop_on_finding and any(self._verdicts.values()))
 
     def finish(self) -> None:
         """Stop what still runs, wait a moment for findings that are being shrunk."""
-        deadline = time.monotonic() + STOP_SECONDS
+        deadline = min(time.monotonic() + STOP_SECONDS, self._last)
         for worker in self._workers:
             worker.stop()
         for worker in self._workers:
-            worker.wait(max(0.0, deadline - time.monotonic()))
+            worker.wait(max(LEAST_STOP_SECONDS, deadline - time.monotonic()))
         self._judge()
         self._end = time.monotonic()
         recover(self.options.out / FINDINGS, self._claims)
-        deadline = self._end + SHRINK_GRACE_SECONDS
+        deadline = min(self._end + SHRINK_GRACE_SECONDS, self._last)
         while not (self._interrupted or self._gone) and time.monotonic() < deadline:
             if not self._shrinks.poll():
                 break
@@ -235,6 +242,7 @@ class FuzzRun:
             to_read=self._to_read,
             quiet_seconds=round(seconds - self._best[1], 1),
             taken_over=self.taken_over,
+            moves=any(one.moves for one in stats),
             interrupted=self._interrupted,
             goal=Goal(options.time, options.runs, options.cpu_seconds),
         )

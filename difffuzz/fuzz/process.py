@@ -84,7 +84,7 @@ class WorkerProcess:
         if options.jobs == 1:  # nobody else adds to the corpus; re-reading it goes by the clock
             flags += ["-reload=0"]
         flags += [f"-artifact_prefix={self._artifact_prefix}"]
-        directories = [str(options.out / "corpus"), str(self._work / "seeds")]
+        directories = [str(options.kept), str(self._work / "seeds")]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "difffuzz.fuzz.worker", *own, "--", *flags, *directories],
@@ -256,7 +256,7 @@ class WorkerProcess:
         """A finding; the next process would meet it again among what it starts from."""
         options = self._options
         name = hashlib.sha1(data, usedforsecurity=False).hexdigest()
-        for folder in (self._work / "seeds", options.out / "corpus"):
+        for folder in (self._work / "seeds", options.kept):
             (folder / name).unlink(missing_ok=True)
         sides = {**side_notes(options.left, options.right), "mode": options.mode}
         store = FindingStore(options.out / "findings", self._work / "claims", sides)

@@ -35,6 +35,8 @@ class WorkerStats(msgspec.Struct):
     """Branches of the model taken."""
     states: int = 0
     """State features reached."""
+    moves: bool = False
+    """What is covered has grown since the first program."""
     allowed: dict[str, int] = {}
     """Allowed differences by rule."""
     operators: dict[str, OperatorStats] = {}
@@ -129,6 +131,8 @@ class Summary(msgspec.Struct):
     quiet_seconds: float = 0.0
     """Since coverage was new last."""
     taken_over: TakenOver = TakenOver()
+    moves: bool = False
+    """A worker covered more than its first program did."""
     interrupted: bool = False
     goal: Goal = Goal()
     explained: list[str] = []

@@ -92,6 +92,11 @@ class Target:
             self._guard = None
         return program, verdict, earned
 
+    @property
+    def moves(self) -> bool:
+        """Coverage has grown since the first program."""
+        return self._guard is None
+
     def fuzz(self, atheris: Any, arguments: list[str], test_one_input: Any) -> NoReturn:
         """Hand over to libFuzzer: `arguments` are its own, the first names the program."""
         mutation = self.mutation

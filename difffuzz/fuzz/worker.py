@@ -160,6 +160,7 @@ class Worker:
         self._stats.cpu_seconds = round(time.process_time(), 3)
         self._stats.states = len(self._target.feedback.states)
         self._stats.branches = len(self._target.feedback.branches)
+        self._stats.moves = self._target.moves
         self._stats.operators = self._target.operators.by_name
         self._stats.phrases = self._target.phrases.by_name
         self._stats.ways = self._target.ways.by_name

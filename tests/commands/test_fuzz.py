@@ -65,7 +65,7 @@ def test_smoke_replays_what_is_committed_and_fuzzes(tmp_path: Path) -> None:
     for part in ("seeds", "races", "regressions", "other"):
         (corpus / part).mkdir(parents=True)
         (corpus / part / "one.difffuzz").write_text("difffuzz program v1\nvcpu0: write gfn=0x0\n")
-    options = ["--corpus", str(corpus), "--time", "1", "--json", "--out", str(tmp_path / "out")]
+    options = ["--corpus", str(corpus), "--runs", "9", "--json", "--out", str(tmp_path / "out")]
     command = [sys.executable, "-m", "difffuzz", "smoke", *options]
     done = subprocess.run(command, capture_output=True, text=True, timeout=100)
     document = json.loads(done.stdout)
