@@ -35,9 +35,23 @@ class Row(NamedTuple):
     instead: str = ""
 
 
+SHOWN_THERE = (ROOT / "docs/tutorial.md").read_text().split("```text\n")[3].split("```")[0]
+"""What the tutorial says of its program."""
 ROWS = {
     "scripts/fuzz": Row("fuzz --runs 30 --seed 1 --out OUT", 0, "30 executions"),
     "scripts/test": Row(instead="this is it"),
+    "scripts/difffuzz bugs list": Row("bugs list", 0, "edb298c663fc"),
+    "scripts/difffuzz bugs show edb298c663fc": Row("bugs show edb298c663fc", 0, "mended in 5.15"),
+    "scripts/difffuzz fuzz --right tdp+edb298c663fc --stop-on-finding --seed 1": Row(
+        "fuzz --right tdp+edb298c663fc --stop-on-finding --seed 1 --runs 2000 --out OUT",
+        1,
+        "retry:tdp:",
+    ),
+    "scripts/difffuzz explain out/findings/*.difffuzz": Row("explain TUTORIAL", 1, SHOWN_THERE),
+    "scripts/difffuzz replay out/findings --left legacy --right tdp": Row(
+        "replay TUTORIAL --left legacy --right tdp", 0, "same (legacy against tdp)"
+    ),
+    "scripts/difffuzz findings state ID known": Row(instead="tests/commands/test_findings.py"),
     "scripts/difffuzz replay it.difffuzz": Row("replay README", 1, "progress:tdp:read"),
     "scripts/difffuzz explain - <mail": Row("explain README", 1, ">>> the first difference"),
     "scripts/difffuzz fuzz --mode concurrent --time 300": Row(
@@ -98,6 +112,18 @@ ROWS = {
         instead="tests/export/test_selftest.py"
     ),
     "scripts/native-setup": Row(instead="tests/native"),
+    "scripts/difffuzz native doctor": Row(instead="tests/native/test_doctor.py"),
+    "scripts/difffuzz native fetch 6.12": Row(instead="tests/native/test_build_fetch.py"),
+    "scripts/difffuzz native build --tree ~/linux --name today": Row(instead="tests/native"),
+    "scripts/difffuzz fuzz --left native:today:legacy --right native:today:tdp --time 600": Row(
+        "fuzz --left native:BUILD:legacy --right native:BUILD:tdp --runs 50 --seed 1 --out OUT",
+        0,
+        "50 executions",
+    ),
+    (
+        "scripts/difffuzz fuzz --left native:today:legacy --right native:today:tdp "
+        "--baseline known.toml --time 600"
+    ): Row(instead="tests/triage/test_baseline.py"),
     "scripts/difffuzz native build --tree ~/linux --name before": Row(instead="tests/native"),
     "scripts/difffuzz native build --tree ~/linux --patch my.patch --name after": Row(
         instead="tests/native/test_patches_of_bugs.py"
@@ -190,6 +216,8 @@ def test_a_command_of_the_documents(
     files["FILE"].write_text(PROGRAM)
     files["RACE"].write_text(f"{PROGRAM}host0: dontneed area=1 page=0x1 n=0x1\n")
     files["README"].write_text("Hello,\n\n" + programs_of(ROOT / "README.md")[0] + "\nBye\n")
+    files["TUTORIAL"] = tmp_path / "it.difffuzz"
+    files["TUTORIAL"].write_text(programs_of(ROOT / "docs/tutorial.md")[0])
     places = {name: str(path) for name, path in files.items()}
     places["OUT"] = str(tmp_path / "out")
     places["PATCH"] = str(ROOT / "difffuzz/variants/refactors/joined-handler.patch")

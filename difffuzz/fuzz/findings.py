@@ -28,9 +28,13 @@ class Finding(msgspec.Struct, frozen=True):
     """A divergence with its program: `program` is the path of the text form."""
 
     signature: str
+    """What makes it one finding, however often it is met."""
     oracle: str
+    """Which objected."""
     program: str
+    """The path of its file."""
     detail: str = ""
+    """What was seen, in a line."""
     seconds: float = 0.0
     """When it was found, from the start of the run."""
     executions: int = 0

@@ -81,14 +81,18 @@ class TakenOver(msgspec.Struct, frozen=True):
     """What an earlier run has left in the folder, and this one goes on with."""
 
     programs: int = 0
+    """Of its corpus."""
     findings: int = 0
+    """Programs of its findings."""
 
 
 class Goal(msgspec.Struct, frozen=True):
     """What ends the run by itself; nothing does if there is none."""
 
     seconds: float | None = None
+    """On the clock."""
     executions: int | None = None
+    """Of all workers together."""
     cpu_seconds: float = 0.0
     """Of each worker; 0: no limit."""
 
@@ -97,33 +101,51 @@ class Summary(msgspec.Struct):
     """The JSON document of `difffuzz fuzz`."""
 
     executions: int
+    """Of all workers together."""
     seconds: float
+    """On the clock."""
     executions_per_second: float
+    """Over the whole run."""
     operations: int
+    """Of all programs that ran."""
     cpu_seconds: float
     """Of all workers together."""
     coverage: int
     """Branches and states, each a counter of libFuzzer's: the best worker's."""
     corpus: int
+    """Programs with new coverage that are kept."""
     findings: list[Finding]
+    """One for each signature."""
     branches: int
+    """Of the model, taken; the best worker's."""
     states: int
+    """State features reached; the best worker's."""
     skipped: int
+    """Executions of programs whose configuration one of the sides cannot have."""
     allowed: dict[str, int]
+    """Allowed differences by rule."""
     operators: dict[str, OperatorStats]
     """Which operator made how many inputs, and how many of these had new coverage of a worker."""
     phrases: dict[str, OperatorStats]
+    """The same by the phrase of the generator."""
     ways: dict[str, OperatorStats]
+    """The same by how the program was scheduled: "lockstep", "PCT", "search", ..."""
     oracles: dict[str, int]
-    """As in WorkerStats."""
+    """How often each oracle was the first to object."""
     left: str
+    """The name of the side."""
     right: str
+    """The name of the other side."""
     mode: str
+    """lockstep, concurrent or portfolio."""
     seed: int
+    """With it and `--jobs 1 --runs N` the run is repeated."""
     jobs: int
+    """Workers."""
     restarts: int
     """Workers that died and were started again."""
     out: str
+    """The folder with findings and corpus."""
     phase: str = "over"
     """starting, reading (of what is there already: not yet new coverage), fuzzing, shrinking."""
     to_read: int = 0
@@ -131,10 +153,13 @@ class Summary(msgspec.Struct):
     quiet_seconds: float = 0.0
     """Since coverage was new last."""
     taken_over: TakenOver = TakenOver()
+    """What was there already."""
     moves: bool = False
     """A worker covered more than its first program did."""
     interrupted: bool = False
+    """By Ctrl-C."""
     goal: Goal = Goal()
+    """What was to end it."""
     explained: list[str] = []
     """Signatures of findings that a baseline explains: they are not among `findings`."""
 

@@ -11,13 +11,16 @@ from __future__ import annotations
 from typing import Final
 
 MAX_OPS: Final = 512
+"""Operations of a program."""
 MAX_VCPUS: Final = 4
+"""vCPUs of a program, those included that it makes."""
 MAX_SLOTS: Final = 8
 """Slot ids are 0..MAX_SLOTS-1 in each address space; at most MAX_SLOTS exist at the start."""
 N_AS: Final = 2
 """Address spaces: 0 is the ordinary one, 1 is what a vCPU in SMM sees."""
 
 N_AREAS: Final = 4
+"""Host memory areas."""
 AREA_PAGES: Final = 0x80000
 """Pages of one host memory area (2 GiB)."""
 GFN_LIMIT: Final = 0x100000
@@ -27,6 +30,7 @@ MAX_MMU_PAGES: Final = 0xFFFFF
 """Largest value of the MMU page limit; 0 leaves the kernel's default."""
 
 MAX_SCHEDULE: Final = 1024
+"""Places where a schedule says who goes on."""
 MAX_STEP: Final = 1 << 20
 """Steps of a schedule are 0..MAX_STEP-1."""
 

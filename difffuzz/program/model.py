@@ -62,6 +62,7 @@ class Config(NamedTuple):
     """The machine and the VM that a program runs on."""
 
     vcpus: int = 1
+    """vCPUs at the start; `vcpu_create` makes more."""
     paging: str = "tdp"
     """"tdp", or "nonpaging": a guest with paging off under shadow paging, PAE roots."""
     layout: str = "ept"
@@ -69,20 +70,25 @@ class Config(NamedTuple):
     ad: bool = True
     """Hardware sets accessed and dirty bits."""
     root_level: int = 4
+    """Levels of a page table."""
     max_level: int = 3
     """Largest page KVM may map: 1 = 4K, 2 = 2M, 3 = 1G."""
     nx: bool = False
     """NX huge pages mitigation at the start."""
     mmio_caching: bool = True
+    """MMIO SPTEs are made."""
     eager_split: bool = True
+    """Huge pages are split when dirty logging begins, not at the first write."""
     dirty_mode: str = "wrprot"
     """"wrprot", or "pml" (page modification logging)."""
     manual_protect: bool = False
+    """The log is cleared by `dirty_clear` only (KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2)."""
     init_set: bool = False
     """New dirty bitmaps start full (KVM_DIRTY_LOG_INITIALLY_SET)."""
     mmu_pages: int = 0
     """Limit of MMU pages; 0: the kernel's default."""
     async_pf: bool = False
+    """The guest takes asynchronous page faults."""
     range_flush: bool = False
     """Hyper-V's ranged remote TLB flush is there."""
     seq_bias: int = 0
@@ -92,6 +98,7 @@ class Config(NamedTuple):
     areas: tuple[str, ...] = DEFAULT_AREAS
     """Kind of each host memory area."""
     slots: tuple[SlotSpec, ...] = ()
+    """The memslots at the start."""
 
 
 class Program(NamedTuple):

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The page of metrics: the figures of a fuzzing run, as `fuzz --json` prints them."""
+
+from __future__ import annotations
+
+import re
+from typing import get_args
+
+import msgspec
+
+from ..fuzz.findings import Finding
+from ..fuzz.operators import OperatorStats
+from ..fuzz.stats import Goal, Summary, TakenOver
+from .docstrings import documented
+from .markdown import HEAD, code, plain, table
+
+PARTS: tuple[tuple[type[msgspec.Struct], str], ...] = (
+    (Summary, "A run"),
+    (Finding, "Each of `findings`"),
+    (OperatorStats, "Each of `operators`, `phrases` and `ways`"),
+    (TakenOver, "`taken_over`"),
+    (Goal, "`goal`"),
+)
+_MODULE = re.compile(r"\b(?:\w+\.)+")
+
+
+def page() -> str:
+    """The figures, by the structure that has them."""
+    lines = [
+        f"{HEAD}# Metrics\n",
+        "`difffuzz fuzz --json` prints one document, of these figures.\n",
+    ]
+    for kind, title in PARTS:
+        said = documented(kind)
+        lines.append(f"## {title}\n")
+        rows = (
+            (code(field.name), code(type_name(field.type)), plain(said[field.name]))
+            for field in msgspec.structs.fields(kind)
+        )
+        lines.append(table(("figure", "type", "what it is"), rows))
+    return "\n".join(lines)
+
+
+def type_name(kind: object) -> str:
+    """A type as one would say it: `dict[str, int]`."""
+    if isinstance(kind, type) and not get_args(kind):
+        return kind.__name__
+    return _MODULE.sub("", str(kind))
