@@ -17,7 +17,7 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
-from .commands import bugs, corpus, findings, native, variant
+from .commands import bugs, campaign, corpus, findings, native, variant
 from .commands.doctor import doctor
 from .commands.explore import explore
 from .commands.export import export
@@ -61,6 +61,7 @@ def difffuzz(
 
 for command in (fuzz, smoke, replay, minimize, explain, explore, export, review, doctor):
     app.command()(command)
+app.add_typer(campaign.app, name="campaign")
 app.add_typer(corpus.app, name="corpus")
 app.add_typer(findings.app, name="findings")
 app.add_typer(bugs.app, name="bugs")

@@ -64,10 +64,10 @@ def _rows(what: str, summary: Summary) -> Iterator[tuple[str, str]]:
     yield what, f"{short_name(one.left)} against {short_name(one.right)}, {one.mode}"
     yield "phase", phase_text(one)
     yield "taken over", taken_over_text(one) or "nothing"
-    end = None if goal.seconds is None else _clock(goal.seconds)
-    yield "time", _of(_clock(one.seconds), end)
+    end = None if goal.seconds is None else clock(goal.seconds)
+    yield "time", _of(clock(one.seconds), end)
     if goal.cpu_seconds:
-        yield "on a CPU", _of(_clock(one.cpu_seconds), _clock(goal.cpu_seconds * one.jobs))
+        yield "on a CPU", _of(clock(one.cpu_seconds), clock(goal.cpu_seconds * one.jobs))
     wanted = None if goal.executions is None else f"{goal.executions:,}"
     rate = f"{one.executions_per_second:,.0f}/s"
     yield "executions", f"{_of(f'{one.executions:,}', wanted)}, {rate}"
@@ -75,7 +75,7 @@ def _rows(what: str, summary: Summary) -> Iterator[tuple[str, str]]:
     known = " so far, of what is there" if one.phase in ("starting", "reading") else ""
     yield "coverage", f"{one.branches:,} branches{known}"
     yield "states", f"{one.states:,}{known}"
-    yield "last new", f"{_clock(one.quiet_seconds)} ago" if one.coverage and not known else "-"
+    yield "last new", f"{clock(one.quiet_seconds)} ago" if one.coverage and not known else "-"
     yield "corpus", f"{one.corpus:,} programs"
     yield "findings", f"{len(one.findings)}"
     again = f", started again {one.restarts} times" if one.restarts else ""
@@ -113,7 +113,7 @@ def _of(now: str, goal: str | None) -> str:
     return now if goal is None else f"{now} of {goal}"
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
     """Seconds, as a clock shows them from a minute on."""
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)

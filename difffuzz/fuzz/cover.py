@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """`python -m difffuzz.fuzz.cover LEFT RIGHT MODE`: what programs reach, one line of JSON for each.
 
-Names of files come on standard input, one a line.  A process of its own, because the model has to
-be marked as it is imported.  The answer is a list: the file, and the numbers of the branches taken
-and of the states reached (those behind all branches), or nothing for one that cannot be run.
+A process of its own, because the model has to be marked as it is imported.  The first line is the
+list of all branches: module and line.  Names of files come on standard input, one a line.  The
+answer is a list: the file, and the numbers of the branches taken and of the states reached (those
+behind all branches), or nothing for one that cannot be run.
 """
 
 from __future__ import annotations
@@ -15,17 +16,20 @@ from pathlib import Path
 from ..errors import UsageError
 from ..files.program_file import read_program
 from ..program import ProgramError
+from ..running.orphan import end_with_parent
 from . import instrument
 from .branches import MAX_BRANCHES
 
 
 def main(left: str, right: str, mode: str) -> None:
     """Answers until standard input ends."""
+    end_with_parent()
     branches = instrument.install()
     from ..running.policy import FUZZ_STEPS
     from ..running.runner import Runner
 
     run = Runner(left, right, mode, FUZZ_STEPS)
+    print(json.dumps(branches.known), flush=True)
     for line in sys.stdin:
         name = line.rstrip("\n")
         branches.taken.clear()

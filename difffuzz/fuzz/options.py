@@ -6,6 +6,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+MAX_JOBS = 256
+MEMORY_MB = 4096
+"""What a worker may have."""
+
 
 @dataclass(frozen=True, slots=True)
 class FuzzOptions:
@@ -29,6 +33,12 @@ class FuzzOptions:
     """A later run in `out` goes on with the corpus of this one, as this one does."""
     cpu_seconds: float = 0.0
     """Time on a CPU that each worker may take; 0: no limit."""
+    memory_mb: int = MEMORY_MB
+    """That a worker may have."""
+    searching: bool = False
+    """Most of the time goes into schedules of small programs."""
+    shared: bool = False
+    """Others add to the corpus meanwhile, however many jobs this run has."""
     without: tuple[str, ...] = ()
     """Parts of the fuzzer to leave out, to measure what they are worth: see target.PARTS."""
 

@@ -13,6 +13,18 @@ from ..errors import UsageError, unwritable
 LOCK = ".lock"
 
 
+def is_locked(out: Path) -> bool:
+    """Does a run work in the folder?"""
+    try:
+        with (out / LOCK).open() as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        pass
+    return False
+
+
 class OutLock:
     """Held from its making to close(), or to the end of the process, however that comes.
 
@@ -31,7 +43,7 @@ class OutLock:
             self._file.seek(0)
             owner = self._file.read(32).strip() or "another"
             self._file.close()
-            text = f"process {owner} works in this folder: wait for it, or give another --out"
+            text = f"process {owner} works in this folder: wait for it, or take another folder"
             raise UsageError(f"{out}: {text}") from None
         with suppress(OSError):  # full: the others are told of "another" process
             self._file.truncate(0)

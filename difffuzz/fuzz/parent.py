@@ -23,13 +23,12 @@ from . import corpus
 from .findings import FINDINGS, SUFFIX, Finding, recover
 from .log import LogFile, open_log
 from .operators import total_operators
-from .options import FuzzOptions
+from .options import MAX_JOBS, FuzzOptions
 from .out_lock import OutLock
 from .process import WorkerProcess
 from .shrink_queue import ShrinkQueue
 from .stats import Goal, Summary, TakenOver, WorkerStats, total
 
-MAX_JOBS = 256
 POLL_SECONDS = 0.1
 STOP_SECONDS = 5.0
 LEAST_STOP_SECONDS = 0.5

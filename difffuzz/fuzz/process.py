@@ -15,6 +15,7 @@ from pathlib import Path
 from ..errors import room_command
 from ..program import decode
 from ..program.limits import MAX_BYTES
+from ..running.orphan import parent_note
 from ..sched.task import HARNESS
 from ..shipped import to_reinstall
 from ..sides.identity import side_notes
@@ -26,20 +27,21 @@ from .standstill import busy_seconds, did_nothing_else, stands_still
 from .stats import NOT_WRITTEN, WorkerStats, libfuzzer_coverage
 
 MAX_RESTARTS = 20
+RELOAD_SECONDS = 10
+"""Between two looks at what others have added to the corpus: each reads the whole folder."""
 MAX_RIDDLES = 3
 """Deaths that leave no input behind."""
 MIN_COVERAGE = 10
 """Fewer counters than this after GUARD_EXECUTIONS are none of the model's."""
-RSS_LIMIT_MB = 4096
 DEADLY = (signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT)
 """Signals that a process brings upon itself; any other comes from outside."""
 
 
-def rss_limit_mb() -> int:
+def rss_limit_mb(memory_mb: int) -> int:
     """The limit that libFuzzer is given: it looks at the most memory that a process ever had, and
     Linux counts what its parent had before the worker's program was loaded."""
     had = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
-    return RSS_LIMIT_MB + had
+    return memory_mb + had
 
 
 class WorkerProcess:
@@ -64,6 +66,11 @@ class WorkerProcess:
     def alive(self) -> bool:
         return self._process is not None
 
+    @property
+    def pid(self) -> int:
+        """0 if there is no process."""
+        return 0 if self._process is None else self._process.pid
+
     def start(self, runs: int, start: float, deadline: float) -> None:
         """Start it. `runs` 0 and `deadline` 0: no limit; both clocks are the monotonic one."""
         self._runs, self._start, self._deadline = runs, start, deadline
@@ -73,15 +80,20 @@ class WorkerProcess:
         own += ["--stats", str(self._stats_file), "--runs", str(runs)]
         own += ["--start", repr(start), "--deadline", repr(deadline)]
         own += ["--cpu-seconds", str(options.cpu_seconds)]
+        if options.searching:
+            own += ["--searching"]
         for part in options.without:
             own += ["--without", part]
         # libFuzzer takes seed 0 for "choose one".
         flags = [f"-seed={(self._seed + 7919 * self.restarts) % 0xFFFFFFFE + 1}"]
-        flags += [f"-max_len={MAX_BYTES}", "-len_control=0", f"-rss_limit_mb={rss_limit_mb()}"]
+        flags += [f"-max_len={MAX_BYTES}", "-len_control=0"]
+        flags += [f"-rss_limit_mb={rss_limit_mb(options.memory_mb)}"]
         flags += ["-prefer_small=0"]  # small programs first would mean: those that do little
         if options.runs is None:  # mutate slow programs less often; a run by number is repeatable
             flags += ["-entropic_scale_per_exec_time=1"]
-        if options.jobs == 1:  # nobody else adds to the corpus; re-reading it goes by the clock
+        if options.shared:
+            flags += [f"-reload={RELOAD_SECONDS}"]
+        elif options.jobs == 1:  # nobody else adds to the corpus; re-reading it goes by the clock
             flags += ["-reload=0"]
         flags += [f"-artifact_prefix={self._artifact_prefix}"]
         directories = [str(options.kept), str(self._work / "seeds")]
@@ -92,7 +104,7 @@ class WorkerProcess:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,  # Ctrl-C is the parent's to handle
-                env={**os.environ, "PYTHONHASHSEED": "0"},
+                env={**os.environ, **parent_note(), "PYTHONHASHSEED": "0"},
             )
 
     def poll(self) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import heapq
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from ..errors import UsageError
+from ..running.orphan import parent_note
 
 NOTES = ".reached.jsonl"
 """What is known already of a folder's programs, so that an interrupted measurement goes on."""
@@ -45,11 +47,13 @@ def measure(
     notes: Path,
     name: Callable[[Path], str],
     progress: Callable[[int], None],
+    branches: Callable[[str], None] = lambda text: None,
 ) -> dict[Path, frozenset[int]]:
     """What each file's program reaches on these sides (left, right, mode).
 
     `notes` keeps the answers, by `name` of a file (a digest of sides and content): those that it
-    has are not asked for again.  UsageError: the process that runs them dies.
+    has are not asked for again.  `branches` gets the list of branches, as cover.py prints it, if
+    there is anything to ask.  UsageError: the process that runs them dies.
     """
     known = dict(_read(notes))
     names = {path: name(path) for path in files}
@@ -59,11 +63,16 @@ def measure(
         with (
             notes.open("a") as kept,
             subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                env={**os.environ, **parent_note()},
             ) as process,
         ):
             assert process.stdin is not None
             assert process.stdout is not None
+            branches(process.stdout.readline())
             for number, path in enumerate(todo):
                 process.stdin.write(f"{path}\n")
                 process.stdin.flush()

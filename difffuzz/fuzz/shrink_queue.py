@@ -7,10 +7,12 @@ several times as fast.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections import deque
 
+from ..running.orphan import parent_note
 from .findings import Finding
 
 SHRINK_SECONDS = 10.0
@@ -57,4 +59,5 @@ class ShrinkQueue:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
+            env={**os.environ, **parent_note()},
         )

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, NoReturn
 from ..errors import MissingTool
 from ..files.notes import text_of
 from ..program import Program
+from ..running.orphan import end_with_parent
 from ..running.watchdog import HURRY_SECONDS
 from ..sched.task import HANG
 from . import instrument
@@ -221,6 +222,7 @@ def parse_arguments(arguments: list[str]) -> tuple[argparse.Namespace, list[str]
     parser.add_argument("--stats", type=Path, required=True, help="file for the figures")
     parser.add_argument("--runs", type=int, default=0, help="executions; 0: no limit")
     parser.add_argument("--cpu-seconds", type=float, default=0.0, help="time on a CPU; 0: no limit")
+    parser.add_argument("--searching", action="store_true", help="mostly schedules")
     parser.add_argument("--without", action="append", default=[], choices=PARTS)
     parser.add_argument("--start", type=float, default=time.monotonic())
     parser.add_argument("--deadline", type=float, default=0.0, help="monotonic clock; 0: none")
@@ -229,13 +231,17 @@ def parse_arguments(arguments: list[str]) -> tuple[argparse.Namespace, list[str]
 
 def main(arguments: list[str]) -> NoReturn:
     """Fuzz until something ends it."""
+    end_with_parent()
     options, libfuzzer = parse_arguments(arguments)
     atheris = instrument.atheris_module()
     branches = instrument.install()
-    from ..running.policy import FUZZ_STEPS
+    from ..running.policy import FUZZ_STEPS, POLICY, SEARCHING
     from ..running.runner import Runner
 
-    runner = Runner(options.left, options.right, options.mode, FUZZ_STEPS, explores=True)
+    policy = SEARCHING if options.searching else POLICY
+    runner = Runner(
+        options.left, options.right, options.mode, FUZZ_STEPS, explores=True, policy=policy
+    )
     target = Target(runner, atheris, branches, options.without)
     worker = Worker(target, options)
     flags = [sys.argv[0], "-handle_int=0", "-handle_term=0", *libfuzzer]

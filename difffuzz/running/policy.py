@@ -57,5 +57,8 @@ class Policy:
 POLICY = Policy()
 """What a Runner goes by if it is told nothing else."""
 
+SEARCHING = Policy(searched=1.0, search_to_runs=40, smallest_steps=1200, native_walks=64)
+"""Of who does little but search the schedules of small programs."""
+
 FUZZ_STEPS = 60_000
 """Steps after which a fuzzer gives up a program: a usual one takes six hundred."""

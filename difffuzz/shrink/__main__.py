@@ -11,12 +11,14 @@ from ..files.atomic import write_atomically
 from ..files.notes import notes_of, text_of
 from ..files.program_file import read_with_text
 from ..program import Program
+from ..running.orphan import end_with_parent
 from ..running.runner import Runner
 from .finding import shrink
 
 
 def main(arguments: list[str]) -> None:
     """Rewrite the file atomically, each time operations went; its notes stay."""
+    end_with_parent()
     parser = argparse.ArgumentParser(prog="difffuzz.shrink", allow_abbrev=False)
     parser.add_argument("file", type=Path)
     parser.add_argument("--left", required=True)

@@ -78,6 +78,13 @@ class Store:
     ) -> None:
         self._db.close()
 
+    def check(self) -> None:
+        """UsageError: the file is damaged."""
+        with self._errors():
+            found = self._db.execute("PRAGMA quick_check(1)").fetchone()[0]
+            if found != "ok":
+                raise sqlite3.DatabaseError(str(found).replace("\n", " "))
+
     def all(self) -> list[Record]:
         """Every finding, the first found first, with its history."""
         with self._errors():

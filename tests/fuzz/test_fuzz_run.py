@@ -12,7 +12,6 @@ import pytest
 from difffuzz.errors import MissingTool
 from difffuzz.files.notes import notes_of
 from difffuzz.files.program_file import read_program
-from difffuzz.fuzz import process
 from difffuzz.fuzz.options import FuzzOptions
 from difffuzz.fuzz.parent import fuzz
 from difffuzz.fuzz.process import WorkerProcess
@@ -137,12 +136,9 @@ def test_a_loop_in_the_model_is_a_finding(tmp_path: Path) -> None:
     assert found.signature.endswith(":hang")
 
 
-def test_memory_that_the_parent_has_is_not_the_worker_s(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_memory_that_the_parent_has_is_not_the_worker_s(tmp_path: Path) -> None:
     """What a process had at most counts on in its children, also when they load another program."""
     ballast = b"x" * (500 << 20)
-    monkeypatch.setattr(process, "RSS_LIMIT_MB", 400)
-    summary = fuzz(FuzzOptions(runs=150, seed=1, out=tmp_path / "out"))
+    summary = fuzz(FuzzOptions(runs=150, seed=1, out=tmp_path / "out", memory_mb=400))
     assert len(ballast) > 400 << 20
     assert (summary.executions, summary.findings, summary.restarts) == (150, [], 0)

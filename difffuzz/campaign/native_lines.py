@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Which lines of the kernel's source a corpus reaches: it is run once more, on a build that tells.
+
+That build has the name of the lane's own and "-traced" behind it, and is made when it is missing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from ..errors import MissingTool, UsageError
+from ..files.program_file import read_program
+from ..native.build import Build, Wish, build, load_build
+from ..native.cache import default_cache
+from ..native.reached import Line, Lines
+from ..program import ProgramError
+from ..running.policy import FUZZ_STEPS
+from ..running.runner import Runner
+from ..sides import NativeFactory, open_side
+from ..sides.names import NATIVE, parse_name
+from .config import Lane
+from .reached import Reached
+
+
+def native_lines(
+    lane: Lane,
+    files: Iterable[Path],
+    times: Mapping[str, float],
+    cover: Path,
+    say: Callable[[str], None],
+) -> list[Reached]:
+    """The files of the builds among the lane's sides; none where no build can be traced."""
+    builds = {parse_name(name).build for name in (lane.left, lane.right)} - {None}
+    found = []
+    for name in sorted(filter(None, (one if one is not None else "" for one in builds))):
+        try:
+            found += _of(name, lane, files, times, cover, say)
+        except (UsageError, MissingTool) as error:
+            say(f"no lines of {name}: {error}")
+    return found
+
+
+def _of(
+    name: str,
+    lane: Lane,
+    files: Iterable[Path],
+    times: Mapping[str, float],
+    cover: Path,
+    say: Callable[[str], None],
+) -> list[Reached]:
+    own = load_build(default_cache(), name)
+    wish = Wish(
+        tree=Path(own.tree),
+        patches=[Path(one) for one in own.patches],
+        name=f"{name}-traced",
+        coverage=False,
+        traced=True,
+    )
+    made = build(wish, default_cache(), say).build
+    lines = Lines(Path(made.library))
+    sides = [_traced(one, name, made.name) for one in (lane.left, lane.right)]
+    run = Runner(sides[0], sides[1], lane.mode, FUZZ_STEPS)
+    factory = next(one for one in map(open_side, sides) if isinstance(one, NativeFactory))
+    notes = cover / f"{made.name}.{lane.mode}.{made.content[:12]}.jsonl"
+    first: dict[Line, float] = {}
+    known = dict(_read(notes))
+    with notes.open("a") as kept:
+        for path in files:
+            if path.name not in known:
+                factory.library.take_passed()
+                try:
+                    run(read_program(path))
+                except (UsageError, ProgramError):
+                    continue
+                known[path.name] = factory.library.take_passed()
+                kept.write(json.dumps([path.name, known[path.name]]) + "\n")
+            at = times.get(path.name, 0.0)
+            for line in lines.reached(known[path.name]):
+                first[line] = min(at, first.get(line, at))
+    return _by_file(f"{NATIVE}{name}", Path(made.tree), made, lines.known, first)
+
+
+def _by_file(
+    tree: str, root: Path, made: Build, known: Iterable[Line], first: Mapping[Line, float]
+) -> list[Reached]:
+    files: dict[str, dict[int, float]] = {}
+    for file, line in known:
+        files.setdefault(file, {})[line] = first.get((file, line), 0.0)
+    texts = {file: _text(root, file, made) for file in files}
+    return [Reached(tree, file, texts[file], files[file]) for file in sorted(files) if texts[file]]
+
+
+def _text(root: Path, file: str, made: Build) -> str:
+    """The file as the user's tree has it; a name without a folder is a unit of the build."""
+    names = [file, *(unit for unit in made.units if Path(unit).name == file)]
+    for name in names:
+        path = root / name
+        if path.is_file() and root in path.resolve().parents:
+            return path.read_text(errors="replace")
+    return ""
+
+
+def _traced(name: str, build_name: str, traced: str) -> str:
+    parts = parse_name(name)
+    return f"{NATIVE}{traced}:{parts.base}" if parts.build == build_name else name
+
+
+def _read(notes: Path) -> Iterable[tuple[str, list[int]]]:
+    """What was measured before; a last line that is cut off is passed over."""
+    if notes.is_file():
+        for line in notes.read_text(errors="replace").splitlines():
+            try:
+                name, passed = json.loads(line)
+            except ValueError:
+                continue
+            yield str(name), [int(one) for one in passed]
