@@ -72,12 +72,7 @@ def read_config(folder: Path) -> Config:
     wrong = _wrong(config)
     if wrong:
         raise UsageError(f"{path}: {wrong}")
-    lanes = tuple(_placed(lane, folder) for lane in config.lane)
-    for lane in lanes:
-        try:
-            Runner(lane.left, lane.right, lane.mode)
-        except UsageError as error:
-            raise UsageError(f"{path}: lane {lane.name}: {error}") from error
+    lanes = tuple(_checked(lane, folder, path) for lane in config.lane)
     return msgspec.structs.replace(config, lane=lanes)
 
 
@@ -125,14 +120,17 @@ def _wrong(config: Config) -> str:
     return ""
 
 
-def _placed(lane: Lane, folder: Path) -> Lane:
-    """The lane with files of patches as seen from the campaign's folder."""
-    return msgspec.structs.replace(
-        lane, left=_placed_name(lane.left, folder), right=_placed_name(lane.right, folder)
-    )
+def _checked(lane: Lane, folder: Path, path: Path) -> Lane:
+    """The lane with files of patches as seen from the campaign's folder; its sides can be run."""
+    try:
+        left, right = (_placed(name, folder) for name in (lane.left, lane.right))
+        Runner(left, right, lane.mode)
+    except UsageError as error:
+        raise UsageError(f"{path}: lane {lane.name}: {error}") from error
+    return msgspec.structs.replace(lane, left=left, right=right)
 
 
-def _placed_name(name: str, folder: Path) -> str:
+def _placed(name: str, folder: Path) -> str:
     if parse_name(name).build is not None:
         return name
     first, *parts = name.split("+")

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Final
 
 from ..errors import MissingTool
-from ..fuzz import corpus
 from ..fuzz.news import News, read_news
 from ..fuzz.options import FuzzOptions
 from ..fuzz.process import WorkerProcess
@@ -24,8 +23,6 @@ BACK_OFF: Final = (1.0, 300.0)
 """Seconds until a worker that failed is started again: the first time, and at most."""
 STEADY_SECONDS: Final = 120.0
 """A worker that lived so long has not failed at once: the next time begins at the first."""
-SEEDS: Final = 128
-"""Programs that the generator makes for workers to begin with."""
 
 
 class _Post:
@@ -62,13 +59,9 @@ class Crew:
         return list(self._posts)
 
     def prepare(self) -> None:
-        """The seeds that workers read.  OSError."""
-        (self.work / "seeds").mkdir(parents=True, exist_ok=True)
-        each = [corpus.pagings_of(lane.left, lane.right) for lane in self._config.lane]
-        pagings = sorted({one for pagings in each for one in pagings})
-        corpus.prepare(
-            None, self.work / "seeds", self._config.seed, tuple(pagings), "portfolio", SEEDS
-        )
+        """Makes the folders that workers use.  OSError."""
+        for folder in (self.work / "seeds", self.out / "corpus", self.out / "findings"):
+            folder.mkdir(parents=True, exist_ok=True)
 
     def assign(self, place: str, lane: Lane) -> None:
         """The worker of that place goes to a lane; in the same one it stays what it is."""

@@ -32,6 +32,15 @@ _FIGURES: Final = (
 )
 """Of a Tally, as the table of workers has them."""
 
+_NOBODY: Final = {
+    "lane": "",
+    "executions": 0,
+    "operations": 0,
+    "cpu": 0.0,
+    "branches": 0,
+    "states": 0,
+}
+
 
 class Ledger:
     """Of one session."""
@@ -72,7 +81,7 @@ class Ledger:
     def sample(self, corpus: int, findings: int) -> None:
         """A point of each lane's history."""
         at, active = time.time(), self.active
-        rows = self._database.rows(TOTALS)
+        rows = [dict(row) for row in self._database.rows(TOTALS)] or [_NOBODY]
         with self._database.together():
             for row in rows:
                 self._database.put(

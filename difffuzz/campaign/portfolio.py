@@ -11,6 +11,8 @@ HALF_LIFE: Final = 1800.0
 """Seconds of a lane's CPU time after which what it found counts half."""
 FINDING_WORTH: Final = 50
 """A new finding counts as so many new features."""
+WINDOW: Final = 7200.0
+"""Seconds of all lanes' CPU time after which what a lane was given counts half."""
 HOPE: Final = (20.0, 60.0)
 """Features and CPU seconds that each lane begins with, so that a first look decides nothing."""
 
@@ -25,6 +27,8 @@ class Account:
     findings: int = 0
     recent_worth: float = HOPE[0]
     recent_cpu: float = HOPE[1]
+    given: float = 0.0
+    """CPU seconds of late, as all lanes measure it."""
 
     def add(self, cpu: float, features: int, findings: int) -> None:
         """What came since the last time."""
@@ -44,9 +48,19 @@ class Account:
 class Portfolio:
     """Shares of the time by lane; `least` is what each gets whatever it brings."""
 
-    def __init__(self, lanes: Sequence[str], least: float) -> None:
+    def __init__(self, lanes: Sequence[str], least: float, turn: float) -> None:
+        """`turn`: seconds that a worker stays in its lane."""
+        self._turn = turn
         self.accounts = {name: Account() for name in lanes}
         self._least = least
+
+    def note(self, lane: str, cpu: float, features: int, findings: int) -> None:
+        """What a lane had and brought since the last time."""
+        keep = 0.5 ** (cpu / WINDOW)
+        for one in self.accounts.values():
+            one.given *= keep
+        self.accounts[lane].given += cpu
+        self.accounts[lane].add(cpu, features, findings)
 
     def shares(self) -> dict[str, float]:
         """They add up to 1: the least one each, the rest in proportion to the rates."""
@@ -59,16 +73,14 @@ class Portfolio:
         }
 
     def next_lane(self, taken: Sequence[str]) -> str:
-        """The lane that is furthest behind its share, where others work in the `taken` ones.
+        """The lane that has had least for its share, where others work in the `taken` ones.
 
-        Who works in a lane counts as if it had its next turn already.
+        Who works in a lane counts as if the turn were over.
         """
         shares = self.shares()
-        workers = len(taken) + 1
-        recent = {name: one.recent_cpu for name, one in self.accounts.items()}
-        total = sum(recent.values())
 
-        def behind(name: str) -> float:
-            return shares[name] * (1 + workers) - taken.count(name) - recent[name] / total
+        def had(name: str) -> float:
+            given = self.accounts[name].given + taken.count(name) * self._turn
+            return (given + self._turn) / max(shares[name], 1e-9)
 
-        return max(shares, key=behind)
+        return min(shares, key=had)

@@ -7,9 +7,10 @@ last one left it, however that ended.
 
 from __future__ import annotations
 
+import random
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -17,9 +18,11 @@ from typing import Final
 import msgspec
 
 from ..errors import MissingTool, UsageError, unwritable
+from ..fuzz.corpus import GENERATED_SEEDS, pagings_of
 from ..fuzz.findings import FINDINGS, recover
 from ..fuzz.log import open_log
 from ..fuzz.out_lock import OutLock
+from ..program import Program, encode, generate
 from .chores import Chores
 from .config import Config
 from .database import Database, open_or_mend
@@ -57,7 +60,7 @@ class Supervisor:
         self._fleet = fleet
         self._say = say
         self._lanes = {lane.name: lane for lane in config.lane}
-        self.portfolio = Portfolio(list(self._lanes), config.least_share)
+        self.portfolio = Portfolio(list(self._lanes), config.least_share, config.turn)
         self._last: dict[tuple[str, int], Tally] = {}
         self._turns: dict[str, float] = {}
         self._next_figures = self._next_sample = self._next_scan = 0.0
@@ -190,9 +193,8 @@ class Supervisor:
         known = len(before.findings)
         self.entries.hear(tally.lane, tally.news)
         if tally.lane in self.portfolio.accounts:
-            self.portfolio.accounts[tally.lane].add(
-                max(0.0, tally.cpu - before.cpu), sum(one.features for one in tally.news), 0
-            )
+            features = sum(one.features for one in tally.news)
+            self.portfolio.note(tally.lane, max(0.0, tally.cpu - before.cpu), features, 0)
         if tally.failure and tally.failure != before.failure:
             self._tell("failure", f"worker {tally.place} in lane {tally.lane}: {tally.failure}")
         if tally.restarts > before.restarts:
@@ -219,7 +221,7 @@ class Supervisor:
                 lane.name for lane in self.config.lane if record.left.endswith(lane.left)
             ] or list(self._lanes)
             if record.bug == record.id:
-                self.portfolio.accounts[lanes[0]].add(0.0, 0, 1)
+                self.portfolio.note(lanes[0], 0.0, 0, 1)
             self.chores.look_for_findings()
 
     def _do_chores(self) -> None:
@@ -279,7 +281,18 @@ class Supervisor:
         for folder in folders:
             if not folder.is_dir():
                 raise UsageError(f"{folder}: expected a directory of programs")
+        if not len(self.entries):
+            self.entries.add((encode(one), "") for one in self._generated())
         self.entries.begin_with(folders or own_corpus(), "")
+
+    def _generated(self) -> Iterator[Program]:
+        """Programs for a campaign that has none yet, every second with threads."""
+        each = [pagings_of(lane.left, lane.right) for lane in self.config.lane]
+        pagings = sorted({one for pagings in each for one in pagings})
+        rng = random.Random(self.config.seed)
+        for number in range(GENERATED_SEEDS):
+            paging = pagings[number % len(pagings)]
+            yield generate(rng, paging=paging, concurrent=number % 4 > 1)
 
     def _tell(self, kind: str, text: str, **more: str) -> None:
         """A line in the log, in the database, and for a person."""
