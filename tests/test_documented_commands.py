@@ -68,6 +68,13 @@ ROWS = {
     "scripts/difffuzz variant diff before.patch before.patch+after.patch": Row(
         "variant diff PATCH PATCH FILE --runs 3 --schedules 1 --explored 1 --out OUT", 0, "no diff"
     ),
+    "scripts/difffuzz campaign init DIR": Row(instead="tests/campaign/test_run.py"),
+    "scripts/difffuzz campaign run DIR": Row(instead="tests/campaign/test_run.py"),
+    "scripts/difffuzz campaign status DIR": Row(instead="tests/campaign/test_run.py"),
+    "scripts/difffuzz campaign pause DIR": Row(instead="tests/campaign/test_run.py"),
+    "scripts/difffuzz campaign resume DIR": Row(instead="tests/campaign/test_run.py"),
+    "scripts/difffuzz campaign stop DIR": Row(instead="tests/campaign/test_run.py"),
+    "scripts/difffuzz campaign report DIR -o report.md": Row(instead="tests/campaign/test_run.py"),
     "scripts/difffuzz findings list": Row(instead="tests/commands/test_findings.py"),
     "scripts/difffuzz findings show ID": Row(instead="tests/commands/test_findings.py"),
     "scripts/difffuzz findings state ID confirmed": Row(instead="tests/commands/test_findings.py"),

@@ -23,10 +23,11 @@ from ..fuzz.findings import FINDINGS, recover
 from ..fuzz.log import open_log
 from ..fuzz.out_lock import OutLock
 from ..program import Program, encode, generate
+from ..shipped import CORPUS
 from .chores import Chores
 from .config import Config
 from .database import Database, open_or_mend
-from .entries import CORPUS, Entries
+from .entries import Entries
 from .finds import Finds
 from .fleet import Fleet
 from .ledger import Ledger
@@ -283,7 +284,7 @@ class Supervisor:
                 raise UsageError(f"{folder}: expected a directory of programs")
         if not len(self.entries):
             self.entries.add((encode(one), "") for one in self._generated())
-        self.entries.begin_with(folders or own_corpus(), "")
+        self.entries.begin_with(folders or [CORPUS], "")
 
     def _generated(self) -> Iterator[Program]:
         """Programs for a campaign that has none yet, every second with threads."""
@@ -301,9 +302,3 @@ class Supervisor:
         if self._database is not None:
             with suppress(MissingTool):
                 self._database.tell(kind, text)
-
-
-def own_corpus() -> list[Path]:
-    """What comes with difffuzz."""
-    path = Path(__file__).resolve().parents[2] / CORPUS
-    return [path] if path.is_dir() else []

@@ -36,6 +36,8 @@ BUGS = "1b2dc7360463+b3e6212dea2e+fcb93eb6d09d"
 VICTIMS = ("worker", "supervisor", "supervisor", "shrink", "chore", "any")
 ORPHAN_SECONDS = 15.0
 START_SECONDS = 60.0
+LIFE_SECONDS = 8.0
+"""Between a start and a death, at most."""
 
 
 class Lost(Exception):
@@ -105,21 +107,15 @@ class Campaign:
             self.process = None
 
 
-def kill_one(campaign: Campaign, rng: random.Random) -> str:
-    """One death, and all that must be so after it; who died."""
-    campaign.start()
-    time.sleep(rng.uniform(0.0, 8.0))
-    kind = rng.choice(VICTIMS)
-    victims = campaign.of(kind)
-    if not victims:  # there is none at the moment
-        kind = rng.choice(("worker", "supervisor"))
-        victims = campaign.of(kind)
-    victim = rng.choice(victims)
-    assert campaign.process is not None
-    if victim == campaign.process.pid:
-        kind = "supervisor"
+def kill_one(campaign: Campaign, kind: str, rng: random.Random) -> str:
+    """One death, and all that must be so after it; who died: another one if there is no such."""
+    victim, kind = _victim(campaign, kind, rng)
     findings, entries = _findings(campaign.folder), _entries(campaign.folder)
-    os.kill(victim, signal.SIGKILL)
+    try:
+        os.kill(victim, signal.SIGKILL)
+    except ProcessLookupError:  # its work was done just now
+        return kill_one(campaign, "worker", rng)
+    assert campaign.process is not None
     if kind == "supervisor":
         campaign.process.wait()
         campaign.process = None
@@ -136,6 +132,18 @@ def kill_one(campaign: Campaign, rng: random.Random) -> str:
         "entry of the corpus that was there",
     )
     return kind
+
+
+def _victim(campaign: Campaign, kind: str, rng: random.Random) -> tuple[int, str]:
+    campaign.start()
+    assert campaign.process is not None
+    victims = campaign.of(kind) or campaign.of("worker")
+    victim = rng.choice(victims or campaign.of("supervisor"))
+    if victim == campaign.process.pid:
+        return victim, "supervisor"
+    return victim, next(
+        (one.kind for one in below(campaign.process.pid) if one.pid == victim), kind
+    )
 
 
 def _findings(folder: Path) -> set[str]:
@@ -200,7 +208,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     began = time.monotonic()
     try:
         for number in range(options.moments):
-            who = kill_one(campaign, rng)
+            campaign.start()
+            time.sleep(rng.uniform(0.0, LIFE_SECONDS))
+            who = kill_one(campaign, rng.choice(VICTIMS), rng)
             died[who] += 1
             note(f"{number + 1}: {who}")
         campaign.stop()
