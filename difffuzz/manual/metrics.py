@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The page of metrics: the figures of a fuzzing run, as `fuzz --json` prints them."""
+"""The page of metrics: the figures of a fuzzing run, and of a campaign, as --json prints them."""
 
 from __future__ import annotations
 
@@ -8,11 +8,19 @@ from typing import get_args
 
 import msgspec
 
+from ..campaign.status import (
+    Count,
+    EventStatus,
+    LaneStatus,
+    SessionStatus,
+    Status,
+    WorkerStatus,
+)
 from ..fuzz.findings import Finding
 from ..fuzz.operators import OperatorStats
 from ..fuzz.stats import Goal, Summary, TakenOver
 from .docstrings import documented
-from .markdown import HEAD, code, plain, table
+from .markdown import HEAD, code, paragraphs, plain, table
 
 PARTS: tuple[tuple[type[msgspec.Struct], str], ...] = (
     (Summary, "A run"),
@@ -20,6 +28,12 @@ PARTS: tuple[tuple[type[msgspec.Struct], str], ...] = (
     (OperatorStats, "Each of `operators`, `phrases` and `ways`"),
     (TakenOver, "`taken_over`"),
     (Goal, "`goal`"),
+    (Status, "A campaign"),
+    (WorkerStatus, "Each of `workers`"),
+    (LaneStatus, "Each of `lanes`"),
+    (SessionStatus, "Each of `sessions`"),
+    (Count, "Each of `counts`"),
+    (EventStatus, "Each of `events`"),
 )
 _MODULE = re.compile(r"\b(?:\w+\.)+")
 
@@ -33,6 +47,7 @@ def page() -> str:
     for kind, title in PARTS:
         said = documented(kind)
         lines.append(f"## {title}\n")
+        lines.append(f"{paragraphs(kind.__doc__ or '')}\n")
         rows = (
             (code(field.name), code(type_name(field.type)), plain(said[field.name]))
             for field in msgspec.structs.fields(kind)

@@ -7,13 +7,14 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from . import commands, judging, language, metrics, project
+from . import commands, judging, language, metrics, project, schemas
 
 PAGES: dict[str, Callable[[], str]] = {
     "commands": commands.page,
     "language": language.page,
     "oracles": judging.page,
     "metrics": metrics.page,
+    "documents": schemas.page,
     **{name: partial(project.page, name) for name in project.DOCUMENTS},
 }
 """By the page's name."""

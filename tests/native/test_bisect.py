@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from difffuzz.cli import main
+from tests.docs.valid import valid
 from tests.triage.samples import finding_text, write
 
 from .kernel import NAME, source
@@ -47,7 +48,7 @@ def test_the_patch_that_brings_a_bug_is_named(
     [found] = json.loads(capsys.readouterr().out)
     command = ["findings", "bisect", found["id"], "--tree", str(tree), *series(tmp_path)]
     assert main([*command, "--out", str(tmp_path), "--json"]) == 0
-    document = json.loads(capsys.readouterr().out)
+    document = valid("findings bisect", json.loads(capsys.readouterr().out))
     assert document["subject"] == "0002-second.toml"
     assert document["mail"].startswith("Subject: [BUG] KVM: x86/mmu: progress")
     assert "vcpu0: write gfn=0x0" in document["mail"]

@@ -11,6 +11,7 @@ import pytest
 
 from difffuzz.cli import main
 from difffuzz.program import parse
+from tests.docs.valid import valid
 
 from .kernel import source
 
@@ -62,7 +63,7 @@ def review(
 ) -> tuple[int, dict[str, Any]]:
     tree = ["--tree", str(source()), "--time", "8", "--out", str(out), "--json"]
     status = main(["review", str(patch), *tree, *more])
-    return status, json.loads(capsys.readouterr().out)
+    return status, valid("review", json.loads(capsys.readouterr().out))
 
 
 @pytest.mark.parametrize("what", ["stale", "proposal"])

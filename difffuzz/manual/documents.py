@@ -1,0 +1,387 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What the documents are that commands print with --json: a type for each command.
+
+A document is put together where its command is; here is its form, for those who read it.  Tests
+compare the two.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from msgspec import UNSET, Struct, UnsetType
+
+from ..campaign.status import Status
+from ..fuzz.stats import Summary
+from ..review.review import Review
+from ..triage.record import Event, State
+from ..variants.catalogue import Bug
+
+Verdict = Literal["same", "divergence"]
+
+
+class Document(Struct, forbid_unknown_fields=True):
+    """One that has exactly these members."""
+
+
+class DivergenceForm(Document):
+    """A property that was broken."""
+
+    oracle: str
+    signature: str
+    detail: str
+    op_index: int | None
+    """The operation after which it showed, from 0; null: at the end of the program."""
+    sides: str
+    location: str
+
+
+class Replayed(Document):
+    """One of the programs."""
+
+    program: str
+    verdict: Literal["same", "divergence", "error"]
+    left: str
+    right: str
+    mode: str
+    divergences: list[DivergenceForm]
+    alike: bool
+    """Both sides broke the same properties."""
+    changed: list[str]
+    """Sides that are not what they were when the program was written."""
+    error: str | UnsetType = UNSET
+
+
+class Minimized(Document):
+    """What was shrunk, and how far."""
+
+    program: str
+    signature: str
+    oracle: str
+    operations: int
+    operations_before: int
+    complete: bool
+    interrupted: bool
+
+
+class Explained(Document):
+    """A run, operation by operation."""
+
+    program: str
+    verdict: Verdict
+    left: str
+    right: str
+    operations: list[str]
+    """In the text form."""
+    divergences: list[DivergenceForm]
+    trace: list[str]
+    """The lines that the command prints without --json."""
+    drawn: list[str]
+    """Pages and traces that were written."""
+
+
+class ShownUnder(DivergenceForm):
+    """A property that was broken under a schedule."""
+
+    schedule: str
+    program: str
+    """A file that has the schedule, too."""
+
+
+class Explored(Document):
+    """A program under its schedules."""
+
+    program: str
+    left: str
+    right: str
+    preemptions: int
+    schedules: int
+    complete: bool
+    interrupted: bool
+    seconds: float
+    divergences: list[ShownUnder]
+
+
+class SmokeFinding(Document):
+    """What a smoke test found."""
+
+    signature: str
+    oracle: str
+    detail: str
+    program: str
+    line: int | None
+    """Of the program's file."""
+    known: bool
+    replay: str
+    """The command that shows it again."""
+
+
+class Smoke(Document):
+    """A smoke test."""
+
+    replayed: int
+    unfit: int
+    """Programs that the sides cannot run."""
+    not_replayed: int
+    """There was no time, or it was interrupted."""
+    errors: list[str]
+    findings: list[SmokeFinding]
+    known: list[SmokeFinding]
+    """Those that the baseline explains."""
+    interrupted: bool
+    seconds: float
+    fuzz: Summary | None
+
+
+class Required(Document):
+    """One thing that is needed, or only wanted for more."""
+
+    name: str
+    ok: bool
+    detail: str
+    command: str
+    """What mends it."""
+    needed: bool
+
+
+class NativeRequired(Document):
+    """One thing that a build needs."""
+
+    name: str
+    state: Literal["ok", "MISSING", "absent"]
+    detail: str
+    command: str
+
+
+class CorpusShown(Document):
+    """A program, or the figures of a directory."""
+
+    program: str | UnsetType = UNSET
+    text: str | UnsetType = UNSET
+    directory: str | UnsetType = UNSET
+    programs: int | UnsetType = UNSET
+    operations: int | UnsetType = UNSET
+    longest: int | UnsetType = UNSET
+    """The operations of the longest program."""
+    kinds: dict[str, int] | UnsetType = UNSET
+    """How many operations there are of each."""
+
+
+class CorpusMinimized(Document):
+    """What is left of a corpus."""
+
+    programs: int
+    kept: int
+    reached: int
+    """Branches and states."""
+
+
+class CorpusWritten(Document):
+    """What came into a corpus."""
+
+    programs: int
+    new: int
+
+
+class StoredFinding(Document):
+    """A finding of the store.  Of an embargoed one only what has no default is there."""
+
+    id: str
+    oracle: str
+    state: State
+    first_seen: str
+    last_seen: str
+    signature: str | UnsetType = UNSET
+    left: str | UnsetType = UNSET
+    right: str | UnsetType = UNSET
+    left_digest: str | UnsetType = UNSET
+    right_digest: str | UnsetType = UNSET
+    mode: str | UnsetType = UNSET
+    detail: str | UnsetType = UNSET
+    program: str | UnsetType = UNSET
+    """The text form."""
+    shown: int | UnsetType = UNSET
+    runs: int | UnsetType = UNSET
+    bug: str | UnsetType = UNSET
+    """The id of the first finding that is the same bug."""
+    history: list[Event] | UnsetType = UNSET
+    sides: str | UnsetType = UNSET
+    reliability: tuple[int, int] | UnsetType = UNSET
+    """Shown, of so many runs."""
+
+
+class Retested(StoredFinding, kw_only=True):
+    """A finding that was run again."""
+
+    retest: Literal["shows", "gone", "error"]
+    shown: int
+    """In so many of these runs."""
+    error: str
+
+
+class Bisected(Document):
+    """What brought a finding."""
+
+    id: str
+    commit: str
+    subject: str
+    fixes: str
+    mail: str
+
+
+class Reviewed(Review, kw_only=True, forbid_unknown_fields=True):
+    """A change of the kernel, judged."""
+
+    verdict: Literal["equal", "differs", "cannot tell"]
+
+
+class ListedBug(Bug, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A bug of the catalogue."""
+
+    patch: str | None  # type: ignore[assignment]
+    """The path of its patch."""
+
+
+class ShownBug(ListedBug, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The same with its patch."""
+
+    diff: str
+
+
+class Hunted(Document):
+    """A bug that was hunted."""
+
+    id: str
+    found: bool
+    executions: int
+    seconds: float
+    cpu_seconds: float
+    oracle: str | None
+    signature: str | None
+    program: str | None
+    """The text form."""
+    kept: str | None
+    """Its file."""
+    interrupted: bool
+
+
+class AppliedPatch(Document):
+    """What a patch changes in one file."""
+
+    patch: str
+    file: str
+    hunks: int
+
+
+class Checked(Document):
+    """Patches that apply."""
+
+    applies: Literal[True]
+    package: str
+    confined: bool
+    files: list[AppliedPatch]
+
+
+class ShownDifference(Document):
+    """A program that two variants run differently."""
+
+    left: str
+    right: str
+    program: str
+    schedule: int | str | None
+    """None: one operation at a time."""
+    what: str
+    detail: str
+
+
+class ChangedStatements(Document):
+    """Of one variant."""
+
+    statements: int
+    ran: int
+    missed: list[str]
+    """file:line"""
+
+
+class VariantsCompared(Document):
+    """Two variants; the members that may be missing are those of models."""
+
+    left: str
+    right: str
+    programs: int
+    schedules: int
+    agreed: int
+    differences: list[ShownDifference]
+    seconds: float
+    complete: bool
+    interrupted: bool
+    explained: list[str]
+    """Differences that the baseline explains."""
+    explored: int | UnsetType = UNSET
+    explored_completely: int | UnsetType = UNSET
+    cut_short: int | UnsetType = UNSET
+    equal: dict[str, int] | UnsetType = UNSET
+    """Effects that were the same, by kind."""
+    changed: dict[str, ChangedStatements] | UnsetType = UNSET
+
+
+class Built(Document):
+    """A build of a kernel's MMU."""
+
+    name: str
+    tree: str
+    version: str
+    library: str
+    seconds: float
+    compiled: int
+    """Units that were not in the cache."""
+    coverage: bool
+    compiler: str
+    stubs: int
+
+
+class Conformed(Document):
+    """A model compared with a build."""
+
+    tree: str
+    version: str
+    model: str
+    programs: int
+    schedules: int
+    agreed: int
+    disagreed: list[ShownDifference]
+    seconds: float
+    complete: bool
+    interrupted: bool
+
+
+DOCUMENTS: dict[str, Any] = {
+    "fuzz": Summary,
+    "smoke": Smoke,
+    "campaign run": Status,
+    "campaign status": Status,
+    "campaign report": Status,
+    "replay": list[Replayed],
+    "minimize": Minimized,
+    "explain": Explained,
+    "explore": Explored,
+    "review": Reviewed,
+    "doctor": list[Required],
+    "corpus show": list[CorpusShown],
+    "corpus minimize": CorpusMinimized,
+    "corpus merge": CorpusWritten,
+    "corpus import": CorpusWritten,
+    "findings list": list[StoredFinding],
+    "findings show": StoredFinding,
+    "findings retest": list[Retested],
+    "findings bisect": Bisected,
+    "bugs list": list[ListedBug],
+    "bugs show": ShownBug,
+    "bugs hunt": list[Hunted],
+    "variant check": Checked,
+    "variant diff": VariantsCompared,
+    "native doctor": list[NativeRequired],
+    "native build": Built,
+    "native conform": Conformed,
+}
+"""By the command's words."""
