@@ -167,6 +167,7 @@ ROWS = {
     ),
     "scripts/difffuzz smoke --runs 500 --time 120": Row(instead="tests/commands/test_smoke.py"),
     "scripts/difffuzz smoke --baseline known.toml": Row(instead="tests/commands/test_smoke.py"),
+    "scripts/difffuzz replay crash-FILE --bytes": Row("replay FILE --bytes", 0, "same"),
     "scripts/look": Row(instead="it takes a browser; its pages and traces: tests/report"),
     "scripts/coverage [SECONDS] [SEED]": Row(instead="tests/measure"),
 }
