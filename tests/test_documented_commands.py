@@ -70,6 +70,10 @@ ROWS = {
     ),
     "scripts/difffuzz campaign init DIR": Row(instead="tests/campaign/test_run.py"),
     "scripts/difffuzz campaign run DIR": Row(instead="tests/campaign/test_run.py"),
+    "scripts/difffuzz campaign run DIR --fleet ray": Row(instead="tests/campaign/test_ray.py"),
+    "scripts/difffuzz campaign run DIR --fleet ray://HOST:PORT": Row(
+        instead="tests/campaign/test_ray.py"
+    ),
     "scripts/difffuzz campaign status DIR": Row(instead="tests/campaign/test_run.py"),
     "scripts/difffuzz campaign pause DIR": Row(instead="tests/campaign/test_run.py"),
     "scripts/difffuzz campaign resume DIR": Row(instead="tests/campaign/test_run.py"),

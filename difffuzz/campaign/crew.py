@@ -43,12 +43,13 @@ class _Post:
 class Crew:
     """Works below a folder that has corpus/ and findings/; work/ is made anew."""
 
-    def __init__(self, out: Path, config: Config, places: list[str]) -> None:
+    def __init__(self, out: Path, config: Config, places: list[str], first: int = 0) -> None:
+        """`first`: the number of the first worker."""
         self.out = out
         self.work = out / "work"
         self._config = config
         self._posts = {place: _Post(place) for place in places}
-        self._count = 0
+        self._count = first
         self._began = time.monotonic()
         self._paused = False
         self._over: list[Tally] = []

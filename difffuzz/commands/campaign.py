@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +11,7 @@ from typing import Annotated
 import msgspec
 import typer
 
+from ..campaign.cluster.ray_fleet import RayFleet
 from ..campaign.config import Config, read_config, write_config
 from ..campaign.database import Database
 from ..campaign.fleet import Fleet, LocalFleet
@@ -29,6 +31,8 @@ POLL_SECONDS = 0.1
 SHOW_SECONDS = 2.0
 PLAIN_SECONDS = 30.0
 """Between two lines where there is no terminal."""
+
+_RAY = re.compile(r"ray(?:://([^\s:/]+:[0-9]{1,5}))?")
 
 app = typer.Typer(help="Fuzzing that goes on for weeks.")
 
@@ -67,6 +71,12 @@ def run(
     seconds: Annotated[
         float | None, typer.Option("--time", min=1.0, help="Seconds; none: as configured.")
     ] = None,
+    fleet: Annotated[
+        str,
+        typer.Option(
+            metavar="local|ray[://HOST:PORT]", help="This machine, or a cluster: docs/cluster.md."
+        ),
+    ] = "local",
     json: Json = False,
 ) -> None:
     """Run, or go on with, the campaign of a folder.
@@ -75,8 +85,9 @@ def run(
     findings that are neither known nor invalid.
     """
     config = _changed(read_config(folder), jobs, seconds)
+    made = _fleet(fleet, folder, config)
     with Limit(0) as limit, Progress(plain_seconds=PLAIN_SECONDS) as progress:
-        supervisor = Supervisor(folder, config, _fleet(folder, config), progress.say)
+        supervisor = Supervisor(folder, config, made, progress.say)
         try:
             supervisor.start()
             _watch(supervisor, limit, progress)
@@ -171,8 +182,14 @@ def _live(supervisor: Supervisor) -> Status:
     return found
 
 
-def _fleet(folder: Path, config: Config) -> Fleet:
-    return LocalFleet(folder, config)
+def _fleet(name: str, folder: Path, config: Config) -> Fleet:
+    """UsageError: there is no such fleet."""
+    if name == "local":
+        return LocalFleet(folder, config)
+    found = _RAY.fullmatch(name)
+    if found is None:
+        raise UsageError(f"--fleet {name}: expected local, ray or ray://HOST:PORT")
+    return RayFleet(folder, config, found[1] or "")
 
 
 def _changed(config: Config, jobs: int | None, seconds: float | None) -> Config:
