@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +11,7 @@ from ..errors import UsageError
 from ..oracle.verdict import Divergence, broken_alike
 from ..program import ProgramError
 from ..running.runner import Runner
+from ..running.watchdog import HANG_SECONDS
 from ..sides import open_side, short_name
 from .loaded import Choice, expand, load_program
 
@@ -66,9 +67,12 @@ class Replay(NamedTuple):
         ]
 
 
-def replay_each(paths: Iterable[Path], choice: Choice) -> Iterator[Replay]:
+def replay_each(
+    paths: Iterable[Path], choice: Choice, seconds: Callable[[], float] = lambda: HANG_SECONDS
+) -> Iterator[Replay]:
     """Runs each program on the sides that the user chose, or its own.
 
+    One that takes more seconds on a CPU, asked for before it is run, is said not to end.
     UsageError for a side of the user's that cannot be.
     """
     for side in (choice.left, choice.right):
@@ -78,12 +82,17 @@ def replay_each(paths: Iterable[Path], choice: Choice) -> Iterator[Replay]:
     for path in paths:
         try:
             for one in expand([path]):
-                yield _replay(one, choice, runners)
+                yield _replay(one, choice, runners, seconds)
         except UsageError as error:
             yield Replay(path, error=str(error))
 
 
-def _replay(path: Path, choice: Choice, runners: dict[tuple[str, ...], Runner]) -> Replay:
+def _replay(
+    path: Path,
+    choice: Choice,
+    runners: dict[tuple[str, ...], Runner],
+    seconds: Callable[[], float],
+) -> Replay:
     try:
         loaded = load_program(path, choice.as_bytes)
         sides = loaded.sides(choice)
@@ -94,6 +103,7 @@ def _replay(path: Path, choice: Choice, runners: dict[tuple[str, ...], Runner]) 
         changed = tuple(loaded.changed(sides))
     except (UsageError, ProgramError) as error:
         return Replay(path, error=str(error))
+    run.watchdog.seconds = seconds()
     try:
         return Replay(path, *key, tuple(run(loaded.program).divergences), changed)
     except UsageError as error:

@@ -18,6 +18,7 @@ from ..fuzz.options import FuzzOptions
 from ..fuzz.out_lock import OutLock
 from ..fuzz.parent import fuzz as run_fuzz
 from ..fuzz.stats import Summary
+from ..running.watchdog import HANG_SECONDS
 from ..shipped import CORPUS
 from ..triage.baseline import Baseline
 from .baselined import BaselineOption, accept, open_baseline, settle
@@ -38,8 +39,11 @@ FUZZ_SECONDS = 10.0
 """Replays leave so many to the fuzzer, or half of all if that is less."""
 PATIENCE = 5.0
 """Of these, so many are for shrinking what it found; a tenth of all if that is less."""
-LAST_SECONDS = 2.0
-"""For the interpreter to begin and to end, and for the reports."""
+LAST_SECONDS = 4.0
+"""For the interpreter to begin and to end, to run what was found once more, and for the reports; a
+tenth of all if that is less."""
+LEAST_SECONDS = 1.0
+"""On a CPU, for a program that is replayed."""
 MODE = "portfolio"
 """Of the fuzzer."""
 
@@ -84,7 +88,8 @@ def smoke(
     with Limit(seconds) as limit:
         try:
             choice = Choice(left, right)
-            for case in replay_cases(corpus, paths, choice, known, replay_end(limit, seconds)):
+            over, left_of = replay_end(limit, seconds)
+            for case in replay_cases(corpus, paths, choice, known, over, left_of):
                 outcome.cases.append(case)
             note(f"smoke: {replays_text(outcome)}")
             options = FuzzOptions(*sides, MODE, None, runs, seed, corpus, out, jobs)
@@ -105,8 +110,9 @@ def smoke(
     raise typer.Exit(_status(outcome, summary))
 
 
-def replay_end(limit: Limit, seconds: float) -> Callable[[], str]:
-    """Says why no more programs are replayed, or nothing as long as they are."""
+def replay_end(limit: Limit, seconds: float) -> tuple[Callable[[], str], Callable[[], float]]:
+    """What says why no more programs are replayed, or nothing as long as they are; and how many
+    seconds one more may take."""
     end = max(seconds / 2, seconds - FUZZ_SECONDS)
 
     def over() -> str:
@@ -114,7 +120,10 @@ def replay_end(limit: Limit, seconds: float) -> Callable[[], str]:
             return "interrupted"
         return "time was over, --time gives more" if limit.spent >= end else ""
 
-    return over
+    def left() -> float:
+        return min(HANG_SECONDS, max(LEAST_SECONDS, end - limit.spent))
+
+    return over, left
 
 
 def _fuzz(
@@ -127,7 +136,8 @@ def _fuzz(
         outcome.cases.append(case)
         return None
     patience = min(PATIENCE, seconds / 10)
-    rest = max(LEAST_FUZZ_SECONDS, seconds - limit.spent - patience - LAST_SECONDS)
+    last = min(LAST_SECONDS, seconds / 10)
+    rest = max(LEAST_FUZZ_SECONDS, seconds - limit.spent - patience - last)
     options = replace(options, time=rest, patience=patience, keeps_corpus=False)
     explained: list[Finding] = []
 
@@ -142,9 +152,10 @@ def _fuzz(
         summary = settle(known, ended)
     explained += [one for one in ended.findings if one not in summary.findings]
     for findings, are_known in ((summary.findings, False), (explained, True)):
-        case.shown += [
-            finding_shown(one, Choice(options.left, options.right), are_known) for one in findings
-        ]
+        for one in findings:
+            left = seconds - limit.spent - last / 2
+            choice = Choice(options.left, options.right)
+            case.shown.append(finding_shown(one, choice, are_known, left))
     check_sight(summary, FEW if options.runs else 1)
     case.seconds = summary.seconds
     outcome.cases.append(case)

@@ -14,6 +14,10 @@ from ..files.program_file import read_with_text
 from ..fuzz.findings import Finding
 from ..program import render
 from ..program.text_lex import lines
+from ..running.policy import FUZZ_STEPS
+from ..running.runner import Runner
+from ..running.watchdog import HANG_SECONDS
+from ..sched.task import HANG
 from ..shipped import REPLAYED
 from ..triage.baseline import Baseline
 from .baselined import accept
@@ -34,10 +38,18 @@ def replayed_programs(corpus: Path) -> list[Path]:
 
 
 def replay_cases(
-    corpus: Path, paths: list[Path], choice: Choice, known: Baseline, over: Callable[[], str]
+    corpus: Path,
+    paths: list[Path],
+    choice: Choice,
+    known: Baseline,
+    over: Callable[[], str],
+    left: Callable[[], float] = lambda: HANG_SECONDS,
 ) -> Iterator[Case]:
-    """A case for each program, in order.  `over` says why the rest is skipped, or "" """
-    replays = replay_each(paths, choice)
+    """A case for each program, in order.
+
+    `over` says why the rest is skipped, or nothing; `left` how many seconds a program may take.
+    """
+    replays = replay_each(paths, choice, left)
     for path in paths:
         case = Case(path.name, path.relative_to(corpus).parts[0], shown_path(path))
         case.skipped = over()
@@ -48,6 +60,8 @@ def replay_cases(
                 case.unfit = replay.error
             elif replay.error:
                 case.error = replay.lines()[0]
+            elif any(one.signature.endswith(HANG) for one in replay.found) and over():
+                case.skipped = over()  # it had less time than others
             else:
                 case.shown = [shown for shown in (first_shown(replay, known),) if shown]
             case.seconds = time.monotonic() - began
@@ -65,18 +79,22 @@ def first_shown(replay: Replay, known: Baseline) -> Shown | None:
     return Shown(one.signature, one.oracle, one.detail, path, text, *sides, line, not new)
 
 
-def finding_shown(finding: Finding, choice: Choice, known: bool) -> Shown:
-    """What the fuzzer found, which is run once more to see where it shows."""
+def finding_shown(finding: Finding, choice: Choice, known: bool, seconds: float) -> Shown:
+    """What the fuzzer found, which is run once more to see where it shows, if there are so many
+    seconds for that."""
     path = Path(finding.program)
     loaded = load_program(path)
+    sides = *loaded.sides(choice), loaded.mode(choice)
     op_index = None
-    if WHOLE_PROCESS not in finding.signature:
-        for one in next(replay_each([path], choice)).found:
+    if WHOLE_PROCESS not in finding.signature and seconds > 0:
+        run = Runner(*sides, FUZZ_STEPS)
+        run.watchdog.seconds = seconds
+        for one in run(loaded.program).divergences:
             if one.signature == finding.signature:
                 op_index = one.op_index
     text, line = _text_and_line(path, op_index)
     what = (finding.signature, finding.oracle, finding.detail, shown_path(path), text)
-    return Shown(*what, *loaded.sides(choice), loaded.mode(choice), line, known)
+    return Shown(*what, *sides, line, known)
 
 
 def shown_path(path: Path) -> str:

@@ -24,6 +24,7 @@ from difffuzz.commands.smoke_replays import replay_cases, replayed_programs
 from difffuzz.shipped import REPLAYED
 from difffuzz.triage.baseline import Baseline
 from tests.ci.valid import junit_of, sarif_of
+from tests.fuzz.planted import plant_at_fault
 from tests.hostile.full_disk import mounted
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -171,7 +172,8 @@ def test_replays_that_take_too_long_are_cut_off_and_said(
 ) -> None:
     asked = iter(["", "", *["time was over"] * len(SHOWN_BY)])
     monkeypatch.setattr(
-        "difffuzz.commands.smoke.replay_end", lambda limit, seconds: lambda: next(asked)
+        "difffuzz.commands.smoke.replay_end",
+        lambda limit, seconds: (lambda: next(asked), lambda: 20.0),
     )
     status, junit, sarif = run(*QUICK)
     assert status == 0
@@ -183,13 +185,27 @@ def test_replays_that_take_too_long_are_cut_off_and_said(
     assert not sarif["invocations"][0]["executionSuccessful"]
 
 
+def test_a_program_that_had_too_little_time_is_not_said_to_hang(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patch = plant_at_fault(here, "while True: pass")
+    corpus, choice = Path("corpus"), Choice("legacy", f"tdp+{patch}")
+    paths = replayed_programs(corpus)[:1]
+    asked = iter(["", "time was over", "time was over"])
+    (cut,) = replay_cases(corpus, paths, choice, Baseline(), lambda: next(asked), lambda: 0.2)
+    assert (cut.skipped, cut.shown) == ("time was over", [])
+    (hung,) = replay_cases(corpus, paths, choice, Baseline(), lambda: "", lambda: 0.2)
+    assert [one.oracle for one in hung.shown] == ["progress"]
+
+
 def test_the_fuzzer_gets_its_share_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
     spent = 0.0
     monkeypatch.setattr(Limit, "spent", property(lambda limit: spent))
     for seconds, end in ((60.0, 50.0), (10.0, 5.0)):
-        over = replay_end(Limit(seconds), seconds)
-        for spent in (end - 0.1, end):
+        over, left = replay_end(Limit(seconds), seconds)
+        for spent in (0.0, end - 0.1, end):
             assert bool(over()) == (spent == end)
+            assert 0 < left() <= max(1.0, min(20.0, end - spent))
 
 
 def test_ctrl_c_while_programs_are_replayed(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
