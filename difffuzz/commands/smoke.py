@@ -158,6 +158,8 @@ def _fuzz(
             case.shown.append(finding_shown(one, choice, are_known, left))
     check_sight(summary, FEW if options.runs else 1)
     case.seconds = summary.seconds
+    if summary.interrupted and not case.shown:
+        case.skipped = "interrupted"
     outcome.cases.append(case)
     return summary
 

@@ -43,9 +43,9 @@ def outcome_text(outcome: Outcome, summary: Summary | None) -> str:
         lines.append(f"known to the baseline: {', '.join(sorted(known))}")
     if summary is not None:
         lines.append(report_text(summary, findings=False))
-    lines += [
-        f"not fuzzed: {one.skipped}" for one in outcome.cases if one.group == FUZZ and one.skipped
-    ]
+    else:
+        fuzz = [one for one in outcome.cases if one.group == FUZZ and one.skipped]
+        lines += [f"not fuzzed: {one.skipped}" for one in fuzz]
     if by_signature:
         lines.append(f"smoke: found {', '.join(by_signature)}")
     elif outcome.interrupted:

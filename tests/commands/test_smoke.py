@@ -19,8 +19,10 @@ from difffuzz.cli import main
 from difffuzz.commands.limit import Limit
 from difffuzz.commands.loaded import Choice
 from difffuzz.commands.replaying import replay_each
+from difffuzz.commands.screen import FuzzProgress
 from difffuzz.commands.smoke import replay_end
 from difffuzz.commands.smoke_replays import replay_cases, replayed_programs
+from difffuzz.fuzz.stats import Summary
 from difffuzz.shipped import REPLAYED
 from difffuzz.triage.baseline import Baseline
 from tests.ci.valid import junit_of, sarif_of
@@ -221,6 +223,18 @@ def test_ctrl_c_while_programs_are_replayed(here: Path, monkeypatch: pytest.Monk
     assert junit.skipped == len(SHOWN_BY) - 4 + 1
     assert UNFINISHED.encode() not in Path("r/it.xml").read_bytes()
     assert not sarif["invocations"][0]["executionSuccessful"]
+    assert "interrupted" in str(sarif["invocations"])
+
+
+def test_ctrl_c_while_the_fuzzer_works(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def show(self: FuzzProgress, summary: Summary) -> None:
+        if summary.executions:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(FuzzProgress, "__call__", show)
+    status, junit, sarif = run("--time", "100")
+    assert status == 0
+    assert junit.skipped == 1
     assert "interrupted" in str(sarif["invocations"])
 
 
