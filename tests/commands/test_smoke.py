@@ -46,12 +46,20 @@ SHOWN_BY = {
 BUG = "0f38453cdb2e"
 SIGNATURE = "permission:tdp:write:tracked"
 QUICK = ("--time", "100", "--runs", "15")
-WORKER = """#!%(python)s
+BLIND = f"""#!{sys.executable}
 import sys
 from difffuzz.fuzz import instrument, worker
 instrument.is_model = lambda module: False
 worker.main(sys.argv[3:])
 """
+SLEEPER = "#!/bin/sh\nexec sleep 100\n"
+
+
+def use_as_worker(path: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers are this script, which is written there."""
+    path.write_text(script)
+    path.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(path))
 
 
 def cases(corpus: Path, choice: Choice) -> list[Case]:
@@ -275,12 +283,28 @@ def test_a_test_of_nothing_is_refused(
 
 
 @pytest.mark.parametrize("command", ["fuzz", "smoke"])
+def test_ctrl_c_before_the_first_program_is_no_success(
+    here: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    command: str,
+) -> None:
+    use_as_worker(here / "python", SLEEPER, monkeypatch)
+    monkeypatch.setattr(
+        FuzzProgress, "__call__", lambda self, summary: os.kill(os.getpid(), signal.SIGINT)
+    )
+    assert main([command, "--corpus", "corpus", "--time", "100"]) == 130
+    assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["fuzz", "smoke"])
 @pytest.mark.parametrize(
     ("worker", "says"),
     [
-        (WORKER, "coverage does not move"),
-        ("#!/bin/sh\nexec sleep 100\n", "did not reach its first program"),
+        (BLIND, "coverage does not move"),
+        (SLEEPER, "did not reach its first program"),
     ],
+    ids=["blind", "asleep"],
 )
 def test_a_fuzzer_that_sees_nothing_is_never_green(
     here: Path,
@@ -290,11 +314,8 @@ def test_a_fuzzer_that_sees_nothing_is_never_green(
     worker: str,
     says: str,
 ) -> None:
-    fake = here / "python"
-    fake.write_text(worker % {"python": sys.executable} if "%(" in worker else worker)
-    fake.chmod(0o755)
-    monkeypatch.setattr(sys, "executable", str(fake))
-    size = ("--time", "0.2" if command == "fuzz" else "1") if "sleep" in worker else QUICK
+    use_as_worker(here / "python", worker, monkeypatch)
+    size = ("--time", "0.2" if command == "fuzz" else "1") if worker is SLEEPER else QUICK
     more = ("--sarif", "it.sarif") if command == "smoke" else ()
     assert main([command, "--corpus", "corpus", *size, *more]) == 3
     line = capsys.readouterr().err.splitlines()[-1]
