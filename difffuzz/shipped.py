@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from . import __version__
 from .errors import MissingTool
 
 PACKAGE = Path(__file__).resolve().parent
@@ -57,4 +58,5 @@ def to_restore(folder: str) -> str:
     """The command that brings back files that came with difffuzz; `folder` as in a checkout."""
     if CHECKOUT is not None:
         return f"git checkout -- {folder}"
-    return f"{sys.executable} -m pip install --force-reinstall difffuzz-VERSION.whl"
+    wheel = f"difffuzz-{__version__}-py3-none-any.whl"
+    return f"{sys.executable} -m pip install --force-reinstall {wheel}"

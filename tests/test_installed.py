@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import filecmp
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -122,3 +123,28 @@ def test_a_command_in_an_empty_folder(
     assert "scripts/" not in done.stdout + done.stderr
     assert files(package) == before
     assert set(os.listdir(empty)) <= {"out"}
+
+
+def test_a_campaign_starts_from_what_ships(environment: Path, tmp_path: Path) -> None:
+    command = environment / "bin" / "difffuzz"
+    assert call(tmp_path, command, "campaign", "init", "mine").returncode == 0
+    done = call(tmp_path, command, "campaign", "run", "mine", "--jobs", "1", "--time", "1")
+    assert done.returncode == 0, done.stderr
+    said = re.search(r"start: (\d+) programs", done.stderr)
+    assert said is not None, done.stderr
+    assert int(said[1]) > 200
+    assert os.listdir(tmp_path) == ["mine"]
+
+
+@pytest.mark.parametrize("hint", ["to_install", "to_add", "to_reinstall", "to_restore"])
+def test_what_mends_it_needs_no_checkout(hint: str, environment: Path, tmp_path: Path) -> None:
+    python = environment / "bin" / "python"
+    line = f"from difffuzz import shipped; print(shipped.{hint}('structlog'))"
+    done = call(tmp_path, python, "-c", line)
+    assert done.stdout.startswith(f"{python} -m pip install "), done.stderr
+
+
+def test_what_needs_a_checkout_says_so(environment: Path, tmp_path: Path) -> None:
+    done = call(tmp_path, environment / "bin" / "python", "-m", "difffuzz.manual")
+    assert done.returncode == 3
+    assert done.stderr == "docs: the manual needs a checkout of difffuzz: run 'git clone'\n"
