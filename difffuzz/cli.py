@@ -23,12 +23,13 @@ from .commands.explore import explore
 from .commands.export import export
 from .commands.fault import report
 from .commands.fuzzing import INTERRUPTED, fuzz
-from .commands.printable import printable
 from .commands.programs import explain, minimize, replay
 from .commands.review import review
+from .commands.serve import serve
 from .commands.smoke import smoke
 from .commands.version import version_text
 from .errors import MissingTool, UsageError
+from .files.printable import printable
 from .program import ProgramError
 
 COMPLETES = "_DIFFFUZZ_COMPLETE"
@@ -59,7 +60,7 @@ def difffuzz(
     """Differential fuzzing of models of KVM's two x86 MMUs."""
 
 
-for command in (fuzz, smoke, replay, minimize, explain, explore, export, review, doctor):
+for command in (fuzz, smoke, replay, minimize, explain, explore, export, review, serve, doctor):
     app.command()(command)
 app.add_typer(campaign.app, name="campaign")
 app.add_typer(corpus.app, name="corpus")

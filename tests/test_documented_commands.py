@@ -74,6 +74,11 @@ ROWS = {
     "scripts/difffuzz campaign run DIR --fleet ray://HOST:PORT": Row(
         instead="tests/campaign/test_ray.py"
     ),
+    "scripts/difffuzz serve DIR": Row(instead="tests/dashboard/test_serve.py"),
+    "scripts/difffuzz serve DIR DIR2 --port 0": Row(instead="tests/dashboard/test_serve.py"),
+    "scripts/difffuzz serve DIR --host 0.0.0.0 --token-file FILE": Row(
+        instead="tests/dashboard/test_serve.py"
+    ),
     "scripts/difffuzz campaign status DIR": Row(instead="tests/campaign/test_run.py"),
     "scripts/difffuzz campaign pause DIR": Row(instead="tests/campaign/test_run.py"),
     "scripts/difffuzz campaign resume DIR": Row(instead="tests/campaign/test_run.py"),

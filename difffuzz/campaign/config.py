@@ -57,10 +57,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     lane: tuple[Lane, ...]
 
 
-def read_config(folder: Path) -> Config:
+def read_config(folder: Path, *, to_run: bool = True) -> Config:
     """The configuration of a campaign's folder, its names of sides made absolute.
 
-    UsageError with the file and the place.
+    `to_run`: its sides can be run, which takes a while to find out.  UsageError with the file and
+    the place.
     """
     path = folder / FILE
     if not path.is_file():
@@ -72,7 +73,7 @@ def read_config(folder: Path) -> Config:
     wrong = _wrong(config)
     if wrong:
         raise UsageError(f"{path}: {wrong}")
-    lanes = tuple(_checked(lane, folder, path) for lane in config.lane)
+    lanes = tuple(_checked(lane, folder, path, to_run) for lane in config.lane)
     return msgspec.structs.replace(config, lane=lanes)
 
 
@@ -120,11 +121,12 @@ def _wrong(config: Config) -> str:
     return ""
 
 
-def _checked(lane: Lane, folder: Path, path: Path) -> Lane:
-    """The lane with files of patches as seen from the campaign's folder; its sides can be run."""
+def _checked(lane: Lane, folder: Path, path: Path, to_run: bool) -> Lane:
+    """The lane with files of patches as seen from the campaign's folder."""
     try:
         left, right = (_placed(name, folder) for name in (lane.left, lane.right))
-        Runner(left, right, lane.mode)
+        if to_run:
+            Runner(left, right, lane.mode)
     except UsageError as error:
         raise UsageError(f"{path}: lane {lane.name}: {error}") from error
     return msgspec.structs.replace(lane, left=left, right=right)

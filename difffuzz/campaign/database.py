@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ..errors import MissingTool, UsageError
+from ..files.read_sqlite import connect_reading
 
 FILE: Final = "campaign.db"
 APPLICATION: Final = 0x64666361
@@ -84,8 +85,7 @@ class Database:
             if reading:
                 if not self.path.is_file():
                     raise UsageError(f"{self.path}: no campaign has run in {folder}")
-                uri = f"{self.path.absolute().as_uri()}?mode=ro"
-                self.db = sqlite3.connect(uri, uri=True, isolation_level=None)
+                self.db = connect_reading(self.path)
             else:
                 self.db = sqlite3.connect(self.path, isolation_level=None)
             self.db.row_factory = sqlite3.Row

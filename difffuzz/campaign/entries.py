@@ -125,7 +125,7 @@ class Entries:
                 if not growing or _age(path) > GROWING_SECONDS:
                     self._put_aside(path)
                 continue
-            lane, news = self._news.pop(name, ("", News(name, _written(path), 0)))
+            lane, news = self._news.pop(name, ("", News(name, written(path), 0)))
             fresh.append((name, news.at, lane, news.features, *_texts(news), news.way, content))
         if fresh:
             with self._database.together():
@@ -188,10 +188,11 @@ def _texts(news: News) -> tuple[str, str, str]:
 
 
 def _age(path: Path) -> float:
-    return time.time() - _written(path)
+    return time.time() - written(path)
 
 
-def _written(path: Path) -> float:
+def written(path: Path) -> float:
+    """When, in seconds since 1970; now, if it has gone."""
     try:
         return path.stat().st_mtime
     except OSError:

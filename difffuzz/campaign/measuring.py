@@ -22,7 +22,7 @@ from ..running.orphan import end_with_parent
 from ..sides.identity import identity
 from .config import Config, Lane, read_config
 from .database import Database
-from .entries import CORPUS
+from .entries import CORPUS, written
 from .native_lines import native_lines
 from .reached import Reached, model_lines
 
@@ -40,7 +40,7 @@ def main(folder_name: str, *options: str) -> None:
     cover = folder / COVER
     cover.mkdir(exist_ok=True)
     files = sorted(path for path in (folder / CORPUS).iterdir() if path.is_file())
-    times = _times(folder)
+    times = _times(folder, files)
     reached = {lane.name: _measure(lane, files, cover) for lane in _different(config)}
     for lane in _different(config):
         first = _first_reached(reached[lane.name], times)
@@ -88,18 +88,21 @@ def _first_reached(found: Found, times: Mapping[str, float]) -> dict[int, float]
     """When each number was reached first."""
     first: dict[int, float] = {}
     for path, numbers in found.items():
-        at = times.get(path.name, 0.0)
+        at = times[path.name]
         for number in numbers:
             first[number] = min(at, first.get(number, at))
     return first
 
 
-def _times(folder: Path) -> dict[str, float]:
+def _times(folder: Path, files: Sequence[Path]) -> dict[str, float]:
+    """When each file came: as the database says, or the file itself where it is newer than that."""
     database = Database(folder, reading=True)
     try:
-        return {str(row["name"]): float(row["at"]) for row in database.rows("SELECT * FROM entry")}
+        rows = database.rows("SELECT name, at FROM entry")
+        known = {str(row["name"]): float(row["at"]) for row in rows}
     finally:
         database.close()
+    return {path.name: known.get(path.name) or written(path) for path in files}
 
 
 def _branches(path: Path) -> list[tuple[str, int]]:

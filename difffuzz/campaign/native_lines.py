@@ -76,7 +76,7 @@ def _of(
                     continue
                 known[path.name] = factory.library.take_passed()
                 kept.write(json.dumps([path.name, known[path.name]]) + "\n")
-            at = times.get(path.name, 0.0)
+            at = times[path.name]
             for line in lines.reached(known[path.name]):
                 first[line] = min(at, first.get(line, at))
     return _by_file(f"{NATIVE}{name}", Path(made.tree), made, lines.known, first)

@@ -14,7 +14,8 @@ from ..sides.names import parse_name
 from ..variants.engine import PREFIX, digest, patched
 from .config import Lane
 
-MACHINE: Final = "difffuzz.machine."
+PLAIN: Final = "difffuzz"
+KVM: Final = "kvm/"
 
 
 class Reached(msgspec.Struct):
@@ -41,8 +42,11 @@ def model_lines(
         at = first.get(number, 0.0)
         known = lines.get(line, 0.0)
         lines[line] = min(at, known) if at and known else at or known
-    sources = _sources((lane.left, lane.right))
-    return sorted(_files(marks, sources), key=lambda one: (one.tree, one.file))
+    names = lane.left, lane.right
+    if all(parse_name(name).patches or parse_name(name).build is not None for name in names):
+        # The model without patches was loaded, and is no side.
+        marks = {key: one for key, one in marks.items() if key[0] != PLAIN or KVM not in key[1]}
+    return sorted(_files(marks, _sources(names)), key=lambda one: (one.tree, one.file))
 
 
 def _files(

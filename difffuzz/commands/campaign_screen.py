@@ -11,7 +11,7 @@ from rich.text import Text
 
 from ..campaign.history import Point
 from ..campaign.status import Count, Status
-from .printable import printable
+from ..files.printable import printable
 from .screen import clock
 
 BARS = "▁▂▃▄▅▆▇█"

@@ -16,11 +16,11 @@ from ..export.pytest_form import as_pytest
 from ..export.reproducer import Reproducer, name_of
 from ..export.selftest import as_selftest
 from ..export.text import as_text
+from ..files.printable import json_text, printable
 from ..running.runner import MODES
 from ..sides.names import portable_name
 from .loaded import Choice, Loaded, load_program
 from .output import emit, write_text
-from .printable import json_text, printable
 from .programs import AsBytes, OwnLeft, OwnMode, OwnRight, Trust
 from .progress import note
 

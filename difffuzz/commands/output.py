@@ -11,8 +11,8 @@ import typer
 
 from ..errors import unwritable
 from ..files.atomic import write_atomically
+from ..files.printable import json_text, printable
 from .completing import complete_side
-from .printable import json_text, printable
 from .progress import note
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]

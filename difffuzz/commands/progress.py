@@ -12,7 +12,7 @@ from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from .printable import printable
+from ..files.printable import printable
 
 PLAIN_SECONDS = 5.0
 """Time between two plain lines."""

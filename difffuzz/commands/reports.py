@@ -11,8 +11,8 @@ import typer
 from ..ci.junit import junit_xml
 from ..ci.outcome import Outcome
 from ..ci.sarif import sarif_document
+from ..files.printable import json_text
 from .output import write_bytes, write_text
-from .printable import json_text
 
 Junit = Annotated[Path | None, typer.Option("--junit", help="Writes JUnit XML there.")]
 Sarif = Annotated[Path | None, typer.Option("--sarif", help="Writes SARIF 2.1.0 there.")]

@@ -9,9 +9,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ..files.printable import printable
 from ..fuzz.stats import Summary
 from ..sides import short_name
-from .printable import printable
 from .progress import PLAIN_SECONDS, Progress
 
 PHASES = {

@@ -5,12 +5,16 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 from ..errors import UsageError, unwritable
 
 LOCK = ".lock"
+LOOK_SECONDS: Final = 0.2
+"""Who only asks whether a run works there is done by then."""
 
 
 def is_locked(out: Path) -> bool:
@@ -38,7 +42,7 @@ class OutLock:
         except OSError as error:
             raise unwritable(out, error) from error
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._take()
         except OSError:
             self._file.seek(0)
             owner = self._file.read(32).strip() or "another"
@@ -49,6 +53,18 @@ class OutLock:
             self._file.truncate(0)
             self._file.write(str(os.getpid()))
             self._file.flush()
+
+    def _take(self) -> None:
+        """OSError: another run has it."""
+        last = time.monotonic() + LOOK_SECONDS
+        while True:
+            try:
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except OSError:
+                if time.monotonic() > last:
+                    raise
+                time.sleep(0.01)
 
     def close(self) -> None:
         """The folder is free."""

@@ -56,9 +56,7 @@ def main() -> int:
     parser.add_argument("findings", nargs="*", default=FINDINGS, help="of the catalogue")
     args = parser.parse_args()
     need("playwright", "it drives the browser")
-    browser = args.browser or next(filter(None, map(shutil.which, BROWSERS)), "")
-    if not browser:
-        raise MissingTool("there is no Chromium", "apt-get install chromium")
+    browser = args.browser or browser_in_path()
     args.out.mkdir(parents=True, exist_ok=True)
     errors = 0
     for name, page in draw(args.findings, args.out):
@@ -67,6 +65,14 @@ def main() -> int:
             print(f"{name}: {error}")
             errors += 1
     return 1 if errors else 0
+
+
+def browser_in_path() -> str:
+    """MissingTool: there is none."""
+    browser = next(filter(None, map(shutil.which, BROWSERS)), "")
+    if not browser:
+        raise MissingTool("there is no Chromium", "apt-get install chromium")
+    return browser
 
 
 def draw(names: list[str], out: Path) -> Iterator[tuple[str, Path]]:

@@ -19,6 +19,7 @@ from typing import Final
 from ..errors import MissingTool, UsageError
 from ..files.notes import notes_of
 from ..files.program_file import read_with_text
+from ..files.read_sqlite import connect_reading
 from ..fuzz.findings import FINDINGS, SUFFIX
 from ..program import ProgramError
 from .record import Event, Record, State, from_text, shape
@@ -56,16 +57,20 @@ def now() -> str:
 class Store:
     """The findings of a folder, as `fuzz --out` has it."""
 
-    def __init__(self, out: Path) -> None:
-        """Opens or makes OUT/findings.db.  UsageError: it is no store, or of a newer difffuzz;
-        MissingTool: it cannot be written."""
+    def __init__(self, out: Path, *, reading: bool = False) -> None:
+        """Opens or makes OUT/findings.db; `reading`: it is there and is not changed.
+
+        UsageError: it is no store, or of a newer difffuzz; MissingTool: it cannot be written."""
         self.out = out
         self.path = out / FILE
         with self._errors():
-            out.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(self.path, isolation_level=None)
+            if reading:
+                self._db = connect_reading(self.path)
+            else:
+                out.mkdir(parents=True, exist_ok=True)
+                self._db = sqlite3.connect(self.path, isolation_level=None)
             self._db.row_factory = sqlite3.Row
-            self._prepare()
+            self._prepare(reading)
 
     def __enter__(self) -> Store:
         return self
@@ -192,12 +197,12 @@ class Store:
         values = {**dict(row), "state": State(row["state"])}
         return Record(**values, history=[Event(*event) for event in events])
 
-    def _prepare(self) -> None:
+    def _prepare(self, reading: bool) -> None:
         """Makes the tables of a new file; UsageError for a file that is not the store's."""
         self._db.execute("PRAGMA busy_timeout = 10000")
         application = self._db.execute("PRAGMA application_id").fetchone()[0]
         version = self._db.execute("PRAGMA user_version").fetchone()[0]
-        if not application and not version:
+        if not application and not version and not reading:
             if self._db.execute("SELECT 1 FROM sqlite_schema").fetchone():
                 raise UsageError(f"{self.path}: a database of another program")
             self._db.execute("PRAGMA journal_mode = WAL")

@@ -10,7 +10,7 @@ import pytest
 from difffuzz.ci.junit import UNFINISHED, junit_xml
 from difffuzz.ci.outcome import FUZZ, Case, Outcome, Shown
 from difffuzz.ci.sarif import FINGERPRINT, MAX_RELATED, sarif_document
-from difffuzz.commands.printable import json_text
+from difffuzz.files.printable import json_text
 from difffuzz.oracle import ORACLES
 
 from .valid import junit_of, sarif_of

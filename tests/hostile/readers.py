@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from difffuzz.commands.loaded import Choice, load_program
-from difffuzz.commands.printable import printable
 from difffuzz.errors import UsageError
 from difffuzz.files.notes import text_of
+from difffuzz.files.printable import printable
 from difffuzz.native.patches import apply_patches
 from difffuzz.native.tree import KernelTree
 from difffuzz.program import ProgramError, decode, encode, parse

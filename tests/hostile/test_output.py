@@ -13,7 +13,7 @@ import pytest
 
 from difffuzz.cli import main
 from difffuzz.commands import corpus, fault
-from difffuzz.commands.printable import json_text, printable
+from difffuzz.files.printable import json_text, printable
 
 PROGRAM = "difffuzz program v1\nvcpu0: read gfn=0x0\n"
 COMMANDS = ("replay p.difffuzz", "replay p.difffuzz --json", "explain p.difffuzz", "bugs list")

@@ -27,15 +27,6 @@ ESCAPES = {
 def page_of(recording: Recording) -> str:
     """The page."""
     style, script = _own("page.css"), _own("page.js")
-    policy = "; ".join(
-        (
-            "default-src 'none'",
-            f"style-src '{_digest(style)}'",
-            f"script-src '{_digest(script)}'",
-            "base-uri 'none'",
-            "form-action 'none'",
-        )
-    )
     environment = Environment(
         loader=DictLoader({"page": _own("page.html.jinja")}),
         autoescape=True,
@@ -44,11 +35,24 @@ def page_of(recording: Recording) -> str:
         lstrip_blocks=True,
     )
     return environment.get_template("page").render(
-        policy=policy,
+        policy=policy(),
         style=Markup(style),
         script=Markup(script),
         data=Markup(_data(recording)),
         recording=recording,
+    )
+
+
+def policy() -> str:
+    """What a page lets run and be loaded, as a browser is told."""
+    return "; ".join(
+        (
+            "default-src 'none'",
+            f"style-src '{_digest(_own('page.css'))}'",
+            f"script-src '{_digest(_own('page.js'))}'",
+            "base-uri 'none'",
+            "form-action 'none'",
+        )
     )
 
 

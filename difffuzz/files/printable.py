@@ -28,9 +28,12 @@ def json_text(document: object) -> str:
     Bytes of file names that are no UTF-8 have no place in JSON: they are shown as escapes, too.
     """
     encoded = msgspec.json.encode(_decodable(msgspec.to_builtins(document)))
-    return _STEERING.sub(
-        lambda match: f"\\u{ord(match[0]):04x}", msgspec.json.format(encoded).decode()
-    )
+    return json_escaped(msgspec.json.format(encoded).decode())
+
+
+def json_escaped(text: str) -> str:
+    """JSON with escapes as JSON spells them."""
+    return _STEERING.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def _escape(match: re.Match[str]) -> str:
