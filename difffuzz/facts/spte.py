@@ -3,8 +3,9 @@
 
 Readers above (sides, oracles, engines) look at SPTEs through `Kvm.mem` and `Kvm.masks` of
 sides/kvm_state.py.  What depends on the VM or on the layout, EPT or x86, is in the masks of each
-side.  What is here holds for every entry that `Kvm.mem` shows, of every version: the kernels of
-today agree on it, except that since 6.10 an absent entry has bit 63 set in x86 tables, which
+side, where the generation of an MMIO SPTE lies, too (the numbers of 6.1 to 6.12 are below, for the
+model).  What else is here holds for every entry that `Kvm.mem` shows, of every version: the kernels
+of today agree on it, except that since 6.10 an absent entry has bit 63 set in x86 tables, which
 harness/native/kernel/view.c takes off.  difffuzz.kvm takes these from its spte.py, where the patch
 of a version may put another number; then the number has to become one of `Masks`, and its readers
 ask the side for it.  tests/variants/test_kernels.py tells if a version departs.
@@ -27,5 +28,3 @@ MMIO_SPTE_GEN_HIGH_SHIFT = 52 - 8
 MMIO_SPTE_GEN_HIGH_MASK = rsvd_bits(52, 62)
 MMIO_SPTE_GEN_MASK = rsvd_bits(0, 18)
 """What an MMIO SPTE holds of the memslot generation: 8 bits low, 11 bits high."""
-MMIO_GENERATIONS = MMIO_SPTE_GEN_MASK + 1
-"""Generations that an MMIO SPTE can tell apart."""

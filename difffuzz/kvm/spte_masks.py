@@ -19,6 +19,11 @@ from difffuzz.facts.paging import (
     VMX_EPT_READABLE_MASK,
     VMX_EPT_RWX_MASK,
 )
+from difffuzz.facts.spte import (
+    MMIO_SPTE_GEN_HIGH_MASK,
+    MMIO_SPTE_GEN_LOW_MASK,
+    MMIO_SPTE_GEN_MASK,
+)
 
 VMX_EPT_IPAT_BIT = 1 << 6
 VMX_EPT_MT_WB = 6 << 3
@@ -41,6 +46,10 @@ class SpteMasks:
     `ept`: EPT layout, else the x86 layout that NPT and nonpaging shadow pages use.  `ad`: the CPU
     has accessed and dirty bits (EPT only; x86 page tables always have).
     """
+
+    mmio_gen_low_mask = MMIO_SPTE_GEN_LOW_MASK
+    mmio_gen_high_mask = MMIO_SPTE_GEN_HIGH_MASK
+    mmio_gen_mask = MMIO_SPTE_GEN_MASK
 
     __slots__ = (
         "enable_mmio_caching",

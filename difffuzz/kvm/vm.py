@@ -70,10 +70,10 @@ class VmParams:
     __slots__ = (
         "ad",
         "async_pf",
+        "before_wrap",
         "dirty_log_init_set",
         "eager_page_split",
         "ept",
-        "generations",
         "manual_dirty_log_protect",
         "max_level",
         "mmio_caching",
@@ -106,7 +106,8 @@ class VmParams:
         self.async_pf = False
         self.range_flush = False
         self.mmu_invalidate_seq = 0
-        self.generations = (0, 0)
+        self.before_wrap = (0, 0)
+        """Memslot generations until those of MMIO SPTEs wrap, by address space; 0: all of them."""
 
 
 def kvm_create_vm(
@@ -133,7 +134,7 @@ def kvm_create_vm(
     kvm.n_max_mmu_pages = KVM_MIN_ALLOC_MMU_PAGES
     for as_id in range(KVM_ADDRESS_SPACE_NUM):
         # The low bit of the generation is the address space.
-        generation = params.generations[as_id] + as_id
+        generation = (-params.before_wrap[as_id] & masks.mmio_gen_mask) + as_id
         sets = [KvmMemslots(node_idx, generation) for node_idx in range(2)]
         kvm.memslots_sets.append(sets)
         kvm.memslots.append(sets[0])

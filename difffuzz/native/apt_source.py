@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The apt sources of this machine, with the backports of its suite."""
+"""The apt sources of this machine, with the backports of its suite, or for another suite."""
 
 from __future__ import annotations
 
@@ -38,6 +38,18 @@ def with_backports(suite: str, folder: Path = APT) -> str:
     if not stanzas:
         raise MissingTool(f"no apt source below {folder} offers {suite}", f"ls {folder}")
     return "\n".join(_text(_extended(stanza, suite)) for stanza in stanzas)
+
+
+def of_suite(other: str, suite: str, folder: Path = APT) -> str:
+    """The sources from which the machine has its own suite, for another one of Debian.
+
+    MissingTool: there are none.
+    """
+    stanzas = [one for one in _stanzas(folder) if _offers(one, suite)]
+    own = [one for one in stanzas if suite in one["suites"].split()]
+    if not own:
+        raise MissingTool(f"no apt source below {folder} offers {suite}", f"ls {folder}")
+    return "\n".join(_text({**one, "types": "deb", "suites": other}) for one in own)
 
 
 def _stanzas(folder: Path) -> list[Stanza]:

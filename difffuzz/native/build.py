@@ -19,11 +19,13 @@ from .compile import Workshop, compile_units, places
 from .configure import prepare, stale
 from .digests import Digests
 from .farm import Farm
+from .features import feature_flags, read_features
 from .fetch import source_path
 from .link import Parts, link, reachable
 from .objects import Object, remove_old
 from .overlay import Root, patched_root, plain_root
 from .patches import apply_patches
+from .recipe import accepted, tree_flags
 from .stubs import needed
 from .toolchain import Compiler, choose_compiler
 from .tree import KernelTree, open_tree
@@ -80,6 +82,8 @@ class Wish(msgspec.Struct):
     """None: if the compiler for it is there."""
     traced: bool = False
     """It notes which lines ran (reached.py)."""
+    keep_going: bool = False
+    """Every unit is tried, and each that does not compile is told of."""
     sanitize: bool = False
     """For scripts/native-sanitize, which loads the library of the sanitizers first."""
     harness: Path = HARNESS
@@ -110,20 +114,28 @@ def build(wish: Wish, cache: Cache, say: Callable[[str], None]) -> Made:
             root,
             harness,
             write_headers(cache),
-            units.flags,
+            _kernel_flags(units, harness, root, shadow, compiler),
             compiler,
             cache,
             digests,
             logs=cache.build(name) / "log",
         )
         chosen = units.of(tree)
-        objects, compiled = compile_units(shop, chosen, say)
+        objects, compiled = compile_units(shop, chosen, say, wish.keep_going)
         digests.save()
         parts = _parts(compiler, chosen, objects, units)
         made = _finish(wish, name, shop, chosen, parts)
     if compiled:
         remove_old(cache.objects)
     return Made(made, compiled, round(time.monotonic() - began, 3))
+
+
+def _kernel_flags(
+    units: Units, harness: Path, root: Root, shadow: Path, compiler: Compiler
+) -> list[str]:
+    """Those of the harness, what the tree has, and how the tree's own build compiles."""
+    own = accepted(compiler.path, compiler.identity, tree_flags(shadow))
+    return [*units.flags, *feature_flags(read_features(harness), Path(root.path)), *own]
 
 
 def build_name(wish: Wish) -> str:

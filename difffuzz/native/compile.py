@@ -44,23 +44,39 @@ class Workshop(msgspec.Struct):
 
 
 def compile_units(
-    shop: Workshop, units: list[Unit], say: Callable[[str], None]
+    shop: Workshop, units: list[Unit], say: Callable[[str], None], keep_going: bool = False
 ) -> tuple[list[Object], int]:
     """The objects in the order of the units, and how many were compiled now.
 
     UsageError: one does not compile; the line names the file, relative to the tree, and the line.
+    With `keep_going` all are tried, and `say` gets a line for each that does not.
     """
     found = [_folder(shop, unit).find(shop.root, shop.digests) for unit in units]
     missing = [unit for unit, known in zip(units, found, strict=True) if known is None]
     if missing:
         say(f"compiling {len(missing)} of {len(units)} units")
+    failed: dict[str, str] = {}
+
+    def make(unit: Unit) -> Object | None:
+        try:
+            return _make(shop, unit)
+        except UsageError as error:
+            if not keep_going:
+                raise
+            failed[unit.source] = str(error)
+            return None
+
     with ThreadPoolExecutor(JOBS) as pool:
         try:
-            compiled = list(pool.map(lambda unit: _make(shop, unit), missing))
+            compiled = list(pool.map(make, missing))
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-    made = dict(zip(missing, compiled, strict=True))
+    if failed:
+        for source, line in sorted(failed.items()):
+            say(f"{source}: {line}")
+        raise UsageError(f"{len(failed)} of {len(units)} units do not compile")
+    made = {unit: one for unit, one in zip(missing, compiled, strict=True) if one is not None}
     objects = [known or made[unit] for unit, known in zip(units, found, strict=True)]
     for unit, each in zip(units, objects, strict=True):
         _check_symbols(shop, unit, each)
@@ -116,8 +132,9 @@ def _make(shop: Workshop, unit: Unit) -> Object:
 def _place(shop: Workshop, output: str) -> str:
     """The error's line, and what may be behind it if it is not in the user's tree."""
     line = first_error(output, places(shop))
-    if line.startswith(LABEL) and not shop.tree.known:
-        line += f" [the harness knows Linux {taken_for(shop.tree)}, not {shop.tree.series}]"
+    if not shop.tree.known:
+        line += f" [the harness knows Linux {taken_for(shop.tree)}, not {shop.tree.series}:"
+        line += f" what differs goes into {LABEL}features.toml]"
     return line
 
 

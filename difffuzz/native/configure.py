@@ -20,8 +20,9 @@ from .tree import KernelTree
 
 BASE = "x86_64_defconfig"
 
-ON = ("KVM", "KVM_INTEL", "EXPERT", "SMP", "X86_5LEVEL", "PREEMPT")
-"""PREEMPT and SMP make RCU and locks calls; X86_5LEVEL makes the memory map variables."""
+ON = ("KVM", "KVM_INTEL", "EXPERT", "SMP", "X86_5LEVEL", "PREEMPT", "KVM_PROVE_MMU")
+"""PREEMPT and SMP make RCU and locks calls; X86_5LEVEL makes the memory map variables; where the
+tree has KVM_PROVE_MMU, it turns assertions of the MMU on."""
 
 OFF = (
     "KVM_AMD", "KVM_XEN", "KVM_HYPERV", "RETPOLINE", "RETHUNK", "SLS", "SPECULATION_MITIGATIONS",

@@ -10,12 +10,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..errors import MissingTool, UsageError
-from .apt_source import codename, with_backports
+from .apt_source import codename, of_suite, with_backports
 from .cache import Cache, locked
 from .run import Failed, install_command, run
 
 DEFAULT = "6.1"
 TARBALLS = Path("/usr/src")
+SUITES = ("trixie", "sid", "experimental")
+"""Of Debian, behind the machine's own: newer kernels are there."""
 
 
 def source_path(cache: Cache, series: str = DEFAULT) -> Path:
@@ -29,7 +31,7 @@ def fetch(cache: Cache, series: str, say: Callable[[str], None]) -> Path:
     UsageError: no such series. MissingTool: the package is missing and cannot be installed.
     """
     if not re.fullmatch(r"\d+\.\d+", series):
-        raise UsageError(f"series {series!r}: 6.1 or 6.12 expected")
+        raise UsageError(f"series {series!r}: expected one as 6.1, 6.12, 7.2")
     tree = source_path(cache, series)
     if tree.is_dir():
         return tree
@@ -59,7 +61,7 @@ def _tarball(series: str, work: Path, say: Callable[[str], None]) -> Path:
         _run("apt-get", "install", "-y", "--no-install-recommends", package)
         return installed
     say(f"downloading {package}")
-    return _download(package, work)
+    return _download(package, work, say)
 
 
 def _offered(package: str) -> bool:
@@ -70,31 +72,46 @@ def _offered(package: str) -> bool:
         return False
 
 
-def _download(package: str, work: Path) -> Path:
-    """Download without touching what apt knows of this machine, which needs no root either."""
-    suite = codename()
+def _download(package: str, work: Path, say: Callable[[str], None]) -> Path:
+    """Download from the first suite that has it; what apt knows of this machine stays as it is,
+    and no root is needed."""
+    own = codename()
+    others = {suite: of_suite(suite, own) for suite in SUITES if suite != own}
+    failure = ""
+    for suite, sources in {own: with_backports(own), **others}.items():
+        say(f"looking for {package} in {suite}")
+        apt = _apt(work, suite, sources)
+        _run(*apt, "update")
+        try:
+            run([*apt, "download", package], cwd=work)
+        except Failed as failed:
+            failure = failure or _last(failed)
+            continue
+        [archive] = work.glob(f"{package}_*.deb")
+        _run("dpkg-deb", "-x", str(archive), str(work))
+        return work / "usr" / "src" / f"{package}.tar.xz"
+    looked = ", ".join([f"{own} and its backports", *others])
+    raise UsageError(f"there is no {package} in {looked}: {failure}")
+
+
+def _apt(work: Path, suite: str, sources: str) -> list[str]:
+    """apt-get with a source list and files of its own."""
+    place = work / suite
     for folder in ("lists/partial", "archives/partial", "parts"):
-        (work / folder).mkdir(parents=True)
-    (work / "our.sources").write_text(with_backports(suite))
-    (work / "status").touch()
-    apt = [
+        (place / folder).mkdir(parents=True)
+    (place / "our.sources").write_text(sources)
+    (place / "status").touch()
+    return [
         "apt-get",
         "-qq",
-        *("-o", f"Dir::Etc::sourcelist={work / 'our.sources'}"),
-        *("-o", f"Dir::Etc::sourceparts={work / 'parts'}"),
-        *("-o", f"Dir::State::lists={work / 'lists'}"),
-        *("-o", f"Dir::State::status={work / 'status'}"),
-        *("-o", f"Dir::Cache={work}"),
+        *("-o", f"Dir::Etc::sourcelist={place / 'our.sources'}"),
+        *("-o", f"Dir::Etc::sourceparts={place / 'parts'}"),
+        *("-o", f"Dir::State::lists={place / 'lists'}"),
+        *("-o", f"Dir::State::status={place / 'status'}"),
+        *("-o", f"Dir::Cache={place}"),
         *("-o", "APT::Sandbox::User="),
+        *("-o", "Acquire::Languages=none"),
     ]
-    _run(*apt, "update")
-    try:
-        run([*apt, "download", package], cwd=work)
-    except Failed as failed:
-        raise UsageError(f"{suite} and its backports have no {package}: {_last(failed)}") from None
-    [archive] = work.glob(f"{package}_*.deb")
-    _run("dpkg-deb", "-x", str(archive), str(work))
-    return work / "usr" / "src" / f"{package}.tar.xz"
 
 
 def _run(*command: str) -> None:

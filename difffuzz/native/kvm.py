@@ -188,12 +188,12 @@ class NativeKvm:
     @property
     def retries_by_gfn(self) -> bool:
         """Faults are compared with invalidations by gfn, not by hva."""
-        return self.library.retries_by_gfn
+        return self.masks.retries_by_gfn
 
     @property
     def tells_accessed(self) -> bool:
         """The host is told of the accessed bit of an SPTE that goes."""
-        return self.library.tells_accessed
+        return self.masks.tells_accessed
 
     def model_requests(self, requests: int) -> int:
         """KVM_REQ_MMU_FREE_OBSOLETE_ROOTS at the model's bit, which is all that oracles ask for."""

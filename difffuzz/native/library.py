@@ -40,11 +40,6 @@ class Death(NamedTuple):
 class Library:
     """One instance.  `host` answers what the kernel's code asks; `sched` is who runs now."""
 
-    retries_by_gfn = False
-    """See Kvm.retries_by_gfn of the model."""
-    tells_accessed = True
-    """See Kvm.tells_accessed of the model."""
-
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lib = _load_copy(path)

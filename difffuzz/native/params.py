@@ -11,8 +11,8 @@ from difffuzz.native.abi.describe import members, place
 from difffuzz.native.abi.programs import VmConfig
 
 *NAMED, _last = (member.name for member in members(VmConfig))
-"""Members that are called as VmParams calls them; behind them are the generations."""
-assert _last == "generations"
+"""Members that are called as VmParams calls them; behind them is before_wrap."""
+assert _last == "before_wrap"
 TDP_MMU: Final = place(VmConfig, "tdp_mmu")
 EPT: Final = place(VmConfig, "ept")
 
@@ -21,7 +21,7 @@ _read = attrgetter(*NAMED)
 
 def param_numbers(params: VmParams) -> list[int]:
     """The longs of a VmConfig.  What needs tdp is off without it."""
-    numbers = [*_read(params), *params.generations]
+    numbers = [*_read(params), *params.before_wrap]
     numbers[TDP_MMU] = params.tdp and params.tdp_mmu
     numbers[EPT] = params.tdp and params.ept
     return numbers

@@ -11,12 +11,6 @@ from difffuzz.native.cache import default_cache
 from difffuzz.native.face import NativePackage
 from difffuzz.native.library import Library
 
-RETRIES_BY_GFN_SINCE = (6, 8)
-"""mmu_invalidate_retry_gfn() took the place of mmu_invalidate_retry_hva()."""
-
-TELLS_ACCESSED_BEFORE = (6, 13)
-"""Pages are no longer marked accessed when an SPTE goes."""
-
 
 def open_package(name: str) -> NativePackage:
     """The build of that name, "" for the default one.  UsageError: there is no such build."""
@@ -25,12 +19,7 @@ def open_package(name: str) -> NativePackage:
         again = "" if built.name == DEFAULT_NAME else f" --name {built.name}"
         text = f"is not what was built: run 'difffuzz native build{again}' again"
         raise UsageError(f"{built.library} {text}")
-    library = Library(Path(built.library))
-    major, minor = built.version.split(".")[:2]
-    version = int(major), int(minor)
-    library.retries_by_gfn = version >= RETRIES_BY_GFN_SINCE
-    library.tells_accessed = version < TELLS_ACCESSED_BEFORE
-    return NativePackage(library)
+    return NativePackage(Library(Path(built.library)))
 
 
 def build_digest(name: str) -> str:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from ..errors import UsageError
 
-KNOWN = ((6, 1), (6, 12))
+KNOWN = ((6, 1), (6, 12), (7, 2), (7, 3))
 """Versions that the harness is tested with."""
 
 NEEDED = ("Makefile", "Kconfig", "include/linux/kvm_host.h", "virt/kvm/kvm_main.c")

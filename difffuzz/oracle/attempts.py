@@ -19,7 +19,6 @@ from difffuzz.facts.kvm import (
 )
 from difffuzz.facts.paging import PT_PAGE_SIZE_MASK, PT_PRESENT_MASK
 from difffuzz.facts.spte import (
-    MMIO_GENERATIONS,
     REMOVED_SPTE,
     SPTE_BASE_ADDR_MASK,
     SPTE_MMU_PRESENT_MASK,
@@ -232,10 +231,10 @@ class Attempts:
         """
         kvm = self._side.kvm
         self._sched.touch("memslots", False)
-        now = kvm.memslots[kvm.vcpus[vcpu].smm].generation % MMIO_GENERATIONS
+        now = kvm.memslots[kvm.vcpus[vcpu].smm].generation & kvm.masks.mmio_gen_mask
         op = self._threads.all[vcpu].op
         for ptr, spte in self._walk(vcpu, gfn):
             self._sched.touch(ptr, False)
             found = mmio_generation(kvm.masks, spte)
-            if op is not None and now < found < MMIO_GENERATIONS - len(kvm.memslots):
+            if op is not None and now < found <= kvm.masks.mmio_gen_mask - len(kvm.memslots):
                 self.violations.append((outlived(self._side.name, found), op))

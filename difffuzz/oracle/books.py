@@ -8,11 +8,6 @@ from collections.abc import Iterator
 from difffuzz.facts.kvm import KVM_REQ_MMU_FREE_OBSOLETE_ROOTS
 from difffuzz.facts.paging import PT_USER_MASK, PT_WRITABLE_MASK
 from difffuzz.facts.spte import (
-    MMIO_GENERATIONS,
-    MMIO_SPTE_GEN_HIGH_MASK,
-    MMIO_SPTE_GEN_HIGH_SHIFT,
-    MMIO_SPTE_GEN_LOW_MASK,
-    MMIO_SPTE_GEN_LOW_SHIFT,
     SPTE_MMU_PRESENT_MASK,
 )
 from difffuzz.oracle.verdict import Violation
@@ -99,7 +94,7 @@ def mmio_violations(side: KvmSide) -> Iterator[Violation]:
     """No MMIO SPTE is of a generation to come: it would count as current when that has come; and
     each says what it is for."""
     kvm = side.kvm
-    now = [slots.generation % MMIO_GENERATIONS for slots in kvm.memslots]
+    now = [slots.generation & kvm.masks.mmio_gen_mask for slots in kvm.memslots]
     for page in kvm.mem.pages.values():
         for index, spte in page.ent.items():
             generation = mmio_generation(kvm.masks, spte)
@@ -142,7 +137,7 @@ def new_mmio_violations(
     if generation < 0:
         return
     yield from mmio_spte_violations(side, sp, index, spte)
-    now = side.kvm.memslots[sp.role.smm].generation % MMIO_GENERATIONS
+    now = side.kvm.memslots[sp.role.smm].generation & side.kvm.masks.mmio_gen_mask
     if generation != now:
         gfn = sp.gfn + index
         text = f"gfn {gfn:#x}: a new MMIO SPTE of generation {generation:#x}, not {now:#x}"
@@ -153,8 +148,14 @@ def mmio_generation(masks: Masks, spte: int) -> int:
     """The memslot generation of an MMIO SPTE; -1 for any other."""
     if spte & SPTE_MMU_PRESENT_MASK or spte & masks.shadow_mmio_mask != masks.shadow_mmio_value:
         return -1
-    low = (spte & MMIO_SPTE_GEN_LOW_MASK) >> MMIO_SPTE_GEN_LOW_SHIFT
-    return low | (spte & MMIO_SPTE_GEN_HIGH_MASK) >> MMIO_SPTE_GEN_HIGH_SHIFT
+    low, high = masks.mmio_gen_low_mask, masks.mmio_gen_high_mask
+    above = (spte & high) >> _shift(high) << low.bit_count()
+    return (spte & low) >> _shift(low) | above
+
+
+def _shift(mask: int) -> int:
+    """Where the mask begins."""
+    return (mask & -mask).bit_length() - 1
 
 
 def outlived(name: str, generation: int) -> Violation:

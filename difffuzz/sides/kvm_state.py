@@ -232,6 +232,18 @@ class Masks(Protocol):
         """... and what they are in one."""
 
     @property
+    def mmio_gen_low_mask(self) -> int:
+        """Where an MMIO SPTE has the low bits of the memslot generation ..."""
+
+    @property
+    def mmio_gen_high_mask(self) -> int:
+        """... the bits above them ..."""
+
+    @property
+    def mmio_gen_mask(self) -> int:
+        """... and the generations that both can tell apart, less one."""
+
+    @property
     def enable_mmio_caching(self) -> bool:
         """MMIO SPTEs are made."""
 

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from difffuzz.facts.spte import MMIO_GENERATIONS
 from difffuzz.kvm.vm import VmParams
 from difffuzz.program import Config
 
@@ -32,8 +31,8 @@ def vm_params(config: Config, tdp_mmu: bool) -> VmParams:
     if config.gen_bias:
         # The initial memslots of an address space use up two of its generations each.
         initial = [sum(slot.as_id == as_id for slot in config.slots) for as_id in (0, 1)]
-        params.generations = (
-            MMIO_GENERATIONS - 2 * (initial[0] + config.gen_bias),
-            MMIO_GENERATIONS - 2 * (initial[1] + config.gen_bias),
+        params.before_wrap = (
+            2 * (initial[0] + config.gen_bias),
+            2 * (initial[1] + config.gen_bias),
         )
     return params

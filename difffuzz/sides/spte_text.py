@@ -16,8 +16,6 @@ from difffuzz.facts.paging import (
     VMX_EPT_READABLE_MASK,
 )
 from difffuzz.facts.spte import (
-    MMIO_SPTE_GEN_HIGH_MASK,
-    MMIO_SPTE_GEN_LOW_MASK,
     REMOVED_SPTE,
     SPTE_BASE_ADDR_MASK,
     SPTE_MMU_PRESENT_MASK,
@@ -52,7 +50,7 @@ def decode(masks: Masks, spte: int, level: int) -> Decoded:
     if spte == REMOVED_SPTE:
         return Decoded(Kind.FROZEN, -1, ())
     if masks.enable_mmio_caching and spte & masks.shadow_mmio_mask == masks.shadow_mmio_value:
-        generation = spte & (MMIO_SPTE_GEN_LOW_MASK | MMIO_SPTE_GEN_HIGH_MASK)
+        generation = spte & (masks.mmio_gen_low_mask | masks.mmio_gen_high_mask)
         return Decoded(Kind.MMIO, -1, (f"generation bits {generation:#x}",))
     if not spte & SPTE_MMU_PRESENT_MASK:
         return Decoded(Kind.NOT_PRESENT, -1, ())

@@ -17,7 +17,8 @@ prepare0)
     mkdir -p include/generated include/config
     echo "#define CONFIG_SMP 1" > include/generated/autoconf.h
     printf 'deps_config := \\\\\\n\\tKconfig \\\\\\n\\tarch/x86/Kconfig \\\\\\n' > include/config/auto.conf.cmd
-    printf 'deps := \\\\\\n  include/linux/page.h \\\\\\n' > kernel/.bounds.s.cmd ;;
+    printf 'cmd_kernel/bounds.s := gcc -std=gnu11 -fshort-wchar -mcmodel=kernel -c\\n' > kernel/.bounds.s.cmd
+    printf 'deps := \\\\\\n  include/linux/page.h \\\\\\n' >> kernel/.bounds.s.cmd ;;
 esac
 """  # noqa: E501
 

@@ -22,7 +22,7 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
-        (["fetch", "newest"], 2, "series 'newest': 6.1 or 6.12 expected"),
+        (["fetch", "newest"], 2, "series 'newest': expected one as 6.1, 6.12, 7.2"),
         (["build"], 2, "no kernel tree: run 'difffuzz native fetch', or name one with --tree"),
         (["build", "--tree", "/none"], 2, "/none: no such folder"),
         (["build", "--patch"], 2, "requires an argument"),

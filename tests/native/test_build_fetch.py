@@ -11,7 +11,7 @@ import pytest
 
 from difffuzz.errors import MissingTool, UsageError
 from difffuzz.native import fetch as fetching
-from difffuzz.native.apt_source import codename, with_backports
+from difffuzz.native.apt_source import codename, of_suite, with_backports
 from difffuzz.native.cache import Cache
 
 from .fake_tree import write_files
@@ -67,7 +67,7 @@ def test_not_root_is_told_the_command(
 
 @pytest.mark.parametrize("series", ["6", "6.1.2", "x", "../x"])
 def test_no_series(cache: Cache, series: str) -> None:
-    with pytest.raises(UsageError, match=r"6\.1 or 6\.12 expected"):
+    with pytest.raises(UsageError, match=r"expected one as 6\.1, 6\.12, 7\.2"):
         fetching.fetch(cache, series, quiet)
 
 
@@ -109,6 +109,15 @@ def test_no_source_offers_the_suite(tmp_path: Path, text: str) -> None:
     write_files(tmp_path, {"sources.list.d/a.sources": stanza})
     with pytest.raises(MissingTool, match="offers bookworm"):
         with_backports("bookworm", tmp_path)
+
+
+def test_sources_for_another_suite(tmp_path: Path) -> None:
+    write_files(tmp_path, {"sources.list.d/a.sources": STANZA})
+    assert of_suite("sid", "bookworm", tmp_path) == (
+        "Types: deb\nUris: mirror\nSuites: sid\nComponents: main\nSigned-By: /key.gpg\n"
+    )
+    with pytest.raises(MissingTool, match="offers trixie"):
+        of_suite("sid", "trixie", tmp_path)
 
 
 def test_the_suite_of_this_machine(tmp_path: Path) -> None:

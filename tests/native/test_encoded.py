@@ -75,8 +75,8 @@ def test_every_parameter_is_told_by_its_name() -> None:
     assert {name: getattr(config, name) for name in NAMED} == {
         name: int(getattr(params, name)) for name in NAMED
     }
-    assert tuple(config.generations) == tuple(params.generations)
-    assert {"mmu_pages", "vcpus", "generations"} == set(VmParams.__slots__) - set(NAMED)
+    assert tuple(config.before_wrap) == tuple(params.before_wrap)
+    assert {"mmu_pages", "vcpus", "before_wrap"} == set(VmParams.__slots__) - set(NAMED)
 
 
 def test_a_place_is_counted_in_longs() -> None:

@@ -112,7 +112,7 @@ def test_the_generation_begins_some_updates_before_it_wraps() -> None:
         memslots = started("tdp", program.config).kvm.memslots
         assert memslots[0].generation == (1 << 19) - 2 * bias
         assert memslots[1].generation == (1 << 19) - 2 * bias + 1
-    assert vm_params(Config(), tdp_mmu=True).generations == (0, 0)
+    assert vm_params(Config(), tdp_mmu=True).before_wrap == (0, 0)
 
 
 def test_layouts_have_their_masks() -> None:

@@ -99,7 +99,6 @@ MACHINE: Final = {
     **_named(frames, "FREED_DATA"),
     **_named(kvm, *(f"RET_PF_{name}" for name in kvm.RET_PF_NAMES)),
     **_named(paging, *(name for name in vars(paging) if name.startswith("PFERR_"))),
-    "MMIO_GENERATIONS": spte.MMIO_GENERATIONS,
 }
 """For harness/native/machine, which knows no header of the kernel."""
 
@@ -107,7 +106,6 @@ MACHINE_BITS: Final = {
     **_named(pte, *(name for name in vars(pte) if name.startswith("PTE_"))),
     **_named(pte, "PMD_PAGES", "PUD_PAGES"),
     **_named(paging, "PHYS_ADDR_MASK", "RSVD_PHYS_BITS_MASK", "PT64_NX_MASK"),
-    **_named(spte, *(name for name in vars(spte) if name.startswith("MMIO_SPTE_GEN_"))),
     **_named(paging, *(name for name in vars(paging) if name.startswith(("PT_", "VMX_EPT_")))),
     **_named(spte, "REMOVED_SPTE", "SPTE_MMU_PRESENT_MASK", "SPTE_BASE_ADDR_MASK"),
     **_named(frames, "BASE_4K", "BASE_2M", "BASE_1G", "BASE_DEVICE"),

@@ -69,7 +69,7 @@ class VmConfig(CStruct):
     async_pf: Long
     range_flush: Long
     mmu_invalidate_seq: Long
-    generations: Annotated[Longs, ctypes.c_long * 2]
+    before_wrap: Annotated[Longs, ctypes.c_long * 2]
 
 
 @described

@@ -50,7 +50,12 @@ class Masks(CStruct):
     shadow_mmio_value: ULong
     shadow_accessed_mask: ULong
     shadow_dirty_mask: ULong
+    mmio_gen_low_mask: ULong
+    mmio_gen_high_mask: ULong
+    mmio_gen_mask: ULong
     enable_mmio_caching: Bool
+    retries_by_gfn: Bool
+    tells_accessed: Bool
 
 
 @described

@@ -6,7 +6,6 @@
 #include <linux/kvm_host.h>
 #include <linux/mmu_notifier.h>
 
-#include "arch/x86/kvm/kvm_cache_regs.h"
 #include "arch/x86/kvm/mmu.h"
 #include "arch/x86/kvm/mmu/mmu_internal.h"
 #include "arch/x86/kvm/mmu/spte.h"
@@ -137,7 +136,7 @@ API_FN(guest_mode)
 		leave_guest_mode(v);
 	kvm_init_mmu(v);
 	kvm_mmu_new_pgd(v, v->arch.cr3);
-	if (kvm_x86_ops.cpu_dirty_log_size)
+	if (DIRTY_LOG_SIZE(native_kvm))
 		static_call(kvm_x86_update_cpu_dirty_logging)(v);
 	return 0;
 }
@@ -160,7 +159,7 @@ API_FN(set_memory_region)
 		.userspace_addr = hva,
 	};
 
-	return kvm_set_memory_region(native_kvm, &region);
+	return native_set_memory_region(native_kvm, &region);
 }
 
 API_FN(get_dirty_log)
@@ -232,12 +231,17 @@ API_FN(recover_nx)
 	return 0;
 }
 
+/* Who assigns a device holds nothing; before that was a caller, vCPUs were the only ones. */
 API_FN(zap_gfn_range)
 {
+#if HAS_ZAP_FOR_DEVICES
+	kvm_zap_gfn_range(native_kvm, gfn, gfn + npages);
+#else
 	int idx = srcu_read_lock(&native_kvm->srcu);
 
 	kvm_zap_gfn_range(native_kvm, gfn, gfn + npages);
 	srcu_read_unlock(&native_kvm->srcu, idx);
+#endif
 	return 0;
 }
 
@@ -279,7 +283,7 @@ API_FN(invalidate_range_end)
 /* `pte` as the CPU has it.  Since 6.10 the brackets around it do all. */
 API_FN(change_pte)
 {
-#if DIFFFUZZ_KERNEL < 6010
+#if HAS_CHANGE_PTE
 	native_notifier_ops()->change_pte(notifier(), native_mm, hva, native_make_pte(pte));
 #endif
 	return 0;

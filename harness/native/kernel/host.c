@@ -12,9 +12,15 @@
 
 #define AREA_BASE(area) (((area) + 1UL) << 40)
 #define MOST_HELD 256
+/* What follows struct mem_section_usage: flags of page blocks, a word each. */
+#define USAGE_BYTES (sizeof(unsigned long) * SECTION_BLOCKFLAGS_BITS)
 
 struct mm_struct *native_mm;
+#if HAS_ZERO_PAGE_PFN
+unsigned long zero_page_pfn = HM_ZERO_PFN;
+#else
 unsigned long zero_pfn = HM_ZERO_PFN;
+#endif
 struct mem_section **mem_section;
 /* What follow_pte() and vma_lookup() last answered to each task. */
 static struct vm_area_struct *vmas[NATIVE_TASKS];
@@ -29,7 +35,7 @@ static void init_sections(void)
 	unsigned long nr = NATIVE_FRAMES >> PFN_SECTION_SHIFT;
 	struct mem_section_usage *usage;
 
-	usage = native_alloc_for_good(sizeof(*usage) + mem_section_usage_size());
+	usage = native_alloc_for_good(sizeof(*usage) + USAGE_BYTES);
 	memset(usage->subsection_map, 0xff, sizeof(usage->subsection_map));
 	mem_section = native_alloc_for_good(NR_SECTION_ROOTS * sizeof(*mem_section));
 	for (unsigned long i = 0; i < nr; i++) {
@@ -40,11 +46,6 @@ static void init_sections(void)
 		(*root)[i & SECTION_ROOT_MASK].section_mem_map = SECTION_HAS_MEM_MAP | SECTION_MARKED_PRESENT;
 		(*root)[i & SECTION_ROOT_MASK].usage = usage;
 	}
-}
-
-size_t mem_section_usage_size(void)
-{
-	return sizeof(unsigned long) * SECTION_BLOCKFLAGS_BITS;
 }
 
 /* A page table with room for 2 GiB of each area, in memory that __va() finds. */
@@ -186,7 +187,7 @@ long get_user_pages_unlocked(unsigned long start, unsigned long nr_pages, struct
 }
 
 /* KVM asks this for one thing only: is the page poisoned? */
-#if DIFFFUZZ_KERNEL < 6005
+#if HAS_GUP_TELLS_VMAS
 long get_user_pages(unsigned long start, unsigned long nr_pages, unsigned int gup_flags,
 		    struct page **pages, struct vm_area_struct **areas)
 #else
@@ -197,7 +198,7 @@ long get_user_pages(unsigned long start, unsigned long nr_pages, unsigned int gu
 	return native_host(HOST_POISONED, start, 0, 0) ? -EHWPOISON : -EFAULT;
 }
 
-#if DIFFFUZZ_KERNEL < 6012
+#if !HAS_FOLLOW_PFNMAP
 int follow_pte(struct mm_struct *mm, unsigned long address, pte_t **ptep, spinlock_t **ptlp)
 {
 	long pte;

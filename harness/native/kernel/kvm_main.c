@@ -26,6 +26,20 @@ long native_clear_dirty_log(struct kvm *kvm, struct kvm_clear_dirty_log *log)
 	return kvm_vm_ioctl_clear_dirty_log(kvm, log);
 }
 
+int native_set_memory_region(struct kvm *kvm, const struct kvm_userspace_memory_region2 *region)
+{
+#if HAS_CALLER_HOLDS_SLOTS_LOCK
+	int r;
+
+	mutex_lock(&kvm->slots_lock);
+	r = kvm_set_memory_region(kvm, region);
+	mutex_unlock(&kvm->slots_lock);
+	return r;
+#else
+	return kvm_set_memory_region(kvm, region);
+#endif
+}
+
 void native_free_memslots(struct kvm *kvm)
 {
 	for (int i = 0; i < KVM_MAX_NR_ADDRESS_SPACES; i++) {

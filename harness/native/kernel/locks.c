@@ -231,6 +231,12 @@ int __cond_resched_rwlock_write(rwlock_t *lock)
 	return 1;
 }
 
+/* Whoever spins on a bit waits for its holder, which has to run. */
+void native_relax(void)
+{
+	native_host(HOST_YIELD, 0, 0, 0);
+}
+
 /* spinlock_t */
 
 void __lockfunc _raw_spin_lock(raw_spinlock_t *lock)
@@ -252,7 +258,11 @@ void __lockfunc _raw_spin_unlock(raw_spinlock_t *lock)
 
 /* struct mutex, struct rw_semaphore */
 
+#if HAS_MUTEX_INIT_GENERIC
+void mutex_init_generic(struct mutex *mutex)
+#else
 void __mutex_init(struct mutex *mutex, const char *name, struct lock_class_key *key)
+#endif
 {
 	atomic_long_set(&mutex->owner, 0);
 }

@@ -10,7 +10,7 @@
 #include "native.h"
 
 /* Since 6.10 the names are macros that count; these are the functions behind them. */
-#if DIFFFUZZ_KERNEL >= 6010
+#if HAS_ALLOC_HOOKS
 #undef get_zeroed_page
 #undef __get_free_pages
 #undef __alloc_pages
@@ -74,7 +74,7 @@ void __free_pages(struct page *page, unsigned int order)
 	free_pages((unsigned long)page_address(page), order);
 }
 
-#if DIFFFUZZ_KERNEL < 6012
+#if !HAS_CACHE_CREATE_ARGS
 struct kmem_cache *kmem_cache_create(const char *name, unsigned int size, unsigned int align,
 				     slab_flags_t flags, void (*ctor)(void *))
 #else
@@ -112,10 +112,14 @@ void *kmalloc_trace(struct kmem_cache *cache, gfp_t gfp, size_t size)
 	return native_alloc(size);
 }
 
-#if DIFFFUZZ_KERNEL < 6010
-void *kvmalloc_node(size_t size, gfp_t gfp, int node)
-#else
+#if HAS_KMALLOC_TOKEN
+void *__kvmalloc_node_noprof(DECL_KMALLOC_PARAMS(size, buckets, token), unsigned long align, gfp_t gfp, int node)
+#elif HAS_KVMALLOC_ALIGN
+void *__kvmalloc_node_noprof(DECL_BUCKET_PARAMS(size, buckets), unsigned long align, gfp_t gfp, int node)
+#elif HAS_KVMALLOC_NODE
 void *__kvmalloc_node_noprof(DECL_BUCKET_PARAMS(size, buckets), gfp_t gfp, int node)
+#else
+void *kvmalloc_node(size_t size, gfp_t gfp, int node)
 #endif
 {
 	return native_alloc(size);

@@ -23,15 +23,20 @@ struct cpumask __cpu_online_mask = { { (1UL << NATIVE_TASKS) - 1 } };
 struct kmem_cache *kmalloc_caches[NR_KMALLOC_TYPES][KMALLOC_SHIFT_HIGH + 1];
 bool itlb_multihit_kvm_mitigation;
 const struct kernel_param_ops param_ops_bool, param_ops_uint, param_ops_int;
-#if DIFFFUZZ_KERNEL < 6002
-DEFINE_PER_CPU(int, __preempt_count);
-DEFINE_PER_CPU_READ_MOSTLY(int, cpu_number);
-#define CPU_NUMBER cpu_number
-#define PREEMPT_COUNT __preempt_count
-#else
+#if HAS_PCPU_HOT
 DEFINE_PER_CPU_ALIGNED(struct pcpu_hot, pcpu_hot);
 #define CPU_NUMBER pcpu_hot.cpu_number
 #define PREEMPT_COUNT pcpu_hot.preempt_count
+#else
+#if HAS_CACHE_HOT
+DEFINE_PER_CPU_CACHE_HOT(typeof(__preempt_count), __preempt_count);
+DEFINE_PER_CPU_CACHE_HOT(int, cpu_number);
+#else
+DEFINE_PER_CPU(int, __preempt_count);
+DEFINE_PER_CPU_READ_MOSTLY(int, cpu_number);
+#endif
+#define CPU_NUMBER cpu_number
+#define PREEMPT_COUNT __preempt_count
 #endif
 DEFINE_PER_CPU_READ_MOSTLY(unsigned long, this_cpu_off);
 
@@ -173,7 +178,7 @@ bool pat_pfn_immune_to_uc_mtrr(unsigned long pfn)
 	return false;
 }
 
-#if DIFFFUZZ_KERNEL < 6010
+#if !HAS_CPU_MITIGATIONS
 bool cpu_mitigations_off(void)
 {
 	return true;
@@ -232,7 +237,7 @@ void percpu_counter_add_batch(struct percpu_counter *counter, s64 amount, s32 ba
 	counter->count += amount;
 }
 
-#if DIFFFUZZ_KERNEL < 6006
+#if !HAS_PERCPU_COUNTER_MANY
 int __percpu_counter_init(struct percpu_counter *counter, s64 amount, gfp_t gfp, struct lock_class_key *key)
 {
 	counter->count = amount;
@@ -260,7 +265,7 @@ void mod_node_page_state(struct pglist_data *node, enum node_stat_item item, lon
 {
 }
 
-#if DIFFFUZZ_KERNEL < 6007
+#if !HAS_SHRINKER_ALLOC
 int register_shrinker(struct shrinker *shrinker, const char *format, ...)
 {
 	return 0;

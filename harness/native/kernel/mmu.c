@@ -15,6 +15,31 @@ int native_handle_mmio_page_fault(struct kvm_vcpu *vcpu, u64 addr)
 	return handle_mmio_page_fault(vcpu, addr, true);
 }
 
+/* One fault, with the statistics, which newer kernels leave to the caller. */
+int native_do_page_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u64 error_code)
+{
+#if !HAS_FAULT_TELLS_LEVEL
+	return kvm_mmu_do_page_fault(vcpu, gpa, error_code, false, NULL);
+#else
+	int r;
+
+	vcpu->stat.pf_taken++;
+	r = kvm_mmu_do_page_fault(vcpu, gpa, error_code, false, NULL, NULL);
+#if HAS_RET_PF_WRITE_PROTECTED
+	/* What a direct MMU makes of it, unless the guest's page tables are written by its walker. */
+	if (r == RET_PF_WRITE_PROTECTED)
+		r = RET_PF_EMULATE;
+#endif
+	if (r == RET_PF_FIXED)
+		vcpu->stat.pf_fixed++;
+	else if (r == RET_PF_EMULATE)
+		vcpu->stat.pf_emulate++;
+	else if (r == RET_PF_SPURIOUS)
+		vcpu->stat.pf_spurious++;
+	return r;
+#endif
+}
+
 void native_set_nx(struct kvm *kvm, bool on)
 {
 	nx_huge_pages = on;
@@ -29,7 +54,7 @@ void native_configure_nx(bool on)
 	nx_huge_pages_recovery_ratio = 1;
 }
 
-#if DIFFFUZZ_KERNEL >= 6003
+#if HAS_TDP_MMU_ALLOWED
 void native_allow_tdp_mmu(bool on)
 {
 	tdp_mmu_allowed = on;
@@ -38,8 +63,11 @@ void native_allow_tdp_mmu(bool on)
 
 void native_recover_nx(struct kvm *kvm)
 {
-#if DIFFFUZZ_KERNEL < 6002
+#if HAS_RECOVER_NX_LPAGES
 	kvm_recover_nx_lpages(kvm);
+#elif HAS_NX_LISTS_BY_TYPE
+	for (int type = 0; type < KVM_NR_MMU_TYPES; type++)
+		kvm_recover_nx_huge_pages(kvm, type);
 #else
 	kvm_recover_nx_huge_pages(kvm);
 #endif

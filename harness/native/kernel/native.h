@@ -13,6 +13,7 @@ extern struct mm_struct *native_mm;
 
 /* mmu.c, tdp_mmu.c: the tree's, with a way to their static parts */
 extern int native_handle_mmio_page_fault(struct kvm_vcpu *vcpu, u64 addr);
+extern int native_do_page_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u64 error_code);
 extern void native_set_nx(struct kvm *kvm, bool on);
 extern void native_configure_nx(bool on);
 extern void native_recover_nx(struct kvm *kvm);

@@ -123,7 +123,11 @@ static struct srcu *srcu_of(struct srcu_struct *of)
 	native_die("crash", "srcu", "too many SRCU domains");
 }
 
+#if HAS_SRCU_INIT_GENERIC
+int init_srcu_struct_generic(struct srcu_struct *of)
+#else
 int init_srcu_struct(struct srcu_struct *of)
+#endif
 {
 	srcu_of(of);
 	return 0;

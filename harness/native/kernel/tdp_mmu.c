@@ -3,7 +3,7 @@
 #include "arch/x86/kvm/mmu/tdp_mmu.c"
 #include "native.h"
 
-#if DIFFFUZZ_KERNEL < 6003
+#if !HAS_TDP_MMU_ALLOWED
 void native_allow_tdp_mmu(bool on)
 {
 	tdp_mmu_enabled = on;

@@ -3,27 +3,20 @@
 #include <asm/vmx.h>
 #include <linux/kvm_host.h>
 
-#include "arch/x86/kvm/kvm_cache_regs.h"
-#if DIFFFUZZ_KERNEL >= 6002
+#if __has_include("arch/x86/kvm/smm.h")
 #include "arch/x86/kvm/smm.h"
 #endif
 
+#include "compat.h"
 #include "vm.h"
 
-#if DIFFFUZZ_KERNEL < 6009
+#if !HAS_DIRTY_LOGGING_SLOTS
 #define DIRTY_LOGGING_SLOTS(kvm) ((kvm)->arch.cpu_dirty_logging_count)
 #else
 #define DIRTY_LOGGING_SLOTS(kvm) atomic_read(&(kvm)->nr_memslots_dirty_logging)
 #endif
 
 static bool ept, interrupts;
-
-/* `async_pf`: the guest can take an interrupt, and so be told of an absent page. */
-void native_set_vendor(bool is_ept, bool async_pf)
-{
-	ept = is_ept;
-	interrupts = async_pf;
-}
 
 int __SCT__kvm_x86_interrupt_allowed(struct kvm_vcpu *vcpu, bool for_injection)
 {
@@ -34,6 +27,15 @@ int __SCT__kvm_x86_interrupt_allowed(struct kvm_vcpu *vcpu, bool for_injection)
 u8 __SCT__kvm_x86_get_mt_mask(struct kvm_vcpu *vcpu, gfn_t gfn, bool is_mmio)
 {
 	return ept ? MTRR_TYPE_WRBACK << VMX_EPT_MT_EPTE_SHIFT | VMX_EPT_IPAT_BIT : 0;
+}
+
+/* `async_pf`: the guest can take an interrupt, and so be told of an absent page. */
+void native_set_vendor(bool is_ept, bool async_pf)
+{
+	ept = is_ept;
+	interrupts = async_pf;
+	/* Some kernels ask whether it is there. */
+	kvm_x86_ops.get_mt_mask = __SCT__kvm_x86_get_mt_mask;
 }
 
 void __SCT__kvm_x86_load_mmu_pgd(struct kvm_vcpu *vcpu, hpa_t root, int level)
@@ -60,7 +62,7 @@ void __SCT__kvm_x86_flush_tlb_guest(struct kvm_vcpu *vcpu)
 	flush(vcpu);
 }
 
-#if DIFFFUZZ_KERNEL < 6005
+#if !HAS_FLUSH_REMOTE_TLBS_RANGE
 /* Under a hypervisor that flushes ranges each CPU is told of them before it enters the guest. */
 int __SCT__kvm_x86_tlb_remote_flush_with_range(struct kvm *kvm, struct kvm_tlb_range *range)
 {

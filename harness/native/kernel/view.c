@@ -10,14 +10,37 @@
 #include "arch/x86/kvm/mmu/spte.h"
 #include "vm.h"
 
-#if DIFFFUZZ_KERNEL < 6002
-#define NX_SPLITS(kvm) (&(kvm)->arch.lpage_disallowed_mmu_pages)
+#if !HAS_POSSIBLE_NX_HUGE_PAGES
 #define NX_LINK lpage_disallowed_link
 #define NX_LIST "lpage_disallowed_mmu_pages"
 #else
-#define NX_SPLITS(kvm) (&(kvm)->arch.possible_nx_huge_pages)
 #define NX_LINK possible_nx_huge_page_link
 #define NX_LIST "possible_nx_huge_pages"
+#endif
+
+/* The lists of pages that NX splits made, one for each MMU or one for both; NULL behind the last. */
+static const struct list_head *nx_splits(const struct kvm *kvm, int number)
+{
+#if HAS_NX_LISTS_BY_TYPE
+	return number < KVM_NR_MMU_TYPES ? &kvm->arch.possible_nx_huge_pages[number].pages : NULL;
+#elif HAS_POSSIBLE_NX_HUGE_PAGES
+	return number ? NULL : &kvm->arch.possible_nx_huge_pages;
+#else
+	return number ? NULL : &kvm->arch.lpage_disallowed_mmu_pages;
+#endif
+}
+
+#if HAS_USED_PAGES_ARE_STATISTICS
+#define USED_PAGES(kvm) ((kvm)->stat.mmu_shadow_pages)
+#else
+#define USED_PAGES(kvm) ((kvm)->arch.n_used_mmu_pages)
+#endif
+
+/* The second of two masks is set and taken together with the first. */
+#if HAS_SPLIT_EXEC_MASKS
+#define EXEC_MASK shadow_xs_mask
+#else
+#define EXEC_MASK shadow_x_mask
 #endif
 
 /* Up to 6.2 the lists of the TDP MMU are not even initialised where it is not used. */
@@ -98,7 +121,7 @@ bool native_ready(long kind, const void *object)
  */
 unsigned long native_seen(unsigned long entry)
 {
-#if DIFFFUZZ_KERNEL >= 6010
+#ifdef SHADOW_NONPRESENT_VALUE
 	if (!is_shadow_present_pte(entry) || shadow_present_mask & SHADOW_NONPRESENT_VALUE)
 		return entry & ~SHADOW_NONPRESENT_VALUE;
 #endif
@@ -111,8 +134,9 @@ void native_vm_numbers(struct native_vm *out)
 	const struct kvm_mmu_page *sp;
 	long nx = 0;
 
-	for_each_sp(sp, NX_SPLITS(kvm), NX_LINK, NX_LIST, nx)
-		;
+	for (int i = 0; nx_splits(kvm, i); i++)
+		for_each_sp(sp, nx_splits(kvm, i), NX_LINK, NX_LIST, nx)
+			;
 	*out = (struct native_vm){
 		.pages_4k = atomic64_read(&kvm->stat.pages_4k),
 		.pages_2m = atomic64_read(&kvm->stat.pages_2m),
@@ -120,7 +144,7 @@ void native_vm_numbers(struct native_vm *out)
 		.nx_lpage_splits = kvm->stat.nx_lpage_splits,
 		.nx_listed = nx,
 		.mmu_recycled = kvm->stat.mmu_recycled,
-		.n_used_mmu_pages = kvm->arch.n_used_mmu_pages,
+		.n_used_mmu_pages = USED_PAGES(kvm),
 		.n_max_mmu_pages = kvm->arch.n_max_mmu_pages,
 		.tdp_mmu_pages = TDP_MMU_PAGES(kvm),
 		.mmu_invalidate_seq = kvm->mmu_invalidate_seq,
@@ -137,14 +161,19 @@ void native_vm_numbers(struct native_vm *out)
 void native_masks(struct native_masks *out)
 {
 	*out = (struct native_masks){
-		.shadow_x_mask = shadow_x_mask,
+		.shadow_x_mask = EXEC_MASK,
 		.shadow_nx_mask = shadow_nx_mask,
 		.shadow_mmu_writable_mask = shadow_mmu_writable_mask,
 		.shadow_mmio_mask = shadow_mmio_mask,
 		.shadow_mmio_value = shadow_mmio_value,
 		.shadow_accessed_mask = shadow_accessed_mask,
 		.shadow_dirty_mask = shadow_dirty_mask,
+		.mmio_gen_low_mask = MMIO_SPTE_GEN_LOW_MASK,
+		.mmio_gen_high_mask = MMIO_SPTE_GEN_HIGH_MASK,
+		.mmio_gen_mask = MMIO_SPTE_GEN_MASK,
 		.enable_mmio_caching = enable_mmio_caching,
+		.retries_by_gfn = HAS_RETRY_GFN,
+		.tells_accessed = HAS_PFN_ACCESSED,
 	};
 }
 
@@ -227,9 +256,10 @@ long native_nx_pages(long *out, long max)
 	const struct kvm_mmu_page *sp;
 	long n = 0;
 
-	for_each_sp(sp, NX_SPLITS(native_kvm), NX_LINK, NX_LIST, n)
-		if (n < max)
-			out[n] = __pa(sp->spt);
+	for (int i = 0; nx_splits(native_kvm, i); i++)
+		for_each_sp(sp, nx_splits(native_kvm, i), NX_LINK, NX_LIST, n)
+			if (n < max)
+				out[n] = __pa(sp->spt);
 	return min(n, max);
 }
 
@@ -267,7 +297,9 @@ void native_leaks(struct native_left *out)
 {
 	*out = (struct native_left){
 		.tdp_mmu_roots = !is_empty(&native_kvm->arch.tdp_mmu_roots),
+#if HAS_ZAPPED_OBSOLETE_PAGES
 		.zapped_obsolete_pages = !list_empty(&native_kvm->arch.zapped_obsolete_pages),
+#endif
 		.srcu_readers = native_srcu_depth(),
 	};
 }

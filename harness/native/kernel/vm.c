@@ -50,10 +50,9 @@ static void configure(const struct native_params *params)
 	kvm_mmu_spte_module_init();
 	kvm_mmu_reset_all_pte_masks();
 	if (params->ept)
-		kvm_mmu_set_ept_masks(params->ad, true);
+		native_set_ept_masks(params->ad);
 	native_allow_tdp_mmu(params->tdp_mmu);
 	eager_page_split = params->eager_page_split;
-	kvm_x86_ops.cpu_dirty_log_size = params->pml ? PML_ENTRIES : 0;
 	kvm_configure_mmu(params->tdp, params->root_level, params->root_level, params->max_level);
 }
 
@@ -83,6 +82,7 @@ long native_create_vm(const struct native_params *params)
 	configure(params);
 	native_clear_host();
 	kvm = native_alloc(sizeof(*kvm));
+	DIRTY_LOG_SIZE(kvm) = params->pml ? PML_ENTRIES : 0;
 	KVM_MMU_LOCK_INIT(kvm);
 	mutex_init(&kvm->lock);
 	mutex_init(&kvm->slots_lock);
@@ -93,7 +93,7 @@ long native_create_vm(const struct native_params *params)
 	kvm->mm = native_mm;
 	refcount_set(&kvm->users_count, 1);
 	for (int as_id = 0; as_id < NR_AS; as_id++)
-		init_memslots(kvm, as_id, params->generations[as_id]);
+		init_memslots(kvm, as_id, -params->before_wrap[as_id] & MMIO_SPTE_GEN_MASK);
 	kvm->manual_dirty_log_protect = dirty_log_flags(params);
 	kvm->mmu_invalidate_seq = params->mmu_invalidate_seq;
 	kvm->arch.n_max_mmu_pages = KVM_MIN_ALLOC_MMU_PAGES;
@@ -115,7 +115,7 @@ long native_create_vcpu(void)
 
 	vcpu->kvm = kvm;
 	vcpu->vcpu_id = vcpu->vcpu_idx = vcpu->cpu = id;
-	vcpu->arch.regs_avail = ~0;
+	memset(&vcpu->arch.regs_avail, 0xff, sizeof(vcpu->arch.regs_avail));
 	vcpu->arch.maxphyaddr = NATIVE_MAXPHYADDR;
 	vcpu->arch.reserved_gpa_bits = rsvd_bits(NATIVE_MAXPHYADDR, 63);
 	native_reset_async_pf(vcpu);
@@ -132,7 +132,7 @@ long native_create_vcpu(void)
 	native_vcpus[id] = vcpu;
 	kvm_init_mmu(vcpu);
 	atomic_inc(&kvm->online_vcpus);
-	if (kvm_x86_ops.cpu_dirty_log_size)
+	if (DIRTY_LOG_SIZE(kvm))
 		static_call(kvm_x86_update_cpu_dirty_logging)(vcpu);
 	return 0;
 }

@@ -99,6 +99,15 @@ static void check_mmio_spte(const struct table *table, int index, u64 spte, cons
 		suspect("an MMIO SPTE is for some accesses only");
 }
 
+/* Two parts of it, the low one first. */
+static long mmio_generation(const struct native_masks *masks, u64 spte)
+{
+	u64 low = masks->mmio_gen_low_mask, high = masks->mmio_gen_high_mask;
+
+	return (spte & low) >> __builtin_ctzl(low) |
+	       (spte & high) >> __builtin_ctzl(high) << __builtin_popcountl(low);
+}
+
 /* No MMIO SPTE is of a generation to come. */
 static void check_mmio(const struct native_vm *vm)
 {
@@ -114,12 +123,11 @@ static void check_mmio(const struct native_vm *vm)
 			continue;
 		for (int i = tables_next(raw, 0); i < 512; i = tables_next(raw, i + 1)) {
 			u64 spte = tables_entry(number, i);
-			long generation = (spte & MMIO_SPTE_GEN_LOW_MASK) >> MMIO_SPTE_GEN_LOW_SHIFT |
-					  (spte & MMIO_SPTE_GEN_HIGH_MASK) >> MMIO_SPTE_GEN_HIGH_SHIFT;
+			long generation = mmio_generation(&masks, spte);
 
 			if (spte & SPTE_MMU_PRESENT_MASK || (spte & masks.shadow_mmio_mask) != masks.shadow_mmio_value)
 				continue;
-			if (generation > vm->generations[tables[number].as_id] % (long)MMIO_GENERATIONS)
+			if (generation > (vm->generations[tables[number].as_id] & (long)masks.mmio_gen_mask))
 				suspect("an MMIO SPTE outlived the wrap of the generation");
 			check_mmio_spte(&tables[number], i, spte, &masks);
 		}

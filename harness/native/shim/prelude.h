@@ -3,6 +3,6 @@
 #pragma GCC visibility push(hidden)
 
 /* Under a hypervisor that flushes ranges; since 6.8 the option is what makes KVM ask for it. */
-#if DIFFFUZZ_KERNEL >= 6008
+#if HAS_RANGES_NEED_HYPERV
 #define CONFIG_HYPERV 1
 #endif
