@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
-from ..triage.record import Record, State
+from ..triage.record import Record, State, family
 from .status import Status
 
 HIDDEN: Final = (State.INVALID,)
@@ -74,23 +74,33 @@ def _lines(status: Status, records: Sequence[Record]) -> Iterator[str]:
 
 def _findings(records: Sequence[Record]) -> Iterator[str]:
     told = [one for one in records if one.state not in HIDDEN]
+    families: dict[str, list[Record]] = {}
+    for one in told:
+        families.setdefault(one.id if one.hidden else family(one.signature), []).append(one)
     yield ""
-    bugs = [one for one in told if one.bug == one.id or one.hidden]
-    yield f"## Findings: {len(bugs)} bugs, {len(told)} sights"
-    for one in bugs:
+    yield f"## Findings: {len(told)}, of {len(families)} families"
+    yield ""
+    yield "A family is a property and a place; each is told by its smallest program."
+    for name, members in sorted(families.items(), key=lambda one: -len(one[1])):
+        yield from _family(name, sorted(members, key=lambda one: len(one.program)))
+
+
+def _family(name: str, members: Sequence[Record]) -> Iterator[str]:
+    best, *others = members
+    yield ""
+    if best.hidden:
+        yield f"### {best.id}: embargoed ({best.oracle}, {best.first_seen})"
+        return
+    yield f"### {name}: {best.id}, {best.state.value}"
+    yield ""
+    yield f"`{best.signature}`: {best.detail}"
+    yield ""
+    yield f"{best.sides}, {best.mode}; first seen {best.first_seen}; shown {best.shown}/{best.runs}"
+    yield ""
+    yield from (f"    {line}" for line in best.program.splitlines())
+    if others:
         yield ""
-        if one.hidden:
-            yield f"### {one.id}: embargoed ({one.oracle}, {one.first_seen})"
-            continue
-        yield f"### {one.id}: `{one.signature}`, {one.state.value}"
-        yield ""
-        yield f"{one.sides}, {one.mode}; first seen {one.first_seen}; shown {one.shown}/{one.runs}"
-        yield ""
-        yield from (f"    {line}" for line in one.program.splitlines())
-        others = [two.signature for two in told if two.bug == one.id and two.id != one.id]
-        if others:
-            yield ""
-            yield f"Other sights of it: {', '.join(f'`{other}`' for other in others)}"
+        yield f"{len(others)} more: {', '.join(f'{one.id} `{one.signature}`' for one in others)}"
 
 
 def _table(title: str, names: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:

@@ -27,7 +27,7 @@ from .limit import Limit
 from .output import Json, emit, write_text
 from .progress import Progress, note
 
-POLL_SECONDS = 0.1
+POLL_SECONDS = 0.5
 SHOW_SECONDS = 2.0
 PLAIN_SECONDS = 30.0
 """Between two lines where there is no terminal."""

@@ -126,6 +126,18 @@ def shape(program: Program) -> str:
     return hashlib.sha256(f"{program.config}\n{ops}".encode()).hexdigest()
 
 
+_NUMBER = re.compile(r"\d+")
+
+
+def family(signature: str) -> str:
+    """Property and place, whatever operation and MMU showed it: it may be one bug.
+
+    `translation:tdp:munmap:level1` is of `translation: level`.
+    """
+    oracle, _, rest = signature.partition(":")
+    return f"{oracle}: {_NUMBER.sub('', rest.rpartition(':')[2])}"
+
+
 _BUILD = re.compile(r"native:[A-Za-z0-9._-]+:(legacy|tdp)")
 
 
