@@ -12,7 +12,7 @@ from ..files.atomic import write_atomically
 from ..fuzz.findings import FINDINGS, SUFFIX
 from ..program import ProgramError
 from ..triage.baseline import Baseline, read_baseline
-from ..triage.record import Event, Record, State
+from ..triage.record import CLOSED, Event, Record, State
 from ..triage.store import FILE, Store, now
 from ..triage.transfer import export_lines, import_lines
 from .database import set_aside
@@ -58,8 +58,9 @@ class Finds:
         self.records = self._store.all()
 
     def bugs(self) -> int:
-        """Findings that are not other sights of the same one, and not known."""
-        told = [one for one in self.records if one.state not in (State.KNOWN, State.INVALID)]
+        """Findings that are open: neither known nor closed, nor other sights of the same one."""
+        closed = {State.KNOWN, *CLOSED}
+        told = [one for one in self.records if one.state not in closed]
         return len({one.bug for one in told})
 
     def close(self) -> None:

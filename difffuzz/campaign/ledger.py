@@ -155,4 +155,6 @@ def _counters(one: Tally) -> list[tuple[str, str, int, int]]:
     ]
     found += [("oracle", name, n, 0) for name, n in one.oracles.items()]
     found += [("allowed", name, n, 0) for name, n in one.allowed.items()]
+    if one.repeated:
+        found.append(("stability", "the same again", one.repeated, one.repeated - one.unstable))
     return found

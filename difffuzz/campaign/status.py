@@ -65,7 +65,8 @@ class Count(msgspec.Struct):
     """How often something was done, and how often that reached something new."""
 
     kind: str
-    """operator, phrase, way; oracle, allowed: these earn nothing."""
+    """operator, phrase, way; oracle, allowed: these earn nothing; stability: programs that were run
+    again, and those that reached the same."""
     name: str
     n: int
     earned: int

@@ -24,6 +24,8 @@ from ..fuzz.log import open_log
 from ..fuzz.out_lock import OutLock
 from ..program import Program, encode, generate
 from ..shipped import CORPUS
+from ..sides.names import portable_name
+from ..triage.record import Record
 from .chores import Chores
 from .config import Config
 from .database import Database, open_or_mend
@@ -218,12 +220,18 @@ class Supervisor:
                 state=record.state.value,
                 bug=record.bug,
             )
-            lanes = [
-                lane.name for lane in self.config.lane if record.left.endswith(lane.left)
-            ] or list(self._lanes)
-            if record.bug == record.id:
-                self.portfolio.note(lanes[0], 0.0, 0, 1)
+            lane = self._lane_of(record)
+            if lane and record.bug == record.id:
+                self.portfolio.note(lane, 0.0, 0, 1)
             self.chores.look_for_findings()
+
+    def _lane_of(self, record: Record) -> str:
+        """The lane that has found it; empty if that cannot be said."""
+        for lane in self.config.lane:
+            sides = portable_name(lane.left), portable_name(lane.right)
+            if sides == (record.left, record.right) and lane.mode in ("portfolio", record.mode):
+                return lane.name
+        return ""
 
     def _do_chores(self) -> None:
         ended = self.chores.poll()

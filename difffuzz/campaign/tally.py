@@ -36,6 +36,8 @@ class Tally(msgspec.Struct):
     ways: dict[str, OperatorStats] = {}
     oracles: dict[str, int] = {}
     allowed: dict[str, int] = {}
+    repeated: int = 0
+    unstable: int = 0
     findings: list[Finding] = []
     news: list[News] = []
 
@@ -65,5 +67,7 @@ def tally_of(process: WorkerProcess, place: str, number: int, lane: str) -> Tall
         ways=total_operators(one.ways for one in each),
         oracles=total(one.oracles for one in each),
         allowed=total(one.allowed for one in each),
+        repeated=sum(one.repeated for one in each),
+        unstable=sum(one.unstable for one in each),
         findings=[finding for one in each for finding in one.findings],
     )

@@ -82,7 +82,7 @@ def run(
     """Run, or go on with, the campaign of a folder.
 
     Ctrl-C ends it with everything on disk; so does 'campaign stop'. Exit status 1: there are
-    findings that are neither known nor invalid.
+    findings that are neither known nor closed.
     """
     config = _changed(read_config(folder), jobs, seconds)
     made = _fleet(fleet, folder, config)

@@ -71,6 +71,7 @@ def _figures(status: Status, history: Sequence[Point], busy: str) -> Iterator[tu
     yield "findings", f"{status.findings}", sparkline([one.findings for one in history])
     yield "last news", f"{clock(status.quiet_seconds)} ago", ""
     yield "restarts", f"{restarts}", ""
+    yield "stability", _stability(status.counts), ""
     yield "beside", busy or "nothing", ""
 
 
@@ -108,6 +109,14 @@ def _earned(status: Status) -> Table:
     for number in range(max(len(operators), len(phrases))):
         table.add_row(*_cells(operators, number), *_cells(phrases, number))
     return table
+
+
+def _stability(counts: Sequence[Count]) -> str:
+    """How many of the programs that were run again reached the same."""
+    found = [one for one in counts if one.kind == "stability"]
+    if not found:
+        return "-"
+    return f"{found[0].earned / found[0].n:.0%} of {found[0].n:,} programs that were run again"
 
 
 def _best(counts: Sequence[Count], kind: str) -> list[Count]:

@@ -47,6 +47,10 @@ class WorkerStats(msgspec.Struct):
     """By how the program was scheduled: "lockstep", "PCT", "search", ..."""
     oracles: dict[str, int] = {}
     """How often each oracle was the first to object."""
+    repeated: int = 0
+    """Programs that were run twice more, to see whether they reach the same."""
+    unstable: int = 0
+    """Those of them that did not: what they showed may not come again."""
     findings: list[Finding] = []
     done: bool = False
     """It ended by itself, with everything written."""

@@ -97,6 +97,11 @@ class Target:
         """Coverage has grown since the first program."""
         return self._guard is None
 
+    def is_stable(self, program: Program) -> bool:
+        """Runs a program twice under its own schedule: does it reach the same both times?"""
+        once, again = (self.run(program, trace=True) for _ in range(2))
+        return once.features == again.features and once.steps == again.steps
+
     def fuzz(self, atheris: Any, arguments: list[str], test_one_input: Any) -> NoReturn:
         """Hand over to libFuzzer: `arguments` are its own, the first names the program."""
         mutation = self.mutation

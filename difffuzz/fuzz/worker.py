@@ -34,6 +34,9 @@ if TYPE_CHECKING:  # an oracle may load the model, which waits for the instrumen
     from ..oracle.verdict import Divergence, Verdict
 
 STATS_SECONDS = 0.5
+STABILITY_EVERY = 500, 20_000
+"""Executions between two programs that are run twice more; where the player runs most of them, the
+engine takes a hundred times as long for these."""
 LAST_SECONDS = 2.0
 """How long the end waits for a disk that is full."""
 
@@ -57,6 +60,7 @@ class Worker:
         self._unwritten: list[tuple[Program, Divergence]] = []
         self._trouble: OSError | None = None
         """Why something is not on disk that should be."""
+        self._stability_every = STABILITY_EVERY[run.fast is not None]
         self._parent = os.getppid()
         self._next_stats = 0.0
         self._stop = False
@@ -80,6 +84,9 @@ class Worker:
             stats.skipped += 1
         else:
             self._take(program, verdict)
+            if stats.executions % self._stability_every == 0:
+                stats.repeated += 1
+                stats.unstable += not self._target.is_stable(program)
         if self._stop or stats.executions == self._options.runs:
             self._end()
         self._look_at_clock()

@@ -15,6 +15,8 @@ from difffuzz.files.program_file import read_program
 from difffuzz.fuzz.options import FuzzOptions
 from difffuzz.fuzz.parent import fuzz
 from difffuzz.fuzz.process import WorkerProcess
+from difffuzz.fuzz.stats import WorkerStats
+from difffuzz.fuzz.target import Target
 from difffuzz.program import encode, parse
 from difffuzz.running.runner import Runner
 
@@ -142,3 +144,20 @@ def test_memory_that_the_parent_has_is_not_the_worker_s(tmp_path: Path) -> None:
     summary = fuzz(FuzzOptions(runs=150, seed=1, out=tmp_path / "out", memory_mb=400))
     assert len(ballast) > 400 << 20
     assert (summary.executions, summary.findings, summary.restarts) == (150, [], 0)
+
+
+def test_a_program_that_does_not_do_the_same_again_is_unstable(tmp_path: Path) -> None:
+    counts = "globals().__setitem__('runs', globals().get('runs', 0) + 1)"
+    sick = f"{counts}; [kvm.sched.point('x', False) for _ in range(globals()['runs'] % 7)]"
+    for right, stable in (("tdp", True), (f"tdp+{plant_at_fault(tmp_path, sick)}", False)):
+        target = Target.__new__(Target)
+        target.run = Runner("legacy", right)
+        assert target.is_stable(parse(PARKED)) is stable
+
+
+def test_some_programs_are_run_again(tmp_path: Path) -> None:
+    summary = fuzz(FuzzOptions(runs=1100, seed=1, out=tmp_path / "out", mode="lockstep"))
+    (path,) = (tmp_path / "out" / "work").glob("worker-0.0.json")
+    stats = WorkerStats.read(path)
+    assert summary.executions == 1100
+    assert (stats.repeated, stats.unstable) == (2, 0)
