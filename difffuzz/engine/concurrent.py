@@ -128,6 +128,8 @@ def run_side(
         raise UsageError(f"side {factory.name!r} cannot run concurrently: it has no threads")
     made = strategy(program) if strategy is not None else ScheduleStrategy(program.schedule)
     record = Record(made)
+    if max_steps >= STEP_LIMIT:
+        max_steps = factory.step_limit
     if notes is not None:
         sched = notes.interleaver(number, record, max_steps)
     else:
@@ -157,6 +159,7 @@ class SideRun:
         "_code",
         "_hosts_raced",
         "_levels",
+        "_limit",
         "_looked_at",
         "_meetings",
         "_notes",
@@ -193,6 +196,7 @@ class SideRun:
             self.side = factory.start(program.config, sched, machine)
         self.witness = Witness(self.side, sched, program.config)
         self._code = factory.code
+        self._limit = factory.step_limit
         self._at = [0] * 8
         self._updates_raced = False
         self._hosts_raced = False
@@ -218,7 +222,7 @@ class SideRun:
                 self._finish()
         except KernelSplat as splat:
             self._witnessed()
-            if splat.where != OUT_OF_STEPS or self._sched.steps >= STEP_LIMIT:
+            if splat.where != OUT_OF_STEPS or self._sched.steps >= self._limit:
                 self._found(
                     Violation(splat.oracle, self.side.name, splat.where, splat.text),
                     self._current(),

@@ -110,7 +110,7 @@ def without_collector() -> Iterator[None]:
 class Lockstep:
     """A run that is fed operation by operation."""
 
-    __slots__ = ("_index", "_max_steps", "_memory", "_notes", "_trace", "_watches", "verdict")
+    __slots__ = ("_index", "_limits", "_memory", "_notes", "_trace", "_watches", "verdict")
 
     def __init__(
         self,
@@ -128,7 +128,7 @@ class Lockstep:
         self._watches: list[Watch] = []
         self._trace = trace
         self._index = -1
-        self._max_steps = max_steps
+        self._limits: list[int] = []
         for number, factory in enumerate((left, right)):
             try:
                 if notes is not None:
@@ -144,7 +144,10 @@ class Lockstep:
             except Exception as error:  # a crash of the model is a finding
                 self._report([crash(factory.name, error)], "start", None)
                 return
-            side.sched.budget -= STEP_LIMIT - max_steps
+            limited = max_steps < STEP_LIMIT
+            limit = max_steps if limited else factory.step_limit
+            side.sched.budget += limit - STEP_LIMIT
+            self._limits.append(limit)
             verdict = self.verdict
             self._watches.append(
                 Watch(
@@ -154,7 +157,8 @@ class Lockstep:
                     self._memory,
                     verdict.allowed,
                     verdict.features,
-                    max_steps < STEP_LIMIT,
+                    limited,
+                    factory.step_limit,
                 )
             )
 
@@ -187,7 +191,10 @@ class Lockstep:
     def finish(self) -> Verdict:
         """After the last operation: the VMs are destroyed, unless a divergence ended the run."""
         verdict = self.verdict
-        verdict.steps = sum(self._max_steps - watch.side.sched.budget for watch in self._watches)
+        verdict.steps = sum(
+            limit - watch.side.sched.budget
+            for limit, watch in zip(self._limits, self._watches, strict=True)
+        )
         if not verdict.divergences and not verdict.allowed["abandoned"]:
             for watch in self._watches:
                 watch.finish(self._index + 2)

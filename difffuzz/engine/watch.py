@@ -7,7 +7,7 @@ import traceback
 from collections import Counter
 
 from difffuzz.engine.features import transition
-from difffuzz.facts.paging import PT_WRITABLE_MASK
+from difffuzz.facts.paging import PAGE_SHIFT, PT_WRITABLE_MASK
 from difffuzz.facts.spte import SPTE_MMU_PRESENT_MASK
 from difffuzz.machine.pageformat import WRITE
 from difffuzz.oracle.access import access_violations
@@ -25,6 +25,7 @@ from difffuzz.oracle.history import History
 from difffuzz.oracle.pages import leaf_violations
 from difffuzz.oracle.retry import Flight, Invalidations, causeless_retries, parked_violations
 from difffuzz.oracle.sizes import small_left
+from difffuzz.oracle.splits import split_tables
 from difffuzz.oracle.verdict import Violation
 from difffuzz.program import Config, Kind, Op
 from difffuzz.program.model import DIRTY_LOG, READONLY
@@ -57,6 +58,7 @@ class Watch:
         "allowed",
         "config",
         "contents",
+        "end_steps",
         "ended",
         "features",
         "flights",
@@ -87,6 +89,7 @@ class Watch:
         allowed: Counter[str],
         features: set[int],
         limited: bool,
+        end_steps: int = STEP_LIMIT,
     ) -> None:
         self.index = index
         self.side = side
@@ -98,6 +101,7 @@ class Watch:
         self.features = features
         self.violations: list[Violation] = []
         self.limited = limited
+        self.end_steps = end_steps
         self.abandoned = False
         self.steps_before = 0
         self.written = WrittenPages()
@@ -346,6 +350,7 @@ class Watch:
         # The fast path gives back what tracking in the other address space left an SPTE.
         mmu_writable = model.kvm.masks.shadow_mmu_writable_mask
         caches_mmio = model.kvm.masks.enable_mmio_caching
+        split = split_tables(mem.log)
         for ptr, old, new in mem.log:
             page = pages.get(ptr >> 12)
             if page is None or page.sp is None:
@@ -362,6 +367,7 @@ class Watch:
             if found is not None:
                 made = bool(
                     new & ~old & PT_WRITABLE_MASK
+                    and ptr >> PAGE_SHIFT not in split
                     and not (old & SPTE_MMU_PRESENT_MASK and old & mmu_writable)
                 )
                 self.violations += leaf_violations(
@@ -440,7 +446,7 @@ class Watch:
     def finish(self, number: int) -> None:
         """After the last operation: faults end, counters are checked, the VM is destroyed."""
         # The end is always seen through, however much is to be torn down.
-        self.side.sched.budget += STEP_LIMIT
+        self.side.sched.budget += self.end_steps
         try:
             self._finish(number)
         except KernelSplat as splat:

@@ -111,7 +111,8 @@ def normalise_config(config: Config) -> Config:
     """A configuration that hardware and kernel could have, with slots that can all be created.
 
     Nested paging on AMD has accessed and dirty bits and no PML; PML needs EPT with them; a
-    nonpaging guest is shadowed with ordinary x86 entries in PAE tables, which have no 1G page.
+    nonpaging guest is shadowed with ordinary x86 entries in PAE tables, which have no 1G page, and
+    without nested paging nothing limits KVM to 4K (`kvm_configure_mmu()`).
     """
     changes: dict[str, Any] = {}
     for position, name, choices, legal in _CHOICES:
@@ -138,7 +139,7 @@ def _consistent(config: Config) -> Config:
     if config.paging == "nonpaging":
         if config.layout != "npt":
             changes["layout"] = "npt"
-        if config.max_level > 2:
+        if config.max_level != 2:
             changes["max_level"] = 2
     if config.layout == "npt" or changes:
         if not config.ad:

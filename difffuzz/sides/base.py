@@ -88,6 +88,8 @@ class SideFactory(Protocol):
     """Starts a side for a program."""
 
     name: str
+    step_limit: int
+    """Preemption points that one run of a program may pass before it counts as an endless loop."""
 
     def start(self, config: Config) -> Side:
         """A side, ready for the first operation."""

@@ -51,6 +51,7 @@ class Kept:
     def __init__(self, name: str) -> None:
         self.factory = open_side(name)
         self.name = self.factory.name
+        self.step_limit = self.factory.step_limit
         self.started: list[Side] = []
 
     def start(self, config: Config) -> Side:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The libraries of Linux 6.1, and of 6.12 if it is there, that the tests of the native side run."""
+"""The libraries of Linux 6.1, and of newer ones if they are there, that native tests run."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ def built_with_clang() -> str:
 
 
 @cache
-def built_newer() -> str:
-    """The same of Linux 6.12; skips the test where its source was not fetched."""
-    tree = source_path(default_cache(), "6.12")
+def built_newer(version: str = "6.12") -> str:
+    """The same of a newer Linux; skips the test where its source was not fetched."""
+    tree = source_path(default_cache(), version)
     if not tree.is_dir():
-        pytest.skip("no fetched Linux 6.12: run 'difffuzz native fetch 6.12'")
-    name = f"{NAME}-6.12"
+        pytest.skip(f"no fetched Linux {version}: run 'difffuzz native fetch {version}'")
+    name = f"{NAME}-{version}"
     try:
         build(Wish(tree=tree, coverage=False, name=name), default_cache(), lambda line: None)
     except (MissingTool, UsageError) as error:

@@ -19,7 +19,7 @@ def assert_valid(program: Program) -> None:
     config = program.config
     assert 1 <= config.vcpus <= 4
     if config.paging == "nonpaging":
-        assert (config.layout, config.max_level <= 2) == ("npt", True)
+        assert (config.layout, config.max_level) == ("npt", 2)
     if config.layout == "npt":
         assert (config.ad, config.dirty_mode) == (True, "wrprot")
     if config.dirty_mode == "pml":
@@ -79,7 +79,7 @@ def test_programs_are_hashable_and_comparable(program: Program) -> None:
         (Config(paging="nonpaging"), Config(paging="nonpaging", layout="npt", max_level=2)),
         (
             Config(paging="nonpaging", ad=False, max_level=1),
-            Config(paging="nonpaging", layout="npt", max_level=1),
+            Config(paging="nonpaging", layout="npt", max_level=2),
         ),
         (Config(init_set=True), Config(init_set=True, manual_protect=True)),
         (Config(vcpus=99, root_level=3, paging="x"), Config()),
