@@ -62,6 +62,9 @@ class Ledger:
         )
         database.run("UPDATE worker SET state = 'gone' WHERE state IN ('running', 'paused')")
         self._rows: dict[tuple[str, int], int] = {}
+        self._homes: dict[str, int] = {}
+        """Of each lane the worker that has the counters of those who are over."""
+        self._over: set[tuple[str, int]] = set()
 
     @property
     def active(self) -> float:
@@ -77,6 +80,11 @@ class Ledger:
                 "UPDATE session SET active = ? WHERE id = ?",
                 [time.monotonic() - self._began, self.session],
             )
+        for one in tallies:
+            if one.over:
+                key = one.place, one.number
+                self._over.add(key)
+                self._homes.setdefault(one.lane, self._rows[key])
 
     def sample(self, corpus: int, findings: int) -> None:
         """A point of each lane's history."""
@@ -135,10 +143,24 @@ class Ledger:
         values = {name: getattr(one, name) for name in _FIGURES}
         marks = ", ".join(f"{name} = ?" for name in values)
         self._database.run(f"UPDATE worker SET {marks} WHERE id = ?", [*values.values(), row])
+        if key in self._over:
+            return  # its counters may have moved
         self._database.db.executemany(
             "INSERT OR REPLACE INTO counter VALUES (?, ?, ?, ?, ?)",
             [(row, kind, name, n, earned) for kind, name, n, earned in _counters(one)],
         )
+        home = self._homes.get(one.lane)
+        if one.over and home is not None:
+            self._move_counters(row, home)
+
+    def _move_counters(self, row: int, home: int) -> None:
+        """There is a new worker for every turn: there would be ever more counters to add up."""
+        self._database.run(
+            "INSERT INTO counter SELECT ?, kind, name, n, earned FROM counter WHERE worker = ?"
+            " ON CONFLICT DO UPDATE SET n = n + excluded.n, earned = earned + excluded.earned",
+            [home, row],
+        )
+        self._database.run("DELETE FROM counter WHERE worker = ?", [row])
 
 
 def _counters(one: Tally) -> list[tuple[str, str, int, int]]:

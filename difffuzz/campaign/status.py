@@ -180,8 +180,9 @@ def _rates(database: Database) -> tuple[float, float]:
     """Executions and operations a second, of late."""
     query = (
         "SELECT active, sum(executions) AS executions, sum(operations) AS operations FROM sample"
-        " WHERE session = (SELECT max(id) FROM session) GROUP BY active ORDER BY active DESC"
-        " LIMIT 13"
+        " WHERE session = (SELECT max(id) FROM session)"
+        " AND rowid > (SELECT max(rowid) FROM sample) - 1000"
+        " GROUP BY active ORDER BY active DESC LIMIT 13"
     )
     rows = database.rows(query)
     rows = [one for one in rows if one["active"] >= rows[0]["active"] - RECENT_SECONDS]

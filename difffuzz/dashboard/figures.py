@@ -54,7 +54,7 @@ class Curves(msgspec.Struct):
     lane: str
     active: list[float]
     at: list[float]
-    columns: dict[str, list[float]]
+    columns: dict[str, list[float | None]]
     starts: list[Start]
 
 
@@ -138,7 +138,8 @@ def lanes_of(campaign: Campaign, status: Status) -> list[LaneReason]:
         least = config.least_share
     except Unreadable:
         sides, least = {}, 0.0
-    total = sum(one.rate for one in status.lanes if one.lane in sides)
+    every = [*status.lanes, *_idle(campaign, set(sides) - {one.lane for one in status.lanes})]
+    total = sum(one.rate for one in every if one.lane in sides)
     return [
         LaneReason(
             one.lane,
@@ -146,7 +147,7 @@ def lanes_of(campaign: Campaign, status: Status) -> list[LaneReason]:
             why=_why(one, least, total, len(sides)) if one.lane in sides else "not configured",
             figures=one,
         )
-        for one in status.lanes
+        for one in every
     ]
 
 
@@ -184,6 +185,18 @@ def _why(lane: LaneStatus, least: float, total: float, lanes: int) -> str:
     )
 
 
+def _idle(campaign: Campaign, names: set[str]) -> list[LaneStatus]:
+    """Lanes in which nobody has worked yet."""
+    newest = "SELECT max(rowid) FROM share GROUP BY lane"
+    with campaign.database() as database:
+        rows = database.rows(f"SELECT lane, share, rate FROM share WHERE rowid IN ({newest})")
+    return [
+        LaneStatus(row["lane"], 0, 0, 0.0, 0, 0, 0, share=row["share"], rate=row["rate"])
+        for row in rows
+        if row["lane"] in names
+    ]
+
+
 def _starts(database: Database) -> list[Start]:
     found: list[Start] = []
     active, how = 0.0, ""
@@ -194,8 +207,11 @@ def _starts(database: Database) -> list[Start]:
     return found
 
 
-def _column(history: Sequence[Point], name: str) -> list[float]:
-    return [getattr(one, name) for one in history]
+def _column(history: Sequence[Point], name: str) -> list[float | None]:
+    values: list[float | None] = [getattr(one, name) for one in history]
+    if name.endswith("_per_second"):
+        values[:1] = [None]  # there is no point before it
+    return values[: len(history)]
 
 
 def _without_secrets(campaign: Campaign, events: Sequence[EventStatus]) -> list[EventStatus]:

@@ -55,7 +55,7 @@ def page_of(
         and oracle in ("", one.oracle)
         and (not text or _has(one, text))
     ]
-    found.sort(key=_place)
+    _sort(found)
     pages = max(-(-len(found) // A_PAGE), 1)
     page = min(max(page, 0), pages - 1)
     return Page(
@@ -95,11 +95,17 @@ def _named(records: Sequence[Record], name: str) -> Record:
     return found
 
 
-def _place(record: Record) -> tuple[str, bool, str]:
-    """Tells nothing of an embargoed one but its id."""
-    if record.hidden:
-        return record.id, False, record.id
-    return record.bug, record.id != record.bug, record.id
+def _sort(records: list[Record]) -> None:
+    """The newest bug first, other sights of it below it.  An embargoed one is a bug of its own."""
+
+    def bug(record: Record) -> str:
+        return record.id if record.hidden else record.bug
+
+    seen: dict[str, str] = {}
+    for one in records:
+        seen[bug(one)] = min(one.first_seen, seen.get(bug(one), one.first_seen))
+    records.sort(key=lambda one: (one.id != bug(one), one.first_seen, one.id))
+    records.sort(key=lambda one: (seen[bug(one)], bug(one)), reverse=True)
 
 
 def _short(record: Record) -> Finding:

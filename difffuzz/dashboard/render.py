@@ -35,7 +35,7 @@ def environment(assets: Mapping[str, Asset]) -> Environment:
         finalize=_shown,
     )
     made.filters.update(
-        short=_short, number=_number, percent=_percent, date=_date, span=span, data=_data
+        short=_short, number=_number, percent=_percent, date=_date, iso=_iso, span=span, data=_data
     )
     made.globals["asset"] = lambda name: f"/static/{name}?{assets[name].version}"
     return made
@@ -74,6 +74,11 @@ def _date(at: float | None) -> str:
         return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S")
     except (ValueError, OverflowError, OSError):
         return "-"
+
+
+def _iso(at: object) -> str:
+    """UTC as the store has it, as pages show it."""
+    return str(at)[:19].replace("T", " ")
 
 
 def _data(document: object) -> Markup:

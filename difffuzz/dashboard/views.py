@@ -100,12 +100,13 @@ class Lanes(msgspec.Struct):
 
 
 class Table(msgspec.Struct):
-    """Counts of a kind; `earned`: some of them earn something."""
+    """Counts of a kind; `best`: the largest part of inputs that earned something."""
 
     kind: str
     title: str
     what: str
     counts: list[Count]
+    best: float
 
 
 class Effect(msgspec.Struct):
@@ -183,14 +184,14 @@ def _lines(asked: Asked) -> sources.SourceFile:
 def _effect(asked: Asked) -> Effect:
     counts = counts_of(asked.campaign)
 
-    def of(kind: str) -> list[Count]:
+    def table(kind: str, title: str, what: str = "") -> Table:
         found = [one for one in counts if one.kind == kind]
-        return found if kind not in dict(OBJECTIONS) else sorted(found, key=lambda one: -one.n)
+        if not what:
+            found.sort(key=lambda one: -one.n)
+        best = max((one.earned / one.n for one in found if one.n), default=0.0)
+        return Table(kind, title, what, found, best or 1.0)
 
-    return Effect(
-        [Table(kind, title, what, of(kind)) for kind, title, what in KINDS],
-        [Table(kind, title, "", of(kind)) for kind, title in OBJECTIONS],
-    )
+    return Effect([table(*one) for one in KINDS], [table(*one) for one in OBJECTIONS])
 
 
 def _events(asked: Asked) -> object:

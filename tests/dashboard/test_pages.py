@@ -99,8 +99,9 @@ def test_lanes_with_their_shares_and_why(client: TestClient) -> None:
     found = data(client, "/c/0/lanes")
     why = {one["lane"]: one["why"] for one in found["lanes"]}
     assert why == {
-        "lockstep": "10% that every lane has, and 100% of the other 70%: it brought 1.50 new"
-        " features a CPU second of late, all lanes 1.50"
+        lane: "10% that every lane has, and 50% of the other 70%: it brought 1.50 new"
+        " features a CPU second of late, all lanes 3.00"
+        for lane in ("lockstep", "concurrent")
     }
     assert found["shares"]["lanes"] == {"lockstep": [0.75, 0.75], "concurrent": [0.25, 0.25]}
     assert found["shares"]["active"] == [0, 3600]

@@ -42,7 +42,7 @@
     const step = STEPS.find((one) => one >= least) ?? Math.ceil(least / 86400) * 86400;
     const made = [];
     for (let at = Math.ceil(from / step) * step; at <= to; at += step) {
-      made.push({ v: at, label: span(at) });
+      made.push({ v: at, label: step % 3600 ? span(at) : `${at / 3600} h` });
     }
     return made;
   };
