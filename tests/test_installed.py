@@ -16,6 +16,7 @@ import sys
 import sysconfig
 import tarfile
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
@@ -133,6 +134,17 @@ def test_a_campaign_starts_from_what_ships(environment: Path, tmp_path: Path) ->
     said = re.search(r"start: (\d+) programs", done.stderr)
     assert said is not None, done.stderr
     assert int(said[1]) > 200
+    words = [str(command), "serve", "--port", "0", "mine"]
+    with subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            address = process.stdout.readline().strip()
+            for path, says in (("c/0", b"its time is over"), ("static/dygraph.js", b"Dygraph")):
+                with urlopen(f"{address}{path}", timeout=60) as answer:
+                    assert says in answer.read()
+        finally:
+            process.terminate()
+    assert process.returncode == 0
     assert os.listdir(tmp_path) == ["mine"]
 
 

@@ -6,7 +6,8 @@ A page's template gets the document that the JSON has, and nothing else of the c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import Final, NamedTuple
 from urllib.parse import parse_qs
 
@@ -64,7 +65,13 @@ def application(server: Server) -> Guard:
         Route("/static/{name}", pages.static),
     ]
     handlers = {NotThere: pages.not_there, Unreadable: pages.unreadable, HTTPException: pages.http}
-    app = Starlette(routes=routes, exception_handlers=handlers)
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        yield
+        pages.close()
+
+    app = Starlette(routes=routes, exception_handlers=handlers, lifespan=lifespan)
     return Guard(app, server.access, server.hosts)
 
 
@@ -98,6 +105,10 @@ class _Pages:
         if _is_api(request):
             return _json(document)
         return self._page(request, "overview", document=document, campaign=None, view="overview")
+
+    def close(self) -> None:
+        """The server ends."""
+        self._explained.close()
 
     async def explain(self, request: Request) -> Response:
         """The page that steps through a finding; what runs it may take a while."""

@@ -19,6 +19,7 @@ from .campaigns import Campaign, NotThere, Unreadable
 from .explaining import Wish
 from .findings import shown_record
 
+COMMAND: Final = (sys.executable, "-m", "difffuzz.dashboard.explaining")
 SECONDS: Final = 60.0
 KEPT: Final = 32
 """Pages; one has a few hundred KB."""
@@ -30,6 +31,7 @@ class Explained:
     def __init__(self) -> None:
         self._lock = Lock()
         self._pages: OrderedDict[Wish, bytes] = OrderedDict()
+        self._running: subprocess.Popen[bytes] | None = None
 
     def page(self, campaign: Campaign, name: str) -> bytes:
         """HTML with a policy of its own.
@@ -45,30 +47,38 @@ class Explained:
         wish = _wish(record)
         with self._lock:
             if wish not in self._pages:
-                self._pages[wish] = _made(wish)
+                self._pages[wish] = self._made(wish)
                 while len(self._pages) > KEPT:
                     self._pages.popitem(last=False)
             self._pages.move_to_end(wish)
             return self._pages[wish]
 
+    def close(self) -> None:
+        """Who waits for a page waits no longer."""
+        running = self._running
+        if running is not None:
+            running.kill()
+
+    def _made(self, wish: Wish) -> bytes:
+        pipe = subprocess.PIPE
+        environment = os.environ | parent_note()
+        with subprocess.Popen(
+            COMMAND, stdin=pipe, stdout=pipe, stderr=pipe, env=environment
+        ) as one:
+            self._running = one
+            try:
+                page, said = one.communicate(msgspec.json.encode(wish), SECONDS)
+            except subprocess.TimeoutExpired as error:
+                one.kill()
+                text = f"finding {wish.name} does not end within {SECONDS:.0f} s"
+                raise Unreadable(text) from error
+            finally:
+                self._running = None
+        if one.returncode:
+            lines = said.decode(errors="replace").splitlines()[-1:] or ["it was killed"]
+            raise Unreadable(f"finding {wish.name} cannot be run: {lines[0]}")
+        return page
+
 
 def _wish(record: Record) -> Wish:
     return Wish(record.id, record.left, record.right, record.mode, record.program)
-
-
-def _made(wish: Wish) -> bytes:
-    command = [sys.executable, "-m", "difffuzz.dashboard.explaining"]
-    try:
-        done = subprocess.run(
-            command,
-            input=msgspec.json.encode(wish),
-            capture_output=True,
-            timeout=SECONDS,
-            env=os.environ | parent_note(),
-        )
-    except subprocess.TimeoutExpired as error:
-        raise Unreadable(f"finding {wish.name} does not end within {SECONDS:.0f} s") from error
-    if done.returncode:
-        said = done.stderr.decode(errors="replace").splitlines()[-1:] or ["no word"]
-        raise Unreadable(f"finding {wish.name} cannot be run: {said[0]}")
-    return done.stdout

@@ -68,7 +68,7 @@ def _config() -> uvicorn.Config:
         log_config=None,
         access_log=False,
         server_header=False,
-        lifespan="off",
+        lifespan="on",
         limit_concurrency=MOST_AT_ONCE,
         timeout_graceful_shutdown=END_SECONDS,
         ws="none",

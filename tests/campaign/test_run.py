@@ -14,10 +14,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from difffuzz.campaign.config import read_config
+from difffuzz.campaign.config import Lane, read_config
 from difffuzz.campaign.crew import Crew
+from difffuzz.campaign.database import Database
 from difffuzz.campaign.measuring import main as measure
-from difffuzz.campaign.reached import Reached
+from difffuzz.campaign.reached import Reached, model_lines
 from difffuzz.campaign.status import read_status
 from difffuzz.cli import main
 from difffuzz.measure.campaigns.deaths import Campaign, kill_one
@@ -56,9 +57,7 @@ def test_a_campaign_from_its_first_run_to_its_report(
         assert campaign.process is not None
         assert campaign.process.wait(100) == 1
     finally:
-        if campaign.process is not None:
-            campaign.process.kill()
-            campaign.process.wait()
+        campaign.kill()
     assert main(["campaign", "status", folder, "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert document["state"] == "stopped"
@@ -79,6 +78,9 @@ def test_what_the_corpus_reaches_is_told_by_line(tmp_path: Path) -> None:
     folder = buggy(tmp_path)
     with supervised(folder, FakeFleet(), []):
         pass  # it has its first programs now
+    database = Database(folder)
+    database.run("DELETE FROM entry")  # as if they had come just now
+    database.close()
     measure(str(folder), "--minimize")
     text = (folder / "cover" / "lockstep.json").read_bytes()
     files = {(one.tree, one.file): one for one in msgspec.json.decode(text, type=list[Reached])}
@@ -93,21 +95,29 @@ def test_what_the_corpus_reaches_is_told_by_line(tmp_path: Path) -> None:
     assert dropped
 
 
+def test_a_model_that_is_no_side_is_not_told_of() -> None:
+    lane = Lane(name="patched", left=f"legacy+{BUG}", right=f"tdp+{BUG}")
+    branches = [("difffuzz.kvm.mmu", 40), ("difffuzz.machine.mm", 30)]
+    both = model_lines(lane, {0: 1.0, 1: 1.0}, branches)
+    assert [one.file for one in both] == ["difffuzz/machine/mm.py"]
+    one = model_lines(msgspec.structs.replace(lane, left="legacy"), {0: 1.0, 1: 1.0}, branches)
+    assert [one.file for one in one] == ["difffuzz/kvm/mmu.py", "difffuzz/machine/mm.py"]
+
+
 @pytest.mark.slow
 def test_deaths_lose_nothing(tmp_path: Path) -> None:
     campaign = Campaign(tmp_path)
     rng = random.Random(3)
     try:
-        died = [kill_one(campaign, kind, rng) for kind in ("worker", "supervisor", "worker")]
+        died = [kill_one(campaign, kind, rng) for kind in ("worker", "supervisor", "dashboard")]
         campaign.wait_for(lambda: bool(campaign.of("shrink")), "finding that is shrunk")
         died += [kill_one(campaign, kind, rng) for kind in ("shrink", "supervisor")]
         campaign.stop()
     finally:
-        if campaign.process is not None:
-            campaign.process.kill()
-            campaign.process.wait()
+        campaign.kill()
     assert died.count("supervisor") == 2
-    assert died.count("worker") >= 2
+    assert died.count("dashboard") == 1
+    assert died.count("worker") >= 1
     assert left_over(tmp_path) == []
 
 

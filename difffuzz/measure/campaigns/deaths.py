@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Kills processes of a campaign at random moments, and looks whether anything is lost.
 
-A worker, the supervisor, the minimiser or another chore is killed as by `kill -9`.  Then: where the
-supervisor died, no process is left over; the run goes on or begins again, both databases are whole,
-and every finding and every entry of the corpus that was on disk before is there.
+A worker, the supervisor, the minimiser, another chore or the dashboard beside it is killed as by
+`kill -9`.  Then: where the supervisor died, no process is left over; the run goes on or begins
+again, both databases are whole, and every finding and every entry of the corpus that was on disk
+before is there; a dashboard shows the campaign, whoever died.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from urllib.request import urlopen
+
+import msgspec
 
 from ...campaign.config import FILE, write_config
 from ...campaign.database import FILE as CAMPAIGN
@@ -33,7 +37,7 @@ from .processes import below, left_over
 
 BUGS = "1b2dc7360463+b3e6212dea2e+fcb93eb6d09d"
 """Of the catalogue: there are findings to lose, soon."""
-VICTIMS = ("worker", "supervisor", "supervisor", "shrink", "chore", "any")
+VICTIMS = ("worker", "supervisor", "supervisor", "shrink", "chore", "dashboard", "any")
 ORPHAN_SECONDS = 15.0
 START_SECONDS = 60.0
 LIFE_SECONDS = 8.0
@@ -64,6 +68,8 @@ class Campaign:
                 text = text.replace(name, value)
             path.write_text(text)
         self.process: subprocess.Popen[bytes] | None = None
+        self.dashboard: subprocess.Popen[str] | None = None
+        self.address = ""
 
     def start(self) -> int:
         """Starts it if it does not run; its process."""
@@ -76,17 +82,34 @@ class Campaign:
             self.wait_for(lambda: bool(self.of("worker")), "a worker")
         return self.process.pid
 
+    def show(self) -> None:
+        """Starts a dashboard beside it if there is none."""
+        if self.dashboard is None:
+            command = [sys.executable, "-m", "difffuzz", "serve", "--port", "0", str(self.folder)]
+            self.dashboard = subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+            )
+            assert self.dashboard.stdout is not None
+            self.address = self.dashboard.stdout.readline().strip()
+
     def of(self, kind: str) -> list[int]:
         """The processes of a kind."""
         assert self.process is not None
         every = below(self.process.pid)
+        beside = self.of_dashboard()
         if kind == "supervisor":
             return [self.process.pid]
+        if kind == "dashboard":
+            return beside
         if kind == "chore":
             return [one.pid for one in every if one.kind in ("retesting", "measuring", "cover")]
         if kind == "any":
-            return [one.pid for one in every if one.kind] + [self.process.pid]
+            return [*(one.pid for one in every if one.kind), self.process.pid, *beside]
         return [one.pid for one in every if one.kind == kind]
+
+    def of_dashboard(self) -> list[int]:
+        """The process that shows the campaign."""
+        return [self.dashboard.pid] if self.dashboard is not None else []
 
     def wait_for(self, what: Callable[[], bool], name: str) -> None:
         """Until it is so.  Lost: it does not come."""
@@ -99,8 +122,33 @@ class Campaign:
                 raise Lost(f"no {name} within {START_SECONDS:.0f} s")
             time.sleep(0.05)
 
+    def shown(self) -> None:
+        """Lost: the dashboard does not show the campaign."""
+        try:
+            with urlopen(f"{self.address}api/c/0", timeout=START_SECONDS) as answer:
+                state = msgspec.json.decode(answer.read())["status"]["state"]
+        except OSError as error:
+            raise Lost(f"the dashboard at {self.address!r} does not answer: {error}") from error
+        if state not in ("running", "paused"):
+            raise Lost(f"the dashboard says that the campaign is {state}")
+
+    def kill(self) -> None:
+        """Ends everything at once."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+        if self.dashboard is not None:
+            self.dashboard.kill()
+            self.dashboard.communicate()
+
     def stop(self) -> None:
-        """Ends it as Ctrl-C does."""
+        """Ends it as Ctrl-C does, and the dashboard as whoever started it does."""
+        if self.dashboard is not None:
+            self.dashboard.terminate()
+            self.dashboard.communicate(timeout=30)
+            status, self.dashboard = self.dashboard.returncode, None
+            if status:
+                raise Lost(f"the dashboard ended with {status}")
         if self.process is not None:
             self.process.send_signal(signal.SIGINT)
             self.process.wait(120)
@@ -119,11 +167,17 @@ def kill_one(campaign: Campaign, kind: str, rng: random.Random) -> str:
     if kind == "supervisor":
         campaign.process.wait()
         campaign.process = None
-        _no_orphans(campaign.folder)
+        _no_orphans(campaign.folder, campaign.of_dashboard())
         _whole(campaign.folder)
         campaign.start()
+    elif kind == "dashboard":
+        assert campaign.dashboard is not None
+        campaign.dashboard.communicate()
+        campaign.dashboard = None
+        campaign.show()
     elif kind == "worker":
         campaign.wait_for(lambda: bool(set(campaign.of("worker")) - {victim}), "new worker")
+    campaign.shown()
     lost = findings - _findings(campaign.folder)
     if lost:
         raise Lost(f"findings are gone after the death of {kind}: {sorted(lost)}")
@@ -136,11 +190,14 @@ def kill_one(campaign: Campaign, kind: str, rng: random.Random) -> str:
 
 def _victim(campaign: Campaign, kind: str, rng: random.Random) -> tuple[int, str]:
     campaign.start()
+    campaign.show()
     assert campaign.process is not None
     victims = campaign.of(kind) or campaign.of("worker")
     victim = rng.choice(victims or campaign.of("supervisor"))
     if victim == campaign.process.pid:
         return victim, "supervisor"
+    if victim in campaign.of_dashboard():
+        return victim, "dashboard"
     return victim, next(
         (one.kind for one in below(campaign.process.pid) if one.pid == victim), kind
     )
@@ -176,9 +233,10 @@ def _known(folder: Path) -> set[str]:
         database.close()
 
 
-def _no_orphans(folder: Path) -> None:
+def _no_orphans(folder: Path, beside: Sequence[int] = ()) -> None:
+    """`beside`: processes that do not belong to the run."""
     last = time.monotonic() + ORPHAN_SECONDS
-    while left := left_over(folder):
+    while left := [one for one in left_over(folder) if one.pid not in beside]:
         if time.monotonic() > last:
             raise Lost(f"processes are left over: {left}")
         time.sleep(0.1)
@@ -220,9 +278,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"LOST, in {folder}: {lost}")
         return 1
     finally:
-        if campaign.process is not None:
-            campaign.process.kill()
-            campaign.process.wait()
+        campaign.kill()
     each = ", ".join(f"{count} {name}" for name, count in sorted(died.items()))
     print(
         f"{sum(died.values())} deaths ({each}) in {time.monotonic() - began:.0f} s: nothing lost;"
