@@ -151,6 +151,14 @@ def lanes_of(campaign: Campaign, status: Status) -> list[LaneReason]:
     ]
 
 
+def stability_of(status: Status) -> str:
+    """How many of the programs that were run again reached the same, in words."""
+    found = [one for one in status.counts if one.kind == "stability" and one.n]
+    if not found:
+        return "-"
+    return f"{found[0].earned / found[0].n:.1%} of {found[0].n:,} runs"
+
+
 def counts_of(campaign: Campaign) -> list[Count]:
     """Operators, phrases, schedules, oracles, allowed rules.  Unreadable."""
     with campaign.database() as database:

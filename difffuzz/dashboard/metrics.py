@@ -38,6 +38,8 @@ METRICS: Final = (
     ("difffuzz_lane_rate", "gauge", "New features a CPU second, of late", ("lane",)),
     ("difffuzz_inputs_total", "counter", "Programs by what made them", ("kind", "name")),
     ("difffuzz_earned_total", "counter", "Those that were new", ("kind", "name")),
+    ("difffuzz_repeated_total", "counter", "Programs that were run again", ()),
+    ("difffuzz_stable_total", "counter", "Those that reached the same again", ()),
     ("difffuzz_objections_total", "counter", "Times that an oracle objected", ("oracle",)),
     ("difffuzz_allowed_total", "counter", "Differences that a rule excused", ("rule",)),
 )
@@ -76,6 +78,7 @@ def _figures(campaign: Campaign) -> dict[str, Values]:
     except Unreadable:
         return {"difffuzz_up": _one(0)}
     states = Counter(one.state.value for one in records)
+    repeated = [one for one in status.counts if one.kind == "stability"]
     workers = Counter(one.state for one in status.workers)
     return {
         "difffuzz_up": _one(1),
@@ -97,6 +100,8 @@ def _figures(campaign: Campaign) -> dict[str, Values]:
         "difffuzz_lane_rate": _lanes(status, "rate"),
         "difffuzz_inputs_total": _made(status, "n"),
         "difffuzz_earned_total": _made(status, "earned"),
+        "difffuzz_repeated_total": _one(sum(one.n for one in repeated)),
+        "difffuzz_stable_total": _one(sum(one.earned for one in repeated)),
         "difffuzz_objections_total": _of_kind(status, "oracle"),
         "difffuzz_allowed_total": _of_kind(status, "allowed"),
     }

@@ -26,6 +26,7 @@ from .figures import (
     events_of,
     lanes_of,
     shares_of,
+    stability_of,
     status_of,
 )
 from .sources import Covers
@@ -86,6 +87,8 @@ class Whole(msgspec.Struct):
     """One campaign."""
 
     status: Status
+    stability: str
+    """How many of the programs that were run again reached the same."""
     curves: Curves
     charts: list[tuple[str, str]]
 
@@ -130,7 +133,8 @@ def _summary(campaign: Campaign) -> Summary:
 
 
 def _whole(asked: Asked) -> Whole:
-    return Whole(status_of(asked.campaign), curves_of(asked.campaign), list(CURVES))
+    status = status_of(asked.campaign)
+    return Whole(status, stability_of(status), curves_of(asked.campaign), list(CURVES))
 
 
 def _history(asked: Asked) -> Curves:

@@ -52,7 +52,8 @@ def fill(folder: Path) -> Path:
             skipped=0, restarts=2, failure="",
         )  # fmt: skip
         counters = (("operator", "splice", 10, 5), ("phrase", "aged", 4, 1), ("way", "PCT", 8, 2),
-                    ("oracle", "retry", 3, 0), ("allowed", "nx-split", 6, 0))  # fmt: skip
+                    ("oracle", "retry", 3, 0), ("allowed", "nx-split", 6, 0),
+                    ("stability", "the same again", 100, 99))  # fmt: skip
         for kind, name, n, earned in counters:
             database.put("counter", worker=worker, kind=kind, name=name, n=n, earned=earned)
         for step in range(60):

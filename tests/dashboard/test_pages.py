@@ -65,6 +65,7 @@ def test_the_figures(client: TestClient) -> None:
     assert status["state"] == "killed" or status["state"] == "stopped"
     assert (status["executions"], status["operations"], status["corpus"]) == (2000, 40_000, 3)
     assert [one["how"] for one in status["sessions"]] == ["its time is over"] * 2
+    assert "99.0% of 200 runs of a program once more reached the same" in get(client, "/c/0")
 
 
 def test_curves_over_time_with_the_sessions_that_began(client: TestClient) -> None:
