@@ -130,9 +130,8 @@ ROWS = {
     "scripts/native-setup": Row(instead="tests/native"),
     "scripts/difffuzz native doctor": Row(instead="tests/native/test_doctor.py"),
     "scripts/difffuzz native fetch 7.2": Row(instead="tests/native/test_build_fetch.py"),
-    "scripts/difffuzz native build --tree ~/.cache/difffuzz/sources/linux-source-7.2 --name k72": Row(
-        instead="tests/native"
-    ),
+    "scripts/difffuzz native build --tree "
+    "~/.cache/difffuzz/sources/linux-source-7.2 --name k72": Row(instead="tests/native"),
     "scripts/difffuzz native build --tree ~/linux --name today": Row(instead="tests/native"),
     "scripts/difffuzz fuzz --left native:today:legacy --right native:today:tdp --time 600": Row(
         "fuzz --left native:BUILD:legacy --right native:BUILD:tdp --runs 50 --seed 1 --out OUT",

@@ -18,7 +18,7 @@ from difffuzz.errors import UsageError
 from difffuzz.native.abi.calls import EXPORTS, FN, HOST_FN, Control, Export
 from difffuzz.native.abi.header import number as abi_number
 from difffuzz.native.abi.limits import MAIN_TASK
-from difffuzz.native.symbols import function_in
+from difffuzz.native.symbols import OFFSET, function_in
 from difffuzz.sched import KernelSplat, Scheduler
 from difffuzz.sched.task import HANG
 
@@ -155,7 +155,7 @@ class Library:
     def death(self) -> Death:
         """What ended the call that was left last."""
         oracle, where, text = (self.control.died or b"").decode(errors="replace").split("\n", 2)
-        if where in ("?", HANG):
+        if where in ("?", HANG) or OFFSET.search(text):
             function = function_in(self.path, text)
             where, text = where.replace("?", function), f"{text}, {function}()"
         return Death(oracle, where, text)

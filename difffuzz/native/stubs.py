@@ -2,7 +2,8 @@
 """Stand-ins for what the kernel's objects want and nobody defines.
 
 - A name for which the harness has `native_NAME` is forwarded to that: memcpy() to native_memcpy().
-- Another function says its name to `native_unreached(name)` of the harness.
+- Another function says its name, and who called it, to `native_unreached(name, caller)` of the
+  harness.
 - A variable is a page of its own between `native_absent_start` and `native_absent_end`, which the
   harness can make unreadable; `native_absent_names` has the names in order, each ended by a zero.
 
@@ -77,6 +78,7 @@ def assembly(stubs: Stubs) -> str:
             *_function(stubs.symbol(name)),
             "push %rbp",
             "mov %rsp, %rbp",
+            "mov 8(%rbp), %rsi",
             "and $-16, %rsp",
             "lea 1f(%rip), %rdi",
             f"call {UNREACHED}",

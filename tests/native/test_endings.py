@@ -35,6 +35,7 @@ FREED_TABLE = 0x15
 CIRCLE = 0x16
 LOOPS_IN_THE_PLAYER = 0x17
 LOOPS = 0x18
+LACKS = 0x19
 """What the zapped gfn breaks (endings.toml); a minimiser tries smaller ones."""
 
 
@@ -91,6 +92,17 @@ def test_a_loop_of_the_player_is_a_fault_of_the_harness(runner: Runner, threads:
 def test_a_loop_of_the_kernel_is_one_of_that_side(runner: Runner, threads: bool) -> None:
     found = signatures(run(runner, LOOPS, threads=threads))
     assert found[0] == f"progress:{LEGACY}:zap_gfn_range:hang"
+
+
+@pytest.mark.parametrize("threads", [False, True])
+def test_a_function_that_the_harness_lacks_names_itself_and_its_caller(
+    runner: Runner, threads: bool
+) -> None:
+    verdict = run(runner, LACKS, threads=threads)
+    assert signatures(verdict)[0] == f"crash:{LEGACY}:zap_gfn_range:nobody_has_this"
+    detail = verdict.divergences[0].detail
+    assert "the harness has no such function: add it to harness/native/kernel; called at" in detail
+    assert detail.endswith("break_it()") or detail.endswith("kvm_zap_gfn_range()")
 
 
 @pytest.mark.parametrize("gfn", [RECURSES, LIBC_FAULTS])

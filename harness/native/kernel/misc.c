@@ -98,11 +98,6 @@ void refcount_warn_saturate(refcount_t *refcount, enum refcount_saturation_type 
 	native_warn("refcount_t", "saturated, or used after free");
 }
 
-void native_unreached(const char *name)
-{
-	native_die("crash", name, "the harness has no such function");
-}
-
 /* Points inside the code under test */
 
 void native_load(const volatile void *at)

@@ -425,6 +425,17 @@ void native_explain(unsigned long address, const void *code)
 		 (unsigned long)((char *)code - memory->base));
 }
 
+/* A function that nobody has was called. */
+void native_unreached(const char *name, const void *caller)
+{
+	static char text[160];
+
+	snprintf(text, sizeof(text),
+		 "the harness has no such function: add it to harness/native/kernel; called at +%#lx",
+		 (unsigned long)((char *)caller - memory->base));
+	native_die("crash", name, text);
+}
+
 /* The same of a loop that passes no preemption point.  Where in it a timer finds it is a matter of luck. */
 void native_explain_loop(const char *oracle, const void *code)
 {

@@ -6,6 +6,7 @@
 extern const char *native_bad_oracle;
 extern const char *native_bad_where;
 extern char native_bad_text[160];
+extern void native_unreached(const char *name, const void *caller);
 
 extern int native_is_ours(const void *code);
 extern void native_explain(unsigned long address, const void *code);
