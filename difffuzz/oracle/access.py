@@ -218,9 +218,13 @@ def without_stale_mmio(rets: tuple[int, ...]) -> list[tuple[int, ...]]:
     """The attempts as they would be if no MMIO SPTE out of date had been met.
 
     Meeting one is INVALID, and then an attempt; with EPT that attempt is handled as a read, so
-    that the access itself may need one more, or two where the read got a page to be copied.
+    that the access itself may need one more, or two where the read got a page to be copied.  An
+    attempt that answers RETRY leaves it where it is, so that it is met again.
     """
     if rets[0] != RET_PF_INVALID:
         return [rets]
     first = 3 if rets[2:3] == (RET_PF_RETRY,) else 2
-    return [rets[n:] for n in range(1, first + 1) if len(rets) > n]
+    shorter = [rets[n:] for n in range(1, first + 1) if len(rets) > n]
+    if rets[:3] == (RET_PF_INVALID, RET_PF_RETRY, RET_PF_INVALID):
+        shorter.append((RET_PF_RETRY, *rets[3:]))
+    return shorter
