@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Protocol
 
 from ..errors import MissingTool, UsageError
 from ..files.program_file import read_program
@@ -18,10 +19,18 @@ from ..native.reached import Line, Lines
 from ..program import ProgramError
 from ..running.policy import FUZZ_STEPS
 from ..running.runner import Runner
-from ..sides import NativeFactory, open_side
+from ..sides import NativeFactory
 from ..sides.names import NATIVE, parse_name
 from .config import Lane
 from .reached import Reached
+
+
+class Traced(Protocol):
+    """A library that tells what was passed."""
+
+    def take_passed(self) -> list[int]:
+        """Offsets since the last call."""
+        ...
 
 
 def native_lines(
@@ -62,24 +71,33 @@ def _of(
     lines = Lines(Path(made.library))
     sides = [_traced(one, name, made.name) for one in (lane.left, lane.right)]
     run = Runner(sides[0], sides[1], lane.mode, FUZZ_STEPS)
-    factory = next(one for one in map(open_side, sides) if isinstance(one, NativeFactory))
-    notes = cover / f"{made.name}.{lane.mode}.{made.content[:12]}.jsonl"
+    libraries = [
+        one.library
+        for one, side in zip(run.sides, sides, strict=True)
+        if isinstance(one, NativeFactory) and parse_name(side).build == made.name
+    ]
+    notes = cover / f"{made.name}.{lane.mode}.{made.content[:12]}.passed.jsonl"
     first: dict[Line, float] = {}
     known = dict(_read(notes))
     with notes.open("a") as kept:
         for path in files:
             if path.name not in known:
-                factory.library.take_passed()
+                passed(libraries)
                 try:
                     run(read_program(path))
                 except (UsageError, ProgramError):
                     continue
-                known[path.name] = factory.library.take_passed()
+                known[path.name] = passed(libraries)
                 kept.write(json.dumps([path.name, known[path.name]]) + "\n")
             at = times[path.name]
             for line in lines.reached(known[path.name]):
                 first[line] = min(at, first.get(line, at))
     return _by_file(f"{NATIVE}{name}", Path(made.tree), made, lines.known, first)
+
+
+def passed(libraries: Iterable[Traced]) -> list[int]:
+    """What was passed since the last call: each side has a copy of the library of its own."""
+    return sorted({offset for one in libraries for offset in one.take_passed()})
 
 
 def _by_file(
@@ -94,6 +112,7 @@ def _by_file(
 
 def _text(root: Path, file: str, made: Build) -> str:
     """The file as the user's tree has it; a name without a folder is a unit of the build."""
+    root = root.resolve()  # a tree may be named by a link
     names = [file, *(unit for unit in made.units if Path(unit).name == file)]
     for name in names:
         path = root / name

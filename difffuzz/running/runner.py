@@ -23,7 +23,7 @@ from ..sched import KernelSplat
 from ..sched.core import STEP_LIMIT
 from ..sched.strategy import Strategy
 from ..sched.task import HANG, HARNESS
-from ..sides import KvmFactory, NativeFactory, open_side
+from ..sides import KvmFactory, NativeFactory, SideFactory, open_side
 from ..sides.played import Stuck
 from ..variants.engine import canonical_name
 from .policy import POLICY, Policy
@@ -81,6 +81,11 @@ class Runner:
         """Plays more schedules, if a side is the kernel's own code."""
         libraries = {side.library for side in (one, other) if isinstance(side, NativeFactory)}
         self.watchdog = Watchdog(libraries=[library.export("watch") for library in libraries])
+
+    @property
+    def sides(self) -> tuple[SideFactory, SideFactory]:
+        """What starts the two sides of a run."""
+        return self._left, self._right
 
     def __call__(
         self, program: Program, trace: bool = False, notes: NoteTaker | None = None

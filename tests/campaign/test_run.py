@@ -18,6 +18,7 @@ from difffuzz.campaign.config import Lane, read_config
 from difffuzz.campaign.crew import Crew
 from difffuzz.campaign.database import Database
 from difffuzz.campaign.measuring import main as measure
+from difffuzz.campaign.native_lines import passed
 from difffuzz.campaign.reached import Reached, model_lines
 from difffuzz.campaign.status import read_status
 from difffuzz.cli import main
@@ -102,6 +103,23 @@ def test_a_model_that_is_no_side_is_not_told_of() -> None:
     assert [one.file for one in both] == ["difffuzz/machine/mm.py"]
     one = model_lines(msgspec.structs.replace(lane, left="legacy"), {0: 1.0, 1: 1.0}, branches)
     assert [one.file for one in one] == ["difffuzz/kvm/mmu.py", "difffuzz/machine/mm.py"]
+
+
+class Passed:
+    """A library that tells of these places once."""
+
+    def __init__(self, *places: int) -> None:
+        self._places = list(places)
+
+    def take_passed(self) -> list[int]:
+        places, self._places = self._places, []
+        return places
+
+
+def test_what_either_copy_of_a_library_passed_counts() -> None:
+    copies = [Passed(3, 1), Passed(2, 3)]
+    assert passed(copies) == [1, 2, 3]
+    assert passed(copies) == []
 
 
 @pytest.mark.slow
