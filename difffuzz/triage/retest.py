@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ..errors import UsageError
-from ..program import ProgramError
+from ..program import Program, ProgramError
 from ..running.runner import Runner
 from ..sides import open_side
 from ..sides.identity import identity
@@ -42,11 +42,7 @@ def retest(store: Store, record: Record, times: int = 1) -> Retest:
         program = record.parsed()
     except (UsageError, ProgramError) as error:
         return Retest(record, error=str(error))
-    wanted = plain_signature(record.signature)
-    shown = sum(
-        any(plain_signature(one.signature) == wanted for one in runner(program).divergences)
-        for _ in range(times)
-    )
+    shown = sum(_shows(runner, record, program) for _ in range(times))
     if digests != (record.left_digest, record.right_digest):
         record.shown = record.runs = 0  # another tree: what was counted is not of it
     record.shown += shown
@@ -81,6 +77,17 @@ def mended_by(record: Record, patch: str) -> bool:
             sides.append(name)
     if refused and sides == [record.left, record.right]:
         raise refused
+    return not _shows(Runner(sides[0], sides[1], record.mode), record, record.parsed())
+
+
+def _shows(runner: Runner, record: Record, program: Program) -> bool:
+    """Does the program show the finding?  A race ends at the first side that breaks: where that is
+    the left one, and the finding is of the right one, the right one is run alone."""
     wanted = plain_signature(record.signature)
-    found = Runner(sides[0], sides[1], record.mode)(record.parsed()).divergences
-    return all(plain_signature(one.signature) != wanted for one in found)
+    found = runner(program).divergences
+    if any(plain_signature(one.signature) == wanted for one in found):
+        return True
+    if not found or {one.sides for one in found} != {runner.left} or runner.left == runner.right:
+        return False
+    alone = Runner(runner.right, runner.right, record.mode)(program).divergences
+    return any(plain_signature(one.signature) == wanted for one in alone)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from difffuzz.errors import UsageError
+from difffuzz.files.notes import text_of
 from difffuzz.program import parse
 from difffuzz.running.runner import Runner
 from difffuzz.triage.record import State
@@ -99,3 +100,21 @@ def reverse(patch: str) -> str:
             line = swapped[line[0]] + line[1:]
         lines.append(line)
     return "".join(lines)
+
+
+@pytest.mark.parametrize("mended", [False, True])
+def test_a_race_that_both_sides_break_is_told_of_the_right_one_too(
+    tmp_path: Path, mended: bool
+) -> None:
+    """It ends at the left side; whether the right one breaks alike is asked of that alone."""
+    bug = find("own-notifier-skips-smm")
+    right = "tdp" if mended else f"tdp+{bug.id}"
+    notes = {
+        "signature": "translation:tdp:meeting:level1",
+        "left": f"legacy+{bug.id}",
+        "right": right,
+        "mode": "concurrent",
+    }
+    with Store(tmp_path) as store:
+        store.take(record(text_of(parse(bug.program), notes)))
+        assert retest(store, store.all()[0]).word == ("gone" if mended else "shows")
