@@ -11,7 +11,7 @@ from difffuzz.facts.paging import (
     VMX_EPT_ACCESS_BIT,
     VMX_EPT_DIRTY_BIT,
 )
-from difffuzz.facts.spte import REMOVED_SPTE, SPTE_MMU_PRESENT_MASK
+from difffuzz.facts.spte import SPTE_MMU_PRESENT_MASK, is_frozen_spte
 from difffuzz.program import Kind
 from difffuzz.program.limits import FEATURES
 from difffuzz.sides.base import Outcome
@@ -27,7 +27,7 @@ def spte_class(spte: int, level: int) -> int:
     if not spte:
         return 0
     if not spte & SPTE_MMU_PRESENT_MASK:
-        return 1 if spte == REMOVED_SPTE else 2
+        return 1 if is_frozen_spte(spte) else 2
     if level > 1 and not spte & PT_PAGE_SIZE_MASK:
         return 3
     # W, accessed and dirty; the pfn is ignored.

@@ -20,7 +20,7 @@ from ..variants.catalogue import Bug, catalogue
 PATCHES = HARNESS / "patches"
 PLAIN = "plain"
 """The build without a patch."""
-MODELS = {"6.1": "@v6.1", "6.12": "@v6.12"}
+MODELS = {"6.1": "@v6.1", "6.12": "@v6.12", "7.2": "@v7.2"}
 """By series: the model that behaves as that kernel, if there is one."""
 
 

@@ -21,6 +21,8 @@ from difffuzz.facts.spte import MMIO_SPTE_GEN_MASK as MMIO_SPTE_GEN_MASK
 from difffuzz.facts.spte import REMOVED_SPTE as REMOVED_SPTE
 from difffuzz.facts.spte import SPTE_BASE_ADDR_MASK as SPTE_BASE_ADDR_MASK
 from difffuzz.facts.spte import SPTE_MMU_PRESENT_MASK as SPTE_MMU_PRESENT_MASK
+from difffuzz.facts.spte import SPTE_TDP_AD_DISABLED_MASK as SPTE_TDP_AD_DISABLED_MASK
+from difffuzz.facts.spte import SPTE_TDP_AD_MASK as SPTE_TDP_AD_MASK
 
 from .kvm_host import (
     PG_LEVEL_4K,
@@ -40,9 +42,7 @@ from .spte_masks import ACC_WRITE_MASK as ACC_WRITE_MASK
 from .spte_masks import SpteMasks
 
 SPTE_TDP_AD_SHIFT = 52
-SPTE_TDP_AD_MASK = 3 << SPTE_TDP_AD_SHIFT
 SPTE_TDP_AD_ENABLED_MASK = 0
-SPTE_TDP_AD_DISABLED_MASK = 1 << SPTE_TDP_AD_SHIFT
 SPTE_TDP_AD_WRPROT_ONLY_MASK = 2 << SPTE_TDP_AD_SHIFT
 SHADOW_ACC_TRACK_SAVED_BITS_MASK = VMX_EPT_READABLE_MASK | VMX_EPT_EXECUTABLE_MASK
 SHADOW_ACC_TRACK_SAVED_BITS_SHIFT = 54

@@ -23,6 +23,8 @@ from difffuzz.facts.spte import (
     MMIO_SPTE_GEN_HIGH_MASK,
     MMIO_SPTE_GEN_LOW_MASK,
     MMIO_SPTE_GEN_MASK,
+    SPTE_TDP_AD_DISABLED_MASK,
+    SPTE_TDP_AD_MASK,
 )
 
 VMX_EPT_IPAT_BIT = 1 << 6
@@ -50,6 +52,8 @@ class SpteMasks:
     mmio_gen_low_mask = MMIO_SPTE_GEN_LOW_MASK
     mmio_gen_high_mask = MMIO_SPTE_GEN_HIGH_MASK
     mmio_gen_mask = MMIO_SPTE_GEN_MASK
+    tdp_ad_mask = SPTE_TDP_AD_MASK
+    tdp_ad_disabled = SPTE_TDP_AD_DISABLED_MASK
 
     __slots__ = (
         "enable_mmio_caching",

@@ -19,9 +19,9 @@ from difffuzz.facts.kvm import (
 )
 from difffuzz.facts.paging import PT_PAGE_SIZE_MASK, PT_PRESENT_MASK
 from difffuzz.facts.spte import (
-    REMOVED_SPTE,
     SPTE_BASE_ADDR_MASK,
     SPTE_MMU_PRESENT_MASK,
+    is_frozen_spte,
 )
 from difffuzz.oracle.access import level_violations
 from difffuzz.oracle.books import mmio_generation, outlived
@@ -201,7 +201,7 @@ class Attempts:
 
     def _frozen(self, vcpu: int, gfn: int) -> bool:
         """Is there a frozen SPTE on the walk for `gfn`?"""
-        return any(spte == REMOVED_SPTE for _, spte in self._walk(vcpu, gfn))
+        return any(is_frozen_spte(spte) for _, spte in self._walk(vcpu, gfn))
 
     def _walk(self, vcpu: int, gfn: int) -> Iterator[tuple[int, int]]:
         """Where the entries for `gfn` are and what they are, from the vCPU's root down, the last

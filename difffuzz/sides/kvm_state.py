@@ -244,6 +244,14 @@ class Masks(Protocol):
         """... and the generations that both can tell apart, less one."""
 
     @property
+    def tdp_ad_mask(self) -> int:
+        """Where an SPTE has what its accessed and dirty bits are worth ..."""
+
+    @property
+    def tdp_ad_disabled(self) -> int:
+        """... and what it has there if the CPU sets none."""
+
+    @property
     def enable_mmio_caching(self) -> bool:
         """MMIO SPTEs are made."""
 

@@ -16,11 +16,10 @@ from difffuzz.facts.paging import (
     VMX_EPT_READABLE_MASK,
 )
 from difffuzz.facts.spte import (
-    REMOVED_SPTE,
     SPTE_BASE_ADDR_MASK,
     SPTE_MMU_PRESENT_MASK,
+    is_frozen_spte,
 )
-from difffuzz.kvm.spte import SPTE_TDP_AD_DISABLED_MASK, SPTE_TDP_AD_MASK
 from difffuzz.sides.kvm_state import Masks
 
 
@@ -47,7 +46,7 @@ def decode(masks: Masks, spte: int, level: int) -> Decoded:
     """`level` is that of the table it is in."""
     if not spte:
         return Decoded(Kind.ABSENT, -1, ())
-    if spte == REMOVED_SPTE:
+    if is_frozen_spte(spte):
         return Decoded(Kind.FROZEN, -1, ())
     if masks.enable_mmio_caching and spte & masks.shadow_mmio_mask == masks.shadow_mmio_value:
         generation = spte & (masks.mmio_gen_low_mask | masks.mmio_gen_high_mask)
@@ -80,7 +79,7 @@ def _bits(masks: Masks, spte: int) -> Iterator[str]:
         yield "user"
     if spte & masks.shadow_mmu_writable_mask:
         yield "MMU-writable"
-    if spte & SPTE_TDP_AD_MASK == SPTE_TDP_AD_DISABLED_MASK:
+    if spte & masks.tdp_ad_mask == masks.tdp_ad_disabled:
         yield "A/D bits not in use"
     if spte & masks.shadow_accessed_mask:
         yield "accessed"

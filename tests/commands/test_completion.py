@@ -37,7 +37,7 @@ def completed(
         ("difffuzz findings ret", ["retest"]),
         ("difffuzz fuzz --basel", ["--baseline"]),
         ("difffuzz fuzz --left spe", ["spec"]),
-        ("difffuzz fuzz --right tdp", ["tdp", "tdp@v6.1", "tdp@v6.12"]),
+        ("difffuzz fuzz --right tdp", ["tdp", "tdp@v6.1", "tdp@v6.12", "tdp@v7.2"]),
         ("difffuzz replay --left native:af", ["native:after:legacy", "native:after:tdp"]),
         ("difffuzz fuzz --left tdp@v6.12+386", ["tdp@v6.12+386d69f9f29b"]),
         ("difffuzz fuzz --mode con", ["concurrent"]),

@@ -53,6 +53,8 @@ class Masks(CStruct):
     mmio_gen_low_mask: ULong
     mmio_gen_high_mask: ULong
     mmio_gen_mask: ULong
+    tdp_ad_mask: ULong
+    tdp_ad_disabled: ULong
     enable_mmio_caching: Bool
     retries_by_gfn: Bool
     tells_accessed: Bool

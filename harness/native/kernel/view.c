@@ -43,6 +43,12 @@ static const struct list_head *nx_splits(const struct kvm *kvm, int number)
 #define EXEC_MASK shadow_x_mask
 #endif
 
+#ifdef SPTE_TDP_AD_DISABLED
+#define AD_DISABLED SPTE_TDP_AD_DISABLED
+#else
+#define AD_DISABLED SPTE_TDP_AD_DISABLED_MASK
+#endif
+
 /* Up to 6.2 the lists of the TDP MMU are not even initialised where it is not used. */
 static bool is_empty(const struct list_head *head)
 {
@@ -171,6 +177,8 @@ void native_masks(struct native_masks *out)
 		.mmio_gen_low_mask = MMIO_SPTE_GEN_LOW_MASK,
 		.mmio_gen_high_mask = MMIO_SPTE_GEN_HIGH_MASK,
 		.mmio_gen_mask = MMIO_SPTE_GEN_MASK,
+		.tdp_ad_mask = SPTE_TDP_AD_MASK,
+		.tdp_ad_disabled = AD_DISABLED,
 		.enable_mmio_caching = enable_mmio_caching,
 		.retries_by_gfn = HAS_RETRY_GFN,
 		.tells_accessed = HAS_PFN_ACCESSED,

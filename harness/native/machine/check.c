@@ -130,7 +130,7 @@ static unsigned long spte_class(u64 spte, int level)
 	if (!spte)
 		return 0;
 	if (!(spte & SPTE_MMU_PRESENT_MASK))
-		return spte == REMOVED_SPTE ? 1 : 2;
+		return spte & VMX_EPT_RWX_MASK ? 2 : 1; /* is_frozen_spte() of facts/spte.py */
 	if (level > 1 && !(spte & PT_PAGE_SIZE_MASK))
 		return 3;
 	return 4 | (spte >> 1 & 1) << 1 | (spte & ACCESSED ? 1 : 0) | (spte & DIRTY ? 8 : 0);
