@@ -59,6 +59,10 @@ ROWS = {
     ),
     "scripts/difffuzz explain FILE --mode concurrent": Row("explain FILE --mode concurrent"),
     "scripts/difffuzz explore FILE --preemptions 2": Row("explore RACE", 0, "complete"),
+    (
+        "scripts/difffuzz explore FILE --left native:legacy --right native:tdp --preemptions 1 "
+        "--no-reduction"
+    ): Row(instead="tests/native/test_findings_today.py"),
     "scripts/difffuzz explore FILE --left legacy@v6.12 --right tdp@v6.12 --preemptions 1": Row(
         "explore RACE --left legacy@v6.12 --right tdp@v6.12 --preemptions 1", 0, "schedules"
     ),

@@ -27,6 +27,7 @@ from difffuzz.oracle.books import (
     leak_violations,
     mmio_violations,
     root_violations,
+    unprotected_violations,
 )
 from difffuzz.oracle.pages import leaf_violations
 from difffuzz.oracle.witness import Witness
@@ -403,7 +404,7 @@ class SideRun:
         side.destroy()
         self._splats()
         if not self._verdict.divergences:
-            for violation in leak_violations(side):
+            for violation in (*leak_violations(side), *unprotected_violations(side)):
                 self._found(violation, None)
 
     # Findings

@@ -17,6 +17,7 @@ from difffuzz.oracle.books import (
     leak_violations,
     new_mmio_violations,
     obsolete_violations,
+    unprotected_violations,
 )
 from difffuzz.oracle.contents import Contents
 from difffuzz.oracle.dirty_log import WrittenPages, bitmap_violations
@@ -475,6 +476,7 @@ class Watch:
             self.violations.append(Violation("warn", model.name, where, text))
         if not self.violations:
             self.violations += leak_violations(model)
+            self.violations += unprotected_violations(model)
 
 
 def crash(name: str, error: Exception) -> Violation:

@@ -55,6 +55,8 @@ _CONFIG: dict[str, str] = {
     "async_pf": "the guest would have to ask for it",
     "range_flush": "only on Hyper-V",
     "seq_bias": "2^31 invalidations before the first step",
+    "recovery_ratio": "what is exported recovers all of them",
+    "slot_zap_all": "what is exported leaves the quirk as it is",
     "gen_bias": "as many changes of memslots before the first step as make the generation wrap",
 }
 AREAS: dict[str, str] = {"pfnmap": "there is no device whose memory could be mapped: 4K pages are"}

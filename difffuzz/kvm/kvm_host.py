@@ -365,6 +365,7 @@ class Kvm:
         "range_flush",
         "rcu",
         "sched",
+        "slot_zap_all",
         "slots_arch_lock",
         "slots_lock",
         "splats",
@@ -425,6 +426,8 @@ class Kvm:
         self.nr_memslots_dirty_logging = 0
         self.nx_huge_pages = False
         self.nx_huge_pages_recovery_ratio = 1
+        self.slot_zap_all = True
+        """KVM_X86_QUIRK_SLOT_ZAP_ALL, which 6.1 does not ask for."""
         # arch: the legacy MMU
         self.mmu_valid_gen = 0
         self.active_mmu_pages: dict[KvmMmuPage, None] = {}
@@ -442,3 +445,8 @@ class Kvm:
         """WARN_ON(): noted as a finding, and the kernel goes on.  Always True."""
         self.splats.append((where, text))
         return True
+
+    @property
+    def unprotected_reads(self) -> int:
+        """For oracles: memslots are read under SRCU or slots_lock, or their readers say so."""
+        return 0

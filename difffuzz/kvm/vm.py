@@ -80,9 +80,11 @@ class VmParams:
         "mmu_invalidate_seq",
         "mmu_pages",
         "nx_huge_pages",
+        "nx_recovery_ratio",
         "pml",
         "range_flush",
         "root_level",
+        "slot_zap_all",
         "tdp",
         "tdp_mmu",
         "vcpus",
@@ -97,6 +99,8 @@ class VmParams:
         self.max_level = 3
         self.vcpus = 1
         self.nx_huge_pages = False
+        self.nx_recovery_ratio = 1
+        self.slot_zap_all = True
         self.mmio_caching = True
         self.eager_page_split = True
         self.pml = False
@@ -124,6 +128,8 @@ def kvm_create_vm(
     kvm.tdp_root_level = params.root_level
     kvm.max_huge_page_level = params.max_level
     kvm.nx_huge_pages = params.nx_huge_pages
+    kvm.nx_huge_pages_recovery_ratio = params.nx_recovery_ratio
+    kvm.slot_zap_all = params.slot_zap_all
     kvm.eager_page_split = params.eager_page_split
     kvm.cpu_dirty_log_size = PML_ENTITY_NUM if params.pml else 0
     kvm.manual_dirty_log_protect = params.manual_dirty_log_protect

@@ -181,9 +181,17 @@ class NativeKvm:
     @property
     def zapped_obsolete_pages(self) -> list[int]:
         """Not empty if obsolete pages were left over."""
+        return [1] * self._leaks().zapped_obsolete_pages
+
+    @property
+    def unprotected_reads(self) -> int:
+        """How often memslots were read without SRCU and without slots_lock."""
+        return self._leaks().unprotected_reads
+
+    def _leaks(self) -> Leaks:
         left = Leaks()
         self.library.export("leaks")(ctypes.addressof(left))
-        return [1] * left.zapped_obsolete_pages
+        return left
 
     @property
     def retries_by_gfn(self) -> bool:

@@ -164,6 +164,16 @@ def outlived(name: str, generation: int) -> Violation:
     return Violation("translation", name, "mmio-generation", text)
 
 
+def unprotected_violations(side: KvmSide) -> Iterator[Violation]:
+    """What was read without what protects it, while the VM lived: lockdep's "suspicious RCU usage".
+
+    Told when all else is: it does no harm where nobody changes memslots meanwhile.
+    """
+    if side.kvm.unprotected_reads:
+        text = "memslots are read without SRCU and without slots_lock"
+        yield Violation("rcu", side.name, "memslots", text)
+
+
 def leak_violations(side: KvmSide) -> Iterator[Violation]:
     """What is left of a destroyed VM."""
     kvm = side.kvm

@@ -4,7 +4,8 @@
 Every byte string decodes to a normalised program, in linear time, and `decode(encode(p)) == p` for
 every normalised program.  The encoding of a program is never longer than MAX_BYTES.
 
-    header:  one byte for each choice of the configuration, one for each area, the MMU page limit
+    header:  one byte for each choice of the configuration (the last two share one), one for each
+             area, the MMU page limit
     records: a tag byte, then the fields of an operation, of an initial slot, or of a switch
 
 A field is one byte that stands for a value (many bytes stand for the same one), or, from _LONG on,
@@ -16,6 +17,7 @@ The meaning of a byte changes when an operation is added: what is to be kept is 
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Final, NamedTuple
 
 from .fields import COUNT, MMU_PAGES, FieldType
@@ -32,9 +34,11 @@ _SLOT: Final = -1
 _SWITCH: Final = -2
 _RARE: Final = {"paging"}
 """Choices that a random byte should leave at their default nearly always."""
-_RESERVED: Final = b"\0"
-"""Stands between the choices and the areas, and means nothing: it named a kernel once, and bytes of
-old corpora keep their meaning."""
+_SHARED: Final = ("recovery_ratio", "slot_zap_all")
+"""Choices that share the byte between the others and the areas.  It named a kernel once, by one of
+the first few values, which mean the defaults since: bytes of old corpora keep their meaning."""
+_KERNELS: Final = 8
+"""So many values are left to those."""
 _PAD: Final = bytes(3 * (1 + max(len(SLOT_FIELDS), *(len(spec.fields) for spec in OPS.values()))))
 
 Codes = tuple[tuple[int, ...], int, int]
@@ -108,17 +112,29 @@ _SLOT_SHORTS: Final = tuple(_short(field.type) for field in SLOT_FIELDS)
 _SLOT_LOWS: Final = tuple(field.type.low for field in SLOT_FIELDS)
 
 _MMU_PAGES_AT: Final = Config._fields.index("mmu_pages")
-_CHOICES_READ: Final = tuple(_choice(name) for name in Config._fields if name in CONFIG_CHOICES)
+_SEPARATE: Final = [
+    name for name in Config._fields if name in CONFIG_CHOICES and name not in _SHARED
+]
+_CHOICES_READ: Final = tuple(_choice(name) for name in _SEPARATE)
+_PAIRS: Final = list(product(*(CONFIG_CHOICES[name] for name in _SHARED)))
+_SHARED_READ: Final = tuple(
+    _PAIRS[(byte - _KERNELS) % len(_PAIRS) if byte >= _KERNELS else 0] for byte in range(256)
+)
+_SHARED_WRITE: Final = {
+    pair: bytes((byte,)) for byte, pair in reversed(list(enumerate(_SHARED_READ)))
+}
 _AREAS_READ: Final = tuple(
     tuple((default, *AREA_KINDS)[byte % (1 + len(AREA_KINDS))] for byte in range(256))
     for default in DEFAULT_AREAS
 )
-_AREAS: Final = len(_CHOICES_READ) + len(_RESERVED)
+_AREAS: Final = len(_CHOICES_READ) + 1
 """Where the header's bytes for areas begin."""
 _HEADER_WRITE: Final = tuple(
-    (at, {value: byte for byte, value in reversed(list(enumerate(CONFIG_CHOICES[name])))})
-    for at, name in enumerate(Config._fields)
-    if name in CONFIG_CHOICES
+    (
+        Config._fields.index(name),
+        {value: byte for byte, value in reversed(list(enumerate(CONFIG_CHOICES[name])))},
+    )
+    for name in _SEPARATE
 )
 _MMU_PAGES_CODES: Final = _codes(MMU_PAGES)
 _MMU_PAGES_SHORT: Final = _short(MMU_PAGES)
@@ -134,6 +150,7 @@ def decode(data: bytes) -> Program:
     size = len(data)
     padded = data + bytes(_HEADER) + _PAD
     choices = [table[byte] for table, byte in zip(_CHOICES_READ, padded, strict=False)]
+    choices += _SHARED_READ[padded[len(_CHOICES_READ)]]
     areas = [table[byte] for table, byte in zip(_AREAS_READ, padded[_AREAS:_HEADER], strict=True)]
     mmu_pages = _MMU_PAGES_CODES[0][padded[_HEADER]]
     position = _HEADER + 1
@@ -195,7 +212,7 @@ def encode(program: Program) -> bytes:
     """The bytes of a normalised program; at most MAX_BYTES."""
     config = program.config
     parts = [bytes([table[config[at]] for at, table in _HEADER_WRITE])]  # type: ignore[index]
-    parts.append(_RESERVED)
+    parts.append(_SHARED_WRITE[config.recovery_ratio, config.slot_zap_all])
     parts.append(
         bytes(
             [

@@ -95,6 +95,12 @@ class Config(NamedTuple):
     """Start of mmu_invalidate_seq: 0 is zero, 1..3 a few steps before 2^31."""
     gen_bias: int = 0
     """Start of the memslot generation: 0 is zero, 1..3 a few steps before the MMIO one wraps."""
+    recovery_ratio: int = 1
+    """NX recovery zaps one in so many of the tables that NX splits made, rounded up
+    (nx_huge_pages_recovery_ratio)."""
+    slot_zap_all: bool = True
+    """Deleting or moving a memslot zaps everything (KVM_X86_QUIRK_SLOT_ZAP_ALL), not the slot's
+    leaves only; kernels before 6.12 always do."""
     areas: tuple[str, ...] = DEFAULT_AREAS
     """Kind of each host memory area."""
     slots: tuple[SlotSpec, ...] = ()
@@ -130,5 +136,7 @@ CONFIG_CHOICES: Final[dict[str, tuple[int | str, ...]]] = {
     "range_flush": (False, True),
     "seq_bias": (0, 1, 2, 3),
     "gen_bias": (0, 1, 2, 3),
+    "recovery_ratio": (1, 2, 60),
+    "slot_zap_all": (True, False),
 }
 """The legal values of every Config field that has a list of them; the default stands first."""

@@ -347,6 +347,10 @@ class Kvm(Protocol):
         """True if the host is told of the accessed bit of an SPTE that goes (until 6.12)."""
 
     @property
+    def unprotected_reads(self) -> int:
+        """How often memslots were read without SRCU and without slots_lock."""
+
+    @property
     def tdp_mmu_enabled(self) -> bool:
         """The VM uses the TDP MMU."""
 

@@ -26,6 +26,8 @@ def vm_params(config: Config, tdp_mmu: bool) -> VmParams:
     params.mmu_pages = config.mmu_pages
     params.async_pf = config.async_pf
     params.range_flush = config.range_flush
+    params.nx_recovery_ratio = config.recovery_ratio
+    params.slot_zap_all = config.slot_zap_all
     if config.seq_bias:
         params.mmu_invalidate_seq = (1 << 31) - config.seq_bias
     if config.gen_bias:

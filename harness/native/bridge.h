@@ -23,6 +23,7 @@ struct native_held {
 struct native_task {
 	int number;
 	int rcu_depth;
+	int srcu_depth;
 	int preempt_count;
 	int nr_held;
 	int want_park;		/* stop at mmu_lock ... */

@@ -22,7 +22,7 @@ MENDED = f"@v6.12+{KERNELS / 'mended' / 'v6.12.patch'}"
 HOST0, VCPU0 = THREADS.index("host0"), THREADS.index("vcpu0")
 KNOWN = {
     "v6.1": {"clear_log_edge", "late_read_fault"},
-    "v6.12": {"clear_log_edge", "late_read_fault"},
+    "v6.12": {"clear_log_edge", "late_read_fault", "nx_split_outlives_memslot"},
     "v7.2": {
         "clear_log_edge",
         # kvm_zap_gfn_range() looks at memslots without SRCU.

@@ -68,6 +68,8 @@ class VmConfig(CStruct):
     dirty_log_init_set: Long
     async_pf: Long
     range_flush: Long
+    nx_recovery_ratio: Long
+    slot_zap_all: Long
     mmu_invalidate_seq: Long
     before_wrap: Annotated[Longs, ctypes.c_long * 2]
 

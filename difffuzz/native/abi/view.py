@@ -125,6 +125,8 @@ class Leaks(CStruct):
     tdp_mmu_roots: Long
     zapped_obsolete_pages: Long
     srcu_readers: Long
+    unprotected_reads: Long
+    """While it lived: how often memslots were read without SRCU and without slots_lock."""
 
 
 @described

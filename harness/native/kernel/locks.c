@@ -129,6 +129,16 @@ void native_assert_held(const volatile void *lock, char mode, const char *where)
 		   mode == 'w' ? "mmu_lock is not held for write" : "the lock is not held");
 }
 
+bool native_holds(const volatile void *lock)
+{
+	const struct native_task *task = native_task;
+
+	for (int i = 0; i < task->nr_held; i++)
+		if (task->held[i].lock == lock)
+			return true;
+	return false;
+}
+
 static void tell(const void *lock, enum native_lock_event event)
 {
 	if (native_control->concurrent && lock == mmu_lock())

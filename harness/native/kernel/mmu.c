@@ -48,10 +48,10 @@ void native_set_nx(struct kvm *kvm, bool on)
 	mutex_unlock(&kvm->slots_lock);
 }
 
-void native_configure_nx(bool on)
+void native_configure_nx(bool on, unsigned int recovery_ratio)
 {
 	nx_huge_pages = on;
-	nx_huge_pages_recovery_ratio = 1;
+	nx_huge_pages_recovery_ratio = recovery_ratio;
 }
 
 #if HAS_TDP_MMU_ALLOWED

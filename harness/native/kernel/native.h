@@ -15,7 +15,7 @@ extern struct mm_struct *native_mm;
 extern int native_handle_mmio_page_fault(struct kvm_vcpu *vcpu, u64 addr);
 extern int native_do_page_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u64 error_code);
 extern void native_set_nx(struct kvm *kvm, bool on);
-extern void native_configure_nx(bool on);
+extern void native_configure_nx(bool on, unsigned int recovery_ratio);
 extern void native_recover_nx(struct kvm *kvm);
 extern void native_allow_tdp_mmu(bool on);
 
@@ -44,6 +44,7 @@ extern bool native_lock_ready(long kind, const void *object);
 extern bool native_rcu_ready(long kind, const void *object);
 extern void native_run_rcu(void);
 extern long native_srcu_depth(void);
+extern long native_unprotected_reads;
 extern void native_might_sleep(const char *where);
 
 /* vm.c */

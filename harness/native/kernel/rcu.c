@@ -25,6 +25,7 @@ struct srcu {
 static struct waiting *first, **last = &first;
 static unsigned long reading;		/* tasks inside an RCU read section */
 static struct srcu srcus[MOST_SRCU];
+long native_unprotected_reads;
 
 void native_wait(enum native_wait kind, const void *object)
 {
@@ -142,6 +143,7 @@ int __srcu_read_lock(struct srcu_struct *of)
 	struct srcu *srcu = srcu_of(of);
 
 	srcu->readers[srcu->idx]++;
+	native_task->srcu_depth++;
 	return srcu->idx;
 }
 
@@ -152,6 +154,17 @@ void __srcu_read_unlock(struct srcu_struct *of, int idx)
 	if (!srcu->readers[idx])
 		native_die("rcu", "srcu_read_unlock", "without srcu_read_lock");
 	srcu->readers[idx]--;
+	native_task->srcu_depth--;
+}
+
+/*
+ * What SRCU protects is read by who is in such a section, or may do so for the `other` reason.  It is told
+ * when the VM is gone, as it does no harm by itself, and would hide what comes after it.
+ */
+void native_assert_srcu(bool other)
+{
+	if (native_kvm && !other && !native_task->srcu_depth)
+		native_unprotected_reads++;
 }
 
 void synchronize_srcu(struct srcu_struct *of)

@@ -309,6 +309,7 @@ void native_leaks(struct native_left *out)
 		.zapped_obsolete_pages = !list_empty(&native_kvm->arch.zapped_obsolete_pages),
 #endif
 		.srcu_readers = native_srcu_depth(),
+		.unprotected_reads = native_unprotected_reads,
 	};
 }
 

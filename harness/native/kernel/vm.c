@@ -35,7 +35,7 @@ void native_init_module(void)
 	boot_cpu_data.x86_cache_bits = NATIVE_MAXPHYADDR;
 	set_cpu_cap(&boot_cpu_data, X86_FEATURE_GBPAGES);
 	set_cpu_cap(&boot_cpu_data, X86_FEATURE_NX);
-	native_configure_nx(false);
+	native_configure_nx(false, 1);
 	kvm_mmu_x86_module_init();
 	if (kvm_mmu_vendor_module_init())
 		native_die("crash", "kvm_mmu_vendor_module_init", "failed");
@@ -45,7 +45,7 @@ static void configure(const struct native_params *params)
 {
 	native_set_vendor(params->ept, params->async_pf);
 	native_flush_ranges(params->range_flush);
-	native_configure_nx(params->nx_huge_pages);
+	native_configure_nx(params->nx_huge_pages, params->nx_recovery_ratio);
 	enable_mmio_caching = params->mmio_caching;
 	kvm_mmu_spte_module_init();
 	kvm_mmu_reset_all_pte_masks();
@@ -97,6 +97,10 @@ long native_create_vm(const struct native_params *params)
 	kvm->manual_dirty_log_protect = dirty_log_flags(params);
 	kvm->mmu_invalidate_seq = params->mmu_invalidate_seq;
 	kvm->arch.n_max_mmu_pages = KVM_MIN_ALLOC_MMU_PAGES;
+#ifdef KVM_X86_QUIRK_SLOT_ZAP_ALL
+	if (!params->slot_zap_all)
+		kvm->arch.disabled_quirks |= KVM_X86_QUIRK_SLOT_ZAP_ALL;
+#endif
 	kvm->nr_memslot_pages = 0;
 	kvm_page_track_init(kvm);
 	native_allow_write_tracking(kvm);

@@ -164,4 +164,6 @@ void books_check_leaks(void)
 		suspect("page statistics are left");
 	if (hm_frames_leaked())
 		suspect("references to the host's pages are left");
+	if (left.unprotected_reads)
+		suspect("memslots were read without SRCU");
 }
