@@ -270,8 +270,8 @@ struct outcome access_finish_fault(int vcpu, long number)
 			return done;
 		}
 		if (fault->outcome.value == RET_PF_EMULATE) {
-			hm_kvm(FN_VCPU_SRCU_LOCK, vcpu, 0, 0, 0, 0, 0);
 			task_run_as(vcpu);
+			hm_kvm(FN_VCPU_SRCU_LOCK, vcpu, 0, 0, 0, 0, 0);
 			emulate(vcpu, fault->gfn << 12, fault->access, number, &done);
 			hm_kvm(FN_VCPU_SRCU_UNLOCK, vcpu, 0, 0, 0, 0, 0);
 			return done;
