@@ -156,10 +156,12 @@ static void check_changes(long kind)
 	struct native_change *changes;
 	long nr = tables_changes(&changes, stores_plainly(kind));
 
+	splits_note(changes, nr);
 	for (long i = 0; i < nr; i++) {
 		const struct table *table = &tables[changes[i].number];
 		u64 old = changes[i].old, new = changes[i].new;
-		bool made = new & ~old & PT_WRITABLE_MASK && !(old & SPTE_MMU_PRESENT_MASK && old & mmu_writable);
+		bool made = new & ~old & PT_WRITABLE_MASK && !splits_has(changes[i].number) &&
+			    !(old & SPTE_MMU_PRESENT_MASK && old & mmu_writable);
 
 		note_transition(kind, table->level, old, new);
 		if (new && tables_is_leaf(table, new))
