@@ -24,7 +24,9 @@ KNOWN = {
     "v6.1": {"clear_log_edge", "late_read_fault"},
     "v6.12": {"clear_log_edge", "late_read_fault", "nx_split_outlives_memslot"},
     "v7.2": {
+        "aged_under_late_read_fault",
         "clear_log_edge",
+        "nx_split_outlives_memslot",
         # kvm_zap_gfn_range() looks at memslots without SRCU.
         "host_range_flush",
         "parked_fault_zap_gfn_range",
