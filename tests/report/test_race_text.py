@@ -32,9 +32,10 @@ host0: dontneed area=1 page=0x1 n=0x1
 def switches(left: str, right: str, steps: range = range(8, 150, 2)) -> list[str]:
     """What explain says of the switches of runs that switch at one step each."""
     found = []
+    sides = open_side(left), open_side(right)
     for step in steps:
         program = parse(f"{HEAD}schedule {step}:host0\n")
-        verdict = concurrent.run(program, open_side(left), open_side(right), trace=True)
+        verdict = concurrent.run(program, *sides, trace=True)
         if verdict.divergences:  # a bug of the kernel's, which docs/findings.md tells of
             assert left.startswith("native:")
             continue
