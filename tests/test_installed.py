@@ -24,6 +24,7 @@ ROOT = Path(__file__).resolve().parents[1]
 NOT_SOURCES = shutil.ignore_patterns(".*", "*.egg-info", "__pycache__", "out", "build", "dist")
 HOOK = "import sys, setuptools.build_meta as hooks; getattr(hooks, sys.argv[1])(sys.argv[2])"
 SHIPPED = ("corpus", "harness/native")
+SEEDS = len(list((ROOT / "corpus" / "seeds").glob("*.difffuzz")))
 
 
 def call(folder: Path, *words: str | Path, **more: str) -> subprocess.CompletedProcess[str]:
@@ -102,7 +103,7 @@ def test_the_code_and_its_data_are_all_there(package: Path) -> None:
     ("line", "status", "says"),
     [
         ("--version", (0,), "difffuzz 0.1.0\n"),
-        ("doctor", (0,), "131 seeds, "),
+        ("doctor", (0,), f"{SEEDS} seeds, "),
         ("bugs list", (0,), "386d69f9f29b"),
         ("smoke --time 1", (0,), "replayed "),
         ("fuzz --runs 20 --seed 1", (0,), "20 executions"),

@@ -9,7 +9,9 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import IO
 
 from ..errors import UsageError
 from ..running.orphan import parent_note
@@ -74,9 +76,7 @@ def measure(
             assert process.stdout is not None
             branches(process.stdout.readline())
             for number, path in enumerate(todo):
-                process.stdin.write(f"{path}\n")
-                process.stdin.flush()
-                answer = process.stdout.readline()
+                answer = _ask(process.stdin, process.stdout, path)
                 if not answer:
                     raise UsageError(f"{path}: ends the process that runs it: leave it out")
                 known[names[path]] = frozenset(json.loads(answer)[1])
@@ -84,6 +84,18 @@ def measure(
                 progress(number + 1)
             process.stdin.close()
     return {path: known[names[path]] for path in files}
+
+
+def _ask(questions: IO[str], answers: IO[str], path: Path) -> str:
+    """The answer of the process; empty if it has ended."""
+    try:
+        questions.write(f"{path}\n")
+        questions.flush()
+    except BrokenPipeError:
+        with suppress(BrokenPipeError):  # of what was not written yet
+            questions.close()
+        return ""
+    return answers.readline()
 
 
 def _read(notes: Path) -> Iterator[tuple[str, frozenset[int]]]:
