@@ -45,12 +45,13 @@ class Chores:
         self._sides = sides_of(config)
         self._process: subprocess.Popen[bytes] | None = None
         self._current: Chore | None = None
-        begin = time.monotonic()
-        self._next = {
-            "retest": begin + config.retest_every,
-            "minimize": begin + config.minimize_every,
-            "measure": begin + MEASURE_SECONDS,
+        self._every = {
+            "retest": config.retest_every,
+            "minimize": config.minimize_every,
+            "measure": MEASURE_SECONDS,
         }
+        begin = time.monotonic()
+        self._next = {name: begin + seconds for name, seconds in self._every.items()}
 
     @property
     def busy(self) -> str:
@@ -99,13 +100,8 @@ class Chores:
 
     def _due(self) -> None:
         """What comes again and again."""
-        config, now = self._config, time.monotonic()
-        every = {
-            "retest": config.retest_every,
-            "minimize": config.minimize_every,
-            "measure": MEASURE_SECONDS,
-        }
-        for name, seconds in every.items():
+        now = time.monotonic()
+        for name, seconds in self._every.items():
             if seconds and now >= self._next[name] and not self._waiting:
                 self._next[name] = now + seconds
                 module = "retesting" if name == "retest" else "measuring"
@@ -114,8 +110,7 @@ class Chores:
                 self._waiting.append(Chore(name, command))
 
     def _shrink(self, path: Path, notes: dict[str, str]) -> Chore:
-        left, right = notes.get("left", ""), notes.get("right", "")
-        command = ["difffuzz.shrink", "--left", left, "--right", right]
+        command = ["difffuzz.shrink", "--left", notes["left"], "--right", notes["right"]]
         command += ["--mode", notes.get("mode", "portfolio"), "--signature", notes["signature"]]
         command += ["--seconds", str(self._config.shrink_seconds), str(path)]
         return Chore("shrink", tuple(command), path)

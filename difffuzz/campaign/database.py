@@ -71,8 +71,12 @@ VERSION: Final = len(MIGRATIONS)
 BUSY_MS: Final = 10_000
 
 
-class Damaged(Exception):
-    """The file is no database any more."""
+class Damaged(MissingTool):
+    """The file is no database any more; the next run begins a new one."""
+
+    def __init__(self, path: Path, why: object) -> None:
+        super().__init__(f"{path} is damaged: {why}", f"difffuzz campaign run {path.parent}")
+        self.why = why
 
 
 class Database:
@@ -143,11 +147,11 @@ class Database:
             yield
         except sqlite3.OperationalError as error:
             if "malformed" in str(error) or "no such table" in str(error):
-                raise Damaged(str(error)) from error
+                raise Damaged(self.path, error) from error
             look = "df -h" if "full" in str(error) else "ls -ld"
             raise MissingTool(f"{self.path}: {error}", f"{look} {self.path.parent}") from error
         except sqlite3.DatabaseError as error:
-            raise Damaged(str(error)) from error
+            raise Damaged(self.path, error) from error
 
     def _prepare(self, reading: bool) -> None:
         application = self.db.execute("PRAGMA application_id").fetchone()[0]
@@ -164,7 +168,7 @@ class Database:
         self.db.execute("PRAGMA journal_mode = WAL")
         self.db.execute("PRAGMA synchronous = NORMAL")
         if self.db.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
-            raise Damaged("a page of it is damaged")
+            raise Damaged(self.path, "a page of it is damaged")
         for number in range(version, VERSION):
             with self.together():
                 for statement in MIGRATIONS[number].split(";"):
@@ -184,7 +188,8 @@ def open_or_mend(folder: Path) -> tuple[Database, str]:
         aside = set_aside(folder / FILE)
         database = Database(folder)
         saved = _salvage(aside, database)
-        text = f"{FILE}: {error}: set aside as {aside.name}, begun anew with {saved} entries of it"
+        text = f"{FILE}: {error.why}: set aside as {aside.name}, begun anew with {saved} entries"
+        text += " of it"
         database.tell("damaged", text)
         return database, text
 

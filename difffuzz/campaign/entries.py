@@ -78,13 +78,16 @@ class Entries:
         return said
 
     def begin_with(self, directories: Iterable[Path], lane: str) -> int:
-        """Adds the programs of folders; how many are new.  UsageError for a folder that is none."""
+        """Adds the programs of folders; how many are new.  What a minimisation has dropped stays
+        away.  UsageError for a folder that is none."""
+        rows = self._database.rows("SELECT name FROM entry WHERE dropped IS NOT NULL")
+        dropped = {str(row["name"]) for row in rows}
         fresh = []
         for directory in directories:
             for path in program_files(directory):
                 with suppress(ProgramError):
                     fresh.append(encode(read_program(path)))
-        return self.add((data, lane) for data in fresh)
+        return self.add((data, lane) for data in fresh if input_name(data) not in dropped)
 
     def add(self, programs: Iterable[tuple[bytes, str]]) -> int:
         """Programs, each with the lane that it is of: how many were new."""

@@ -13,7 +13,7 @@ from ..fuzz.findings import FINDINGS, SUFFIX
 from ..program import ProgramError
 from ..triage.baseline import Baseline, read_baseline
 from ..triage.record import CLOSED, Event, Record, State
-from ..triage.store import FILE, Store, now
+from ..triage.store import FILE, DamagedStore, Store, now
 from ..triage.transfer import export_lines, import_lines
 from .database import set_aside
 
@@ -78,11 +78,8 @@ class Finds:
             self._store = Store(self._folder)
             self._store.check()
             return ""
-        except UsageError as error:
-            path = self._folder / FILE
-            if "another program" in str(error) or "version" in str(error):
-                raise
-            aside = set_aside(path)
+        except DamagedStore as error:
+            aside = set_aside(self._folder / FILE)
             self._store = Store(self._folder)
             merged = 0
             with suppress(UsageError):

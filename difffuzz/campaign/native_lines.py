@@ -13,7 +13,7 @@ from typing import Protocol
 
 from ..errors import MissingTool, UsageError
 from ..files.program_file import read_program
-from ..native.build import Build, Wish, build, load_build
+from ..native.build import DEFAULT_NAME, Build, Wish, build, load_build
 from ..native.cache import default_cache
 from ..native.reached import Line, Lines
 from ..program import ProgramError
@@ -41,9 +41,10 @@ def native_lines(
     say: Callable[[str], None],
 ) -> list[Reached]:
     """The files of the builds among the lane's sides; none where no build can be traced."""
-    builds = {parse_name(name).build for name in (lane.left, lane.right)} - {None}
+    each = (parse_name(side).build for side in (lane.left, lane.right))
+    builds = {build for build in each if build is not None}
     found = []
-    for name in sorted(filter(None, (one if one is not None else "" for one in builds))):
+    for name in sorted(builds):
         try:
             found += _of(name, lane, files, times, cover, say)
         except (UsageError, MissingTool) as error:
@@ -59,11 +60,11 @@ def _of(
     cover: Path,
     say: Callable[[str], None],
 ) -> list[Reached]:
-    own = load_build(default_cache(), name)
+    own = load_build(default_cache(), name or DEFAULT_NAME)
     wish = Wish(
         tree=Path(own.tree),
         patches=[Path(one) for one in own.patches],
-        name=f"{name}-traced",
+        name=f"{own.name}-traced",
         coverage=False,
         traced=True,
     )
@@ -92,7 +93,7 @@ def _of(
             at = times[path.name]
             for line in lines.reached(known[path.name]):
                 first[line] = min(at, first.get(line, at))
-    return _by_file(f"{NATIVE}{name}", Path(made.tree), made, lines.known, first)
+    return _by_file(f"{NATIVE}{own.name}", Path(made.tree), made, lines.known, first)
 
 
 def passed(libraries: Iterable[Traced]) -> list[int]:

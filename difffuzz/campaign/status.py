@@ -117,7 +117,7 @@ def read_status(folder: Path) -> Status:
         finally:
             database.close()
     except Damaged as error:
-        text = f"{error}: 'difffuzz campaign run {folder}' makes it anew"
+        text = f"{error.why}: 'difffuzz campaign run {folder}' makes it anew"
         raise UsageError(f"{folder / 'campaign.db'}: {text}") from error
 
 

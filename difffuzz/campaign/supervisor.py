@@ -28,7 +28,7 @@ from ..sides.names import portable_name
 from ..triage.record import Record
 from .chores import Chores
 from .config import Config
-from .database import Database, open_or_mend
+from .database import Damaged, Database, open_or_mend
 from .entries import Entries
 from .finds import Finds
 from .fleet import Fleet
@@ -112,6 +112,8 @@ class Supervisor:
             raise MissingTool(f"{self.folder / 'work'} was removed while the run used it", "ls")
         try:
             self._look_around()
+        except Damaged:
+            raise
         except (OSError, MissingTool) as error:
             self._hold("disk", str(error))
         if self._deadline and time.monotonic() >= self._deadline:

@@ -7,9 +7,9 @@ import msgspec
 
 from ..fuzz.findings import Finding
 from ..fuzz.news import News
-from ..fuzz.operators import OperatorStats, total_operators
+from ..fuzz.operators import OperatorStats
 from ..fuzz.process import WorkerProcess
-from ..fuzz.stats import total
+from ..fuzz.stats import together
 
 
 class Tally(msgspec.Struct):
@@ -49,25 +49,25 @@ class Tally(msgspec.Struct):
 
 def tally_of(process: WorkerProcess, place: str, number: int, lane: str) -> Tally:
     """The sum of what the process and those before it have written."""
-    each = process.stats()
+    figures = together(process.stats())
     return Tally(
         place=place,
         number=number,
         lane=lane,
         pid=process.pid,
-        executions=sum(one.executions for one in each),
-        operations=sum(one.operations for one in each),
-        cpu=round(sum(one.cpu_seconds for one in each), 3),
-        branches=max((one.branches for one in each), default=0),
-        states=max((one.states for one in each), default=0),
-        skipped=sum(one.skipped for one in each),
+        executions=figures.executions,
+        operations=figures.operations,
+        cpu=figures.cpu_seconds,
+        branches=figures.branches,
+        states=figures.states,
+        skipped=figures.skipped,
         restarts=process.restarts,
-        operators=total_operators(one.operators for one in each),
-        phrases=total_operators(one.phrases for one in each),
-        ways=total_operators(one.ways for one in each),
-        oracles=total(one.oracles for one in each),
-        allowed=total(one.allowed for one in each),
-        repeated=sum(one.repeated for one in each),
-        unstable=sum(one.unstable for one in each),
-        findings=[finding for one in each for finding in one.findings],
+        operators=figures.operators,
+        phrases=figures.phrases,
+        ways=figures.ways,
+        oracles=figures.oracles,
+        allowed=figures.allowed,
+        repeated=figures.repeated,
+        unstable=figures.unstable,
+        findings=figures.findings,
     )

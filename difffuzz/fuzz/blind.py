@@ -7,6 +7,8 @@ that end before, and for those that never begin.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from ..errors import MissingTool
 from .stats import Summary
 
@@ -34,4 +36,5 @@ def check_sight(summary: Summary, few: int = FEW) -> None:
         )
     else:
         return
-    raise MissingTool(what, f"less {summary.out}/work/worker-0.log")
+    log = Path(summary.out) / "work" / "worker-0.log"
+    raise MissingTool(what, f"less {log}")

@@ -22,12 +22,11 @@ from ..errors import MissingTool, UsageError, unwritable
 from . import corpus
 from .findings import FINDINGS, SUFFIX, Finding, recover
 from .log import LogFile, open_log
-from .operators import total_operators
 from .options import MAX_JOBS, FuzzOptions
 from .out_lock import OutLock
 from .process import WorkerProcess
 from .shrink_queue import ShrinkQueue
-from .stats import Goal, Summary, TakenOver, WorkerStats, total
+from .stats import Goal, Summary, TakenOver, together
 
 POLL_SECONDS = 0.1
 STOP_SECONDS = 5.0
@@ -209,7 +208,8 @@ class FuzzRun:
         options = self.options
         stats = [one for worker in self._workers for one in worker.stats()]
         seconds = (self._end or time.monotonic()) - self._start
-        executions = sum(one.executions for one in stats)
+        figures = together(stats)
+        executions = figures.executions
         coverage = max((one.branches + one.states for one in stats), default=0)
         if coverage > self._best[0]:
             self._best = (coverage, seconds)
@@ -217,19 +217,19 @@ class FuzzRun:
             executions=executions,
             seconds=round(seconds, 3),
             executions_per_second=round(executions / seconds, 1) if seconds else 0.0,
-            operations=sum(one.operations for one in stats),
-            cpu_seconds=round(sum(one.cpu_seconds for one in stats), 3),
+            operations=figures.operations,
+            cpu_seconds=figures.cpu_seconds,
             coverage=coverage,
             corpus=_count(self.corpus),
-            findings=self._accepted(stats),
-            branches=max((one.branches for one in stats), default=0),
-            states=max((one.states for one in stats), default=0),
-            skipped=sum(one.skipped for one in stats),
-            allowed=total(one.allowed for one in stats),
-            operators=total_operators(one.operators for one in stats),
-            phrases=total_operators(one.phrases for one in stats),
-            ways=total_operators(one.ways for one in stats),
-            oracles=total(one.oracles for one in stats),
+            findings=self._accepted(figures.findings),
+            branches=figures.branches,
+            states=figures.states,
+            skipped=figures.skipped,
+            allowed=figures.allowed,
+            operators=figures.operators,
+            phrases=figures.phrases,
+            ways=figures.ways,
+            oracles=figures.oracles,
             left=options.left,
             right=options.right,
             mode=options.mode,
@@ -241,7 +241,7 @@ class FuzzRun:
             to_read=self._to_read,
             quiet_seconds=round(seconds - self._best[1], 1),
             taken_over=self.taken_over,
-            moves=any(one.moves for one in stats),
+            moves=figures.moves,
             interrupted=self._interrupted,
             goal=Goal(options.time, options.runs, options.cpu_seconds),
         )
@@ -255,8 +255,7 @@ class FuzzRun:
         # As far as workers have come on the average; libFuzzer says no more of it.
         return "reading" if executions < self._to_read * len(self._workers) else "fuzzing"
 
-    def _accepted(self, stats: list[WorkerStats]) -> list[Finding]:
-        found = [finding for one in stats for finding in one.findings]
+    def _accepted(self, found: list[Finding]) -> list[Finding]:
         return sorted(
             (finding for finding in found if self._verdicts.get(finding.signature)),
             key=lambda finding: finding.seconds,

@@ -5,14 +5,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import msgspec
 
 from ..files.atomic import write_atomically
 from .findings import Finding
-from .operators import OperatorStats
+from .operators import OperatorStats, total_operators
 
 _STATUS = re.compile(rb"^#\d+\s.*? cov: (\d+) ft: \d+ corp: \d+/", re.MULTILINE)
 _TAIL = 1 << 14
@@ -67,6 +67,27 @@ class WorkerStats(msgspec.Struct):
             return msgspec.json.decode(path.read_bytes(), type=cls)
         except FileNotFoundError:
             return cls()
+
+
+def together(each: Sequence[WorkerStats]) -> WorkerStats:
+    """The figures of all: sums, and the best one's coverage."""
+    return WorkerStats(
+        executions=sum(one.executions for one in each),
+        operations=sum(one.operations for one in each),
+        cpu_seconds=round(sum(one.cpu_seconds for one in each), 3),
+        skipped=sum(one.skipped for one in each),
+        branches=max((one.branches for one in each), default=0),
+        states=max((one.states for one in each), default=0),
+        allowed=total(one.allowed for one in each),
+        operators=total_operators(one.operators for one in each),
+        phrases=total_operators(one.phrases for one in each),
+        ways=total_operators(one.ways for one in each),
+        oracles=total(one.oracles for one in each),
+        repeated=sum(one.repeated for one in each),
+        unstable=sum(one.unstable for one in each),
+        moves=any(one.moves for one in each),
+        findings=[finding for one in each for finding in one.findings],
+    )
 
 
 def libfuzzer_coverage(log: Path) -> int | None:

@@ -54,6 +54,10 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
+class DamagedStore(UsageError):
+    """The file is no database any more."""
+
+
 class Store:
     """The findings of a folder, as `fuzz --out` has it."""
 
@@ -84,7 +88,7 @@ class Store:
         self._db.close()
 
     def check(self) -> None:
-        """UsageError: the file is damaged."""
+        """DamagedStore: a page of the file is damaged."""
         with self._errors():
             found = self._db.execute("PRAGMA quick_check(1)").fetchone()[0]
             if found != "ok":
@@ -240,6 +244,6 @@ class Store:
             look = "df" if "full" in str(error) else "ls -ld"
             raise MissingTool(f"{self.path}: {error}", f"{look} {self.out}") from error
         except (sqlite3.DatabaseError, ValueError) as error:
-            raise UsageError(f"{self.path}: no store of findings: {error}") from error
+            raise DamagedStore(f"{self.path}: no store of findings: {error}") from error
         except OSError as error:
             raise UsageError(f"{self.out}: {error.strerror}") from error

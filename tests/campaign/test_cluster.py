@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -55,8 +55,8 @@ class Cloud:
             raise ConnectionError("no hub")
         return self.hub.exchange(node, life, epoch, cursor, batches)
 
-    def take(self, inputs: list[bytes] = []) -> Taken:  # noqa: B006 # is not changed
-        text = self.hub.take(self.confirm, self.orders, inputs)
+    def take(self, inputs: Sequence[bytes] = ()) -> Taken:
+        text = self.hub.take(self.confirm, self.orders, list(inputs))
         taken = msgspec.msgpack.decode(text, type=Taken)
         self.confirm = [(one.key.node, one.key.life, one.key.number) for one in taken.batches]
         return taken

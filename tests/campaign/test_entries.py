@@ -12,8 +12,9 @@ import pytest
 from difffuzz.campaign.database import Database
 from difffuzz.campaign.entries import Entries
 from difffuzz.fuzz.news import News, input_name
+from difffuzz.program import encode, render
 
-from .fakes import put_entry
+from .fakes import PROGRAM, put_entry
 
 
 @pytest.fixture
@@ -130,3 +131,18 @@ def test_a_minimisation_drops_files_and_keeps_their_content(
     assert {path.name for path in (tmp_path / "corpus").iterdir()} == set(names[2:])
     assert content(database, names[0]) == b"\x00"
     assert len(Entries(tmp_path, database)) == 2
+
+
+def test_what_was_dropped_does_not_come_with_the_next_run(
+    tmp_path: Path, database: Database
+) -> None:
+    (tmp_path / "given").mkdir()
+    (tmp_path / "given" / "one.difffuzz").write_text(render(PROGRAM))
+    entries = Entries(tmp_path, database)
+    entries.mend()
+    assert entries.begin_with([tmp_path / "given"], "") == 1
+    entries.drop([input_name(encode(PROGRAM))])
+    again = Entries(tmp_path, database)
+    again.mend()
+    assert again.begin_with([tmp_path / "given"], "") == 0
+    assert len(again) == 0

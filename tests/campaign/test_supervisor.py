@@ -261,3 +261,21 @@ def test_what_a_minimisation_drops_goes(tmp_path: Path) -> None:
         input_name(b"b"),
         input_name(b"c"),
     }
+
+
+def test_a_database_that_breaks_while_it_runs_ends_the_run_and_nothing_is_lost(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, said = new_folder(tmp_path), list[str]()
+    with supervised(folder, FakeFleet(), said) as run:
+        put_entry(folder, b"meanwhile")
+        path = folder / "campaign.db"
+        run.ledger._database.run("PRAGMA wal_checkpoint(TRUNCATE)")
+        path.write_bytes(path.read_bytes()[:4096] + b"\xff" * (path.stat().st_size - 4096))
+        run.ledger._database.db.execute("PRAGMA shrink_memory")
+        run._next_scan = run._next_figures = 0.0
+        with pytest.raises(MissingTool, match=r"campaign\.db is damaged: .* campaign run "):
+            run.poll()
+    with supervised(folder, FakeFleet(), said) as run:
+        assert len(run.entries) == SEEDS + 1
+    assert any("set aside as campaign.db.damaged-1" in line for line in said)

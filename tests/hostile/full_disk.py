@@ -38,7 +38,8 @@ def use_up(folder: Path) -> None:
     """Takes what is left of what there is less of, bytes or files."""
     try:
         for number in range(100_000):
-            with (folder / f"taken-{number}").open("wb", buffering=0) as file:
+            # What is there stays: to begin it anew would give room for a moment.
+            with (folder / f"taken-{number}").open("ab", buffering=0) as file:
                 if os.statvfs(folder).f_files > MANY:
                     while file.write(bytes(1 << 16)):
                         pass

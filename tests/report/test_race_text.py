@@ -36,9 +36,7 @@ def switches(left: str, right: str, steps: range = range(8, 150, 2)) -> list[str
     for step in steps:
         program = parse(f"{HEAD}schedule {step}:host0\n")
         verdict = concurrent.run(program, *sides, trace=True)
-        if verdict.divergences:  # a bug of the kernel's, which docs/findings.md tells of
-            assert left.startswith("native:")
-            continue
+        assert not verdict.divergences
         found += [line for line in timeline_lines(verdict, left, right) if "goes on" in line]
     return found
 
