@@ -8,6 +8,7 @@ of one build.  The other side of everything here is harness/native/user/entry.c.
 from __future__ import annotations
 
 import ctypes
+import mmap
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
@@ -37,11 +38,19 @@ class Death(NamedTuple):
     text: str
 
 
+MOST_ADDRESSES_KB = 110 << 30
+"""A library takes a quarter of a terabyte of addresses, and nobody gives them back.  Behind so many
+its memory would lie where programs say that the guest's is, and answers would be wrong."""
+
+
 class Library:
     """One instance.  `host` answers what the kernel's code asks; `sched` is who runs now."""
 
     def __init__(self, path: Path) -> None:
+        """UsageError: it is of another difffuzz, or too many are loaded already."""
         self.path = path
+        if _addresses_kb() > MOST_ADDRESSES_KB:
+            raise UsageError(f"{path}: too many copies of builds are loaded in this process")
         self._lib = _load_copy(path)
         self._table: Sequence[Host] = ()
         self._raised: BaseException | None = None
@@ -177,6 +186,12 @@ class Library:
         """The WARN()s since the last reset, as (place, text)."""
         text = (self.control.splats or b"").decode()
         return [(where, what) for where, _, what in (x.partition("\t") for x in text.splitlines())]
+
+
+def _addresses_kb() -> int:
+    """How much of its address space the process uses."""
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    return pages * (mmap.PAGESIZE >> 10)
 
 
 def _load_copy(path: Path) -> ctypes.PyDLL:

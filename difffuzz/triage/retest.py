@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 from ..errors import UsageError
@@ -37,8 +38,8 @@ def retest(store: Store, record: Record, times: int = 1) -> Retest:
     if not record.program:
         return Retest(record, error="its program is not in the store")
     try:
-        runner = Runner(record.left, record.right, record.mode)
         digests = identity(record.left), identity(record.right)
+        runner = _runner(record.left, record.right, record.mode, digests)
         program = record.parsed()
     except (UsageError, ProgramError) as error:
         return Retest(record, error=str(error))
@@ -77,7 +78,16 @@ def mended_by(record: Record, patch: str) -> bool:
             sides.append(name)
     if refused and sides == [record.left, record.right]:
         raise refused
-    return not _shows(Runner(sides[0], sides[1], record.mode), record, record.parsed())
+    digests = identity(sides[0]), identity(sides[1])
+    runner = _runner(sides[0], sides[1], record.mode, digests)
+    return not _shows(runner, record, record.parsed())
+
+
+@lru_cache(maxsize=16)
+def _runner(left: str, right: str, mode: str, digests: tuple[str, str]) -> Runner:
+    """One for all findings of the same sides, as long as these are made of the same: a build that
+    was loaded stays loaded."""
+    return Runner(left, right, mode)
 
 
 def _shows(runner: Runner, record: Record, program: Program) -> bool:
@@ -89,5 +99,6 @@ def _shows(runner: Runner, record: Record, program: Program) -> bool:
         return True
     if not found or {one.sides for one in found} != {runner.left} or runner.left == runner.right:
         return False
-    alone = Runner(runner.right, runner.right, record.mode)(program).divergences
-    return any(plain_signature(one.signature) == wanted for one in alone)
+    digest = identity(runner.right)
+    alone = _runner(runner.right, runner.right, record.mode, (digest, digest))
+    return any(plain_signature(one.signature) == wanted for one in alone(program).divergences)

@@ -161,3 +161,12 @@ def test_commands_outlive_the_side(
     else:
         assert main(words) == 1
         assert f":native:{NAME}:" in capsys.readouterr().out
+
+
+def test_no_library_is_loaded_where_its_memory_would_be_the_guest_s(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    built()
+    monkeypatch.setattr("difffuzz.native.library.MOST_ADDRESSES_KB", 1)
+    with pytest.raises(UsageError, match="too many copies of builds are loaded in this process"):
+        open_side(LEGACY)

@@ -118,3 +118,25 @@ def test_a_race_that_both_sides_break_is_told_of_the_right_one_too(
     with Store(tmp_path) as store:
         store.take(record(text_of(parse(bug.program), notes)))
         assert retest(store, store.all()[0]).word == ("gone" if mended else "shows")
+
+
+def test_sides_are_opened_once_for_all_their_findings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    patch = plant_at_fault(tmp_path, "pass")  # sides that no other test has opened
+
+    class Counted(Runner):
+        def __init__(self, left: str, right: str, mode: str) -> None:
+            opened.append(right)
+            super().__init__(left, right, mode)
+
+    monkeypatch.setattr("difffuzz.triage.retest.Runner", Counted)
+    with Store(tmp_path) as store:
+        for value in ("rets-1,1", "other", "third"):
+            text = finding_text(f"progress:tdp:read:{value}", right=f"tdp+{BUG}+{patch}")
+            store.take(record(text))
+        for one in store.all():
+            retest(store, one)
+            retest(store, one)
+    assert len(opened) == 1
