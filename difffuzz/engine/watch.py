@@ -42,7 +42,7 @@ EXEC = Kind.EXEC
 BEGIN_FAULT = Kind.BEGIN_FAULT
 END_FAULT = Kind.END_FAULT
 MEMSLOT_CREATE = Kind.MEMSLOT_CREATE
-SWAP_OUT = Kind.SWAP_OUT
+RECLAIMS = frozenset({Kind.SWAP_OUT, Kind.PAGEOUT})
 MEMSLOT_FLAGS = Kind.MEMSLOT_FLAGS
 DIRTY_GET = Kind.DIRTY_GET
 DIRTY_CLEAR = Kind.DIRTY_CLEAR
@@ -221,7 +221,7 @@ class Watch:
             kvm.splats.clear()
         if IS_HOST[kind]:
             self.contents.host(op)
-            if kind == SWAP_OUT:
+            if kind in RECLAIMS:
                 self.violations += self.contents.settled(model.mm)
         disturbed = len(self.invalidations.ranges) != self.ranges_before
         self.violations += self.history.after(op, outcome, disturbed)

@@ -19,6 +19,8 @@ OPERATIONS: dict[Kind, str] = {
 WEAKER: dict[Kind, str] = {
     Kind.MIGRATE: "needs a second node of memory, else it is skipped",
     Kind.SWAP_OUT: "anonymous memory goes to swap only if there is some",
+    Kind.PAGEOUT: "anonymous memory goes to swap only if there is some",
+    Kind.PUNCH_HOLE: "hugetlb memory has no file there: its pages go by MADV_DONTNEED",
     Kind.AGE: "page idle tracking asks without a flush; its answer is not judged",
     Kind.TEST_AGE: "reading the bit of page idle tracking; its answer is not judged",
     Kind.BEGIN_FAULT: "it waits in userfaultfd, before its pfn is known; not in hugetlb or files",

@@ -88,6 +88,12 @@ class Kind(IntEnum):
     LAZY_FREE = 39
     WRITEBACK = 40
 
+    COLD = 41
+    PAGEOUT = 42
+    COLLAPSE = 43
+    PUNCH_HOLE = 44
+    MREMAP = 45
+
 
 class OpSpec(NamedTuple):
     """One kind of operation: its name, its fields in the order of `Op.args`, its rules."""
@@ -175,6 +181,16 @@ _TABLE: Final[tuple[tuple[Kind, tuple[int, ...], tuple[Field, ...], int, str], .
      "madvise(MADV_FREE): reclaim may drop the pages until they are written again"),
     (Kind.WRITEBACK, HOST_THREADS, _RANGE, 2,
      "write dirty pages of a file to its disk: they become clean and read-only"),
+    (Kind.COLD, HOST_THREADS, _RANGE, 1,
+     "madvise(MADV_COLD): the host's entries and pages are old; KVM is not asked"),
+    (Kind.PAGEOUT, HOST_THREADS, _RANGE, 2,
+     "madvise(MADV_PAGEOUT): reclaim the range's pages that nobody else maps"),
+    (Kind.COLLAPSE, HOST_THREADS, _RANGE, 2,
+     "madvise(MADV_COLLAPSE): one huge page of each whole 2M of the range"),
+    (Kind.PUNCH_HOLE, HOST_THREADS, _RANGE, 3,
+     "fallocate(FALLOC_FL_PUNCH_HOLE) on the file behind the range: its pages are gone"),
+    (Kind.MREMAP, HOST_THREADS, (*_RANGE, Field("to", PAGE), Field("keep", BOOL, default=0)), 3,
+     "mremap the range to page `to` of its area; keep=on: MREMAP_DONTUNMAP"),
 )
 # fmt: on
 

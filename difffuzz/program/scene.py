@@ -94,7 +94,7 @@ class Scene:
         """The value of a page field, by its name: offset in the slot, other page, or the page."""
         if field == "first":
             return place.gfn - place.slot.gfn if place.slot else 0
-        if field == "other":
+        if field in ("other", "to"):
             return addresses.pick(self.rng, self.config).page
         return place.page
 

@@ -51,8 +51,16 @@ def _ksm_merge(mm: HostMM, args: tuple[int, ...], number: int) -> Outcome:
     return Outcome()
 
 
-def _swap_out(mm: HostMM, args: tuple[int, ...], number: int) -> Outcome:
-    return Outcome(DONE, mm.swap_out(_start(args), _end(args)))
+def _answered(name: str) -> HostOp:
+    def run(mm: HostMM, args: tuple[int, ...], number: int) -> Outcome:
+        return Outcome(DONE, getattr(mm, name)(_start(args), _end(args)))
+
+    return run
+
+
+def _mremap(mm: HostMM, args: tuple[int, ...], number: int) -> Outcome:
+    to = area_base(args[0]) + (args[3] << 12)
+    return Outcome(DONE, mm.mremap(_start(args), _end(args), to, bool(args[4])))
 
 
 def _host_read(mm: HostMM, args: tuple[int, ...], number: int) -> Outcome:
@@ -89,7 +97,7 @@ HOST_OPS: dict[Kind, HostOp] = {
     Kind.THP_COLLAPSE: _page("thp_collapse"),
     Kind.THP_SPLIT: _page("thp_split"),
     Kind.THP_ADVICE: _ranged("thp_advice"),
-    Kind.SWAP_OUT: _swap_out,
+    Kind.SWAP_OUT: _answered("swap_out"),
     Kind.HWPOISON: _one_page("hwpoison"),
     Kind.KSM_MERGE: _ksm_merge,
     Kind.HOST_READ: _host_read,
@@ -98,4 +106,9 @@ HOST_OPS: dict[Kind, HostOp] = {
     Kind.TEST_AGE: _test_age,
     Kind.LAZY_FREE: _ranged("madvise_free"),
     Kind.WRITEBACK: _ranged("writeback"),
+    Kind.COLD: _ranged("madvise_cold"),
+    Kind.PAGEOUT: _answered("madvise_pageout"),
+    Kind.COLLAPSE: _answered("madvise_collapse"),
+    Kind.PUNCH_HOLE: _answered("punch_hole"),
+    Kind.MREMAP: _mremap,
 }

@@ -43,6 +43,10 @@ _HOST: Final = (
     Kind.KSM_MERGE,
     Kind.LAZY_FREE,
     Kind.WRITEBACK,
+    Kind.PAGEOUT,
+    Kind.COLLAPSE,
+    Kind.PUNCH_HOLE,
+    Kind.MREMAP,
     *(Kind.AGE,) * 2,
 )
 _VMM: Final = (

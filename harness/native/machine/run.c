@@ -79,7 +79,7 @@ static struct outcome run_host_op(const struct op *op, long number)
 		hm_migrate(start, start + PAGE_BYTES);
 		break;
 	case OP_THP_COLLAPSE:
-		hm_thp_collapse(start);
+		hm_collapse(start);
 		break;
 	case OP_THP_SPLIT:
 		hm_thp_split(start);
@@ -110,6 +110,17 @@ static struct outcome run_host_op(const struct op *op, long number)
 	case OP_WRITEBACK:
 		hm_writeback(start, end);
 		break;
+	case OP_COLD:
+		hm_cold(start, end);
+		break;
+	case OP_PAGEOUT:
+		return outcome_of(RESULT_DONE, hm_pageout(start, end));
+	case OP_COLLAPSE:
+		return outcome_of(RESULT_DONE, hm_madvise_collapse(start, end));
+	case OP_PUNCH_HOLE:
+		return outcome_of(RESULT_DONE, hm_punch_hole(start, end));
+	case OP_MREMAP:
+		return outcome_of(RESULT_DONE, hm_mremap(start, end, base + (op->mremap.to << 12), op->mremap.keep));
 	}
 	return outcome_of(RESULT_DONE, 0);
 }
