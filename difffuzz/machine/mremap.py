@@ -123,7 +123,7 @@ def move_normal_pmd(mm: Mm, old: int, new: int) -> None:
     entries = mm.pt.tables.pop(old >> 21)
     mm.pt.table(new >> 21).update({vpn + (new - old >> 12): pte for vpn, pte in entries.items()})
     for vpn, pte in entries.items():
-        move_ksm(mm, pte, vpn << 12, new + (vpn << 12) - old)
+        note_moved(mm, pte, vpn << 12, new + (vpn << 12) - old)
     note_both(mm, old, new, PMD_SIZE)
     mm.ptl.unlock()
 
@@ -136,13 +136,19 @@ def move_ptes(mm: Mm, old: int, end: int, new: int) -> None:
         pte = mm.pt.leaf(addr)[0]
         mm.set_pte(addr, 0)
         mm.set_pte(new + addr - old, pte)
-        move_ksm(mm, pte, addr, new + addr - old)
+        note_moved(mm, pte, addr, new + addr - old)
     mm.ptl.unlock()
 
 
-def move_ksm(mm: Mm, pte: int, old: int, new: int) -> None:
-    """A KSM page that could not be copied, for its memory failed, is found at its new address."""
-    vpns = mm.ksm.get(pte >> 12) if pte & PTE_MAPPED else None
+def note_moved(mm: Mm, pte: int, old: int, new: int) -> None:
+    """The reverse map: where a part of a THP is, and a KSM page that could not be copied."""
+    if not pte & PTE_MAPPED:
+        return
+    pfn = pte >> 12
+    run = mm.frames.run(pfn)
+    if run is not None and not run.split:
+        run.moved |= {old - (pfn - run.head << 12), new - (pfn - run.head << 12)}
+    vpns = mm.ksm.get(pfn)
     if vpns is not None and old >> 12 in vpns:
         vpns.remove(old >> 12)
         vpns.add(new >> 12)

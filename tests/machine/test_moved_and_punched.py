@@ -188,3 +188,16 @@ def test_device_memory_moves_with_its_pfns(make_host: Make) -> None:
     assert not host.mm.frames.is_free(pfn)
     host.mm.munmap(*host.span(4, 1))
     assert host.mm.frames.is_free(pfn)
+
+
+def test_a_thp_of_which_a_part_moved_is_split_at_both_places(make_host: Make) -> None:
+    host = make_host("thp")
+    for page in (0, 5, 511):
+        host.write(page, page + 1)
+    host.mm.mremap(*host.span(511, 1), host.at(HUGE), dontunmap=False)
+    host.mm.mremap(*host.span(5, 1), host.at(3), dontunmap=False)
+    host.mm.madvise_cold(*host.span(3, 1))
+    run = host.mm.frames.run(host.pfn(0))
+    assert run is not None
+    assert run.split
+    assert [host.read(page) for page in (0, 3, HUGE)] == [1, 6, 512]

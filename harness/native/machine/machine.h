@@ -45,6 +45,8 @@ struct hm_run {
 	long maps, extra_total, pins;
 	int child;
 	bool live, split;
+	u64 moved[16];		/* where its first page would be, seen from what mremap moved, ascending */
+	int nr_moved;
 	struct hm_frame **chunks;	/* 512 pages each, NULL: nothing to say of them */
 };
 

@@ -22,13 +22,33 @@ static void note_both(u64 old, u64 new, u64 size)
 	hm_note(new, new + size);
 }
 
-/* A KSM page that could not be copied is found at its new address. */
-static void move_ksm(u64 pte, u64 old, u64 new)
+static void note_base(struct hm_run *run, u64 base)
 {
+	int at = run->nr_moved;
+
+	for (int i = 0; i < run->nr_moved; i++)
+		if (run->moved[i] == base)
+			return;
+	if (at == sizeof(run->moved) / sizeof(*run->moved))
+		hm_give_up("a huge page is in too many places");
+	for (; at && run->moved[at - 1] > base; at--)
+		run->moved[at] = run->moved[at - 1];
+	run->moved[at] = base;
+	run->nr_moved++;
+}
+
+/* The reverse map: where a part of a THP is, and a KSM page that could not be copied. */
+static void note_moved(u64 pte, u64 old, u64 new)
+{
+	struct hm_run *run = pte & PTE_MAPPED ? hm_run(pte >> 12) : NULL;
 	int before = hm.nr_ksm;
 
 	if (!(pte & PTE_MAPPED))
 		return;
+	if (run && !run->split) {
+		note_base(run, old - (((pte >> 12) - run->head) << 12));
+		note_base(run, new - (((pte >> 12) - run->head) << 12));
+	}
 	hm_ksm_remove(pte >> 12, old);
 	if (hm.nr_ksm != before)
 		hm_ksm_add(pte >> 12, new);
@@ -58,7 +78,7 @@ static void move_ptes(u64 old, u64 end, u64 new)
 
 		hm_set_pte(addr, 0);
 		hm_set_pte(to, pte);
-		move_ksm(pte, addr, to);
+		note_moved(pte, addr, to);
 	}
 	hm_unlock(&hm.ptl);
 }
@@ -72,8 +92,8 @@ static void move_normal_pmd(u64 old, u64 new)
 	hm_make_table(new);
 	hm_set_table(new, table);
 	hm_set_table(old, NULL);
-	for (int i = 0; hm.nr_ksm && i < 512; i++)
-		move_ksm(table->pte[i], old + i * PAGE_BYTES, new + i * PAGE_BYTES);
+	for (int i = 0; i < 512; i++)
+		note_moved(table->pte[i], old + i * PAGE_BYTES, new + i * PAGE_BYTES);
 	note_both(old, new, PMD_BYTES);
 	hm_unlock(&hm.ptl);
 }
