@@ -127,6 +127,8 @@ _ADDR = (_AREA, _PAGE)
 
 _VMM = (VMM_THREAD,)
 _WORKER = (WORKER_THREAD,)
+_ANY_VMM = (VMM_THREAD, WORKER_THREAD)
+"""What user space may do beside a change of memslots: a migration thread, who writes to sysfs."""
 
 # fmt: off
 _TABLE: Final[tuple[tuple[Kind, tuple[int, ...], tuple[Field, ...], int, str], ...]] = (
@@ -165,13 +167,14 @@ _TABLE: Final[tuple[tuple[Kind, tuple[int, ...], tuple[Field, ...], int, str], .
     (Kind.MEMSLOT_DELETE, _VMM, (_SLOT, _AS), 4, "delete the memslot"),
     (Kind.MEMSLOT_MOVE, _VMM, (_SLOT, _AS, _GFN), 3, "move the memslot to another gfn"),
     (Kind.MEMSLOT_FLAGS, _VMM, (_SLOT, _AS, _FLAGS), 5, "change dirty logging or read-only"),
-    (Kind.DIRTY_GET, _VMM, (_SLOT, _AS), 5, "read (and, without manual protect, clear) the log"),
-    (Kind.DIRTY_CLEAR, _VMM, (_SLOT, _AS, Field("first", PAGE), _N), 4,
+    (Kind.DIRTY_GET, _ANY_VMM, (_SLOT, _AS), 5,
+     "read (and, without manual protect, clear) the log"),
+    (Kind.DIRTY_CLEAR, _ANY_VMM, (_SLOT, _AS, Field("first", PAGE), _N), 4,
      "clear the log of n pages from page `first` of the slot"),
-    (Kind.MMU_PAGES, _VMM, (Field("n", MMU_PAGES),), 2, "set the limit of MMU pages"),
-    (Kind.TRACK_ADD, _VMM, (_AS, _GFN), 3, "write-track the gfn"),
-    (Kind.TRACK_REMOVE, _VMM, (_AS, _GFN), 2, "stop tracking the gfn"),
-    (Kind.NX, _VMM, (_ON,), 2, "switch the NX huge page mitigation"),
+    (Kind.MMU_PAGES, _ANY_VMM, (Field("n", MMU_PAGES),), 2, "set the limit of MMU pages"),
+    (Kind.TRACK_ADD, _ANY_VMM, (_AS, _GFN), 3, "write-track the gfn"),
+    (Kind.TRACK_REMOVE, _ANY_VMM, (_AS, _GFN), 2, "stop tracking the gfn"),
+    (Kind.NX, _ANY_VMM, (_ON,), 2, "switch the NX huge page mitigation"),
     (Kind.ZAP_GFN_RANGE, _VMM, (_GFN, _N), 2, "kvm_zap_gfn_range() of n pages from gfn"),
     (Kind.VCPU_CREATE, _VMM, (), 1, "create the next vCPU, while there are less than MAX_VCPUS"),
     (Kind.NX_RECOVER, _WORKER, (), 3, "one pass of the NX huge page recovery worker"),

@@ -10,7 +10,7 @@ from typing import Final
 from . import addresses
 from .addresses import Place
 from .fields import AREA, AS_ID, COUNT, GFN, PAGE, SLOT, FieldType
-from .limits import MAX_SLOTS
+from .limits import MAX_SLOTS, VMM_THREAD
 from .model import Config, Op, Program
 from .ops import OPS, Kind, OpSpec
 
@@ -20,6 +20,8 @@ _ALIGNED: Final = (512, 512 * 512)
 _WORD: Final = 64
 """Pages of one word of a dirty bitmap: a log is cleared by whole words, or up to the slot's end."""
 _WHOLE: Final = 0.85
+_SECOND: Final = 0.2
+"""How often the VMM's second thread does what both may do."""
 
 
 class Scene:
@@ -49,7 +51,12 @@ class Scene:
         return Op(kind, thread, self.args(spec, place or self.place()))
 
     def thread(self, spec: OpSpec) -> int:
-        """A thread that may run the operation; one of the vCPUs of the configuration."""
+        """A thread that may run the operation; one of the vCPUs of the configuration.
+
+        What user space may do on its second thread is mostly done on the first.
+        """
+        if spec.threads[0] == VMM_THREAD:
+            return spec.threads[-1] if self.rng.random() < _SECOND else VMM_THREAD
         count = self.config.vcpus if spec.threads[0] == 0 else len(spec.threads)
         return spec.threads[int(self.rng.random() * count)]
 
