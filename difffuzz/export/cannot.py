@@ -12,6 +12,7 @@ OPERATIONS: dict[Kind, str] = {
     Kind.TRACK_ADD: "write tracking has no user in user space: KVMGT uses it inside the kernel",
     Kind.TRACK_REMOVE: "write tracking has no user in user space",
     Kind.ZAP_GFN_RANGE: "kvm_zap_gfn_range() is called where MTRRs change, not for a range",
+    Kind.INVALIDATE: "an invalidation around nothing is the kernel's own: no call makes one",
     Kind.KSM_MERGE: "which pages ksmd merges, and when, is its own choice",
 }
 """Operations that are left out."""
@@ -58,6 +59,7 @@ _CONFIG: dict[str, str] = {
     "range_flush": "only on Hyper-V",
     "seq_bias": "2^31 invalidations before the first step",
     "recovery_ratio": "what is exported recovers all of them",
+    "host_errs": "the kernel of the host does not err so; empty ranges do nothing",
     "slot_zap_all": "what is exported leaves the quirk as it is",
     "gen_bias": "as many changes of memslots before the first step as make the generation wrap",
 }

@@ -129,6 +129,25 @@ class HostMM(Mm):
         """The pages may be dropped, unless they are written again."""
         madvise.madvise_free(self, start, end)
 
+    def invalidate(self, start: int, end: int, part: int) -> None:
+        """A bracket around nothing, or a part of one: 0 all of it, 1 its start, 2 its end.
+
+        The kernel does the first where it expects more to do than there is.
+        """
+        self.mmap_lock.down_read()
+        if part != 2:
+            self.invalidate_range_start(start, end)
+        if part != 1:
+            self.invalidate_range_end(start, end)
+        self.mmap_lock.up_read()
+
+    def age_nothing(self, addr: int, flush: bool) -> None:
+        """A host that errs asks of the age of no page."""
+        self.ptl.lock()
+        for notifier in self.notifiers:
+            (notifier.clear_flush_young if flush else notifier.clear_young)(addr, addr)
+        self.ptl.unlock()
+
     def madvise_cold(self, start: int, end: int) -> None:
         """The pages are old, for the host."""
         cold.madvise_cold(self, start, end)

@@ -25,9 +25,11 @@ from .fields import (
     AREA,
     AS_ID,
     BOOL,
+    BRACKET,
     COUNT,
     FLAGS,
     GFN,
+    HOST_COUNT,
     MMU_PAGES,
     PAGE,
     PROT,
@@ -93,6 +95,7 @@ class Kind(IntEnum):
     COLLAPSE = 43
     PUNCH_HOLE = 44
     MREMAP = 45
+    INVALIDATE = 46
 
 
 class OpSpec(NamedTuple):
@@ -122,7 +125,7 @@ _ON = Field("on", BOOL, bare=True)
 _SLOT = Field("slot", SLOT)
 _AS = Field("as_id", AS_ID, key="as", default=0)
 _FLAGS = Field("flags", FLAGS, default=0)
-_RANGE = (_AREA, _PAGE, _N)
+_RANGE = (_AREA, _PAGE, Field("n", HOST_COUNT))
 _ADDR = (_AREA, _PAGE)
 
 _VMM = (VMM_THREAD,)
@@ -194,6 +197,8 @@ _TABLE: Final[tuple[tuple[Kind, tuple[int, ...], tuple[Field, ...], int, str], .
      "fallocate(FALLOC_FL_PUNCH_HOLE) on the file behind the range: its pages are gone"),
     (Kind.MREMAP, HOST_THREADS, (*_RANGE, Field("to", PAGE), Field("keep", BOOL, default=0)), 3,
      "mremap the range to page `to` of its area; keep=on: MREMAP_DONTUNMAP"),
+    (Kind.INVALIDATE, HOST_THREADS, (*_RANGE, Field("part", BRACKET, bare=True)), 1,
+     "bracket the range and change nothing; a part of the bracket only with host_errs=on"),
 )
 # fmt: on
 
@@ -204,7 +209,7 @@ def _spans(fields: tuple[Field, ...]) -> tuple[tuple[int, int, int], ...]:
     return tuple(
         (base, count, limits[fields[base].type])
         for count, count_field in enumerate(fields)
-        if count_field.type is COUNT
+        if count_field.type in (COUNT, HOST_COUNT)
         for base, base_field in enumerate(fields)
         if base_field.type in limits
     )
@@ -219,6 +224,16 @@ OPS: Final[dict[Kind, OpSpec]] = {
     for kind, threads, fields, weight, doc in _TABLE
 }
 BY_NAME: Final[dict[str, OpSpec]] = {spec.name: spec for spec in OPS.values()}
+HONEST: Final[dict[Kind, tuple[tuple[int, int, int], ...]]] = {
+    kind: tuple(
+        (position, *((1, AREA_PAGES) if field.type is HOST_COUNT else (0, 0)))
+        for position, field in enumerate(spec.fields)
+        if field.type in (HOST_COUNT, BRACKET)
+    )
+    for kind, spec in OPS.items()
+    if kind in HOST_KINDS
+}
+"""By kind: (position, low, high) of arguments where a host that does not err is held to less."""
 SLOT_FIELDS: Final = (
     Field("slot", SLOT, bare=True),
     _AS,

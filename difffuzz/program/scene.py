@@ -9,7 +9,7 @@ from typing import Final
 
 from . import addresses
 from .addresses import Place
-from .fields import AREA, AS_ID, COUNT, GFN, PAGE, SLOT, FieldType
+from .fields import AREA, AS_ID, COUNT, GFN, HOST_COUNT, PAGE, SLOT, FieldType
 from .limits import MAX_SLOTS, VMM_THREAD
 from .model import Config, Op, Program
 from .ops import OPS, Kind, OpSpec
@@ -79,7 +79,7 @@ class Scene:
                 args.append(place.area)
             elif kind is PAGE:
                 args.append(self._page(field.name, place))
-            elif kind is COUNT:
+            elif kind in (COUNT, HOST_COUNT):
                 args.append(count)
             elif kind is SLOT:
                 args.append(place.slot.slot if place.slot else int(rng.random() * MAX_SLOTS))

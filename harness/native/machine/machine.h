@@ -211,8 +211,10 @@ extern void hm_up_read(struct hm_lock *lock);
 extern void hm_lock(struct hm_lock *lock);
 extern void hm_unlock(struct hm_lock *lock);
 extern void hm_point(void);
+extern void hm_note_range(u64 start, u64 end);	/* was invalidated */
 extern void hm_invalidate_start(u64 start, u64 end);
 extern void hm_invalidate_end(u64 start, u64 end);
+extern void hm_invalidate(u64 start, u64 end, int part);
 extern struct hm_vma *hm_new_vma(int kind, u64 start, u64 end);
 extern int hm_area_level(u64 addr);
 extern int hm_area_kind(u64 addr);
@@ -299,6 +301,7 @@ extern void hm_ksm_merge(u64 addr, u64 other);
 extern void hm_break_ksm(u64 addr);
 extern int hm_age(u64 start, u64 end, bool flush);
 extern int hm_test_age(u64 addr);
+extern void hm_age_nothing(u64 addr, bool flush);
 extern void hm_destroy(void);
 
 #endif
