@@ -10,7 +10,7 @@ from pathlib import Path
 from setuptools import setup
 from setuptools.command.build_py import build_py
 
-FOLDERS = ("corpus", "harness/native")
+FOLDERS = ("corpus", "harness/native", "harness/agent")
 INSIDE = "difffuzz/_shipped"
 
 

@@ -17,7 +17,7 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
-from .commands import bugs, campaign, corpus, findings, native, variant
+from .commands import bugs, campaign, corpus, findings, kernel, native, variant
 from .commands.doctor import doctor
 from .commands.explore import explore
 from .commands.export import export
@@ -68,6 +68,7 @@ app.add_typer(findings.app, name="findings")
 app.add_typer(bugs.app, name="bugs")
 app.add_typer(variant.app, name="variant")
 app.add_typer(native.app, name="native")
+app.add_typer(kernel.app, name="kernel")
 
 
 def main(arguments: list[str] | None = None) -> int:

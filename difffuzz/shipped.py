@@ -24,6 +24,8 @@ REPLAYED = ("seeds", "concurrent", "races", "regressions")
 """Folders of the corpus."""
 HARNESS = (CHECKOUT or _INSIDE) / "harness" / "native"
 """The C beside the kernel's own code, its list of units, the patches of bugs."""
+AGENT = (CHECKOUT or _INSIDE) / "harness" / "agent"
+"""The C that is pid 1 of a kernel that is booted."""
 
 
 def checkout(what: str) -> Path:

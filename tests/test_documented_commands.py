@@ -115,6 +115,15 @@ ROWS = {
     "scripts/difffuzz export FILE --to pytest -o test_it.py": Row(
         "export FILE --to pytest -o test_it.py"
     ),
+    "scripts/difffuzz kernel doctor": Row("kernel doctor --json", 0, "QEMU"),
+    "scripts/difffuzz kernel fetch 6.1": Row(instead="scripts/native-setup runs it where CI=true"),
+    "scripts/difffuzz kernel conform --kernel 6.1 --runs 100": Row(
+        instead="tests/booted/test_conform.py"
+    ),
+    (
+        "scripts/difffuzz kernel conform --image arch/x86/boot/bzImage --modules ~/modules "
+        "--runs 100"
+    ): Row(instead="tests/booted/test_conform.py, with a fetched one"),
     "scripts/difffuzz review my.patch --tree ~/linux --time 300": Row(
         instead="tests/native/test_review.py"
     ),

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 
 from ..program import THREADS, Kind, Program
 from ..program.ops import OPS
+from ..program.room import code_gfn
 from .cannot import remarks
 from .fragments import below
 from .reproducer import Reproducer
-from .room import code_gfn
 from .story import Step, last_calls, mmu_pages, slot_flags, steps
 from .text import as_text
 

@@ -355,6 +355,44 @@ class Conformed(Document):
     interrupted: bool
 
 
+class KernelDifference(Document):
+    """What a booted kernel did otherwise than its model said."""
+
+    program: str
+    mmu: Literal["legacy", "tdp"]
+    what: str
+    detail: str
+
+
+class LeftOut(Document):
+    """A program that a booted kernel cannot be given."""
+
+    program: str
+    why: str
+
+
+class KernelConformed(Document):
+    """A model compared with a booted kernel."""
+
+    kernel: str
+    """Its release."""
+    model: str
+    programs: int
+    """Runs: each program on each MMU."""
+    operations: int
+    agreed: int
+    disagreed: list[KernelDifference]
+    left_out: list[LeftOut]
+    skipped_operations: int
+    rules: dict[str, int]
+    """Differences that are meant, by their rule."""
+    seconds: float
+    boots: int
+    failures: list[str]
+    """Boots that failed, and what else was the machine's fault."""
+    complete: bool
+
+
 DOCUMENTS: dict[str, Any] = {
     "fuzz": Summary,
     "smoke": Smoke,
@@ -383,5 +421,7 @@ DOCUMENTS: dict[str, Any] = {
     "native doctor": list[NativeRequired],
     "native build": Built,
     "native conform": Conformed,
+    "kernel doctor": list[NativeRequired],
+    "kernel conform": KernelConformed,
 }
 """By the command's words."""

@@ -39,6 +39,11 @@ class Cache:
         return self.root / "sources"
 
     @property
+    def kernels(self) -> Path:
+        """Fetched kernels that can be booted, by series."""
+        return self.root / "kernels"
+
+    @property
     def objects(self) -> Path:
         """Compiled units, by content."""
         return self.root / "native" / "objects"

@@ -10,14 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..errors import MissingTool, UsageError
-from .apt_source import codename, of_suite, with_backports
 from .cache import Cache, locked
+from .debian import checked, looked_in, suites
 from .run import Failed, install_command, run
 
 DEFAULT = "6.1"
 TARBALLS = Path("/usr/src")
-SUITES = ("trixie", "sid", "experimental")
-"""Of Debian, behind the machine's own: newer kernels are there."""
 
 
 def source_path(cache: Cache, series: str = DEFAULT) -> Path:
@@ -43,7 +41,7 @@ def fetch(cache: Cache, series: str, say: Callable[[str], None]) -> Path:
             work = Path(temporary)
             tarball = _tarball(series, work, say)
             say(f"unpacking {tarball.name}")
-            _run("tar", "-xJf", str(tarball), "-C", temporary)
+            checked("tar", "-xJf", str(tarball), "-C", temporary)
             os.rename(work / tree.name, tree)
     return tree
 
@@ -58,7 +56,7 @@ def _tarball(series: str, work: Path, say: Callable[[str], None]) -> Path:
         if os.geteuid() != 0:
             raise MissingTool(f"{package} is not installed", install_command(package))
         say(f"installing {package}")
-        _run("apt-get", "install", "-y", "--no-install-recommends", package)
+        checked("apt-get", "install", "-y", "--no-install-recommends", package)
         return installed
     say(f"downloading {package}")
     return _download(package, work, say)
@@ -73,54 +71,14 @@ def _offered(package: str) -> bool:
 
 
 def _download(package: str, work: Path, say: Callable[[str], None]) -> Path:
-    """Download from the first suite that has it; what apt knows of this machine stays as it is,
-    and no root is needed."""
-    own = codename()
-    others = {suite: of_suite(suite, own) for suite in SUITES if suite != own}
+    """Download from the first suite that has it."""
     failure = ""
-    for suite, sources in {own: with_backports(own), **others}.items():
-        say(f"looking for {package} in {suite}")
-        apt = _apt(work, suite, sources)
-        _run(*apt, "update")
+    for suite in suites(work, say):
         try:
-            run([*apt, "download", package], cwd=work)
-        except Failed as failed:
-            failure = failure or _last(failed)
+            archive = suite.download(package, work)
+        except UsageError as error:
+            failure = failure or str(error)
             continue
-        [archive] = work.glob(f"{package}_*.deb")
-        _run("dpkg-deb", "-x", str(archive), str(work))
+        checked("dpkg-deb", "-x", str(archive), str(work))
         return work / "usr" / "src" / f"{package}.tar.xz"
-    looked = ", ".join([f"{own} and its backports", *others])
-    raise UsageError(f"there is no {package} in {looked}: {failure}")
-
-
-def _apt(work: Path, suite: str, sources: str) -> list[str]:
-    """apt-get with a source list and files of its own."""
-    place = work / suite
-    for folder in ("lists/partial", "archives/partial", "parts"):
-        (place / folder).mkdir(parents=True)
-    (place / "our.sources").write_text(sources)
-    (place / "status").touch()
-    return [
-        "apt-get",
-        "-qq",
-        *("-o", f"Dir::Etc::sourcelist={place / 'our.sources'}"),
-        *("-o", f"Dir::Etc::sourceparts={place / 'parts'}"),
-        *("-o", f"Dir::State::lists={place / 'lists'}"),
-        *("-o", f"Dir::State::status={place / 'status'}"),
-        *("-o", f"Dir::Cache={place}"),
-        *("-o", "APT::Sandbox::User="),
-        *("-o", "Acquire::Languages=none"),
-    ]
-
-
-def _run(*command: str) -> None:
-    try:
-        run(command)
-    except Failed as failed:
-        raise MissingTool(f"{failed}: {_last(failed)}", " ".join(command)) from None
-
-
-def _last(failed: Failed) -> str:
-    lines = failed.output.strip().splitlines()
-    return lines[-1] if lines else "no message"
+    raise UsageError(f"there is no {package} in {looked_in()}: {failure}")

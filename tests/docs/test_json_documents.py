@@ -23,7 +23,11 @@ from .test_pages import leaves
 
 ROOT = Path(__file__).resolve().parents[2]
 REFACTOR = ROOT / "difffuzz" / "variants" / "refactors" / "joined-handler.patch"
-ELSEWHERE = {"review": "tests/native/test_review.py", "findings bisect": "tests/native"}
+ELSEWHERE = {
+    "review": "tests/native/test_review.py",
+    "findings bisect": "tests/native",
+    "kernel conform": "tests/booted/test_conform.py",
+}
 """Commands whose documents other tests check, since it takes them long to make one."""
 LINES = {
     "fuzz": "--runs 20 --seed 1 --corpus SMALL --out OUT",
@@ -49,6 +53,7 @@ LINES = {
     "variant check": "PATCH",
     "variant diff": "base PATCH SAME --runs 3 --schedules 1 --explored 1 --out OUT",
     "native doctor": "",
+    "kernel doctor": "",
     "native build": "--name BUILD",
     "native conform": "SAME --name BUILD --runs 5 --schedules 2 --out OUT",
 }

@@ -40,10 +40,12 @@ int native_do_page_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u64 error_code)
 #endif
 }
 
-/* Of every VM, of which there is one. */
-int native_set_nx(bool on)
+void native_set_nx(struct kvm *kvm, bool on)
 {
-	return set_nx_huge_pages(on ? "force" : "off", NULL);
+	nx_huge_pages = on;
+	mutex_lock(&kvm->slots_lock);
+	kvm_mmu_zap_all_fast(kvm);
+	mutex_unlock(&kvm->slots_lock);
 }
 
 void native_configure_nx(bool on, unsigned int recovery_ratio)

@@ -39,8 +39,7 @@ static struct hm_vma *isolate(struct hm_vma *vma, u64 start, u64 end)
 	return vma;
 }
 
-/* mmap_lock held for write; `retire`: device memory goes back to the device. */
-void hm_do_munmap(u64 start, u64 end, bool retire)
+static void do_munmap(u64 start, u64 end)
 {
 	struct hm_vma *vmas[MOST_VMAS];
 	int nr = hm_vma_overlapping(start, end, vmas);
@@ -57,7 +56,7 @@ void hm_do_munmap(u64 start, u64 end, bool retire)
 	hm_invalidate_end(start, end);
 	hm_free_pgtables(start, end);
 	for (int i = 0; i < nr; i++)
-		if (retire && vmas[i]->flags & VM_PFNMAP)
+		if (vmas[i]->flags & VM_PFNMAP)
 			hm_device_retire((vmas[i]->start >> 12) + vmas[i]->pfn_delta,
 					 (vmas[i]->end - vmas[i]->start) >> 12);
 }
@@ -66,7 +65,7 @@ void hm_munmap(u64 start, u64 end)
 {
 	hm_round_out(&start, &end);
 	hm_lock(&hm.mmap_lock);
-	hm_do_munmap(start, end, true);
+	do_munmap(start, end);
 	hm_unlock(&hm.mmap_lock);
 }
 
@@ -74,7 +73,7 @@ void hm_mmap(u64 start, u64 end)
 {
 	hm_round_out(&start, &end);
 	hm_lock(&hm.mmap_lock);
-	hm_do_munmap(start, end, true);
+	do_munmap(start, end);
 	hm_vma_insert(hm_new_vma(hm_area_kind(start), start, end));
 	hm_vma_merge(start, end);
 	hm_unlock(&hm.mmap_lock);

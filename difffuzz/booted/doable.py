@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What a booted kernel can be made to do of a program, and what not, with the reason."""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+from difffuzz.errors import UsageError
+from difffuzz.program import Config, Kind, Op, Program
+from difffuzz.program.limits import VMM_THREAD
+from difffuzz.program.room import code_gfn
+
+LEAST_MMU_PAGES: Final = 64
+"""KVM_MIN_ALLOC_MMU_PAGES."""
+LEAST_ACCEPTED: Final = 8
+"""What the models take for their least; below, both refuse."""
+HAS_ZAP_QUIRK: Final = (6, 12)
+"""KVM_X86_QUIRK_SLOT_ZAP_ALL, in Debian's 6.12 and newer."""
+
+CANNOT: Final[dict[Kind, str]] = {
+    Kind.GUEST_MODE: "the guest has no guest of its own",
+    Kind.TRACK_ADD: "write tracking has no user in user space",
+    Kind.TRACK_REMOVE: "write tracking has no user in user space",
+    Kind.ZAP_GFN_RANGE: "kvm_zap_gfn_range() is not for user space",
+    Kind.KSM_MERGE: "which pages ksmd merges, and when, is its own choice",
+    Kind.SWAP_OUT: "the machine has no swap",
+    Kind.WRITEBACK: "the machine has no disk with files",
+}
+"""Operations that are left out."""
+
+OTHERWISE: Final[dict[Kind, str]] = {
+    Kind.BEGIN_FAULT: "by userfaultfd: only in an area of 4K pages, at a page that is not there",
+    Kind.SMM: "by KVM_SET_VCPU_EVENTS",
+    Kind.RELOAD: "by a bit of CR4",
+    Kind.MIGRATE: "by move_pages(), to the other of two nodes of memory",
+    Kind.COW_WRITE: "where pagemap says that the page is there and mapped by others too",
+    Kind.THP_SPLIT: "by a VMA that ends inside of it for a moment",
+    Kind.AGE: "by page idle tracking, without a flush",
+    Kind.TEST_AGE: "by page idle tracking, which ages what it finds idle",
+    Kind.NX_RECOVER: "the worker is woken by its parameters and given 60 ms",
+    Kind.HWPOISON: "by MADV_HWPOISON, which faults the page in first",
+    Kind.MMU_PAGES: "the kernel's least is 64 pages",
+}
+"""Operations that are done in another way than the models do them."""
+
+ONLY: Final[dict[str, tuple[Any, str]]] = {
+    "layout": ("npt", "QEMU's TCG has SVM, no VMX"),
+    "ad": (True, "nested page tables of SVM have accessed and dirty bits"),
+    "root_level": (4, "the machine has no la57"),
+    "max_level": (3, "no parameter of KVM says it"),
+    "mmio_caching": (True, "it is set when kvm is loaded"),
+    "dirty_mode": ("wrprot", "PML is of VMX"),
+    "async_pf": (False, "the guest would have to ask for it"),
+    "range_flush": (False, "only on Hyper-V"),
+    "seq_bias": (0, "2^31 invalidations before the first operation"),
+    "gen_bias": (0, "as many changes of memslots before the first operation"),
+    "recovery_ratio": (1, "the worker is given all of them"),
+}
+"""Settings that a program gets whatever it says."""
+AREAS: Final[dict[str, tuple[str, str]]] = {
+    "hugetlb1g": ("hugetlb2m", "the machine has 1 GiB of memory"),
+    "pfnmap": ("4k", "no device whose memory could be mapped"),
+    "file": ("shared", "the machine has no disk with files"),
+}
+"""Areas of another kind than the program says."""
+
+
+class Adapted(NamedTuple):
+    """A program as a booted kernel can run it; the same numbers of operations."""
+
+    program: Program
+    remarks: tuple[str, ...]
+    """What is not as it was."""
+    skipped: dict[int, str]
+    """Operations, by index, that do nothing, with the reason."""
+    code_gfn: int
+
+
+def nothing() -> Op:
+    """What stands for an operation that is left out."""
+    return Op(Kind.SYNC, VMM_THREAD, ())
+
+
+def adapted(program: Program, kernel: tuple[int, int]) -> Adapted:
+    """The program for a kernel of that version.
+
+    UsageError: nothing of its sort can be run, or it leaves no gfn free for the guest's code.
+    """
+    if program.config.paging != "tdp":
+        raise UsageError("a nonpaging guest under shadow paging is not run on a booted kernel")
+    config, remarks = _config(program.config, kernel)
+    skipped = {i: CANNOT[op.kind] for i, op in enumerate(program.ops) if op.kind in CANNOT}
+    ops = tuple(nothing() if i in skipped else _operation(op) for i, op in enumerate(program.ops))
+    for kind in sorted({op.kind for op in program.ops}):
+        if kind in CANNOT:
+            remarks.append(f"{kind.name.lower()} is left out: {CANNOT[kind]}")
+    changed = Program(config, ops)
+    return Adapted(changed, tuple(remarks), skipped, code_gfn(changed))
+
+
+def _config(config: Config, kernel: tuple[int, int]) -> tuple[Config, list[str]]:
+    remarks: list[str] = []
+    for field, (value, why) in ONLY.items():
+        if getattr(config, field) != value:
+            # layout=ept is the default of the language: no remark that every program would have.
+            if getattr(config, field) != getattr(Config(), field):
+                remarks.append(f"{field} is {value}: {why}")
+            config = config._replace(**{field: value})
+    if not config.slot_zap_all and kernel < HAS_ZAP_QUIRK:
+        config = config._replace(slot_zap_all=True)
+        remarks.append("slot_zap_all is on: this kernel has no other way")
+    for kind, (other, why) in AREAS.items():
+        if kind in config.areas:
+            remarks.append(f"area {kind} is {other}: {why}")
+            areas = tuple(other if one == kind else one for one in config.areas)
+            config = config._replace(areas=areas)
+    if config.mmu_pages:
+        config = config._replace(mmu_pages=max(config.mmu_pages, LEAST_MMU_PAGES))
+    return config, remarks
+
+
+def _operation(op: Op) -> Op:
+    if op.kind == Kind.MMU_PAGES and op.args[0] >= LEAST_ACCEPTED:
+        return op._replace(args=(max(op.args[0], LEAST_MMU_PAGES),))
+    return op

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What booting a kernel needs of this machine."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from difffuzz.errors import MissingTool, UsageError
+from difffuzz.native.cache import Cache
+from difffuzz.native.doctor import Requirement
+
+from .agent import agent
+from .kernel import IMAGE
+from .qemu import PATCHES_MORE, SOUND, find_qemu
+
+SERIES = ("6.1", "6.12", "7.2")
+"""Kernels that are looked for."""
+_BACKPORTS = "apt-get install -t bookworm-backports qemu-system-x86"
+
+
+def requirements(cache: Cache, qemu: Path | None = None) -> list[Requirement]:
+    """Look at everything."""
+    return [_qemu(qemu), _agent(cache), *_kernels(cache), _kvm()]
+
+
+def _qemu(named: Path | None) -> Requirement:
+    try:
+        found = find_qemu(named)
+    except MissingTool as error:
+        return Requirement("QEMU", "MISSING", error.what, error.command)
+    except UsageError as error:
+        return Requirement("QEMU", "MISSING", str(error), "command -v qemu-system-x86_64")
+    if found.version[:2] < SOUND:
+        detail = (
+            f"{found.text} at {found.path}: fine for kernels before "
+            f"{'.'.join(map(str, PATCHES_MORE))};"
+            " newer ones run on one thread, for its TCG breaks code that they patch (8.1 does not)"
+        )
+        return Requirement("QEMU", "ok", detail, _BACKPORTS)
+    return Requirement("QEMU", "ok", f"{found.text} at {found.path}")
+
+
+def _agent(cache: Cache) -> Requirement:
+    try:
+        return Requirement("agent", "ok", str(agent(cache)))
+    except MissingTool as error:
+        return Requirement("agent", "MISSING", error.what, error.command)
+    except OSError as error:
+        return Requirement("agent", "MISSING", f"{error.filename}: {error.strerror}", "df -h")
+
+
+def _kernels(cache: Cache) -> Iterator[Requirement]:
+    for series in SERIES:
+        image = cache.kernels / series / IMAGE
+        if image.is_file():
+            yield Requirement(f"kernel {series}", "ok", str(image))
+        else:
+            command = f"difffuzz kernel fetch {series}"
+            yield Requirement(f"kernel {series}", "absent", "not fetched", command)
+
+
+def _kvm() -> Requirement:
+    """--accel kvm needs a processor that nests, and may be absent."""
+    for module in ("kvm_amd", "kvm_intel"):
+        try:
+            nested = Path(f"/sys/module/{module}/parameters/nested").read_text().strip()
+        except OSError:
+            continue
+        if nested in ("1", "Y") and os.access("/dev/kvm", os.R_OK | os.W_OK):
+            return Requirement("nesting", "ok", "--accel kvm works here")
+    return Requirement("nesting", "absent", "no /dev/kvm that nests: kernels run under TCG")

@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What a booted kernel showed of a program, operation by operation: answers, trace, log."""
+
+from __future__ import annotations
+
+import ctypes
+import re
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+from .protocol import RESULTS, STATS, Observation
+from .ret_pf import ret_pf_names
+from .wire import Broken
+
+_LINE: Final = re.compile(r"^\s*.*-(\d+)\s+\[\d+\]\s+\S+\s+[\d.]+: (\S+): (.*)$")
+_SPTE: Final = re.compile(r"gfn (\w+) spte (\w+) \(.*\) level (\d)")
+_CHANGE: Final = re.compile(r"as id \d+ gfn (\w+) level (\d) old_spte (\w+) new_spte (\w+)")
+_FAULT: Final = re.compile(r"address (?:0x)?(\w+) error_code (?:0x)?(\w+)")
+MOST_FAULTS: Final = 64
+"""Of an operation that are kept: one that gets stuck has a million."""
+RSVD: Final = 1 << 3
+"""PFERR_RSVD_MASK."""
+_LOST: Final = re.compile(r"\[LOST (\d+) EVENTS\]")
+
+
+class Fault(NamedTuple):
+    """An answer of KVM to a fault; `answer` is what comes behind RET_PF_, or -errno."""
+
+    gfn: int
+    answer: str
+
+
+class Set(NamedTuple):
+    """An SPTE that a fault set."""
+
+    gfn: int
+    level: int
+    spte: int
+
+
+class Change(NamedTuple):
+    """An SPTE of the TDP MMU that changed, whoever did it."""
+
+    gfn: int
+    level: int
+    old: int
+    new: int
+
+
+class Seen(NamedTuple):
+    """One operation.  `ret`: 0 or -errno of the call; `value`: the tag that was read."""
+
+    result: str
+    ret: int
+    value: int
+    exit: int
+    parked: bool
+    bitmap: dict[int, int]
+    note: str
+    stats: dict[str, int]
+    faults: list[Fault]
+    sets: list[Set]
+    changes: list[Change]
+
+
+class Run(NamedTuple):
+    """A program's run.  `log`: warnings of the kernel's log; `lost`: events of the trace."""
+
+    seen: list[Seen]
+    log: list[str]
+    lost: bool
+
+
+def tag_of(number: int) -> int:
+    """What operation `number` (from 1 on) writes: 1 to 255."""
+    return 1 + number % 255
+
+
+def read_run(answer: bytes, kernel: tuple[int, int]) -> Run:
+    """The answer to an OPS frame.  Broken: it is not one."""
+    reader = _Reader(answer)
+    seen = []
+    for _ in range(reader.number()):
+        told = Observation.from_buffer_copy(reader.take(ctypes.sizeof(Observation)))
+        words = reader.take(16 * told.words)
+        pairs = (words[i : i + 16] for i in range(0, len(words), 16))
+        bitmap = {
+            int.from_bytes(pair[:8], "little"): int.from_bytes(pair[8:], "little") for pair in pairs
+        }
+        note = reader.take(told.note).decode("utf-8", "replace")
+        if told.result >= len(RESULTS):
+            raise Broken(f"a result that there is not: {told.result}")
+        seen.append(
+            Seen(
+                RESULTS[told.result], told.ret, told.value, told.exit, bool(told.parked), bitmap,
+                note, dict(zip(STATS, told.stats, strict=True)), [], [], [],
+            )
+        )  # fmt: skip
+    trace = reader.take(reader.number()).decode("ascii", "replace")
+    log = reader.take(reader.number()).decode("utf-8", "replace").splitlines()
+    lost = _sort_in(trace, seen, kernel)
+    return Run(seen, log, lost)
+
+
+class _Reader:
+    def __init__(self, data: bytes) -> None:
+        self._data, self._at = data, 0
+
+    def take(self, size: int) -> bytes:
+        part = self._data[self._at : self._at + size]
+        if len(part) != size:
+            raise Broken("an answer that ends too early")
+        self._at += size
+        return part
+
+    def number(self) -> int:
+        return int.from_bytes(self.take(4), "little")
+
+
+def _sort_in(trace: str, seen: list[Seen], kernel: tuple[int, int]) -> bool:
+    """Puts the events where they belong; True if some were lost."""
+    names = ret_pf_names(kernel)
+    faulting: dict[str, int] = {}
+    now: Seen | None = None
+    for task, event, text in _events(trace):
+        if event in ("tracing_mark_write", "0"):
+            found = re.search(r"op (-?\d+)", text)
+            number = int(found[1]) if found else -1
+            now = seen[number] if 0 <= number < len(seen) else None
+        elif now is not None and len(now.faults) >= MOST_FAULTS:
+            continue
+        elif event == "kvm_page_fault":
+            found = _FAULT.search(text)
+            gfn, code = (int(found[1], 16) >> 12, int(found[2], 16)) if found else (-1, 0)
+            faulting[task] = gfn
+            if code & RSVD and now is not None:
+                # An MMIO SPTE: emulated before the probe's function, unless it is out of date.
+                now.faults.append(Fault(gfn, "EMULATE"))
+        elif now is None:
+            continue
+        elif event == "check_mmio_spte" and text.endswith("valid 0") and now.faults:
+            now.faults[-1] = Fault(now.faults[-1].gfn, "INVALID")
+        elif event == "pf":
+            ret = int(text.rpartition("ret=")[2])
+            answer = names[ret] if 0 <= ret < len(names) else str(ret)
+            now.faults.append(Fault(faulting.get(task, -1), answer))
+        elif event == "kvm_mmu_set_spte" and (found := _SPTE.search(text)):
+            now.sets.append(Set(int(found[1], 16), int(found[3]), int(found[2], 16)))
+        elif event == "kvm_tdp_mmu_spte_changed" and (found := _CHANGE.search(text)):
+            gfns, level, old, new = found.groups()
+            now.changes.append(Change(int(gfns, 16), int(level), int(old, 16), int(new, 16)))
+    return bool(_LOST.search(trace))
+
+
+def _events(trace: str) -> Iterator[tuple[str, str, str]]:
+    """(task, event, text) of each line."""
+    for line in trace.splitlines():
+        found = _LINE.match(line)
+        if found:
+            yield found[1], found[2], found[3]

@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Pid 1: mounts, opens the port, and answers frames until it is told to power off. */
+#include "agent.h"
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/reboot.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
+
+static void mounts(void)
+{
+	mkdir("/proc", 0755);
+	mkdir("/sys", 0755);
+	mkdir("/tmp", 0755);
+	mkdir("/dev", 0755);
+	mount("proc", "/proc", "proc", 0, NULL);
+	mount("sysfs", "/sys", "sysfs", 0, NULL);
+	mount("dev", "/dev", "devtmpfs", 0, NULL);
+	mount("tracefs", "/sys/kernel/tracing", "tracefs", 0, NULL);
+	mount("debugfs", "/sys/kernel/debug", "debugfs", 0, NULL);
+	mount("tmp", "/tmp", "tmpfs", 0, NULL);
+	/* What it is worth depends on the kernel: huge pages where a program has them, nobody
+	 * makes some by himself. */
+	write_text("/sys/kernel/mm/transparent_hugepage/enabled", "always");
+	write_text("/sys/kernel/mm/transparent_hugepage/defrag", "always");
+	/* The models' reads of fresh memory bring a huge page of its own. */
+	write_text("/sys/kernel/mm/transparent_hugepage/use_zero_page", "0");
+	write_text("/sys/kernel/mm/transparent_hugepage/khugepaged/scan_sleep_millisecs",
+		   "4000000000");
+	/* Neither has shared memory huge pages there, nor does a fault bring its neighbours. */
+	write_text("/sys/kernel/mm/transparent_hugepage/shmem_enabled", "deny");
+	write_text("/sys/kernel/debug/fault_around_bytes", "4096");
+	write_text("/proc/sys/vm/nr_hugepages", "24");
+	write_text("/proc/sys/kernel/numa_balancing", "0");
+	write_text("/proc/sys/vm/compaction_proactiveness", "0");
+}
+
+/* The page that an operation would wait for, because a parked fault waits for it: 0 if for none. */
+static int waits(const struct operation *op)
+{
+	struct slot *slot;
+
+	switch (op->kind) {
+	case OP_READ:
+	case OP_WRITE:
+	case OP_EXEC:
+	case OP_BEGIN_FAULT:
+		slot = op->thread < MAX_VCPUS ? slot_at(in_smm[op->thread], op->args[0]) : NULL;
+		return slot && park_holds(slot->hva + (op->args[0] - slot->gfn) * PG, 1, op->thread);
+	case OP_HOST_READ:
+	case OP_HOST_WRITE:
+	case OP_HWPOISON:
+	case OP_COW_WRITE:
+	case OP_MIGRATE:
+		return park_holds(AREA(op->args[0], op->args[1]), 1, -1);
+	case OP_FORK:
+		return park_holds(AREA(op->args[0], op->args[1]), op->args[2], -1);
+	}
+	return 0;
+}
+
+static int operate(const struct operation *op, struct seen *seen)
+{
+	int v = op->thread < MAX_VCPUS ? op->thread : -1, kind = op->kind;
+
+	if (waits(op)) {
+		note(seen, "a parked fault holds the page");
+		return v;
+	}
+
+	if (op->kind <= OP_RELOAD) {
+		if (v < 0 || v >= nr_vcpus) {
+			seen->told.result = RESULT_NOTHING;
+			return 0;
+		}
+		if (kind == OP_END_FAULT) {
+			if (!parked(v))
+				seen->told.result = RESULT_NOTHING;
+			park_end(v, seen);
+			return v;
+		}
+		if (kind == OP_BEGIN_FAULT) {
+			seen->told.result = RESULT_NOTHING;
+			park_begin(v, op->args[0], op->args[1], op->tag, seen);
+			return v;
+		}
+		if (parked(v)) {
+			struct seen ignored = { 0 };
+
+			park_end(v, &ignored);
+		}
+		if (kind <= OP_EXEC) {
+			guest_access(v, kind == OP_READ ? LOAD : kind == OP_WRITE ? STORE : FETCH,
+				     op->args[0], op->tag, seen);
+			return v;
+		}
+		vmm_op(kind, v, op->args, seen);
+		return v;
+	}
+	if (op->host)
+		host_op(kind, op->args, op->tag, seen);
+	else
+		vmm_op(kind, -1, op->args, seen);
+	return -1;
+}
+
+/* Operations in, what each showed out; then the trace and the log of all of them. */
+static void run_ops(const char *payload, size_t size, struct out *out)
+{
+	const struct operation *ops = (const void *)payload;
+	size_t count = size / sizeof(*ops);
+
+	put_u32(out, count);
+	for (size_t i = 0; i < count; i++) {
+		struct seen seen = { .told = { .result = RESULT_DONE } };
+
+		int v;
+
+		trace_mark(ops[i].number);
+		if (ops[i].skip) {
+			seen.told.result = RESULT_SKIPPED;
+			v = -1;
+		} else {
+			v = operate(&ops[i], &seen);
+		}
+		stats_read(v, seen.told.stats);
+		seen.told.note = strlen(seen.note);
+		put(out, &seen.told, sizeof(seen.told));
+		put(out, seen.words, seen.told.words * 16ul);
+		put(out, seen.note, seen.told.note);
+		free(seen.words);
+	}
+	trace_mark(-1);
+	trace_take(out);
+	log_take(out);
+}
+
+static int begin(const char *payload, size_t size)
+{
+	if (size != sizeof(config))
+		return fail("a configuration of %zu bytes", size);
+	memcpy(&config, payload, sizeof(config));
+	vm_end();
+	if (!vm_begin())
+		return 0;
+	vm_end();
+	return -1;
+}
+
+static int load(const char *parameters)
+{
+	int traced = parameters[0] == 't';
+
+	vm_end();
+	trace_off();
+	if (unload_kvm() || load_kvm(parameters + 1))
+		return -1;
+	return traced ? trace_on() : 0;
+}
+
+static void answer(struct frame *frame, char *payload)
+{
+	struct out out = { 0 };
+	int r = 0;
+
+	switch (frame->kind) {
+	case FRAME_LOAD:
+		r = load(payload);
+		break;
+	case FRAME_BEGIN:
+		r = begin(payload, frame->length);
+		break;
+	case FRAME_OPS:
+		if (vm_fd < 0)
+			r = fail("there is no VM");
+		else
+			run_ops(payload, frame->length, &out);
+		break;
+	case FRAME_END:
+		vm_end();
+		break;
+	case FRAME_EXECUTE:
+		execute(payload, frame->length, &out);
+		break;
+	case FRAME_PARAM: {
+		char *value = strchr(payload, '=');
+
+		if (value)
+			*value++ = 0;
+		r = value ? set_param(payload, value) : fail("no value");
+		break;
+	}
+	default:
+		r = fail("a frame of an unknown kind: %u", frame->kind);
+	}
+	if (r)
+		frame_write(FRAME_ERROR, frame->sequence, why, strlen(why));
+	else
+		frame_write(frame->kind, frame->sequence, out.bytes, out.size);
+	free(out.bytes);
+}
+
+static void serve(void)
+{
+	struct frame frame;
+	struct utsname name;
+	char hello[256];
+	char *payload;
+
+	uname(&name);
+	snprintf(hello, sizeof(hello), "%s", name.release);
+	frame_write(FRAME_READY, 0, hello, strlen(hello));
+	while ((payload = frame_read(&frame)) && frame.kind != FRAME_OFF)
+		answer(&frame, payload);
+	if (!payload)
+		printf("agent: %s\n", why[0] ? why : "the port is closed");
+}
+
+int main(void)
+{
+	setvbuf(stdout, NULL, _IONBF, 0);
+	cpu_set_t one;
+
+	CPU_ZERO(&one);
+	CPU_SET(0, &one);
+	mounts();
+	sched_setaffinity(0, sizeof(one), &one);
+	log_open();
+	if (load_group("virtio") || port_open())
+		printf("agent: %s\n", why);
+	else
+		serve();
+	sync();
+	reboot(RB_POWER_OFF);
+	return 1;
+}

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""An answer of the agent, taken apart: trace lines find their operation, numbers their names."""
+
+from __future__ import annotations
+
+import pytest
+
+from difffuzz.booted.observed import Fault, Set, read_run
+from difffuzz.booted.protocol import RESULTS, STATS, Observation
+from difffuzz.booted.ret_pf import ret_pf_names
+from difffuzz.booted.wire import Broken
+
+HEAD = "            init-1       [000] ....."
+PARKED = "           init-77      [001] ....."
+
+
+def answer(trace: str, words: int = 0) -> bytes:
+    told = [Observation(result=RESULTS.index("ok"), value=5, words=words) for _ in range(2)]
+    told[1].stats[STATS.index("pages_2m")] = 3
+    bitmap = (2).to_bytes(8, "little") + (0x10).to_bytes(8, "little")
+    bodies = [bytes(one) + bitmap * words for one in told]
+    parts = [(2).to_bytes(4, "little"), *bodies]
+    for text in (trace, "kernel: WARNING: at x\n"):
+        parts += [len(text).to_bytes(4, "little"), text.encode()]
+    return b"".join(parts)
+
+
+TRACE = f"""\
+{HEAD}     1: tracing_mark_write: op 0
+{HEAD}     2: kvm_page_fault: vcpu 0 rip 0x1 address 0x0000000000201008 error_code 0x100000006
+{PARKED}   3: kvm_page_fault: vcpu 1 rip 0x1 address 0x0000000000300000 error_code 0x100000004
+{HEAD}     4: kvm_mmu_set_spte: gfn 201 spte 8000000001000e67 (rw-u) level 1 at 6b30000
+{HEAD}     5: pf: (kvm_mmu_page_fault+0x113/0x980 [kvm] <- kvm_tdp_page_fault) ret=4
+{HEAD}     6: tracing_mark_write: op 1
+{PARKED}   7: pf: (kvm_mmu_page_fault+0x113/0x980 [kvm] <- kvm_tdp_page_fault) ret=1
+{HEAD}     8: kvm_page_fault: vcpu 0 rip 0x1 address 0x0000000000005000 error_code 0x10000000c
+{HEAD}     9: check_mmio_spte: spte 8000000000027 kvm_gen 6 spte-gen 4 valid 0
+{HEAD}    10: kvm_tdp_mmu_spte_changed: as id 0 gfn 200 level 2 old_spte 0 new_spte 6b2e827
+{HEAD}    11: tracing_mark_write: op -1
+"""
+
+
+def test_events_find_their_operation() -> None:
+    run = read_run(answer(TRACE, words=1), (6, 1))
+    one, other = run.seen
+    assert one.faults == [Fault(0x201, "FIXED")]
+    assert one.sets == [Set(0x201, 1, 0x8000000001000E67)]
+    assert other.faults == [Fault(0x300, "RETRY"), Fault(5, "INVALID")]
+    assert other.changes == [(0x200, 2, 0, 0x6B2E827)]
+    assert other.bitmap == {2: 0x10}
+    assert other.stats["pages_2m"] == 3
+    assert run.log == ["kernel: WARNING: at x"]
+    assert not run.lost
+
+
+def test_the_same_number_is_another_answer_in_another_version() -> None:
+    assert ret_pf_names((6, 1))[4] == "FIXED"
+    assert ret_pf_names((6, 11))[4] == "FIXED"
+    assert ret_pf_names((6, 12))[4] == "INVALID"
+    assert read_run(answer(TRACE), (7, 2)).seen[0].faults == [Fault(0x201, "INVALID")]
+
+
+def test_an_answer_that_is_cut_off() -> None:
+    whole = answer(TRACE)
+    for size in (3, 40, len(whole) - 1):
+        with pytest.raises(Broken, match="too early"):
+            read_run(whole[:size], (6, 1))
