@@ -83,17 +83,19 @@ def show(
 ) -> None:
     """Show one bug: its facts, its program, its patch."""
     bug = find(name)
-    patch = bug.patch.read_text() if bug.patch is not None else ""
-    document = {**msgspec.to_builtins(_facts(bug)), "patch": _patch(bug), "diff": patch}
+    shown_on = "" if bug.is_on("") or bug.held else bug.kernels[0]
+    patch = bug.patch_on(shown_on)
+    diff = patch.read_text() if patch is not None else ""
+    document = {**msgspec.to_builtins(_facts(bug)), "patch": _patch(bug), "diff": diff}
     lines = [
         f"{bug.id} {bug.subject}",
         f"mended in {bug.version}; {PATHS[bug.path]}; oracle {bug.oracle}"
         + ("; needs concurrency or a parked fault" if bug.concurrent else ""),
         bug.why,
-        *([f"shown on the models of {', '.join(bug.kernels)} too"] if bug.kernels else []),
+        *([f"shown on the models of {', '.join(bug.kernels)}"] if bug.kernels else []),
         *(f"{kernel}: {reason}" for kernel, reason in bug.not_on.items()),
-        *([bug.program] if bug.program else []),
-        patch,
+        bug.program_on(shown_on),
+        diff,
     ]
     emit(document, "\n".join(line for line in lines if line), json)
 
@@ -131,7 +133,7 @@ def hunt(
     if kernel:
         open_side(f"tdp@{kernel}")
     chosen = (
-        [bug for bug in catalogue() if not bug.held and (not kernel or kernel in bug.kernels)]
+        [bug for bug in catalogue() if bug.is_on(kernel)]
         if every
         else [find(n) for n in names or []]
     )

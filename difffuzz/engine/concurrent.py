@@ -100,7 +100,7 @@ def run(
         except Abandoned:
             verdict.allowed["abandoned"] += 1
             return verdict
-        if verdict.divergences:
+        if verdict.divergences or verdict.allowed["unclear-order"]:
             return verdict
     both = f"{left.name}/{right.name}"
     for at, (one, other) in enumerate(zip(*ends, strict=True)):
@@ -215,6 +215,9 @@ class SideRun:
             for phase in phases(self._program.ops):
                 self._phase(phase)
                 self._witnessed()
+                if self.witness.versions.unclear and not verdict.divergences:
+                    verdict.allowed["unclear-order"] += 1
+                    return ends
                 self._settle()
                 if verdict.divergences:
                     return ends
@@ -331,7 +334,12 @@ class SideRun:
         self._verdict.trace.append(event)
 
     def _witnessed(self) -> None:
-        """What the witness says: it saw it before the tables showed it."""
+        """What the witness says: it saw it before the tables showed it.
+
+        Nothing where it cannot know which map was in force.
+        """
+        if self.witness.versions.unclear:
+            self.witness.violations.clear()
         for violation, where in self.witness.violations:
             self._found(violation, where)
         self.witness.violations.clear()

@@ -30,6 +30,8 @@ MEMSLOT_UPDATES = (
     Kind.MEMSLOT_MOVE,
     Kind.MEMSLOT_FLAGS,
 )
+RECLAIMS = (Kind.SWAP_OUT, Kind.PAGEOUT)
+"""They tell which pages they dropped that were freed lazily."""
 COMPARED_KINDS = (
     *MEMSLOT_UPDATES,
     *ACCESS_KINDS,
@@ -37,14 +39,14 @@ COMPARED_KINDS = (
     Kind.DIRTY_GET,
     Kind.DIRTY_CLEAR,
     Kind.HOST_READ,
-    Kind.SWAP_OUT,
+    *RECLAIMS,
     *AGING,
 )
 IS_COMPARED = tuple(kind in COMPARED_KINDS for kind in Kind)
 """By kind: an index costs less than the hash of a member of an enumeration."""
 EXEC = Kind.EXEC
 BEGIN_FAULT = Kind.BEGIN_FAULT
-SWAP_OUT = Kind.SWAP_OUT
+RECLAIMS_PAGES = frozenset(RECLAIMS)
 END_FAULT = Kind.END_FAULT
 
 
@@ -280,7 +282,7 @@ class Lockstep:
                     else:
                         self._report(differs, kind.name.lower(), self._index)
             return
-        if kind == SWAP_OUT:
+        if kind in RECLAIMS_PAGES:
             self.verdict.allowed["freed-on-one-side"] += 1
             return
         fetch = kind == EXEC or left.access == EXEC

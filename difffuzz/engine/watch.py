@@ -29,6 +29,8 @@ from difffuzz.oracle.sizes import small_left
 from difffuzz.oracle.splits import split_tables
 from difffuzz.oracle.verdict import Violation
 from difffuzz.program import Config, Kind, Op
+from difffuzz.program.fields import BRACKET
+from difffuzz.program.limits import area_base
 from difffuzz.program.model import DIRTY_LOG, READONLY
 from difffuzz.program.ops import IS_HOST
 from difffuzz.sched import KernelSplat
@@ -41,8 +43,10 @@ ACCESS_KINDS = (Kind.READ, Kind.WRITE, Kind.EXEC)
 EXEC = Kind.EXEC
 BEGIN_FAULT = Kind.BEGIN_FAULT
 END_FAULT = Kind.END_FAULT
+INVALIDATE = Kind.INVALIDATE
+ENDS = BRACKET.words.index("end")
 MEMSLOT_CREATE = Kind.MEMSLOT_CREATE
-SWAP_OUT = Kind.SWAP_OUT
+RECLAIMS = frozenset({Kind.SWAP_OUT, Kind.PAGEOUT})
 MEMSLOT_FLAGS = Kind.MEMSLOT_FLAGS
 DIRTY_GET = Kind.DIRTY_GET
 DIRTY_CLEAR = Kind.DIRTY_CLEAR
@@ -220,8 +224,11 @@ class Watch:
                 self.violations.append(Violation("warn", model.name, where, text))
             kvm.splats.clear()
         if IS_HOST[kind]:
+            if kind == INVALIDATE and args[3] == ENDS:
+                first = area_base(args[0]) + (args[1] << PAGE_SHIFT)
+                self.invalidations.ended_late(first, first + (args[2] << PAGE_SHIFT))
             self.contents.host(op)
-            if kind == SWAP_OUT:
+            if kind in RECLAIMS:
                 self.violations += self.contents.settled(model.mm)
         disturbed = len(self.invalidations.ranges) != self.ranges_before
         self.violations += self.history.after(op, outcome, disturbed)
@@ -262,7 +269,10 @@ class Watch:
             model, self.config, self.memory, as_id, gfn, access, outcome
         )
         own = len(self.invalidations.ranges) - self.ranges_before
-        self.violations += causeless_retries(model.name, self.config, outcome, own, self.allowed)
+        if not self.invalidations.open:
+            self.violations += causeless_retries(
+                model.name, self.config, outcome, own, self.allowed
+            )
         slot = self.memory.slot_at(as_id, gfn)
         if slot is None:
             return

@@ -12,6 +12,7 @@ OPERATIONS: dict[Kind, str] = {
     Kind.TRACK_ADD: "write tracking has no user in user space: KVMGT uses it inside the kernel",
     Kind.TRACK_REMOVE: "write tracking has no user in user space",
     Kind.ZAP_GFN_RANGE: "kvm_zap_gfn_range() is called where MTRRs change, not for a range",
+    Kind.INVALIDATE: "an invalidation around nothing is the kernel's own: no call makes one",
     Kind.KSM_MERGE: "which pages ksmd merges, and when, is its own choice",
 }
 """Operations that are left out."""
@@ -19,6 +20,8 @@ OPERATIONS: dict[Kind, str] = {
 WEAKER: dict[Kind, str] = {
     Kind.MIGRATE: "needs a second node of memory, else it is skipped",
     Kind.SWAP_OUT: "anonymous memory goes to swap only if there is some",
+    Kind.PAGEOUT: "anonymous memory goes to swap only if there is some",
+    Kind.PUNCH_HOLE: "hugetlb memory has no file there: its pages go by MADV_DONTNEED",
     Kind.AGE: "page idle tracking asks without a flush; its answer is not judged",
     Kind.TEST_AGE: "reading the bit of page idle tracking; its answer is not judged",
     Kind.BEGIN_FAULT: "it waits in userfaultfd, before its pfn is known; not in hugetlb or files",
@@ -56,6 +59,7 @@ _CONFIG: dict[str, str] = {
     "range_flush": "only on Hyper-V",
     "seq_bias": "2^31 invalidations before the first step",
     "recovery_ratio": "what is exported recovers all of them",
+    "host_errs": "the kernel of the host does not err so; empty ranges do nothing",
     "slot_zap_all": "what is exported leaves the quirk as it is",
     "gen_bias": "as many changes of memslots before the first step as make the generation wrap",
 }

@@ -85,7 +85,7 @@ def chosen(names: Iterable[str], tree: KernelTree) -> list[Bug]:
 
 def is_race(bug: Bug) -> bool:
     """Does it need a schedule?  A parked fault is enough for some that need concurrency."""
-    return bool(parse(bug.program, bug.id).schedule)
+    return bool(parse(bug.program_on(""), bug.id).schedule)
 
 
 def mode_of(bug: Bug) -> str:

@@ -19,7 +19,7 @@ STEPS = 400
 
 def litmus(bug: Bug, row: Row, judge: Judge, seconds: float) -> None:
     """Runs the program until it shows the bug, so long at most; one that needs no schedule once."""
-    parsed = parse(bug.program, bug.id)
+    parsed = parse(bug.program_on(row.kernel), bug.id)
     began = time.monotonic()
     for candidate in scheduled(parsed, row.seed) if is_race(bug) else [parsed]:
         row.executions += 1

@@ -112,7 +112,7 @@ def main() -> int:
     build_plain(tree)
     hidden = filtered(PLAIN, options, None)
     for bug in bugs:
-        first = parse(bug.program, bug.id)
+        first = parse(bug.program_on(""), bug.id)
         if not is_race(bug) and first.config.paging == "tdp":
             hidden += filtered(build_with(bug, tree), options, first)
     return 1 if hidden else 0

@@ -18,7 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, rule
 from ..program import OPS, Config, Kind, Op, SlotSpec
 from ..program.fields import FieldType
 from ..program.limits import MAX_SLOTS, N_AREAS
-from ..program.model import AREA_KINDS, CONFIG_CHOICES
+from ..program.model import AREA_KINDS, CONFIG_CHOICES, DELIBERATE
 from ..program.normalise import normalise_ops
 from ..program.ops import SLOT_FIELDS
 
@@ -45,7 +45,9 @@ def values(kind: FieldType) -> st.SearchStrategy[int]:
 
 
 CHOICES: dict[str, st.SearchStrategy[int | str]] = {
-    name: st.sampled_from(choices) for name, choices in CONFIG_CHOICES.items() if name != "paging"
+    name: st.sampled_from(choices)
+    for name, choices in CONFIG_CHOICES.items()
+    if name not in DELIBERATE
 }
 SLOTS = st.builds(SlotSpec, *(values(field.type) for field in SLOT_FIELDS))
 CONFIGS = st.builds(

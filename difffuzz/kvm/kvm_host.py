@@ -361,6 +361,7 @@ class Kvm:
         "nr_memslots_dirty_logging",
         "nx_huge_pages",
         "nx_huge_pages_recovery_ratio",
+        "param_lock",
         "possible_nx_huge_pages",
         "range_flush",
         "rcu",
@@ -394,6 +395,7 @@ class Kvm:
         self.rcu = Rcu(sched)
         self.srcu = Srcu(sched, "kvm->srcu")
         self.mmu_lock = RwLock(sched, "mmu_lock", Rank.MMU_LOCK)
+        self.param_lock = Mutex(sched, "param_lock", Rank.PARAM_LOCK)
         self.slots_lock = Mutex(sched, "slots_lock", Rank.SLOTS_LOCK)
         self.slots_arch_lock = Mutex(sched, "slots_arch_lock", Rank.SLOTS_ARCH_LOCK)
         self.mn_invalidate_lock = SpinLock(sched, "mn_invalidate_lock", Rank.MN_INVALIDATE_LOCK)

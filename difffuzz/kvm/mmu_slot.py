@@ -62,23 +62,20 @@ def kvm_memslots_have_rmaps(kvm: Kvm) -> bool:
 def for_each_slot_rmap_range(
     kvm: Kvm, slot: KvmMemorySlot, start_level: int, end_level: int, start_gfn: int, end_gfn: int
 ) -> Iterator[tuple[Rmap, int, int, int]]:
-    """The rmaps in use for [start_gfn, end_gfn], by level: (rmaps, index, gfn, level)."""
-    arch = slot.arch
+    """The first rmap of [start_gfn, end_gfn], then those in use: rmaps, index, gfn, level.
+
+    The walk comes to the first one of a level whether it is in use or not: a walk that looks for
+    others that wait does so once for each level.
+    """
     for level in range(start_level, end_level + 1):
-        shift = 9 * (level - 1)
-        base = slot.base_gfn >> shift
-        first, last = (start_gfn >> shift) - base, (end_gfn >> shift) - base
-        if arch.rmap is None or first < 0 or last >= arch.lpages[level - 1]:
-            gfn_to_rmap(kvm, slot, start_gfn, level)
-            gfn_to_rmap(kvm, slot, end_gfn, level)
-            continue
-        rmap = arch.rmap[level - 1]
-        if not rmap:
-            continue
+        rmap, first = gfn_to_rmap(kvm, slot, start_gfn, level)
+        _, last = gfn_to_rmap(kvm, slot, end_gfn, level)
+        yield rmap, first, start_gfn, level
         if last - first < len(rmap):
-            indices = [i for i in range(first, last + 1) if i in rmap]
+            indices = [i for i in range(first + 1, last + 1) if i in rmap]
         else:
-            indices = sorted(i for i in rmap if first <= i <= last)
+            indices = sorted(i for i in rmap if first < i <= last)
+        shift = 9 * (level - 1)
         for index in indices:
             if index in rmap:
                 yield rmap, index, start_gfn + ((index - first) << shift), level
@@ -96,13 +93,17 @@ def slot_handle_level_range(
     flush: bool,
 ) -> bool:
     """Calls the handler for each rmap in use, with breaks; True if a flush is due."""
-    for rmap, index, gfn, _ in for_each_slot_rmap_range(
+    for rmap, index, _, _ in for_each_slot_rmap_range(
         kvm, slot, start_level, end_level, start_gfn, end_gfn
     ):
         flush |= handler(kvm, slot, rmap, index)
+        # Others may come to wait at any time before this look.
+        kvm.sched.point(("waiters", kvm.mmu_lock.name), False)
         if kvm.sched.need_resched() or kvm.mmu_lock.is_contended():
             if flush and flush_on_yield:
-                kvm_flush_remote_tlbs_with_address(kvm, start_gfn, gfn - start_gfn + 1)
+                # All of the range: each level begins anew at its first gfn.
+                npages = end_gfn - start_gfn + 1
+                kvm_flush_remote_tlbs_with_address(kvm, start_gfn, npages)
                 flush = False
             kvm.mmu_lock.cond_resched_write()
     return flush
@@ -186,7 +187,7 @@ def kvm_age_rmap(
 ) -> bool:
     """Clears the accessed state of the pages of an rmap."""
     young = False
-    for sptep in for_each_rmap_spte(kvm, rmap[index]):
+    for sptep in for_each_rmap_spte(kvm, rmap.get(index, [])):
         young |= mmu_spte_age(kvm, sptep)
     return young
 
@@ -197,7 +198,7 @@ def kvm_test_age_rmap(
     """True if a page of the rmap was accessed."""
     return any(
         is_accessed_spte(kvm.masks, kvm.mem.load(sptep))
-        for sptep in for_each_rmap_spte(kvm, rmap[index])
+        for sptep in for_each_rmap_spte(kvm, rmap.get(index, []))
     )
 
 
@@ -255,7 +256,7 @@ def kvm_mmu_slot_gfn_write_protect(kvm: Kvm, slot: KvmMemorySlot, gfn: int, min_
 
 def slot_rmap_write_protect(kvm: Kvm, slot: KvmMemorySlot, rmap: Rmap, index: int) -> bool:
     """Makes the pages of an rmap read-only."""
-    return rmap_write_protect(kvm, rmap[index], False)
+    return rmap_write_protect(kvm, rmap.get(index, []), False)
 
 
 def kvm_mmu_slot_remove_write_access(kvm: Kvm, slot: KvmMemorySlot, start_level: int) -> None:
@@ -274,7 +275,7 @@ def kvm_mmu_slot_remove_write_access(kvm: Kvm, slot: KvmMemorySlot, start_level:
 
 def slot_rmap_clear_dirty(kvm: Kvm, slot: KvmMemorySlot, rmap: Rmap, index: int) -> bool:
     """Makes the next write to the pages of an rmap seen."""
-    return rmap_clear_dirty(kvm, rmap[index])
+    return rmap_clear_dirty(kvm, rmap.get(index, []))
 
 
 def kvm_mmu_slot_leaf_clear_dirty(kvm: Kvm, slot: KvmMemorySlot) -> None:

@@ -95,7 +95,8 @@ def kvm_rmap_zap_gfn_range(kvm: Kvm, gfn_start: int, gfn_end: int) -> bool:
         for slot in kvm_for_each_memslot_in_gfn_range(slots, gfn_start, gfn_end):
             start = max(gfn_start, slot.base_gfn)
             end = min(gfn_end, slot.base_gfn + slot.npages)
-            flush = slot_handle_level_range(
+            # What a walk flushes when it yields is its own memslot.
+            flush |= slot_handle_level_range(
                 kvm,
                 slot,
                 slot_zap_rmap,
@@ -104,7 +105,7 @@ def kvm_rmap_zap_gfn_range(kvm: Kvm, gfn_start: int, gfn_end: int) -> bool:
                 start,
                 end - 1,
                 True,
-                flush,
+                False,
             )
     return flush
 

@@ -200,6 +200,17 @@ def kvm_vm_ioctl_set_nr_mmu_pages(kvm: Kvm, nr_pages: int) -> int:
     return 0
 
 
+def param_attr_store_nx(kvm: Kvm, enabled: bool) -> None:
+    """A write to /sys/module/kvm/parameters/nx_huge_pages (kernel/params.c).
+
+    Writes to a module's parameters exclude each other.  kvm_lock, which set_nx_huge_pages() takes
+    besides to walk all VMs, is left out: nobody else takes it here, and param_lock is around it.
+    """
+    kvm.param_lock.lock()
+    set_nx_huge_pages(kvm, enabled)
+    kvm.param_lock.unlock()
+
+
 def set_nx_huge_pages(kvm: Kvm, enabled: bool) -> None:
     """The module parameter nx_huge_pages: a change zaps everything."""
     if kvm.nx_huge_pages == enabled:
@@ -222,13 +233,14 @@ def page_track(kvm: Kvm, as_id: int, gfn: int, add: bool) -> bool:
     """An external user (a vGPU driver) begins or ends tracking writes; False if it cannot."""
     idx = kvm.srcu.read_lock()
     slot = search_memslots(kvm.memslots[as_id], gfn)
-    done = slot is not None and (add or slot_track_count(slot, gfn) > 0)
-    if done:
-        assert slot is not None
+    done = False
+    if slot is not None:
         kvm.mmu_lock.write_lock()
+        # Who tracks keeps its own table, under mmu_lock, and removes only what it added.
+        done = add or slot_track_count(slot, gfn) > 0
         if add:
             kvm_slot_page_track_add_page(kvm, slot, gfn)
-        else:
+        elif done:
             kvm_slot_page_track_remove_page(kvm, slot, gfn)
         kvm.mmu_lock.write_unlock()
     kvm.srcu.read_unlock(idx)

@@ -116,10 +116,16 @@ def handle_pte_fault(mm: Mm, vma: Vma, addr: int, write: bool, nowait: bool) -> 
     return 0
 
 
-def _install(mm: Mm, addr: int, orig: int, pte: int) -> bool:
-    """Sets a 4K entry if it still is `orig`.  No notifier: nothing was mapped there."""
+def _install(mm: Mm, addr: int, orig: int, pte: int, cached: int = 0) -> bool:
+    """Sets a 4K entry if it still is `orig`.  No notifier: nothing was mapped there.
+
+    `cached`: the pfn that the page cache has to have still; a hole may have been punched.
+    """
     mm.ptl.lock()
     if addr >> 21 in mm.pt.huge or mm.pt.table(addr >> 21).get(addr >> 12, 0) != orig:
+        mm.ptl.unlock()
+        return False
+    if cached and mm.page_cache.get(addr >> 12, 0) >> 12 != cached:
         mm.ptl.unlock()
         return False
     mm.set_pte(addr & -4096, pte)
@@ -164,7 +170,7 @@ def do_fault(mm: Mm, vma: Vma, addr: int, write: bool) -> int:
     if write and vma.wants_writenotify:
         mm.frames.mark_dirty(pfn)  # page_mkwrite()
     mm.frames.map_page(pfn)
-    if not _install(mm, addr, 0, pfn << 12 | flags):
+    if not _install(mm, addr, 0, pfn << 12 | flags, pfn):
         mm.frames.unmap_page(pfn)
     return 0
 

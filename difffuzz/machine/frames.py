@@ -31,7 +31,17 @@ FREED_DATA = -1
 class Run:
     """A huge page: `maps` mappings of all of it, `extra` the difference for single 4K pages."""
 
-    __slots__ = ("data", "extra", "extra_total", "head", "maps", "pins", "size", "split")
+    __slots__ = (
+        "data",
+        "extra",
+        "extra_total",
+        "head",
+        "maps",
+        "moved",
+        "pins",
+        "size",
+        "split",
+    )
 
     def __init__(self, head: int, size: int) -> None:
         self.head = head
@@ -42,6 +52,8 @@ class Run:
         self.pins = 0
         self.split = False
         self.data: dict[int, int] = {}
+        self.moved: set[int] = set()
+        """Where its first page would be (hva), seen from entries that mremap moved, and before."""
 
 
 class Frames:

@@ -9,8 +9,9 @@ nothing.  Every operation calls the notifiers where Linux 6.1 calls them.
 from __future__ import annotations
 
 from . import age as _age
+from . import cold, gup, hwpoison, khugepaged, ksm, madvise, migrate, mmap, swap, truncate
 from . import fork as _fork
-from . import gup, hwpoison, khugepaged, ksm, madvise, migrate, mmap, swap
+from . import mremap as _mremap
 from . import writeback as _writeback
 from .frames import Frames
 from .mm import Mm, MmuNotifier
@@ -128,6 +129,41 @@ class HostMM(Mm):
         """The pages may be dropped, unless they are written again."""
         madvise.madvise_free(self, start, end)
 
+    def invalidate(self, start: int, end: int, part: int) -> None:
+        """A bracket around nothing, or a part of one: 0 all of it, 1 its start, 2 its end.
+
+        The kernel does the first where it expects more to do than there is.
+        """
+        self.mmap_lock.down_read()
+        if part != 2:
+            self.invalidate_range_start(start, end)
+        if part != 1:
+            self.invalidate_range_end(start, end)
+        self.mmap_lock.up_read()
+
+    def age_nothing(self, addr: int, flush: bool) -> None:
+        """A host that errs asks of the age of no page."""
+        self.ptl.lock()
+        for notifier in self.notifiers:
+            (notifier.clear_flush_young if flush else notifier.clear_young)(addr, addr)
+        self.ptl.unlock()
+
+    def madvise_cold(self, start: int, end: int) -> None:
+        """The pages are old, for the host."""
+        cold.madvise_cold(self, start, end)
+
+    def madvise_pageout(self, start: int, end: int) -> int:
+        """Reclaims the pages that nobody else maps; the same answer as swap_out()."""
+        return cold.madvise_pageout(self, start, end)
+
+    def punch_hole(self, start: int, end: int) -> int:
+        """Takes the pages out of the file behind the area; 0 or -EINVAL."""
+        return truncate.punch_hole(self, start, end)
+
+    def mremap(self, start: int, end: int, to: int, dontunmap: bool) -> int:
+        """Moves the range to the address `to`; 0, -EFAULT or -EINVAL."""
+        return _mremap.mremap(self, start, end, to, dontunmap)
+
     def mprotect(self, start: int, end: int, prot: int) -> None:
         """`prot`: 0 none, 1 read, 2 read and write."""
         mmap.mprotect(self, start, end, prot)
@@ -158,6 +194,10 @@ class HostMM(Mm):
     def thp_collapse(self, addr: int) -> bool:
         """Makes a THP of the 2M around `addr`; True if it did."""
         return khugepaged.thp_collapse(self, addr)
+
+    def madvise_collapse(self, start: int, end: int) -> int:
+        """Makes THPs of the range's whole 2M; 0, -EINVAL or -EAGAIN."""
+        return khugepaged.madvise_collapse(self, start, end)
 
     def thp_split(self, addr: int) -> None:
         """Splits the entry of the THP at `addr`; the page stays whole."""

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""mm/khugepaged.c: replacing the 4K pages of a 2M range by a THP."""
+"""mm/khugepaged.c: replacing the 4K pages of a 2M range by a THP; madvise(MADV_COLLAPSE)."""
 
 from __future__ import annotations
+
+from difffuzz.facts.errno import EAGAIN, EINVAL, ENOMEM
 
 from .fault import handle_mm_fault
 from .frames import ZERO_PFN
@@ -18,11 +20,17 @@ from .pte import (
     PTE_SWAP,
     PTE_WRITE,
 )
-from .vma import VM_READ, VM_WRITE, Vma
+from .vma import VM_NOHUGEPAGE, VM_READ, VM_WRITE, Vma
+
+SCAN_SUCCEED = 0
+SCAN_PMD_MAPPED = 1
+"""A THP is there already."""
+SCAN_STOP = 2
+"""Nor is what comes after worth a look."""
 
 
 def thp_collapse(mm: Mm, addr: int) -> bool:
-    """madvise(MADV_COLLAPSE) of the 2M around `addr`; True if a THP is mapped there now.
+    """khugepaged at the 2M around `addr`; True if a THP is mapped there now.
 
     The bracket ends when the pmd is clear and before the pages are copied: until the THP is mapped,
     mmap_lock held for write is what keeps faults out.
@@ -39,6 +47,67 @@ def thp_collapse(mm: Mm, addr: int) -> bool:
     done = vma is not None and collapse_huge_page(mm, vma, base)
     mm.mmap_lock.up_write()
     return done
+
+
+def madvise_collapse(mm: Mm, start: int, end: int) -> int:
+    """madvise(MADV_COLLAPSE): 0 if every whole 2M of the range is mapped by a THP now.
+
+    -EINVAL or -EAGAIN: why the last that is not could not be.  It ends with the first VMA of which
+    a 2M could not, or in which none may be; -ENOMEM: all is well but for a hole in the range.
+    """
+    mm.mmap_lock.down_read()
+    vmas = mm.vmas.overlapping(start, end)
+    mm.mmap_lock.up_read()
+    parts = [(max(start, vma.start), min(end, vma.end)) for vma in vmas]
+    for first, last in parts:
+        answer = collapse_vma(mm, first, last)
+        if answer:
+            return answer
+    return 0 if sum(last - first for first, last in parts) == end - start else -ENOMEM
+
+
+def collapse_vma(mm: Mm, start: int, end: int) -> int:
+    """madvise_collapse() of the part [start, end) of one VMA."""
+    first, last = (start + PMD_SIZE - 1) & -PMD_SIZE, end & -PMD_SIZE
+    vma = mm.vmas.find(start)
+    if vma is None or not vma.anonymous or vma.flags & VM_NOHUGEPAGE or not vma.anon_vma:
+        return -EINVAL
+    answer = 0 if first <= last else -EINVAL
+    for base in range(first, last, PMD_SIZE):
+        mm.mmap_lock.down_read()
+        vma = mm.vmas.find(base)
+        result = SCAN_STOP if vma is None or not vma.thp_allowed(base) else scan_pmd(mm, base)
+        mm.mmap_lock.up_read()
+        if result == SCAN_SUCCEED:
+            result = SCAN_SUCCEED if thp_collapse(mm, base) else scan_again(mm, base)
+        if result == SCAN_STOP:
+            return -EINVAL
+        if result not in (SCAN_SUCCEED, SCAN_PMD_MAPPED):
+            answer = result
+    return answer
+
+
+def scan_pmd(mm: Mm, base: int) -> int:
+    """hpage_collapse_scan_pmd() but for khugepaged's own limits."""
+    if mm.pt.huge.get(base >> 21, 0) & PTE_MAPPED:
+        return SCAN_PMD_MAPPED
+    table = mm.pt.tables.get(base >> 21)
+    if table is None:
+        return -EINVAL
+    writable = False
+    for _, pte in sorted(table.items()):
+        if not pte & PTE_MAPPED or pte >> 12 == ZERO_PFN:
+            continue
+        if mm.frames.folio_pins(pte >> 12):
+            return -EAGAIN
+        writable |= bool(pte & PTE_WRITE)
+    return SCAN_SUCCEED if writable else -EINVAL
+
+
+def scan_again(mm: Mm, base: int) -> int:
+    """Why a range that looked well did not collapse: a page that cannot be read in, or a race."""
+    result = scan_pmd(mm, base)
+    return SCAN_STOP if result == SCAN_SUCCEED else result
 
 
 def collapsible_vma(mm: Mm, base: int) -> Vma | None:

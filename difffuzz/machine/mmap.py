@@ -58,8 +58,11 @@ def isolate(mm: Mm, vma: Vma, start: int, end: int) -> Vma:
     return vma
 
 
-def do_munmap(mm: Mm, start: int, end: int) -> None:
-    """do_mas_munmap(), mmap_lock held for write: one bracket over the whole range."""
+def do_munmap(mm: Mm, start: int, end: int, retire: bool = True) -> None:
+    """do_mas_munmap(), mmap_lock held for write: one bracket over the whole range.
+
+    `retire`: what device memory was there goes back to the device.
+    """
     vmas = [isolate(mm, vma, start, end) for vma in mm.vmas.overlapping(start, end)]
     if not vmas:
         return
@@ -72,7 +75,7 @@ def do_munmap(mm: Mm, start: int, end: int) -> None:
     mm.invalidate_range_end(start, end)
     free_pgtables(mm, start, end)
     for vma in vmas:
-        if vma.flags & VM_PFNMAP:
+        if retire and vma.flags & VM_PFNMAP:
             mm.frames.retire_device((vma.start >> 12) + vma.pfn_delta, (vma.end - vma.start) >> 12)
 
 

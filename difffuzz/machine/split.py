@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from .frames import Run
 from .mm import Mm
 from .pagetable import PAGE_FLAGS, VMAS
 from .pte import (
@@ -14,7 +15,7 @@ from .pte import (
     PTE_MAPPED,
     PTE_MIGRATION,
 )
-from .vma import Vma
+from .vma import AREA_PAGES, Vma, area_base, area_of
 
 
 def split_huge_pmd(mm: Mm, addr: int, freeze: int = -1) -> None:
@@ -76,21 +77,49 @@ def split_huge_page(mm: Mm, addr: int) -> bool:
     if run.pins:
         return False
     mm.child_split(run.head)
-    base = addr & -PMD_SIZE
-    split_huge_pmd(mm, base, freeze=run.head)
-    mm.invalidate_range_start(base, base + PMD_SIZE)
-    mm.ptl.lock()
-    for vpn, pte in mm.pt.tables.get(base >> 21, {}).items():
-        if pte & PTE_MAPPED and mm.frames.run(pte >> 12) is run:
-            mm.set_pte(vpn << 12, pte & ~PTE_MAPPED | PTE_MIGRATION)
-    mm.ptl.unlock()
-    mm.invalidate_range_end(base, base + PMD_SIZE)
+    here = (addr & -4096) - ((mm.pt.page(addr) >> 12) - run.head << 12)
+    bases = [here, *sorted(base for base in run.moved if base != here)]
+    for base in bases:
+        if base == here or mapped_pages(mm, run, base):
+            unmap_folio(mm, run, base)
     if run.pins == 0:
         mm.sched.touch((PAGE_FLAGS, run.head))
         mm.frames.split_run(run)
     mm.ptl.lock()
-    for i in range(PMD_PAGES):
-        pfn = run.head + i
-        remove_migration_pte(mm, base + (i << 12), pfn, pfn)
+    for base in bases:
+        for i in range(PMD_PAGES):
+            pfn = run.head + i
+            remove_migration_pte(mm, base + (i << 12), pfn, pfn)
     mm.ptl.unlock()
     return run.split
+
+
+def folio_range(base: int) -> tuple[int, int]:
+    """The hvas of a THP whose first page would be at `base`, which mremap may have moved over the
+    edge of the area."""
+    middle = base + PMD_SIZE // 2
+    area = area_base(area_of(middle))
+    return max(base, area), min(base + PMD_SIZE, area + (AREA_PAGES << 12))
+
+
+def mapped_pages(mm: Mm, run: Run, base: int) -> list[int]:
+    """The hvas of the entries, seen from `base`, that map pages of the THP."""
+    found = []
+    for addr, level in mm.pt.mapped(*folio_range(base)):
+        pte = mm.pt.leaf(addr)[0]
+        if level == 1 and pte & PTE_MAPPED and pte >> 12 == run.head + (addr - base >> 12):
+            found.append(addr)
+    return found
+
+
+def unmap_folio(mm: Mm, run: Run, base: int) -> None:
+    """try_to_migrate() of a THP at one place: all its entries become migration entries."""
+    start, end = folio_range(base)
+    if base % PMD_SIZE == 0:
+        split_huge_pmd(mm, base, freeze=run.head)
+    mm.invalidate_range_start(start, end)
+    mm.ptl.lock()
+    for addr in mapped_pages(mm, run, base):
+        mm.set_pte(addr, mm.pt.leaf(addr)[0] & ~PTE_MAPPED | PTE_MIGRATION)
+    mm.ptl.unlock()
+    mm.invalidate_range_end(start, end)

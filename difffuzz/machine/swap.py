@@ -27,12 +27,17 @@ DIGEST = (1 << 62) - 1
 
 
 def swap_out(mm: Mm, start: int, end: int) -> int:
-    """madvise(MADV_PAGEOUT) of the range, or the reclaim of just these pages.
+    """The reclaim of just these pages, whoever maps them besides.
 
     Which pages were dropped that were freed lazily, as one number; 0 for none.
     """
     dropped: list[int] = []
     shrink_range(mm, start, end, dropped)
+    return digest_of(dropped)
+
+
+def digest_of(dropped: list[int]) -> int:
+    """Addresses of pages, as one number; 0 for none."""
     digest = 0
     for addr in dropped:
         digest = (digest * 1000003 + (addr >> 12)) & DIGEST

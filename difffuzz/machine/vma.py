@@ -60,7 +60,8 @@ class Vma:
         self.flags = flags
         self.level = level  # level of its pages if hugetlb, else 1
         self.anon_vma = False  # it has had an anonymous page: fork must copy its page tables
-        self.pfn_delta = pfn_delta  # VM_PFNMAP: pfn of a page minus (hva >> 12)
+        self.pfn_delta = pfn_delta
+        """VM_PFNMAP: pfn of a page minus (hva >> 12); of others, how far mremap moved them."""
 
     @property
     def anonymous(self) -> bool:

@@ -9,6 +9,7 @@ from .pte import (
     LEVEL_SHIFT,
     PMD_SIZE,
     PTE_DIRTY,
+    PTE_HWPOISON,
     PTE_MAPPED,
     PTE_MIGRATION,
     PTE_SWAP,
@@ -17,12 +18,12 @@ from .split import split_huge_pmd
 from .vma import Vma
 
 
-def unmap_single_vma(mm: Mm, vma: Vma, start: int, end: int) -> None:
+def unmap_single_vma(mm: Mm, vma: Vma, start: int, end: int, poison: bool = True) -> None:
     """Clears every entry of [start, end) in the VMA and drops what they held.
 
     The caller has told the notifiers.  Hugetlb tells them again, and so does the split of a THP
     that is only partly in the range.  Reclaim may split a THP before it is cleared: it holds no
-    mmap_lock.
+    mmap_lock.  Without `poison`, those stay that stand for a page whose memory failed.
     """
     if vma.level > 1:
         unmap_hugepage_range(mm, vma, start, end)
@@ -34,7 +35,7 @@ def unmap_single_vma(mm: Mm, vma: Vma, start: int, end: int) -> None:
                 split_huge_pmd(mm, max(base, start))
             elif zap_huge(mm, base, 2) or index not in mm.pt.tables:
                 continue
-        zap_pte_range(mm, index, start, end)
+        zap_pte_range(mm, index, start, end, poison)
 
 
 def unmap_hugepage_range(mm: Mm, vma: Vma, start: int, end: int) -> None:
@@ -60,13 +61,15 @@ def zap_huge(mm: Mm, base: int, level: int) -> bool:
     return there
 
 
-def zap_pte_range(mm: Mm, index: int, start: int, end: int) -> None:
+def zap_pte_range(mm: Mm, index: int, start: int, end: int, poison: bool) -> None:
     """Clears the 4K entries of [start, end) that lie in one table; the table stays."""
     mm.ptl.lock()
     table = mm.pt.tables.get(index)
     if table:
         lo, hi = max(start >> 12, index << 9), min(end >> 12, (index + 1) << 9)
         vpns = keys_in(table, lo, hi)
+        if not poison:
+            vpns = [vpn for vpn in vpns if not table[vpn] & PTE_HWPOISON]
         if vpns:
             mm.note(vpns[0] << 12, (vpns[-1] + 1) << 12)
         pfns = []

@@ -116,11 +116,9 @@ class Vm:
         return bool(kvm.library.run("page_track", as_id, gfn, add))
 
     @staticmethod
-    def set_nx_huge_pages(kvm: NativeKvm, enabled: bool) -> None:
-        """The module parameter nx_huge_pages."""
-        if kvm.params.nx_huge_pages != enabled:
-            kvm.params.nx_huge_pages = enabled
-            kvm.library.run("set_nx", enabled)
+    def param_attr_store_nx(kvm: NativeKvm, enabled: bool) -> None:
+        """A write to the module parameter nx_huge_pages."""
+        kvm.library.run("set_nx", enabled)
 
     @staticmethod
     def zap_gfn_range(kvm: NativeKvm, start: int, end: int) -> None:

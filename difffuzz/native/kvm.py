@@ -94,7 +94,7 @@ class NativeKvm:
         self.masks = Masks()
         library.export("masks")(ctypes.addressof(self.masks))
         self.memslots = [NativeMemslots(library, self.numbers, as_id) for as_id in range(N_AS)]
-        self.splats: list[tuple[str, str]] = []
+        self._splats: list[tuple[str, str]] = []
         mm.register(NativeNotifier(library))
         if params.mmu_pages:
             library.run("set_nr_mmu_pages", params.mmu_pages)
@@ -119,13 +119,15 @@ class NativeKvm:
     def mem(self) -> NativeMem:
         """The page tables, up to date."""
         self._mem.sync()
-        self._collect_splats()
         return self._mem
 
-    def _collect_splats(self) -> None:
+    @property
+    def splats(self) -> list[tuple[str, str]]:
+        """WARNs that nobody has taken note of."""
         if self.library.control.nr_splats != self._splats_seen:
-            self.splats += self.library.splats()[self._splats_seen :]
+            self._splats += self.library.splats()[self._splats_seen :]
             self._splats_seen = self.library.control.nr_splats
+        return self._splats
 
     @property
     def stat(self) -> NativeStat:

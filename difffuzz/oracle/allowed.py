@@ -45,6 +45,15 @@ ALLOWED: dict[str, Rule] = {
             "none needed: nothing is excused, the rest of the program is not looked at",
         ),
         Rule(
+            "unclear-order",
+            "linearizable",
+            "concurrent: two threads set the NX mitigation to on and off at once, or a page is "
+            "tracked while its slot moves or is made anew: which was first is not told, so that "
+            "the program is not seen through",
+            "param_attr_store(), kvm_write_track_add_gfn() and kvm_set_memory_region() exclude "
+            "each other by locks alone",
+        ),
+        Rule(
             "no-mmu-pages",
             "retry",
             "the legacy MMU may run out of shadow pages and fail with -ENOSPC, the TDP MMU never",

@@ -28,7 +28,7 @@ aged and not touched since is not young; both MMUs say the same."""
 AGING = frozenset({Kind.AGE, Kind.TEST_AGE})
 KEEPING = frozenset({Kind.SYNC, Kind.DIRTY_GET, Kind.DIRTY_CLEAR})
 """Operations that touch no page and take no mapping."""
-FREES = frozenset({Kind.LAZY_FREE, Kind.SWAP_OUT})
+FREES = frozenset({Kind.LAZY_FREE, Kind.SWAP_OUT, Kind.COLD, Kind.PAGEOUT})
 """Operations that make pages old."""
 GIG = 30
 

@@ -29,6 +29,8 @@ TAKES = frozenset(
         Kind.HWPOISON,
         Kind.HOST_WRITE,
         Kind.COW_WRITE,
+        Kind.PUNCH_HOLE,
+        Kind.MREMAP,
     }
 )
 """Operations after which a page may hold anything."""
@@ -62,6 +64,12 @@ class Contents:
         base = area_base(area) >> 12
         first = base + (page & -size)
         last = base + (page + count + size - 1 & -size)
+        self._forget(first, last)
+        if op.kind == Kind.MREMAP:
+            to = base + (rest[1] & -size)
+            self._forget(to, to + last - first)
+
+    def _forget(self, first: int, last: int) -> None:
         for known in [one for one in self._known if first <= one < last]:
             del self._known[known]
 

@@ -24,17 +24,25 @@ RETRY.  R2: a RETRY has a cause.  R4: both sides answer the same RET_PF_* for th
 class Invalidations(SilentNotifier):
     """An mmu notifier that only notes the ranges it is told of."""
 
-    __slots__ = ("ranges",)
+    __slots__ = ("open", "ranges")
 
     def __init__(self) -> None:
         self.ranges: list[tuple[int, int]] = []
+        self.open = 0
+        """Invalidations that go on."""
 
     def invalidate_range_start(self, start: int, end: int, blockable: bool) -> None:
         """The host changes the hvas [start, end)."""
         self.ranges.append((start, end))
+        self.open += 1
 
     def invalidate_range_end(self, start: int, end: int) -> None:
         """The change is made."""
+        self.open -= 1
+
+    def ended_late(self, start: int, end: int) -> None:
+        """An invalidation has ended that began some operations ago."""
+        self.ranges.append((start, end))
 
 
 class Flight:

@@ -7,12 +7,13 @@ interfere there, and why that excuses nothing:
 Splitting.  Where a slot logs, no fault maps a huge page.  One that saw the slot before it logged is
 over before pages are split: the update of memslots waits for it (SRCU).  So from the end of the
 operation that split a range no huge leaf is there, whatever else goes on, until the slot is changed
-again; only the VMM's thread does that.  A root that loses its last vCPU meanwhile is passed over,
-and is gone before its thread meets the others.  Bits of the log that are set when a clear begins
-are set when it comes to them, since nobody else clears any.
+again; only one thread does that.  A root that loses its last vCPU meanwhile is passed over, and is
+gone before its thread meets the others.  Bits of the log that are set when a clear begins are set
+when it comes to them, unless another thread reads or clears it meanwhile: then the clear is not
+judged.
 
 Collapsing.  Faults that saw the slot when it logged are over before small leaves are zapped, and
-later ones map what fits.  What fits grows by the VMM's thread (tracking ends, the NX mitigation:
+later ones map what fits.  What fits grows by the VMM (tracking ends, the NX mitigation:
 such a phase is not judged) or in the host, by khugepaged, which takes the small pages from KVM
 first and lets no fault in before the huge one is there.
 """
@@ -33,6 +34,7 @@ LOGGING = frozenset({Kind.MEMSLOT_FLAGS, Kind.DIRTY_CLEAR})
 SLOTS_CHANGE = frozenset(
     {Kind.MEMSLOT_CREATE, Kind.MEMSLOT_DELETE, Kind.MEMSLOT_MOVE, Kind.MEMSLOT_FLAGS}
 )
+READS_LOG = frozenset({Kind.DIRTY_GET, Kind.DIRTY_CLEAR})
 GROWS = frozenset({Kind.NX, Kind.TRACK_REMOVE})
 """Operations after which a larger leaf may fit where a small one was right."""
 Key = tuple[int, int]
@@ -102,32 +104,58 @@ def small_left(side: KvmSide, config: Config, memory: MemoryMap, slot: Slot) -> 
 class RaceSizes:
     """What has to be split or whole when all threads meet."""
 
-    __slots__ = ("_config", "_grew", "_side", "_split", "_splitting", "_was_logging", "_whole")
+    __slots__ = (
+        "_clears",
+        "_config",
+        "_grew",
+        "_side",
+        "_split",
+        "_splitting",
+        "_was_logging",
+        "_whole",
+    )
 
     def __init__(self, side: KvmSide, config: Config) -> None:
         self._side = side
         self._config = config
-        self._splitting = Splitting(side, config)
+        self._splitting: dict[int, Splitting] = {}
+        """By thread, while it changes how a slot is logged."""
+        self._clears: dict[int, bool] = {}
+        """By thread that clears a log: did nobody else touch it meanwhile?"""
         self._split: dict[Key, list[tuple[int, int]]] = {}
         self._whole: set[Key] = set()
         self._was_logging = False
         self._grew = False
 
     def begins(self, op: Op, memory: MemoryMap) -> None:
-        """An operation of the VMM's thread begins; `memory`: as it was before."""
-        self._splitting.before(op)
-        if op.kind in GROWS:
+        """An operation of the VMM begins; `memory`: as it was before."""
+        kind = op.kind
+        if kind in GROWS:
             self._grew = True
-        if op.kind in SLOTS_CHANGE:
+        if kind in LOGGING:
+            self._splitting[op.thread] = Splitting(self._side, self._config)
+            self._splitting[op.thread].before(op)
+        if kind in SLOTS_CHANGE:
             key = op.args[1], op.args[0]
             slot = memory.slots.get(key)
             self._was_logging = slot is not None and slot.dirty_log
             self._split.pop(key, None)
             self._whole.discard(key)
+        if kind in SLOTS_CHANGE or kind in READS_LOG:
+            alone = not self._clears
+            self._clears = dict.fromkeys(self._clears, False)
+            self._clears[op.thread] = alone
 
     def ends(self, op: Op, outcome: Outcome, memory: MemoryMap) -> None:
-        """It is over; `memory`: as it made it."""
-        for slot, start, end in self._splitting.due(op, outcome, memory):
+        """It is over; `memory`: as it made it.
+
+        What a clear had to split is known only if nobody else changed slot or log meanwhile.
+        """
+        alone = self._clears.pop(op.thread, False)
+        splitting = self._splitting.pop(op.thread, None)
+        if splitting is None or (op.kind == Kind.DIRTY_CLEAR and not alone):
+            return
+        for slot, start, end in splitting.due(op, outcome, memory):
             self._split.setdefault((slot.as_id, slot.slot), []).append((start, end))
         if op.kind == Kind.MEMSLOT_FLAGS and self._was_logging and not outcome.value:
             key = op.args[1], op.args[0]

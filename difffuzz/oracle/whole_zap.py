@@ -19,19 +19,24 @@ class WholeZap:
     its breaks, it need not end as long as they make some.
     """
 
-    __slots__ = ("_before", "_limit", "_op", "_side", "_there", "_violations")
+    __slots__ = ("_before", "_limit", "_op", "_open", "_side", "_there", "_violations")
 
     def __init__(self, side: KvmSide, violations: list[tuple[Violation, Op]]) -> None:
         self._side = side
         self._violations = violations
         self._op: Op | None = None
+        self._open: set[int] = set()
         self._there: set[ShadowPage] | None = None
         self._before: set[ShadowPage] | None = None
         self._limit = 0
 
-    def begins(self, op: Op) -> None:
-        """An operation of WHOLE_KINDS begins."""
-        self._op = op
+    def begins(self, op: Op, once: bool) -> None:
+        """An operation that may zap every shadow page begins, by which it does so `once`.
+
+        Two that overlap are not judged: what is young for one may be obsolete for the other.
+        """
+        self._open.add(op.thread)
+        self._op = op if once and len(self._open) == 1 else None
         self._there = self._before = None
 
     def locked(self, task: Task) -> None:
@@ -46,10 +51,11 @@ class WholeZap:
             if self._there is None:
                 self._there = self._before
 
-    def ends(self) -> None:
+    def ends(self, op: Op) -> None:
         """The operation is over."""
-        if self._op is not None:
-            self._look(self._op)
+        self._open.discard(op.thread)
+        if self._op is op:
+            self._look(op)
             self._op = None
 
     def _look(self, op: Op) -> None:

@@ -25,7 +25,7 @@ from difffuzz.oracle.verdict import Violation
 from difffuzz.oracle.versions import CHANGES, MAP_BEGINS, MAP_ENDS, Versions
 from difffuzz.oracle.whole_zap import WHOLE_KINDS, WholeZap
 from difffuzz.program import Config, Kind, Op
-from difffuzz.program.limits import VMM_THREAD
+from difffuzz.program.limits import VMM_THREAD, WORKER_THREAD
 from difffuzz.program.model import READONLY
 from difffuzz.program.ops import HOST_KINDS
 from difffuzz.sched import Task
@@ -38,6 +38,7 @@ LINEARIZABLE = """Under concurrency each guest access sees a mapping that was le
 during it: memory of a memslot that was there, the host's page, the permission; MMIO and failures
 only where there was a moment at which they were right."""
 
+VMM_THREADS = (VMM_THREAD, WORKER_THREAD)
 SLOT_KINDS = frozenset(
     {Kind.MEMSLOT_CREATE, Kind.MEMSLOT_DELETE, Kind.MEMSLOT_MOVE, Kind.MEMSLOT_FLAGS}
 )
@@ -95,14 +96,14 @@ class Witness:
         self._ages.begins(op)
         if op.kind in ACCESSES:
             run.walks = self.side.kvm.vcpus[op.thread].cpu.walks
-        if op.thread == VMM_THREAD:
+        if op.thread in VMM_THREADS:
             self._sizes.begins(op, self.versions.newest)
         if op.kind in CHANGES:
             self.versions.begin(op, now)
             self._backed.clear()
         # A change of slots may wrap the generation, which zaps all once more.
-        if op.kind in WHOLE_KINDS and (op.kind == Kind.NX or not self.config.gen_bias):
-            self._whole.begins(op)
+        if op.kind in WHOLE_KINDS or (self.config.gen_bias and op.kind in SLOT_KINDS):
+            self._whole.begins(op, op.kind == Kind.NX or not self.config.gen_bias)
         if op.kind == Kind.ZAP_GFN_RANGE:
             start, end = op.args[0], op.args[0] + op.args[1]
             self._attempts.zaps.append(RangeZap(start, end))
@@ -126,10 +127,10 @@ class Witness:
         if run.block is not None:
             self._brackets.unblock(run.block)
             run.block = None
-        if kind in WHOLE_KINDS:
-            self._whole.ends()
-        elif kind == Kind.ZAP_GFN_RANGE:
+        if kind == Kind.ZAP_GFN_RANGE:
             self._emptied.ends()
+        else:
+            self._whole.ends(op)
         if kind <= Kind.BEGIN_FAULT:
             self._owed.touched(self.threads.smm[thread], args[0], begin, now)
             access = args[1] if kind == Kind.BEGIN_FAULT else int(kind)
@@ -145,7 +146,7 @@ class Witness:
             if kind == Kind.ZAP_GFN_RANGE:
                 self._attempts.zapped(self._attempts.zaps[-1])
             if kind in CHANGES:
-                self.versions.finish(now)
+                self.versions.finish(op, outcome.value, now)
                 if kind in SLOT_KINDS:
                     self._changed(kind, (args[1], args[0]))
         elif kind == Kind.DIRTY_GET:
@@ -157,7 +158,7 @@ class Witness:
             self._host.append((begin, now))
             self._taken.append(op)
         self._ages.ends(op, outcome)
-        if thread == VMM_THREAD:
+        if thread in VMM_THREADS:
             self._sizes.ends(op, outcome, self.versions.newest)
         run.op = None
 

@@ -23,8 +23,8 @@ from typing import Final, NamedTuple
 from .fields import COUNT, MMU_PAGES, FieldType
 from .limits import MAX_BYTES, MAX_OPS, MAX_SCHEDULE, MAX_STEP, MAX_VCPUS, THREADS
 from .model import AREA_KINDS, CONFIG_CHOICES, DEFAULT_AREAS, Config, Op, Program, SlotSpec
-from .normalise import normalise_config
-from .ops import OPS, SLOT_FIELDS, SLOT_SPANS, Kind
+from .normalise import honestly, normalise_config
+from .ops import HONEST, OPS, SLOT_FIELDS, SLOT_SPANS, Kind
 
 _LONG: Final = 240
 """Bytes from here on begin a value of 20 bits: 4 in this byte, 16 in the next two."""
@@ -34,7 +34,7 @@ _SLOT: Final = -1
 _SWITCH: Final = -2
 _RARE: Final = {"paging"}
 """Choices that a random byte should leave at their default nearly always."""
-_SHARED: Final = ("recovery_ratio", "slot_zap_all")
+_SHARED: Final = ("recovery_ratio", "slot_zap_all", "host_errs")
 """Choices that share the byte between the others and the areas.  It named a kernel once, by one of
 the first few values, which mean the defaults since: bytes of old corpora keep their meaning."""
 _KERNELS: Final = 8
@@ -116,9 +116,14 @@ _SEPARATE: Final = [
     name for name in Config._fields if name in CONFIG_CHOICES and name not in _SHARED
 ]
 _CHOICES_READ: Final = tuple(_choice(name) for name in _SEPARATE)
-_PAIRS: Final = list(product(*(CONFIG_CHOICES[name] for name in _SHARED)))
+_PAIRS: Final = list(product(*(CONFIG_CHOICES[name] for name in _SHARED[:2])))
+_ERRING: Final = 256 - len(_PAIRS)
+"""From this byte on the host errs."""
 _SHARED_READ: Final = tuple(
-    _PAIRS[(byte - _KERNELS) % len(_PAIRS) if byte >= _KERNELS else 0] for byte in range(256)
+    (*_PAIRS[(byte - _KERNELS) % len(_PAIRS) if byte >= _KERNELS else 0], False)
+    if byte < _ERRING
+    else (*_PAIRS[byte - _ERRING], True)
+    for byte in range(256)
 )
 _SHARED_WRITE: Final = {
     pair: bytes((byte,)) for byte, pair in reversed(list(enumerate(_SHARED_READ)))
@@ -162,6 +167,7 @@ def decode(data: bytes) -> Program:
     schedule: list[tuple[int, int]] = []
     step = -1
     vcpus: int = choices[0]  # type: ignore[assignment]
+    errs = choices[-1]
     forms = _FORMS
     new = tuple.__new__  # what Op() does, without its Python-level wrapper
     while position < size:
@@ -178,6 +184,8 @@ def decode(data: bytes) -> Program:
         for base, length, limit in spans:
             if args[base] + args[length] > limit:
                 args[length] = limit - args[base]
+        if not errs and kind in HONEST and what >= 0:
+            args[:] = honestly(kind, tuple(args))
         if what >= 0:
             if len(ops) < MAX_OPS:
                 if thread < MAX_VCPUS:
@@ -212,7 +220,7 @@ def encode(program: Program) -> bytes:
     """The bytes of a normalised program; at most MAX_BYTES."""
     config = program.config
     parts = [bytes([table[config[at]] for at, table in _HEADER_WRITE])]  # type: ignore[index]
-    parts.append(_SHARED_WRITE[config.recovery_ratio, config.slot_zap_all])
+    parts.append(_SHARED_WRITE[config.recovery_ratio, config.slot_zap_all, config.host_errs])
     parts.append(
         bytes(
             [

@@ -72,6 +72,8 @@ HOT_COUNTS: Final = (
 GFN: Final = FieldType("gfn", 0, GFN_LIMIT - 1, base=16, hot=HOT_GFNS)
 PAGE: Final = FieldType("page", 0, AREA_PAGES - 1, base=16, hot=HOT_PAGES)
 COUNT: Final = FieldType("count", 1, GFN_LIMIT, base=16, hot=HOT_COUNTS)
+HOST_COUNT: Final = FieldType("pages", 0, AREA_PAGES, base=16, hot=(*HOT_COUNTS, 0))
+"""Pages of a range that the host does something to; none at all only if it may err."""
 MMU_PAGES: Final = FieldType(
     "mmu_pages", 0, MAX_MMU_PAGES, hot=(0, 64, 8, 65, 10, 66, 68, 12, 72, 80, 7, 1, 16, 96, 256)
 )
@@ -81,4 +83,6 @@ AS_ID: Final = FieldType("as", 0, N_AS - 1)
 ACCESS: Final = FieldType("access", 0, 2, words=("read", "write", "exec"))
 PROT: Final = FieldType("prot", 0, 2, words=("none", "r", "rw"))
 BOOL: Final = FieldType("bool", 0, 1, words=("off", "on"))
+BRACKET: Final = FieldType("bracket", 0, 2, words=("whole", "start", "end"))
+"""What of an invalidation is told; anything but all of it only if the host may err."""
 FLAGS: Final = FieldType("flags", 0, 3, bits=("dirty", "readonly"))

@@ -21,6 +21,7 @@ from .model import (
     AREA_KINDS,
     CONFIG_CHOICES,
     DEFAULT_AREAS,
+    DELIBERATE,
     DIRTY_LOG,
     Config,
     Op,
@@ -38,7 +39,7 @@ DEFAULT_OPS: Final = 24
 """Operations of a generated program, about."""
 _SWITCH_GAP: Final = 40
 """Preemption points between two switches of a generated schedule, about."""
-_FIXED: Final = frozenset({"vcpus", "paging"})
+_FIXED: Final = DELIBERATE | {"vcpus"}
 """Choices that are not made by rolling dice: the campaign's, or one with its own weights."""
 _KINDS: Final = tuple(OPS)
 _PAIRED: Final = frozenset({Kind.BEGIN_FAULT, Kind.END_FAULT})

@@ -101,6 +101,9 @@ class Config(NamedTuple):
     slot_zap_all: bool = True
     """Deleting or moving a memslot zaps everything (KVM_X86_QUIRK_SLOT_ZAP_ALL), not the slot's
     leaves only; kernels before 6.12 always do."""
+    host_errs: bool = False
+    """The host may err: ranges of no page (n=0x0), which it brackets, and parts of a bracket
+    (`invalidate`).  KVM warns, or never maps again; no generator makes such programs."""
     areas: tuple[str, ...] = DEFAULT_AREAS
     """Kind of each host memory area."""
     slots: tuple[SlotSpec, ...] = ()
@@ -138,5 +141,8 @@ CONFIG_CHOICES: Final[dict[str, tuple[int | str, ...]]] = {
     "gen_bias": (0, 1, 2, 3),
     "recovery_ratio": (1, 2, 60),
     "slot_zap_all": (True, False),
+    "host_errs": (False, True),
 }
 """The legal values of every Config field that has a list of them; the default stands first."""
+DELIBERATE: Final = frozenset({"paging", "host_errs"})
+"""Of those what only a person or a campaign chooses: no dice."""

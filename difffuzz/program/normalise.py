@@ -15,7 +15,7 @@ from typing import Any, Final
 from .fields import MMU_PAGES, Field
 from .limits import MAX_OPS, MAX_SCHEDULE, MAX_SLOTS, MAX_STEP, MAX_VCPUS, N_AREAS, THREADS
 from .model import AREA_KINDS, CONFIG_CHOICES, DEFAULT_AREAS, Config, Op, Program, SlotSpec
-from .ops import OPS, SLOT_FIELDS, SLOT_SPANS, Kind
+from .ops import HONEST, OPS, SLOT_FIELDS, SLOT_SPANS, Kind
 
 Spans = tuple[tuple[int, int, int], ...]
 _BOUNDS: Final = [(field.type.low, field.type.high) for field in SLOT_FIELDS]
@@ -38,7 +38,7 @@ _CHOICES: Final = [
 def normalise(program: Program) -> Program:
     """The nearest program that keeps every rule; the program itself if it does."""
     config = normalise_config(program.config)
-    ops = normalise_ops(program.ops, config.vcpus)
+    ops = normalise_ops(program.ops, config.vcpus, config.host_errs)
     schedule = program.schedule
     if schedule:
         schedule = normalise_schedule(schedule)
@@ -47,8 +47,11 @@ def normalise(program: Program) -> Program:
     return Program(config, ops, schedule)
 
 
-def normalise_ops(ops: tuple[Op, ...], vcpus: int) -> tuple[Op, ...]:
-    """Operations with every argument in range and on a thread that may run them."""
+def normalise_ops(ops: tuple[Op, ...], vcpus: int, errs: bool = False) -> tuple[Op, ...]:
+    """Operations with every argument in range and on a thread that may run them.
+
+    `errs`: the host may err (Config.host_errs).
+    """
     if len(ops) > MAX_OPS:
         ops = ops[:MAX_OPS]
     rules = _RULES
@@ -67,6 +70,8 @@ def normalise_ops(ops: tuple[Op, ...], vcpus: int) -> tuple[Op, ...]:
                     break
         if not good:
             args = fit(args, OPS[kind].fields, spans)
+        if not errs and kind in HONEST and args != (honest := honestly(kind, args)):
+            good, args = False, honest
         home = thread
         if thread not in threads:
             home = threads[thread % len(threads)]
@@ -83,6 +88,15 @@ def normalise_ops(ops: tuple[Op, ...], vcpus: int) -> tuple[Op, ...]:
     for position, op in changes:
         result[position] = op
     return tuple(result)
+
+
+def honestly(kind: Kind, args: tuple[int, ...]) -> tuple[int, ...]:
+    """The arguments of a host operation as a host has them that does not err."""
+    for position, low, high in HONEST[kind]:
+        if not low <= args[position] <= high:
+            value = min(max(args[position], low), high)
+            args = (*args[:position], value, *args[position + 1 :])
+    return args
 
 
 def fit(args: Iterable[int], fields: tuple[Field, ...], spans: Spans) -> tuple[int, ...]:

@@ -25,9 +25,11 @@ from .fields import (
     AREA,
     AS_ID,
     BOOL,
+    BRACKET,
     COUNT,
     FLAGS,
     GFN,
+    HOST_COUNT,
     MMU_PAGES,
     PAGE,
     PROT,
@@ -88,6 +90,13 @@ class Kind(IntEnum):
     LAZY_FREE = 39
     WRITEBACK = 40
 
+    COLD = 41
+    PAGEOUT = 42
+    COLLAPSE = 43
+    PUNCH_HOLE = 44
+    MREMAP = 45
+    INVALIDATE = 46
+
 
 class OpSpec(NamedTuple):
     """One kind of operation: its name, its fields in the order of `Op.args`, its rules."""
@@ -116,11 +125,13 @@ _ON = Field("on", BOOL, bare=True)
 _SLOT = Field("slot", SLOT)
 _AS = Field("as_id", AS_ID, key="as", default=0)
 _FLAGS = Field("flags", FLAGS, default=0)
-_RANGE = (_AREA, _PAGE, _N)
+_RANGE = (_AREA, _PAGE, Field("n", HOST_COUNT))
 _ADDR = (_AREA, _PAGE)
 
 _VMM = (VMM_THREAD,)
 _WORKER = (WORKER_THREAD,)
+_ANY_VMM = (VMM_THREAD, WORKER_THREAD)
+"""What user space may do beside a change of memslots: a migration thread, who writes to sysfs."""
 
 # fmt: off
 _TABLE: Final[tuple[tuple[Kind, tuple[int, ...], tuple[Field, ...], int, str], ...]] = (
@@ -159,13 +170,14 @@ _TABLE: Final[tuple[tuple[Kind, tuple[int, ...], tuple[Field, ...], int, str], .
     (Kind.MEMSLOT_DELETE, _VMM, (_SLOT, _AS), 4, "delete the memslot"),
     (Kind.MEMSLOT_MOVE, _VMM, (_SLOT, _AS, _GFN), 3, "move the memslot to another gfn"),
     (Kind.MEMSLOT_FLAGS, _VMM, (_SLOT, _AS, _FLAGS), 5, "change dirty logging or read-only"),
-    (Kind.DIRTY_GET, _VMM, (_SLOT, _AS), 5, "read (and, without manual protect, clear) the log"),
-    (Kind.DIRTY_CLEAR, _VMM, (_SLOT, _AS, Field("first", PAGE), _N), 4,
+    (Kind.DIRTY_GET, _ANY_VMM, (_SLOT, _AS), 5,
+     "read (and, without manual protect, clear) the log"),
+    (Kind.DIRTY_CLEAR, _ANY_VMM, (_SLOT, _AS, Field("first", PAGE), _N), 4,
      "clear the log of n pages from page `first` of the slot"),
-    (Kind.MMU_PAGES, _VMM, (Field("n", MMU_PAGES),), 2, "set the limit of MMU pages"),
-    (Kind.TRACK_ADD, _VMM, (_AS, _GFN), 3, "write-track the gfn"),
-    (Kind.TRACK_REMOVE, _VMM, (_AS, _GFN), 2, "stop tracking the gfn"),
-    (Kind.NX, _VMM, (_ON,), 2, "switch the NX huge page mitigation"),
+    (Kind.MMU_PAGES, _ANY_VMM, (Field("n", MMU_PAGES),), 2, "set the limit of MMU pages"),
+    (Kind.TRACK_ADD, _ANY_VMM, (_AS, _GFN), 3, "write-track the gfn"),
+    (Kind.TRACK_REMOVE, _ANY_VMM, (_AS, _GFN), 2, "stop tracking the gfn"),
+    (Kind.NX, _ANY_VMM, (_ON,), 2, "switch the NX huge page mitigation"),
     (Kind.ZAP_GFN_RANGE, _VMM, (_GFN, _N), 2, "kvm_zap_gfn_range() of n pages from gfn"),
     (Kind.VCPU_CREATE, _VMM, (), 1, "create the next vCPU, while there are less than MAX_VCPUS"),
     (Kind.NX_RECOVER, _WORKER, (), 3, "one pass of the NX huge page recovery worker"),
@@ -175,6 +187,18 @@ _TABLE: Final[tuple[tuple[Kind, tuple[int, ...], tuple[Field, ...], int, str], .
      "madvise(MADV_FREE): reclaim may drop the pages until they are written again"),
     (Kind.WRITEBACK, HOST_THREADS, _RANGE, 2,
      "write dirty pages of a file to its disk: they become clean and read-only"),
+    (Kind.COLD, HOST_THREADS, _RANGE, 1,
+     "madvise(MADV_COLD): the host's entries and pages are old; KVM is not asked"),
+    (Kind.PAGEOUT, HOST_THREADS, _RANGE, 2,
+     "madvise(MADV_PAGEOUT): reclaim the range's pages that nobody else maps"),
+    (Kind.COLLAPSE, HOST_THREADS, _RANGE, 2,
+     "madvise(MADV_COLLAPSE): one huge page of each whole 2M of the range"),
+    (Kind.PUNCH_HOLE, HOST_THREADS, _RANGE, 3,
+     "fallocate(FALLOC_FL_PUNCH_HOLE) on the file behind the range: its pages are gone"),
+    (Kind.MREMAP, HOST_THREADS, (*_RANGE, Field("to", PAGE), Field("keep", BOOL, default=0)), 3,
+     "mremap the range to page `to` of its area; keep=on: MREMAP_DONTUNMAP"),
+    (Kind.INVALIDATE, HOST_THREADS, (*_RANGE, Field("part", BRACKET, bare=True)), 1,
+     "bracket the range and change nothing; a part of the bracket only with host_errs=on"),
 )
 # fmt: on
 
@@ -185,7 +209,7 @@ def _spans(fields: tuple[Field, ...]) -> tuple[tuple[int, int, int], ...]:
     return tuple(
         (base, count, limits[fields[base].type])
         for count, count_field in enumerate(fields)
-        if count_field.type is COUNT
+        if count_field.type in (COUNT, HOST_COUNT)
         for base, base_field in enumerate(fields)
         if base_field.type in limits
     )
@@ -200,6 +224,16 @@ OPS: Final[dict[Kind, OpSpec]] = {
     for kind, threads, fields, weight, doc in _TABLE
 }
 BY_NAME: Final[dict[str, OpSpec]] = {spec.name: spec for spec in OPS.values()}
+HONEST: Final[dict[Kind, tuple[tuple[int, int, int], ...]]] = {
+    kind: tuple(
+        (position, *((1, AREA_PAGES) if field.type is HOST_COUNT else (0, 0)))
+        for position, field in enumerate(spec.fields)
+        if field.type in (HOST_COUNT, BRACKET)
+    )
+    for kind, spec in OPS.items()
+    if kind in HOST_KINDS
+}
+"""By kind: (position, low, high) of arguments where a host that does not err is held to less."""
 SLOT_FIELDS: Final = (
     Field("slot", SLOT, bare=True),
     _AS,

@@ -9,8 +9,8 @@ from typing import Final
 
 from . import addresses
 from .addresses import Place
-from .fields import AREA, AS_ID, COUNT, GFN, PAGE, SLOT, FieldType
-from .limits import MAX_SLOTS
+from .fields import AREA, AS_ID, COUNT, GFN, HOST_COUNT, PAGE, SLOT, FieldType
+from .limits import MAX_SLOTS, VMM_THREAD
 from .model import Config, Op, Program
 from .ops import OPS, Kind, OpSpec
 
@@ -20,6 +20,8 @@ _ALIGNED: Final = (512, 512 * 512)
 _WORD: Final = 64
 """Pages of one word of a dirty bitmap: a log is cleared by whole words, or up to the slot's end."""
 _WHOLE: Final = 0.85
+_SECOND: Final = 0.2
+"""How often the VMM's second thread does what both may do."""
 
 
 class Scene:
@@ -49,7 +51,12 @@ class Scene:
         return Op(kind, thread, self.args(spec, place or self.place()))
 
     def thread(self, spec: OpSpec) -> int:
-        """A thread that may run the operation; one of the vCPUs of the configuration."""
+        """A thread that may run the operation; one of the vCPUs of the configuration.
+
+        What user space may do on its second thread is mostly done on the first.
+        """
+        if spec.threads[0] == VMM_THREAD:
+            return spec.threads[-1] if self.rng.random() < _SECOND else VMM_THREAD
         count = self.config.vcpus if spec.threads[0] == 0 else len(spec.threads)
         return spec.threads[int(self.rng.random() * count)]
 
@@ -72,7 +79,7 @@ class Scene:
                 args.append(place.area)
             elif kind is PAGE:
                 args.append(self._page(field.name, place))
-            elif kind is COUNT:
+            elif kind in (COUNT, HOST_COUNT):
                 args.append(count)
             elif kind is SLOT:
                 args.append(place.slot.slot if place.slot else int(rng.random() * MAX_SLOTS))
@@ -94,7 +101,7 @@ class Scene:
         """The value of a page field, by its name: offset in the slot, other page, or the page."""
         if field == "first":
             return place.gfn - place.slot.gfn if place.slot else 0
-        if field == "other":
+        if field in ("other", "to"):
             return addresses.pick(self.rng, self.config).page
         return place.page
 

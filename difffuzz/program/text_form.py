@@ -19,11 +19,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from .fields import MMU_PAGES, Field
-from .limits import MAX_OPS, MAX_SCHEDULE, MAX_SLOTS, MAX_STEP, MAX_VCPUS, N_AREAS, THREADS
+from .fields import BRACKET, MMU_PAGES, Field
+from .limits import (
+    AREA_PAGES,
+    MAX_OPS,
+    MAX_SCHEDULE,
+    MAX_SLOTS,
+    MAX_STEP,
+    MAX_VCPUS,
+    N_AREAS,
+    THREADS,
+)
 from .model import AREA_KINDS, CONFIG_CHOICES, DEFAULT_AREAS, Config, Op, Program, SlotSpec
-from .normalise import clash, normalise_config
-from .ops import BY_NAME, OPS, SLOT_FIELDS, SLOT_SPANS, Kind
+from .normalise import clash, honestly, normalise_config
+from .ops import BY_NAME, HONEST, OPS, SLOT_FIELDS, SLOT_SPANS, Kind
 from .text_lex import Line, ProgramError, Word, lines
 from .text_render import HEADER, spell_choice
 
@@ -61,11 +70,13 @@ def parse(text: str | bytes, name: str = "<text>") -> Program:
 class _Reader:
     """What was read so far."""
 
-    __slots__ = ("areas", "given", "ops", "schedule", "slots")
+    __slots__ = ("areas", "erring", "given", "ops", "schedule", "slots")
 
     def __init__(self) -> None:
         self.given: dict[str, tuple[int | str, Word]] = {}
         self.areas: dict[int, str] = {}
+        self.erring: Word | None = None
+        """The first word that only a host that errs may say."""
         self.slots: list[SlotSpec] = []
         self.ops: list[tuple[Op, Word]] = []
         self.schedule: list[tuple[int, int]] = []
@@ -138,7 +149,10 @@ class _Reader:
         if len(self.ops) >= MAX_OPS:
             raise label.error(f"at most {MAX_OPS} operations")
         args = _arguments(line, 2, spec.fields, spec.spans)
-        self.ops.append((Op(spec.kind, thread, args), label))
+        op = Op(spec.kind, thread, args)
+        if spec.kind in HONEST and honestly(spec.kind, args) != args and self.erring is None:
+            self.erring = _erring_word(line)
+        self.ops.append((op, label))
 
     def _schedule(self, line: Line) -> None:
         for word in line.words[1:]:
@@ -161,6 +175,11 @@ class _Reader:
             if getattr(config, key) != value:
                 fit = spell_choice(key, getattr(config, key))
                 raise word.error(f"{key}={fit}, to go with the rest of config")
+        if self.erring is not None and not config.host_errs:
+            right = "whole"
+            if self.erring.text not in BRACKET.words:
+                right = f"a number in 0x1..{AREA_PAGES:#x}"
+            raise self.erring.error(f"{right}: else the host errs (config host_errs=on)")
         vcpus = config.vcpus
         for op, label in self.ops:
             if op.kind is Kind.VCPU_CREATE:
@@ -168,6 +187,14 @@ class _Reader:
             elif vcpus <= op.thread < MAX_VCPUS:
                 raise label.error(f"one of the {vcpus} vCPUs that exist here (config vcpus=)")
         return Program(config, tuple(op for op, _ in self.ops), tuple(self.schedule))
+
+
+def _erring_word(line: Line) -> Word:
+    """The word of the operation that only a host that errs may say."""
+    for word in line.words[2:]:
+        if word.text in BRACKET.words[1:]:
+            return word
+    return next(word for word in line.words if word.text.startswith("n="))
 
 
 def _arguments(

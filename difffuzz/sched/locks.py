@@ -16,6 +16,7 @@ from difffuzz.sched.task import KernelSplat, Task
 class Rank(IntEnum):
     """Lock order, outermost first (Documentation/virt/kvm/locking.rst)."""
 
+    PARAM_LOCK = 10
     SLOTS_LOCK = 20
     SLOTS_ARCH_LOCK = 30
     MMAP_LOCK = 40

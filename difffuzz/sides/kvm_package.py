@@ -72,7 +72,7 @@ class Vm(Protocol[V]):
     def page_track(self, kvm: V, as_id: int, gfn: int, add: bool, /) -> bool:
         """Begins or ends tracking writes to a page; False if it cannot."""
 
-    def set_nx_huge_pages(self, kvm: V, enabled: bool, /) -> None:
+    def param_attr_store_nx(self, kvm: V, enabled: bool, /) -> None:
         """The module parameter nx_huge_pages."""
 
     def zap_gfn_range(self, kvm: V, start: int, end: int, /) -> None:

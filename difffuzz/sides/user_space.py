@@ -116,7 +116,7 @@ class UserSpace:
 
     def nx(self, args: tuple[int, ...]) -> Outcome:
         """The module parameter nx_huge_pages."""
-        self._package.vm.set_nx_huge_pages(self._kvm, bool(args[0]))
+        self._package.vm.param_attr_store_nx(self._kvm, bool(args[0]))
         return Outcome()
 
     def nx_recover(self, args: tuple[int, ...]) -> Outcome:

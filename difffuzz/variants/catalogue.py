@@ -5,7 +5,8 @@ A fact file has the fields of `Bug` below, apart from `patch`. A bug that the mo
 is `held`, says why, and has no patch.
 
 Patches are against the base. On the model of a kernel (`kernels/v6.12.patch`, say) the same patch
-applies, or one of its own that brings back the same bug: bugs/v6.12/ID.patch.
+applies, or one of its own that brings back the same bug: bugs/v6.12/ID.patch. A bug of what only
+newer kernels have has no patch against the base, and says in `not_on.base` what the base lacks.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from ..errors import UsageError
 DIRECTORY = Path(__file__).parent / "bugs"
 PLANTED = Path(__file__).parent / "planted"
 """Bugs that nobody made: put in by hand, to measure the fuzzer by what it was not made for."""
+BASE = "base"
+"""The base, where a kernel is named."""
 PATHS = {"T": "TDP MMU", "L": "legacy MMU", "B": "both"}
 
 
@@ -49,8 +52,12 @@ class Bug(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     programs: dict[str, str] = {}
     """By kernel: a program of its own, where that of the base does not show it."""
     not_on: dict[str, str] = {}
-    """By kernel: why there is nothing to bring back in its model."""
+    """By kernel, or "base": why there is nothing to bring back in its model."""
     patch: Path | None = None
+
+    def is_on(self, kernel: str) -> bool:
+        """Can it be hunted on the model of that kernel, or on the base ("")?"""
+        return kernel in self.kernels if kernel else self.patch is not None
 
     def sides(self, kernel: str = "") -> tuple[str, str]:
         """The sides to hunt it with: the patched one against the other MMU as it is.
@@ -70,9 +77,7 @@ class Bug(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     def patch_on(self, kernel: str) -> Path | None:
         """The patch for the model of that kernel; the base's, unless it has one of its own."""
-        if self.patch is None:
-            return None
-        own = self.patch.parent / kernel / self.patch.name
+        own = DIRECTORY / kernel / f"{self.id}.patch"
         return own if kernel and own.exists() else self.patch
 
     def check_hunted(self, kernel: str) -> None:
@@ -80,12 +85,13 @@ class Bug(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         if self.held:
             see = f"'difffuzz bugs show {self.id}'"
             raise UsageError(f"{self.id}: held, the model cannot express it: see {see}")
-        if kernel in self.not_on:
-            raise UsageError(f"{self.id}: not on {kernel}: {self.not_on[kernel]}")
+        where = kernel or BASE
+        if where in self.not_on:
+            raise UsageError(f"{self.id}: not on {where}: {self.not_on[where]}")
 
     def program_on(self, kernel: str) -> str:
-        """The program for the model of that kernel."""
-        return self.programs.get(kernel, self.program)
+        """The program for the model of that kernel; where there is none, one for another."""
+        return self.programs.get(kernel, self.program) or next(iter(self.programs.values()), "")
 
 
 def catalogue(directory: Path = DIRECTORY) -> list[Bug]:
@@ -122,9 +128,13 @@ def _read(path: Path) -> Bug:
     for wrong, problem in (
         (bug.id != path.stem, f"id {bug.id!r} is not the file's name"),
         (bug.path not in PATHS, f"path {bug.path!r} is not one of {', '.join(PATHS)}"),
-        (bug.held == patch.exists(), "is held and has a patch, or is not held and has none"),
+        (bug.held and patch.exists(), "is held and has a patch"),
+        (
+            (bug.held or BASE in bug.not_on) == patch.exists(),
+            "has a patch, and says why it has none, or has none without a reason in 'not_on.base'",
+        ),
         (bug.held and not bug.why, "is held without a reason in 'why'"),
     ):
         if wrong:
             raise UsageError(f"{path}: {problem}")
-    return msgspec.structs.replace(bug, patch=None if bug.held else patch)
+    return msgspec.structs.replace(bug, patch=patch if patch.exists() else None)

@@ -12,7 +12,7 @@ from difffuzz.cli import main
 from difffuzz.errors import UsageError
 from difffuzz.program import parse
 from difffuzz.variants import load
-from difffuzz.variants.catalogue import DIRECTORY, PATHS, catalogue, find
+from difffuzz.variants.catalogue import BASE, DIRECTORY, PATHS, catalogue, find
 
 FACTS = """
 id = "0123456789ab"
@@ -41,8 +41,17 @@ def test_the_shipped_facts_are_sound() -> None:
 
 def test_every_patch_has_facts() -> None:
     assert {path.stem for path in DIRECTORY.glob("*.patch")} == {
-        bug.id for bug in catalogue() if not bug.held
+        bug.id for bug in catalogue() if bug.is_on("")
     }
+    assert {path.stem for path in DIRECTORY.glob("*/*.patch")} <= {
+        bug.id for bug in catalogue() if bug.kernels
+    }
+
+
+def test_a_bug_without_a_patch_is_held_or_says_what_the_base_lacks() -> None:
+    for bug in catalogue():
+        assert (bug.patch is None) == (bug.held or BASE in bug.not_on)
+        assert bug.patch is not None or bug.held or all(map(bug.patch_on, bug.kernels))
 
 
 def test_the_patched_side_meets_the_other_mmu(tmp_path: Path) -> None:

@@ -60,6 +60,12 @@ host0: age area=0 page=0x0 n=0x1 flush=off
 host0: test_age area=0 page=0x0
 host1: lazy_free area=0 page=0x0 n=0x1
 host1: writeback area=2 page=0x0 n=0x1
+host0: cold area=0 page=0x0 n=0x1
+host0: pageout area=0 page=0x0 n=0x1
+host0: collapse area=0 page=0x0 n=0x1
+host0: invalidate area=0 page=0x0 n=0x1 whole
+host0: punch_hole area=3 page=0x0 n=0x1
+host0: mremap area=0 page=0x0 n=0x1 to=0x1 keep=off
 vmm: memslot_create slot=2 as=0 gfn=0x800 n=0x8 area=3 page=0x0 flags=none
 vmm: memslot_create slot=3 as=0 gfn=0x3ff n=0x8 area=3 page=0x0 flags=none
 vmm: memslot_move slot=2 as=0 gfn=0x900

@@ -182,8 +182,8 @@ USES = (
 each_use = pytest.mark.parametrize("use", USES, ids=lambda use: use.rule)
 
 
-OWN_TESTS = {"abandoned", "pae-root-request", "mmio-generation-window"}
-"""`abandoned` excuses nothing, and the other two take races that lockstep does not have."""
+OWN_TESTS = {"abandoned", "pae-root-request", "mmio-generation-window", "unclear-order"}
+"""`abandoned` excuses nothing, and the other three take races that lockstep does not have."""
 WRAP = """\
 config gen_bias=1
 slot 0 gfn=0x0 pages=0x1 area=0
@@ -201,6 +201,15 @@ def test_a_schedule_decides_whether_an_mmio_spte_outlives_the_wrap() -> None:
     allowed = run_as_it_is(f"{WRAP}schedule 1:vmm 8:vcpu0 16:vmm 25:vcpu0\n").allowed
     assert allowed["mmio-generation-window"] == 1
     assert not run_as_it_is(f"{WRAP}schedule 1:vmm\n").allowed
+
+
+def test_who_came_first_is_not_told() -> None:
+    # Both threads write the parameter, one on, one off; or one writes while the other has written.
+    both = f"{SMALL}vmm: nx on\nworker: nx off\nschedule 1:worker 2:vmm 5:worker\n"
+    assert run_as_it_is(both).allowed["unclear-order"] == 1
+    assert not run_as_it_is(
+        f"{SMALL}vmm: nx on\nworker: nx on\nschedule 1:worker 2:vmm 5:worker\n"
+    ).allowed
 
 
 def test_every_rule_says_why() -> None:

@@ -105,8 +105,23 @@ def test_that_byte_now_is_two_choices() -> None:
     """The ratio of NX recovery and the quirk of zapping all: each pair has a byte, and no other."""
     pairs = {decode(bytes(16) + bytes((byte,))).config[17:19] for byte in range(256)}
     assert pairs == {(ratio, zap) for ratio in (1, 2, 60) for zap in (True, False)}
-    config = Config(recovery_ratio=60, slot_zap_all=False)
-    assert decode(encode(Program(config))).config == config
+    for errs in (False, True):
+        config = Config(recovery_ratio=60, slot_zap_all=False, host_errs=errs)
+        assert decode(encode(Program(config))).config == config
+
+
+def test_few_bytes_let_the_host_err() -> None:
+    errs = [byte for byte in range(256) if decode(bytes(16) + bytes((byte,))).config.host_errs]
+    assert errs == list(range(250, 256))
+    op = Op(Kind.DONTNEED, 4, (0, 1, 0))
+    assert normalise(Program(Config(), (op,))).ops[0].args == (0, 1, 1)
+    erring = Program(Config(host_errs=True), (op, Op(Kind.INVALIDATE, 4, (0, 1, 1, 2))))
+    assert normalise(erring) == erring
+    assert decode(encode(erring)) == erring
+    assert decode(encode(erring)[:16] + bytes(1) + encode(erring)[17:]).ops == (
+        Op(Kind.DONTNEED, 4, (0, 1, 1)),
+        Op(Kind.INVALIDATE, 4, (0, 1, 1, 0)),
+    )
 
 
 def test_random_bytes_are_about_hot_gfns() -> None:

@@ -5,7 +5,13 @@ from __future__ import annotations
 
 from difffuzz.program import BY_NAME, OPS, THREADS, Kind
 from difffuzz.program.fields import Field, FieldType
-from difffuzz.program.limits import GFN_LIMIT
+from difffuzz.program.limits import (
+    GFN_LIMIT,
+    HOST_THREADS,
+    VCPU_THREADS,
+    VMM_THREAD,
+    WORKER_THREAD,
+)
 from difffuzz.program.ops import SLOT_FIELDS
 
 
@@ -20,8 +26,15 @@ def test_every_kind_has_a_line_in_the_table() -> None:
 
 
 def test_threads_of_a_kind_are_of_one_class() -> None:
-    classes = {spec.threads for spec in OPS.values()}
-    assert sorted(thread for threads in classes for thread in threads) == list(range(len(THREADS)))
+    assert {spec.threads for spec in OPS.values()} == {
+        VCPU_THREADS,
+        HOST_THREADS,
+        (VMM_THREAD,),
+        (WORKER_THREAD,),
+        (VMM_THREAD, WORKER_THREAD),
+    }
+    both = {one for one in THREADS if THREADS.index(one) in (VMM_THREAD, WORKER_THREAD)}
+    assert len(VCPU_THREADS) + len(HOST_THREADS) + len(both) == len(THREADS)
 
 
 def test_fields_are_named_once_in_an_operation() -> None:

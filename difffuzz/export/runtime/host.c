@@ -82,6 +82,66 @@ static void host_swap_out(int area, unsigned long page, unsigned long n)
 	host_madvise(area, page, n, MADV_PAGEOUT);
 }
 
+//: host_cold needs host_madvise
+#ifndef MADV_COLD
+#define MADV_COLD 20
+#endif
+static void host_cold(int area, unsigned long page, unsigned long n)
+{
+	host_madvise(area, page, n, MADV_COLD);
+}
+
+//: host_pageout needs host_swap_out
+static void host_pageout(int area, unsigned long page, unsigned long n)
+{
+	host_swap_out(area, page, n);
+}
+
+//: host_collapse needs host_madvise
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25
+#endif
+static void host_collapse(int area, unsigned long page, unsigned long n)
+{
+	host_madvise(area, page, n, MADV_COLLAPSE);
+}
+
+//: host_punch_hole needs area
+/* Hugetlb memory has no file here: whole pages of it go as they would from one. */
+static void host_punch_hole(int area, unsigned long page, unsigned long n)
+{
+	unsigned long in = 1, end = page + n;
+	int r;
+
+	if (area_kind[area] == HUGETLB_2M)
+		in = HUGE_PG / PG;
+	if (area_kind[area] == HUGETLB_1G)
+		in = 512 * HUGE_PG / PG;
+	page = (page + in - 1) & -in;
+	end &= -in;
+	if (page >= end)
+		return;
+	if (in > 1)
+		r = madvise((void *)AREA(area, page), (end - page) * PG, MADV_DONTNEED);
+	else
+		r = fallocate(area_fd[area], FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, page * PG,
+			      (end - page) * PG);
+	if (r)
+		skip(strerror(errno));
+}
+
+//: host_mremap needs area
+#ifndef MREMAP_DONTUNMAP
+#define MREMAP_DONTUNMAP 4
+#endif
+static void host_mremap(int area, unsigned long page, unsigned long n, unsigned long to, int keep)
+{
+	int flags = MREMAP_MAYMOVE | MREMAP_FIXED | (keep ? MREMAP_DONTUNMAP : 0);
+
+	if (mremap((void *)AREA(area, page), n * PG, n * PG, flags, (void *)AREA(area, to)) == MAP_FAILED)
+		skip(strerror(errno));
+}
+
 //: host_hwpoison needs host_madvise
 #ifndef MADV_HWPOISON
 #define MADV_HWPOISON 100

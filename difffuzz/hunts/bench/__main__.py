@@ -118,9 +118,7 @@ def choose(names: list[str], kernel: str, kind: str, planted: bool) -> list[Bug]
     for bug in chosen:
         bug.check_hunted(kernel)
     every = catalogue(PLANTED if planted else DIRECTORY)
-    chosen = chosen or [
-        bug for bug in every if not bug.held and (not kernel or kernel in bug.kernels)
-    ]
+    chosen = chosen or [bug for bug in every if bug.is_on(kernel)]
     return [bug for bug in chosen if kind == "all" or bug.concurrent == (kind == "concurrent")]
 
 

@@ -13,7 +13,7 @@ from random import Random
 from ...program import OPS, Config, Kind, Op, Program, SlotSpec, normalise
 from ...program.generate import DEFAULT_OPS
 from ...program.limits import MAX_SLOTS, N_AREAS
-from ...program.model import AREA_KINDS, CONFIG_CHOICES
+from ...program.model import AREA_KINDS, CONFIG_CHOICES, DELIBERATE
 from ...program.ops import SLOT_FIELDS
 from ...program.scene import any_value
 from ...variants.catalogue import Bug
@@ -34,7 +34,8 @@ def hunt(bug: Bug, row: Row) -> None:
 def uniform(rng: Random, paging: str, concurrent: bool) -> Program:
     """A program as long as the generator's."""
     kinds = _AT_ONCE if concurrent else _ALONE
-    choices = {name: rng.choice(of) for name, of in CONFIG_CHOICES.items()}
+    rolled = [name for name in CONFIG_CHOICES if name not in DELIBERATE]
+    choices = {name: rng.choice(CONFIG_CHOICES[name]) for name in rolled}
     choices["paging"] = paging
     config = Config()._replace(**choices)  # type: ignore[arg-type]
     slots = [

@@ -35,8 +35,9 @@ def tasks() -> Iterator[Task]:
     for path in sorted((CORPUS / "concurrent").glob("*.difffuzz")):
         yield Task(path.stem, parse(path.read_text(), path.name), ("legacy", "tdp"))
     for bug in catalogue():
-        if bug.concurrent and not bug.held and bug.program:
-            for kernel in ("", *(one for one in bug.kernels if one in bug.programs)):
+        if bug.concurrent and not bug.held:
+            own_programs = [one for one in bug.kernels if one in bug.programs]
+            for kernel in ([""] if bug.is_on("") else []) + own_programs:
                 name = f"{bug.id}@{kernel}" if kernel else bug.id
                 parsed = parse(bug.program_on(kernel), name)._replace(schedule=())
                 if not kernel:

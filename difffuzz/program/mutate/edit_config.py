@@ -13,13 +13,13 @@ from typing import Final
 from ..fields import MMU_PAGES
 from ..generate import generate_slot
 from ..limits import MAX_SLOTS, N_AREAS
-from ..model import AREA_KINDS, CONFIG_CHOICES, Config, Program, SlotSpec
+from ..model import AREA_KINDS, CONFIG_CHOICES, DELIBERATE, Config, Program, SlotSpec
 from ..normalise import normalise
 from ..ops import SLOT_FIELDS
 from ..scene import any_value
 
 name: Final = "edit_config"
-_CHOICES: Final = tuple(key for key in CONFIG_CHOICES if key != "paging")
+_CHOICES: Final = tuple(key for key in CONFIG_CHOICES if key not in DELIBERATE)
 
 
 def apply(program: Program, rng: Random, other: Program | None = None) -> Program:

@@ -13,7 +13,12 @@ from ..ops import OPS, Kind
 from ..scene import Scene
 
 _ACCESSES: Final = (Kind.READ, Kind.WRITE, Kind.WRITE, Kind.EXEC)
-_TAKES: Final = (Kind.DONTNEED, Kind.DONTNEED, Kind.MUNMAP, Kind.MIGRATE, Kind.SWAP_OUT)
+_TAKES: Final = (
+    *(Kind.DONTNEED,) * 4,
+    *(Kind.MUNMAP, Kind.MIGRATE, Kind.SWAP_OUT) * 2,
+    Kind.PAGEOUT,
+    Kind.MREMAP,
+)
 _BLOCK: Final = 512
 SYNC: Final = Op(Kind.SYNC, VMM_THREAD)
 ON: Final = (1,)
@@ -58,7 +63,8 @@ def clean(scene: Scene, place: Place) -> Op:
 
 def reclaim(scene: Scene, place: Place) -> Op:
     """The host reclaims the page, or its block of 2M."""
-    return Op(Kind.SWAP_OUT, HOST_THREADS[0], _around(scene, place))
+    kind = scene.rng.choice((Kind.SWAP_OUT, Kind.SWAP_OUT, Kind.PAGEOUT))
+    return Op(kind, HOST_THREADS[0], _around(scene, place))
 
 
 def _around(scene: Scene, place: Place) -> tuple[int, int, int]:

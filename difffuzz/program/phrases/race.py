@@ -20,6 +20,7 @@ from ..ops import Kind
 from ..scene import Scene, place_of
 from .parts import SYNC, access, take, vcpu, vmm
 from .race_tables import AGAIN, cleaning, collapsing, protect, recovering, splitting, sweeping, use
+from .race_vmm import beside, two_threads
 
 _USUAL: Final = 0.8
 _HOLES: Final = 0.2
@@ -43,6 +44,10 @@ _HOST: Final = (
     Kind.KSM_MERGE,
     Kind.LAZY_FREE,
     Kind.WRITEBACK,
+    Kind.PAGEOUT,
+    Kind.COLLAPSE,
+    Kind.PUNCH_HOLE,
+    Kind.MREMAP,
     *(Kind.AGE,) * 2,
 )
 _VMM: Final = (
@@ -247,6 +252,8 @@ def _aging(scene: Scene, place: Place) -> list[Op]:
 
 
 def _worker(scene: Scene, place: Place) -> list[Op]:
+    if scene.rng.random() < 0.5:
+        return [beside(scene, near(scene, place))]
     return [Op(Kind.NX_RECOVER, WORKER_THREAD)]
 
 
@@ -257,6 +264,7 @@ _ABOUT_SLOTS: Final = (
     *(recovering,) * 2,
     *(splitting,) * 2,
     *(sweeping,) * 2,
+    *(two_threads,) * 2,
     cleaning,
 )
 _ACTORS: Final = (

@@ -204,14 +204,13 @@ API_FN(page_track)
 	bool done = false;
 
 	if (slot) {
+		write_lock(&kvm->mmu_lock);
+		/* Who tracks keeps its own table, under mmu_lock, and removes only what it added. */
 		track = slot->arch.gfn_write_track;
 		done = add || (track && track[gfn_to_index(gfn, slot->base_gfn, PG_LEVEL_4K)]);
-	}
-	if (done) {
-		write_lock(&kvm->mmu_lock);
 		if (add)
 			__kvm_write_track_add_gfn(kvm, slot, gfn);
-		else
+		else if (done)
 			__kvm_write_track_remove_gfn(kvm, slot, gfn);
 		write_unlock(&kvm->mmu_lock);
 	}
@@ -219,10 +218,15 @@ API_FN(page_track)
 	return done;
 }
 
+/* A write to the parameter's file: those of a module exclude each other (kernel/params.c). */
 API_FN(set_nx)
 {
-	native_set_nx(native_kvm, on);
-	return 0;
+	long r;
+
+	mutex_lock(&native_param_lock);
+	r = native_set_nx(on);
+	mutex_unlock(&native_param_lock);
+	return r;
 }
 
 API_FN(recover_nx)

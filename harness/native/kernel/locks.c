@@ -16,7 +16,11 @@
 #define WAITERS(lock) ((lock)->raw_lock.wait_lock.val.counter)
 #define TAKEN(lock) ((lock)->raw_lock.val.counter)
 
-enum rank { UNRANKED, SLOTS_LOCK, SLOTS_ARCH_LOCK, MMAP_LOCK, MN_INVALIDATE_LOCK, MMU_LOCK, PAGES_LOCK };
+enum rank {
+	UNRANKED, PARAM_LOCK, KVM_LOCK, SLOTS_LOCK, SLOTS_ARCH_LOCK, MMAP_LOCK, MN_INVALIDATE_LOCK, MMU_LOCK, PAGES_LOCK
+};
+
+DEFINE_MUTEX(native_param_lock);
 
 static const void *mmu_lock(void)
 {
@@ -32,6 +36,10 @@ static enum rank rank_of(const void *lock)
 		return UNRANKED;
 	if (lock == &kvm->mmu_lock)
 		return MMU_LOCK;
+	if (lock == &native_param_lock)
+		return PARAM_LOCK;
+	if (lock == &kvm_lock)
+		return KVM_LOCK;
 	if (lock == &kvm->slots_lock)
 		return SLOTS_LOCK;
 	if (lock == &kvm->slots_arch_lock)
@@ -48,7 +56,7 @@ static enum rank rank_of(const void *lock)
 static const char *name_of(const void *lock)
 {
 	static const char *const names[] = {
-		"a lock", "slots_lock", "slots_arch_lock", "mmap_lock", "mn_invalidate_lock",
+		"a lock", "param_lock", "kvm_lock", "slots_lock", "slots_arch_lock", "mmap_lock", "mn_invalidate_lock",
 		"mmu_lock", "tdp_mmu_pages_lock",
 	};
 

@@ -156,6 +156,14 @@ int wake_up_process(struct task_struct *task)
 	return 0;
 }
 
+/* What is written to a parameter here ends without a newline. */
+bool sysfs_streq(const char *written, const char *word)
+{
+	while (*written && *written == *word)
+		written++, word++;
+	return *written == *word;
+}
+
 /* The machine */
 
 bool e820__mapped_raw_any(u64 start, u64 end, enum e820_type type)

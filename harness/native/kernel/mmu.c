@@ -40,12 +40,10 @@ int native_do_page_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u64 error_code)
 #endif
 }
 
-void native_set_nx(struct kvm *kvm, bool on)
+/* Of every VM, of which there is one. */
+int native_set_nx(bool on)
 {
-	nx_huge_pages = on;
-	mutex_lock(&kvm->slots_lock);
-	kvm_mmu_zap_all_fast(kvm);
-	mutex_unlock(&kvm->slots_lock);
+	return set_nx_huge_pages(on ? "force" : "off", NULL);
 }
 
 void native_configure_nx(bool on, unsigned int recovery_ratio)

@@ -14,7 +14,7 @@ extern struct mm_struct *native_mm;
 /* mmu.c, tdp_mmu.c: the tree's, with a way to their static parts */
 extern int native_handle_mmio_page_fault(struct kvm_vcpu *vcpu, u64 addr);
 extern int native_do_page_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u64 error_code);
-extern void native_set_nx(struct kvm *kvm, bool on);
+extern int native_set_nx(bool on);
 extern void native_configure_nx(bool on, unsigned int recovery_ratio);
 extern void native_recover_nx(struct kvm *kvm);
 extern void native_allow_tdp_mmu(bool on);
@@ -38,6 +38,7 @@ extern void native_clear_host(void);
 
 
 /* rcu.c, locks.c */
+extern struct mutex native_param_lock;	/* the one of the module's parameters */
 extern bool native_ready(long kind, const void *object);
 extern void native_wait(enum native_wait kind, const void *object);
 extern bool native_lock_ready(long kind, const void *object);

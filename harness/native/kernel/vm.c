@@ -106,6 +106,7 @@ long native_create_vm(const struct native_params *params)
 	native_allow_write_tracking(kvm);
 	kvm_mmu_init_vm(kvm);
 	paging = params->tdp;
+	list_add(&kvm->vm_list, &vm_list);
 	native_kvm = kvm;
 	return 0;
 }
@@ -147,6 +148,7 @@ void native_destroy_vm(void)
 	struct kvm *kvm = native_kvm;
 	int nr = atomic_read(&kvm->online_vcpus);
 
+	list_del(&kvm->vm_list);
 	refcount_set(&kvm->users_count, 0);
 	for (int i = 0; i < nr; i++)
 		kvm_mmu_unload(native_vcpus[i]);

@@ -237,7 +237,7 @@ void check_after(const struct op *op, const struct outcome *outcome, int as_id)
 	check_changes(op->kind);
 	history_after(op, outcome, hm.nr_ranges != ranges_before);
 	contents_host(op);
-	if (op->kind == OP_SWAP_OUT)
+	if (op->kind == OP_SWAP_OUT || op->kind == OP_PAGEOUT)
 		contents_settled();
 	if (op->kind <= OP_EXEC)
 		note_access(as_id, op->guest.gfn, op->kind, outcome);

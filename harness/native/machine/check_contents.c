@@ -62,6 +62,8 @@ void contents_host(const struct op *op)
 	case OP_MMAP:
 	case OP_DONTNEED:
 	case OP_LAZY_FREE:
+	case OP_PUNCH_HOLE:
+	case OP_MREMAP:
 		end = start + (op->range.n << 12);
 		/* fall through */
 	case OP_HWPOISON:
@@ -69,6 +71,12 @@ void contents_host(const struct op *op)
 	case OP_COW_WRITE:
 		hm_round_out(&start, &end);
 		contents_unknown(start, end);
+		if (op->kind == OP_MREMAP) {
+			u64 to = HM_AREA_BASE(op->host.area) + (op->mremap.to << 12);
+
+			to &= -hm_size(hm_area_level(to));
+			contents_unknown(to, to + end - start);
+		}
 	}
 }
 

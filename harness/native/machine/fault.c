@@ -68,6 +68,19 @@ static bool install(u64 addr, u64 orig, u64 pte)
 	return true;
 }
 
+/* The same for an empty entry, if the page cache still has the page: a hole may have been punched. */
+static bool install_cached(u64 addr, u64 pte)
+{
+	hm_lock(&hm.ptl);
+	if (hm_huge(addr) || hm_make_table(addr)->pte[addr >> 12 & 511] || hm_cached(addr) >> 12 != pte >> 12) {
+		hm_unlock(&hm.ptl);
+		return false;
+	}
+	hm_set_pte(addr & -PAGE_BYTES, pte);
+	hm_unlock(&hm.ptl);
+	return true;
+}
+
 /* First access: the zero page for a read, a zeroed page for a write. */
 static int do_anonymous_page(struct hm_vma *vma, u64 addr, bool write)
 {
@@ -130,7 +143,7 @@ static int do_fault(struct hm_vma *vma, u64 addr, bool write)
 	if (write && notify)
 		hm_mark_dirty(pfn);
 	hm_map_page(pfn);
-	if (!install(addr, 0, pfn << 12 | flags))
+	if (!install_cached(addr, pfn << 12 | flags))
 		hm_unmap_page(pfn);
 	return VM_FAULT_OK;
 }

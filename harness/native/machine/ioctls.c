@@ -49,8 +49,6 @@ static struct outcome clear_dirty(int as_id, int slot, u64 first, u64 n)
 
 struct outcome run_ioctl(const struct op *op)
 {
-	static bool nx_is_set, nx;
-
 	switch (op->kind) {
 	case OP_MEMSLOT_CREATE:
 		return done(run_set_slot(op->memslot_create.as_id, op->memslot_create.slot, op->memslot_create.gfn,
@@ -73,13 +71,7 @@ struct outcome run_ioctl(const struct op *op)
 	case OP_TRACK_REMOVE:
 		return done(hm_kvm(FN_PAGE_TRACK, op->track_add.as_id, op->track_add.gfn, op->kind == OP_TRACK_ADD, 0, 0, 0));
 	case OP_NX:
-		if (!nx_is_set)
-			nx = play_config->nx_huge_pages;
-		nx_is_set = true;
-		if (nx != !!op->nx.on) {
-			nx = op->nx.on;
-			hm_kvm(FN_SET_NX, op->nx.on, 0, 0, 0, 0, 0);
-		}
+		hm_kvm(FN_SET_NX, op->nx.on, 0, 0, 0, 0, 0);
 		return done(0);
 	case OP_ZAP_GFN_RANGE:
 		hm_kvm(FN_ZAP_GFN_RANGE, op->zap_gfn_range.gfn, op->zap_gfn_range.n, 0, 0, 0, 0);

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* mm/khugepaged.c: replacing the 4K pages of a 2M range by a THP. */
+/* mm/khugepaged.c: replacing the 4K pages of a 2M range by a THP; madvise(MADV_COLLAPSE). */
+#include <errno.h>
+
 #include "machine.h"
+
+enum { SCAN_SUCCEED, SCAN_PMD_MAPPED, SCAN_STOP };	/* or -errno */
 
 /* The VMA, if a THP may lie there and a page table does. */
 static struct hm_vma *collapsible_vma(u64 base)
@@ -50,13 +54,13 @@ static bool isolate(const struct hm_table *table)
 }
 
 /* Clears the pmd, takes the pages off their table and maps the huge page, or puts it back. */
-static void replace_table(struct hm_vma *vma, u64 base)
+static bool replace_table(struct hm_vma *vma, u64 base)
 {
 	u64 flags = PTE_PRESENT | PTE_ACCESSED | PTE_DIRTY | PTE_HUGE | PTE_EXCLUSIVE, head;
 	struct hm_table *table = hm_table(base);
 
 	if (!table)
-		return;
+		return false;
 	hm_invalidate_start(base, base + PMD_BYTES);
 	hm_lock(&hm.ptl);
 	table = hm_table(base);
@@ -67,7 +71,7 @@ static void replace_table(struct hm_vma *vma, u64 base)
 	if (!isolate(table)) {
 		hm_set_table(base, table);
 		hm_note(base, base + PMD_BYTES);
-		return;
+		return false;
 	}
 	head = hm_frame_alloc(PMD_PAGES);
 	for (int i = 0; i < 512; i++) {
@@ -88,27 +92,109 @@ static void replace_table(struct hm_vma *vma, u64 base)
 	hm_set_huge(base, head << 12 | flags);
 	hm_note(base, base + PMD_BYTES);
 	hm_unlock(&hm.ptl);
+	return true;
 }
 
-/* madvise(MADV_COLLAPSE) of the 2M around `addr`. */
-void hm_thp_collapse(u64 addr)
+/* khugepaged at the 2M around `addr`; is a THP mapped there now? */
+bool hm_collapse(u64 addr)
 {
 	u64 base = addr & -PMD_BYTES;
 	struct hm_vma *vma;
-	bool ready;
+	bool ready, done = false;
 
 	hm_down_read(&hm.mmap_lock);
 	vma = collapsible_vma(base);
 	ready = vma && swap_in_range(vma, base) && isolate(hm_table(base));
 	hm_up_read(&hm.mmap_lock);
 	if (!ready)
-		return;
+		return false;
 	hm_lock(&hm.mmap_lock);
 	vma = collapsible_vma(base);
 	if (vma) {
 		hm_lock(&hm.page_lock);
-		replace_table(vma, base);
+		done = replace_table(vma, base);
 		hm_unlock(&hm.page_lock);
 	}
 	hm_unlock(&hm.mmap_lock);
+	return done;
+}
+
+/* But for khugepaged's own limits. */
+static long scan_pmd(u64 base)
+{
+	struct hm_table *table = hm_table(base);
+	bool writable = false;
+
+	if (hm_huge(base) & PTE_MAPPED)
+		return SCAN_PMD_MAPPED;
+	if (!table)
+		return -EINVAL;
+	for (int i = 0; i < 512; i++) {
+		u64 pte = table->pte[i];
+
+		if (!(pte & PTE_MAPPED) || pte >> 12 == HM_ZERO_PFN)
+			continue;
+		if (hm_folio_pins(pte >> 12))
+			return -EAGAIN;
+		writable |= !!(pte & PTE_WRITE);
+	}
+	return writable ? SCAN_SUCCEED : -EINVAL;
+}
+
+/* Why a range that looked well did not collapse. */
+static long scan_again(u64 base)
+{
+	long result = scan_pmd(base);
+
+	return result == SCAN_SUCCEED ? SCAN_STOP : result;
+}
+
+static long collapse_vma(u64 start, u64 end)
+{
+	u64 first = (start + PMD_BYTES - 1) & -PMD_BYTES, last = end & -PMD_BYTES;
+	struct hm_vma *vma = hm_vma_find(start);
+	long answer = first <= last ? 0 : -EINVAL;
+
+	if (!vma || !hm_vma_anonymous(vma) || vma->flags & VM_NOHUGEPAGE || !vma->anon_vma)
+		return -EINVAL;
+	for (u64 base = first; base < last; base += PMD_BYTES) {
+		long result;
+
+		hm_down_read(&hm.mmap_lock);
+		vma = hm_vma_find(base);
+		result = vma && hm_vma_thp_allowed(vma, base) ? scan_pmd(base) : SCAN_STOP;
+		hm_up_read(&hm.mmap_lock);
+		if (result == SCAN_SUCCEED)
+			result = hm_collapse(base) ? SCAN_SUCCEED : scan_again(base);
+		if (result == SCAN_STOP)
+			return -EINVAL;
+		if (result != SCAN_SUCCEED && result != SCAN_PMD_MAPPED)
+			answer = result;
+	}
+	return answer;
+}
+
+/* 0 if every whole 2M of the range is mapped by a THP now; -ENOMEM: all is well but for a hole. */
+long hm_madvise_collapse(u64 start, u64 end)
+{
+	struct hm_vma *vmas[MOST_VMAS];
+	struct hm_range parts[MOST_VMAS];
+	u64 covered = 0;
+	int nr;
+
+	hm_down_read(&hm.mmap_lock);
+	nr = hm_vma_overlapping(start, end, vmas);
+	hm_up_read(&hm.mmap_lock);
+	for (int i = 0; i < nr; i++) {
+		parts[i].start = start > vmas[i]->start ? start : vmas[i]->start;
+		parts[i].end = end < vmas[i]->end ? end : vmas[i]->end;
+		covered += parts[i].end - parts[i].start;
+	}
+	for (int i = 0; i < nr; i++) {
+		long answer = collapse_vma(parts[i].start, parts[i].end);
+
+		if (answer)
+			return answer;
+	}
+	return covered == end - start ? 0 : -ENOMEM;
 }

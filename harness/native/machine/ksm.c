@@ -91,7 +91,7 @@ static bool merge_one_page(u64 addr, u64 kpfn)
 }
 
 /* A KSM page with a single mapping is made an ordinary page again, by copying it. */
-static void break_ksm(u64 addr)
+void hm_break_ksm(u64 addr)
 {
 	struct hm_vma *vma = hm_vma_find(addr);
 	u64 pte = hm_page(addr);
@@ -118,7 +118,7 @@ static void merge_two_pages(u64 addr, u64 other)
 	if (hm_is_ksm(kpfn) && merge_one_page(other, kpfn))
 		return;
 	if (hm_ksm_addresses(kpfn, addrs) == 1)
-		break_ksm(addr);
+		hm_break_ksm(addr);
 }
 
 /* Makes `other` map the page of `addr` if both hold the same data. */

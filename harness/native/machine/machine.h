@@ -45,6 +45,8 @@ struct hm_run {
 	long maps, extra_total, pins;
 	int child;
 	bool live, split;
+	u64 moved[16];		/* where its first page would be, seen from what mremap moved, ascending */
+	int nr_moved;
 	struct hm_frame **chunks;	/* 512 pages each, NULL: nothing to say of them */
 };
 
@@ -209,8 +211,10 @@ extern void hm_up_read(struct hm_lock *lock);
 extern void hm_lock(struct hm_lock *lock);
 extern void hm_unlock(struct hm_lock *lock);
 extern void hm_point(void);
+extern void hm_note_range(u64 start, u64 end);	/* was invalidated */
 extern void hm_invalidate_start(u64 start, u64 end);
 extern void hm_invalidate_end(u64 start, u64 end);
+extern void hm_invalidate(u64 start, u64 end, int part);
 extern struct hm_vma *hm_new_vma(int kind, u64 start, u64 end);
 extern int hm_area_level(u64 addr);
 extern int hm_area_kind(u64 addr);
@@ -264,8 +268,11 @@ extern bool hm_remove_migration_pte(u64 addr, u64 old, u64 new);
 /* zap.c, mmap.c, ...: the operations of a program */
 extern void hm_round_out(u64 *start, u64 *end);
 extern void hm_unmap_vma(struct hm_vma *vma, u64 start, u64 end);
+extern void hm_unmap_vma_but(struct hm_vma *vma, u64 start, u64 end, bool poison);
+extern void hm_unmap_hugepage_range(struct hm_vma *vma, u64 start, u64 end);
 extern void hm_free_pgtables(u64 start, u64 end);
 extern int hm_rmap_addresses(u64 addr, u64 pfn, u64 *out);
+extern void hm_do_munmap(u64 start, u64 end, bool retire);
 extern void hm_munmap(u64 start, u64 end);
 extern void hm_mmap(u64 start, u64 end);
 extern void hm_dontneed(u64 start, u64 end);
@@ -275,15 +282,26 @@ extern void hm_fork(u64 start, u64 end);
 extern void hm_child_exit(void);
 extern void hm_cow_write(u64 addr, long value);
 extern void hm_migrate(u64 start, u64 end);
-extern void hm_thp_collapse(u64 addr);
+extern bool hm_collapse(u64 addr);
+extern long hm_madvise_collapse(u64 start, u64 end);
 extern void hm_thp_split(u64 addr);
+extern void hm_begin_reclaim(void);
+extern long hm_reclaimed(void);
+extern void hm_reclaim(u64 addr);
+extern void hm_reclaim_thp(u64 base);
 extern long hm_swap_out(u64 start, u64 end);
 extern void hm_madvise_free(u64 start, u64 end);
+extern void hm_cold(u64 start, u64 end);
+extern long hm_pageout(u64 start, u64 end);
+extern long hm_punch_hole(u64 start, u64 end);
+extern long hm_mremap(u64 start, u64 end, u64 to, bool dontunmap);
 extern void hm_writeback(u64 start, u64 end);
 extern void hm_hwpoison(u64 start, u64 end);
 extern void hm_ksm_merge(u64 addr, u64 other);
+extern void hm_break_ksm(u64 addr);
 extern int hm_age(u64 start, u64 end, bool flush);
 extern int hm_test_age(u64 addr);
+extern void hm_age_nothing(u64 addr, bool flush);
 extern void hm_destroy(void);
 
 #endif

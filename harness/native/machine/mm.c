@@ -102,13 +102,18 @@ void hm_unlock(struct hm_lock *lock)
 
 /* The mmu notifier */
 
+void hm_note_range(u64 start, u64 end)
+{
+	if (hm.nr_ranges == hm.room_for_ranges)
+		hm.ranges = grow(hm.ranges, hm.nr_ranges, &hm.room_for_ranges, sizeof(*hm.ranges));
+	hm.ranges[hm.nr_ranges++] = (struct hm_range){ start, end };
+}
+
 void hm_invalidate_start(u64 start, u64 end)
 {
 	if (hm.registered) {
 		hm_kvm(FN_INVALIDATE_RANGE_START, start, end, 1, 0, 0, 0);
-		if (hm.nr_ranges == hm.room_for_ranges)
-			hm.ranges = grow(hm.ranges, hm.nr_ranges, &hm.room_for_ranges, sizeof(*hm.ranges));
-		hm.ranges[hm.nr_ranges++] = (struct hm_range){ start, end };
+		hm_note_range(start, end);
 	}
 	hm_point();
 }

@@ -39,7 +39,8 @@ static struct hm_vma *isolate(struct hm_vma *vma, u64 start, u64 end)
 	return vma;
 }
 
-static void do_munmap(u64 start, u64 end)
+/* mmap_lock held for write; `retire`: device memory goes back to the device. */
+void hm_do_munmap(u64 start, u64 end, bool retire)
 {
 	struct hm_vma *vmas[MOST_VMAS];
 	int nr = hm_vma_overlapping(start, end, vmas);
@@ -56,7 +57,7 @@ static void do_munmap(u64 start, u64 end)
 	hm_invalidate_end(start, end);
 	hm_free_pgtables(start, end);
 	for (int i = 0; i < nr; i++)
-		if (vmas[i]->flags & VM_PFNMAP)
+		if (retire && vmas[i]->flags & VM_PFNMAP)
 			hm_device_retire((vmas[i]->start >> 12) + vmas[i]->pfn_delta,
 					 (vmas[i]->end - vmas[i]->start) >> 12);
 }
@@ -65,7 +66,7 @@ void hm_munmap(u64 start, u64 end)
 {
 	hm_round_out(&start, &end);
 	hm_lock(&hm.mmap_lock);
-	do_munmap(start, end);
+	hm_do_munmap(start, end, true);
 	hm_unlock(&hm.mmap_lock);
 }
 
@@ -73,7 +74,7 @@ void hm_mmap(u64 start, u64 end)
 {
 	hm_round_out(&start, &end);
 	hm_lock(&hm.mmap_lock);
-	do_munmap(start, end);
+	hm_do_munmap(start, end, true);
 	hm_vma_insert(hm_new_vma(hm_area_kind(start), start, end));
 	hm_vma_merge(start, end);
 	hm_unlock(&hm.mmap_lock);

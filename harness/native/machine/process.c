@@ -24,6 +24,28 @@ void hm_thp_split(u64 addr)
 	hm_up_read(&hm.mmap_lock);
 }
 
+/* A bracket around nothing, or a part of one: 0 all of it, 1 its start, 2 its end. */
+void hm_invalidate(u64 start, u64 end, int part)
+{
+	hm_down_read(&hm.mmap_lock);
+	if (part != 2)
+		hm_invalidate_start(start, end);
+	if (part != 1)
+		hm_invalidate_end(start, end);
+	if (part == 2)
+		hm_note_range(start, end);
+	hm_up_read(&hm.mmap_lock);
+}
+
+/* A host that errs asks of the age of no page. */
+void hm_age_nothing(u64 addr, bool flush)
+{
+	hm_lock(&hm.ptl);
+	if (hm.registered)
+		hm_kvm(flush ? FN_CLEAR_FLUSH_YOUNG : FN_CLEAR_YOUNG, addr, addr, 0, 0, 0, 0);
+	hm_unlock(&hm.ptl);
+}
+
 /* What a read of `addr` would return, with nothing faulted in; false for a signal. */
 bool hm_content(u64 addr, long *value)
 {

@@ -49,6 +49,33 @@ static struct outcome run_vcpu_op(const struct op *op, long number)
 
 /* The host */
 
+/* Does the operation name a range?  Of others `n` may be anything. */
+static bool has_range(long kind)
+{
+	switch (kind) {
+	case OP_COW_WRITE:
+	case OP_MIGRATE:
+	case OP_THP_COLLAPSE:
+	case OP_THP_SPLIT:
+	case OP_HWPOISON:
+	case OP_KSM_MERGE:
+	case OP_HOST_READ:
+	case OP_HOST_WRITE:
+	case OP_TEST_AGE:
+		return false;
+	}
+	return true;
+}
+
+/* A host that errs has a range of no page: it brackets that, or asks of its age. */
+static void run_on_nothing(const struct op *op, u64 addr)
+{
+	if (op->kind == OP_AGE)
+		hm_age_nothing(addr, op->age.flush);
+	else
+		hm_invalidate(addr, addr, op->kind == OP_INVALIDATE ? op->invalidate.part : 0);
+}
+
 static struct outcome run_host_op(const struct op *op, long number)
 {
 	u64 base = HM_AREA_BASE(op->host.area), start = base + (op->host.page << 12);
@@ -56,6 +83,10 @@ static struct outcome run_host_op(const struct op *op, long number)
 	u64 end = start + (op->range.n << 12);
 	long value;
 
+	if (has_range(op->kind) && end == start) {
+		run_on_nothing(op, start);
+		return outcome_of(RESULT_DONE, 0);
+	}
 	switch (op->kind) {
 	case OP_MUNMAP:
 		hm_munmap(start, end);
@@ -79,7 +110,7 @@ static struct outcome run_host_op(const struct op *op, long number)
 		hm_migrate(start, start + PAGE_BYTES);
 		break;
 	case OP_THP_COLLAPSE:
-		hm_thp_collapse(start);
+		hm_collapse(start);
 		break;
 	case OP_THP_SPLIT:
 		hm_thp_split(start);
@@ -110,6 +141,20 @@ static struct outcome run_host_op(const struct op *op, long number)
 	case OP_WRITEBACK:
 		hm_writeback(start, end);
 		break;
+	case OP_COLD:
+		hm_cold(start, end);
+		break;
+	case OP_PAGEOUT:
+		return outcome_of(RESULT_DONE, hm_pageout(start, end));
+	case OP_COLLAPSE:
+		return outcome_of(RESULT_DONE, hm_madvise_collapse(start, end));
+	case OP_PUNCH_HOLE:
+		return outcome_of(RESULT_DONE, hm_punch_hole(start, end));
+	case OP_INVALIDATE:
+		hm_invalidate(start, end, op->invalidate.part);
+		break;
+	case OP_MREMAP:
+		return outcome_of(RESULT_DONE, hm_mremap(start, end, base + (op->mremap.to << 12), op->mremap.keep));
 	}
 	return outcome_of(RESULT_DONE, 0);
 }

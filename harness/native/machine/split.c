@@ -58,11 +58,65 @@ bool hm_remove_migration_pte(u64 addr, u64 old, u64 new)
 	return true;
 }
 
+/* The hvas of a THP whose first page would be at `base`, which mremap may have moved over an edge. */
+static struct hm_range folio_range(u64 base)
+{
+	u64 area = (base + PMD_BYTES / 2) & -(1UL << 40), last = area + (HM_AREA_PAGES << 12);
+
+	return (struct hm_range){ base > area ? base : area, base + PMD_BYTES < last ? base + PMD_BYTES : last };
+}
+
+/* Does the entry at `addr` map the page of the THP that belongs there, seen from `base`? */
+static bool maps_page(struct hm_run *run, u64 base, u64 addr)
+{
+	u64 pte = hm_pte(addr);
+
+	return pte & PTE_MAPPED && pte >> 12 == run->head + ((addr - base) >> 12);
+}
+
+static bool is_mapped_at(struct hm_run *run, u64 base)
+{
+	struct hm_range in = folio_range(base);
+
+	for (u64 addr = in.start; addr < in.end; addr += PAGE_BYTES)
+		if (maps_page(run, base, addr))
+			return true;
+	return false;
+}
+
+/* At one place all its entries become migration entries. */
+static void unmap_folio(struct hm_run *run, u64 base)
+{
+	struct hm_range in = folio_range(base);
+
+	if (base % PMD_BYTES == 0)
+		split_huge_pmd(base, run->head);
+	hm_invalidate_start(in.start, in.end);
+	hm_lock(&hm.ptl);
+	for (u64 addr = in.start; addr < in.end; addr += PAGE_BYTES)
+		if (maps_page(run, base, addr))
+			hm_set_pte(addr, (hm_pte(addr) & ~PTE_MAPPED) | PTE_MIGRATION);
+	hm_unlock(&hm.ptl);
+	hm_invalidate_end(in.start, in.end);
+}
+
+static void remap_folio(struct hm_run *run, u64 base)
+{
+	struct hm_range in = folio_range(base);
+
+	for (u64 addr = in.start; addr < in.end; addr += PAGE_BYTES) {
+		u64 pfn = run->head + ((addr - base) >> 12);
+
+		hm_remove_migration_pte(addr, pfn, pfn);
+	}
+}
+
 /* The THP at `addr` becomes 512 independent pages; false if somebody holds another reference. */
 bool hm_split_huge_page(u64 addr)
 {
 	struct hm_run *run = hm_run(hm_page(addr) >> 12);
-	u64 base = addr & -PMD_BYTES;
+	u64 here, bases[17];
+	int nr = 0;
 
 	if (!run)
 		hm_give_up("no huge page to split");
@@ -71,22 +125,19 @@ bool hm_split_huge_page(u64 addr)
 	if (run->pins)
 		return false;
 	hm_child_split(run->head);
-	split_huge_pmd(base, run->head);
-	hm_invalidate_start(base, base + PMD_BYTES);
-	hm_lock(&hm.ptl);
-	for (int i = 0; hm_table(base) && i < 512; i++) {
-		u64 pte = hm_table(base)->pte[i];
-
-		if (pte & PTE_MAPPED && hm_run(pte >> 12) == run)
-			hm_set_pte(base + i * PAGE_BYTES, (pte & ~PTE_MAPPED) | PTE_MIGRATION);
-	}
-	hm_unlock(&hm.ptl);
-	hm_invalidate_end(base, base + PMD_BYTES);
+	here = (addr & -PAGE_BYTES) - (((hm_page(addr) >> 12) - run->head) << 12);
+	bases[nr++] = here;
+	for (int i = 0; i < run->nr_moved; i++)
+		if (run->moved[i] != here)
+			bases[nr++] = run->moved[i];
+	for (int i = 0; i < nr; i++)
+		if (!i || is_mapped_at(run, bases[i]))
+			unmap_folio(run, bases[i]);
 	if (!run->pins)
 		hm_split_run(run);
 	hm_lock(&hm.ptl);
-	for (int i = 0; i < 512; i++)
-		hm_remove_migration_pte(base + i * PAGE_BYTES, run->head + i, run->head + i);
+	for (int i = 0; i < nr; i++)
+		remap_folio(run, bases[i]);
 	hm_unlock(&hm.ptl);
 	return run->split;
 }

@@ -10,6 +10,18 @@
 /* Pages that were freed lazily and are dropped, as one number: of each task, for others may reclaim. */
 static unsigned long dropped[NATIVE_TASKS];
 
+/* A program asks for a reclaim, which will answer what it drops. */
+void hm_begin_reclaim(void)
+{
+	dropped[native_task->number] = 0;
+}
+
+/* Which pages it dropped that were freed lazily, 0 for none. */
+long hm_reclaimed(void)
+{
+	return dropped[native_task->number];
+}
+
 static void note_dropped(u64 addr)
 {
 	unsigned long *digest = &dropped[native_task->number];
@@ -108,7 +120,7 @@ static void write_out(long number)
 }
 
 /* Swaps or drops a whole THP: the pmd is split first, then all entries go in one bracket. */
-static void reclaim_thp(u64 base)
+void hm_reclaim_thp(u64 base)
 {
 	long slots[PMD_PAGES];
 	u64 pfns[PMD_PAGES];
@@ -174,7 +186,7 @@ static void reclaim_shared(u64 addr, u64 pfn)
 }
 
 /* shrink_folio_list() of the 4K page at `addr`. */
-static void reclaim(u64 addr)
+void hm_reclaim(u64 addr)
 {
 	u64 addrs[MOST_KSM];
 	struct hm_leaf leaf = hm_leaf(addr);
@@ -221,24 +233,24 @@ static void shrink_range(u64 start, u64 end)
 			continue;
 		hm_lock(&hm.page_lock);
 		if (list.at[i].level == 1) {
-			reclaim(addr);
+			hm_reclaim(addr);
 		} else if (start <= addr && addr + PMD_BYTES <= end) {
-			reclaim_thp(addr);
+			hm_reclaim_thp(addr);
 		} else if (hm_huge(addr) & PTE_MAPPED && hm_split_huge_page(addr)) {
 			u64 first = start > addr ? start : addr;
 			u64 last = end < addr + PMD_BYTES ? end : addr + PMD_BYTES;
 
 			for (u64 part = first; part < last; part += PAGE_BYTES)
-				reclaim(part);
+				hm_reclaim(part);
 		}
 		hm_unlock(&hm.page_lock);
 	}
 }
 
-/* madvise(MADV_PAGEOUT) of the range; which pages it dropped that were freed lazily, 0 for none. */
+/* The reclaim of just these pages, whoever maps them besides. */
 long hm_swap_out(u64 start, u64 end)
 {
-	dropped[native_task->number] = 0;
+	hm_begin_reclaim();
 	shrink_range(start, end);
-	return dropped[native_task->number];
+	return hm_reclaimed();
 }

@@ -22,7 +22,7 @@ static bool zap_huge(u64 base, int level)
 }
 
 /* Clears the 4K entries of [start, end) that lie in one table; the table stays. */
-static void zap_pte_range(u64 base, u64 start, u64 end)
+static void zap_pte_range(u64 base, u64 start, u64 end, bool poison)
 {
 	struct hm_table *table;
 
@@ -31,7 +31,7 @@ static void zap_pte_range(u64 base, u64 start, u64 end)
 	for (int i = 0; table && i < 512; i++) {
 		u64 addr = base + i * PAGE_BYTES, pte = table->pte[i];
 
-		if (!pte || addr < (start & -PAGE_BYTES) || addr >= end)
+		if (!pte || addr < (start & -PAGE_BYTES) || addr >= end || (!poison && pte & PTE_HWPOISON))
 			continue;
 		table->pte[i] = 0;
 		hm_note(addr, addr + PAGE_BYTES);
@@ -43,7 +43,7 @@ static void zap_pte_range(u64 base, u64 start, u64 end)
 	hm_unlock(&hm.ptl);
 }
 
-static void unmap_hugepage_range(struct hm_vma *vma, u64 start, u64 end)
+void hm_unmap_hugepage_range(struct hm_vma *vma, u64 start, u64 end)
 {
 	u64 size = hm_size(vma->level), found[HM_PMDS];
 	int nr = 0;
@@ -60,15 +60,16 @@ static void unmap_hugepage_range(struct hm_vma *vma, u64 start, u64 end)
 
 /*
  * Clears every entry of [start, end) in the VMA; the caller has told the notifiers.  Reclaim may
- * split a THP before it is cleared: it holds no mmap_lock.
+ * split a THP before it is cleared: it holds no mmap_lock.  Without `poison`, entries stay that stand
+ * for a page whose memory failed.
  */
-void hm_unmap_vma(struct hm_vma *vma, u64 start, u64 end)
+void hm_unmap_vma_but(struct hm_vma *vma, u64 start, u64 end, bool poison)
 {
 	u64 found[HM_PMDS];
 	int nr = 0;
 
 	if (vma->level > 1) {
-		unmap_hugepage_range(vma, start, end);
+		hm_unmap_hugepage_range(vma, start, end);
 		return;
 	}
 	for (u64 base = hm_next_populated(start, end); base < end; base = hm_next_populated(base + PMD_BYTES, end))
@@ -82,8 +83,13 @@ void hm_unmap_vma(struct hm_vma *vma, u64 start, u64 end)
 			else if (zap_huge(base, 2) || !hm_table(base))
 				continue;
 		}
-		zap_pte_range(base, start, end);
+		zap_pte_range(base, start, end, poison);
 	}
+}
+
+void hm_unmap_vma(struct hm_vma *vma, u64 start, u64 end)
+{
+	hm_unmap_vma_but(vma, start, end, true);
 }
 
 /* Frees page tables that no VMA can use any more. */
