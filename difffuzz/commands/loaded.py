@@ -51,6 +51,8 @@ class Loaded(NamedTuple):
             return named
         noted = self.notes.get(which)
         if noted is None:
+            if self.program.config.guest != "none":  # the models have no such guests
+                return f"native:{'legacy' if which == 'left' else 'tdp'}"
             # The TDP MMU has no nonpaging guests.
             usual = "tdp" if self.program.config.paging == "tdp" else "spec"
             return "legacy" if which == "left" else usual

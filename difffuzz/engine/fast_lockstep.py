@@ -52,6 +52,8 @@ class FastLockstep:
 
     def _run(self, program: Program, max_steps: int) -> Verdict | str:
         """The verdict, or why the program is suspicious."""
+        if program.config.guest != "none":
+            return "a guest with page tables"
         encoded = Encoded(program)
         ends: set[int] = set()
         while True:

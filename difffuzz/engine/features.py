@@ -19,7 +19,8 @@ from difffuzz.sides.base import Outcome
 ACCESSED = VMX_EPT_ACCESS_BIT | PT_ACCESSED_MASK
 DIRTY = VMX_EPT_DIRTY_BIT | PT_DIRTY_MASK
 """Of either layout."""
-RESULTS = {"ok": 0, "mmio": 1, "sigbus": 2, "error": 3, "stuck": 4, "done": 5, "nothing": 6}
+_RESULTS = ("ok", "mmio", "sigbus", "error", "stuck", "done", "nothing", "fault")
+RESULTS = {name: number for number, name in enumerate(_RESULTS)}
 
 
 def spte_class(spte: int, level: int) -> int:

@@ -62,6 +62,8 @@ class Step(NamedTuple):
     right: Outcome | None
     maps: tuple[tuple[Leaf, ...], ...]
     divergences: tuple[Divergence, ...]
+    walks: tuple[tuple[str, ...], ...] = ()
+    """Of a guest with page tables: its walk and KVM's, in text, for each side."""
 
 
 def run(

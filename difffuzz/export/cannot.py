@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from ..program import Config, Kind
+from ..program.ops import GUEST_KINDS
 from .reproducer import Reproducer
 
 OPERATIONS: dict[Kind, str] = {
@@ -14,6 +15,7 @@ OPERATIONS: dict[Kind, str] = {
     Kind.ZAP_GFN_RANGE: "kvm_zap_gfn_range() is called where MTRRs change, not for a range",
     Kind.INVALIDATE: "an invalidation around nothing is the kernel's own: no call makes one",
     Kind.KSM_MERGE: "which pages ksmd merges, and when, is its own choice",
+    **dict.fromkeys(GUEST_KINDS, "the guest that is exported runs without page tables of its own"),
 }
 """Operations that are left out."""
 
@@ -61,6 +63,7 @@ _CONFIG: dict[str, str] = {
     "recovery_ratio": "what is exported recovers all of them",
     "host_errs": "the kernel of the host does not err so; empty ranges do nothing",
     "slot_zap_all": "what is exported leaves the quirk as it is",
+    "guest": "the guest that is exported has no page tables of its own",
     "gen_bias": "as many changes of memslots before the first step as make the generation wrap",
 }
 AREAS: dict[str, str] = {"pfnmap": "there is no device whose memory could be mapped: 4K pages are"}

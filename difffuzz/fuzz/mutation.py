@@ -19,6 +19,8 @@ FRESH = 0.65
 """How often a program from nothing comes instead of a mutant: it finds more (docs/benchmark.md)."""
 ADD_SCHEDULE = 0.3
 """How often a portfolio's program that runs one operation at a time may become concurrent."""
+ANY_GUEST = 0.2
+"""The same of guests with page tables of their own."""
 ANY_PAGING = 0.3
 """How often a mutant's paging mode is drawn anew, where both sides can run more than one."""
 CROSSOVER_SHARE = 4
@@ -41,6 +43,7 @@ class ProgramMutation:
 
     __slots__ = (
         "_decode",
+        "_guests",
         "_made",
         "_made_program",
         "_mode",
@@ -55,8 +58,14 @@ class ProgramMutation:
         "_used",
     )
 
-    def __init__(self, mode: str = "lockstep", pagings: Sequence[str] = ("tdp",)) -> None:
+    def __init__(
+        self,
+        mode: str = "lockstep",
+        pagings: Sequence[str] = ("tdp",),
+        guests: Sequence[str] = ("none",),
+    ) -> None:
         self._mode = mode
+        self._guests = guests if mode != "concurrent" else guests[:1]
         self._pagings = pagings
         self._rng = random.Random(0)
         self._decode = lru_cache(maxsize=DECODED)(decode)
@@ -108,6 +117,9 @@ class ProgramMutation:
         guest's paging mode."""
         if len(self._pagings) > 1 and self._rng.random() < ANY_PAGING:
             config = program.config._replace(paging=self._rng.choice(self._pagings))
+            program = normalise(program._replace(config=config))
+        if len(self._guests) > 1 and self._rng.random() < ANY_GUEST:
+            config = program.config._replace(guest=self._rng.choice(self._guests))
             program = normalise(program._replace(config=config))
         concurrent = self._mode == "concurrent"
         if self._mode == "portfolio":

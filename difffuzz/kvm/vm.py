@@ -74,6 +74,7 @@ class VmParams:
         "dirty_log_init_set",
         "eager_page_split",
         "ept",
+        "guest",
         "manual_dirty_log_protect",
         "max_level",
         "mmio_caching",
@@ -101,6 +102,8 @@ class VmParams:
         self.nx_huge_pages = False
         self.nx_recovery_ratio = 1
         self.slot_zap_all = True
+        self.guest = 0
+        """Place in program.model.GUESTS; the model has no guest with page tables of its own."""
         self.mmio_caching = True
         self.eager_page_split = True
         self.pml = False

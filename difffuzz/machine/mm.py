@@ -13,6 +13,7 @@ from typing import Protocol
 
 from difffuzz.sched import Mutex, RwSemaphore, Scheduler, SpinLock
 
+from .content import Contents
 from .frames import Frames
 from .pagetable import HOST_PAGE_TABLE, PageTable
 from .pte import PTE_DIRTY, PTE_PRESENT, PTE_PROTNONE, PTE_WRITE
@@ -79,6 +80,7 @@ class Mm:
         "child_pages",
         "child_runs",
         "child_swap",
+        "contents",
         "disk",
         "frames",
         "ksm",
@@ -100,6 +102,8 @@ class Mm:
         self.point = sched.point
         self.areas = tuple(areas)
         self.frames = Frames()
+        self.contents = Contents()
+        """What is in pages that hold more than one word."""
         self.pt = PageTable()
         self.vmas = VmaTree()
         self.mmap_lock = RwSemaphore(sched, "mmap_lock")

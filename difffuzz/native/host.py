@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable
 
+from difffuzz.facts.errno import EFAULT
 from difffuzz.facts.paging import PT_PRESENT_MASK, PT_WRITABLE_MASK
+from difffuzz.machine import user_access
 from difffuzz.machine.host import HostMM
 from difffuzz.machine.pte import pte_pfn, pte_write
 from difffuzz.native.abi.calls import LockEvent, Request, Wait
@@ -24,6 +27,8 @@ WAITS = {
     Wait.WAKE: "an invalidation to end",
 }
 """What a task waits for."""
+ADDRESS = (1 << 64) - 1
+"""Longs have a sign, addresses and words have none."""
 TAKEN = (LockEvent.LOCKED_READ, LockEvent.LOCKED_WRITE)
 
 
@@ -74,6 +79,10 @@ class Host:
             Request.FLUSH_RANGES: self.flush_ranges,
             Request.DIRTY_LOGGING: self.dirty_logging,
             Request.YIELD: self.yield_,
+            Request.USER_LOAD: self.user_load,
+            Request.USER_STORE: self.user_store,
+            Request.USER_CMPXCHG: self.user_cmpxchg,
+            Request.FLUSH_GVA: self.flush_gva,
         }
         self.table = tuple(answers[request] for request in Request)
 
@@ -175,6 +184,29 @@ class Host:
         if self._mm.frames.is_free(pfn):
             raise KernelSplat("uaf", where, "the host has taken the page back")
 
+    # Guest memory by hva
+
+    def user_load(self, hva: int, atomic: int, c: int) -> int:
+        """__get_user(), __copy_from_user(): 0 and the word, or -EFAULT."""
+        word = user_access.user_load(self._mm, hva, bool(atomic))
+        return self._loaded(word)
+
+    def user_store(self, hva: int, word: int, c: int) -> int:
+        """__copy_to_user()"""
+        return 0 if user_access.user_store(self._mm, hva, word & ADDRESS) else -EFAULT
+
+    def user_cmpxchg(self, hva: int, old: int, new: int) -> int:
+        """__try_cmpxchg_user(): 0, or 1 and the word that is there, or -EFAULT."""
+        word = user_access.user_cmpxchg(self._mm, hva, old & ADDRESS, new & ADDRESS)
+        r = self._loaded(word)
+        return r or int(word != old & ADDRESS)
+
+    def _loaded(self, word: int | None) -> int:
+        if word is None:
+            return -EFAULT
+        self._library.control.loaded = ctypes.c_long(word).value
+        return 0
+
     # CPUs
 
     def sigbus(self, hva: int, b: int, c: int) -> int:
@@ -186,7 +218,16 @@ class Host:
         """The CPU drops its TLB."""
         one = self._vcpus[vcpu]
         one.cpu.tlb.flush_all()
+        if one.gva is not None:
+            one.gva.tlb.flush_all()
         one.tlb_ranges.clear()
+        return 0
+
+    def flush_gva(self, vcpu: int, gva: int, c: int) -> int:
+        """The CPU drops what it caches of an address."""
+        cpu = self._vcpus[vcpu].gva
+        if cpu is not None:
+            cpu.tlb.flush(gva & ADDRESS)
         return 0
 
     def queue_flush(self, gfn: int, pages: int, c: int) -> int:

@@ -11,6 +11,7 @@ from array import array
 
 from difffuzz.facts.kvm import KVM_REQ_MMU_FREE_OBSOLETE_ROOTS
 from difffuzz.kvm.vm import VmParams
+from difffuzz.machine.gva import GvaCpu
 from difffuzz.machine.host import HostMM
 from difffuzz.machine.hw import Cpu, PageFormat, Tlb
 from difffuzz.native.abi.limits import VCPUS
@@ -105,6 +106,8 @@ class NativeKvm:
         """KVM_CREATE_VCPU."""
         cpu = Cpu(self._mem, _page_format(self.params), Tlb())
         vcpu = NativeVcpu(self, len(self.vcpus), cpu)
+        if self.params.guest and not self.params.tdp:
+            vcpu.gva = GvaCpu(self._mem)
         self.vcpus.append(vcpu)
         if self.params.pml:
             cpu.on_dirty = lambda gpa: _log_dirty_gpa(vcpu, gpa)

@@ -32,7 +32,7 @@ V = TypeVar("V")
 class Role:
     """union kvm_mmu_page_role, the part that oracles use."""
 
-    __slots__ = ("_sp", "guest_mode", "level", "smm", "word")
+    __slots__ = ("_sp", "access", "direct", "guest_mode", "level", "smm", "word")
 
     def __init__(self, sp: ShadowPage, numbers: SpNumbers) -> None:
         self._sp = sp
@@ -40,6 +40,8 @@ class Role:
         self.smm = numbers.smm
         self.word = numbers.role_word
         self.guest_mode = bool(numbers.guest_mode)
+        self.direct = bool(numbers.direct)
+        self.access = numbers.access
 
     @property
     def invalid(self) -> bool:
@@ -68,6 +70,11 @@ class ShadowPage:
     def read(self) -> SpNumbers:
         """Its numbers now; all 0 once it is freed."""
         return self._mem.numbers(self._number) or SpNumbers()
+
+    @property
+    def unsync(self) -> bool:
+        """Its entries may be behind the guest's table."""
+        return bool(self.read().unsync)
 
     @property
     def mmu_valid_gen(self) -> int:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import ctypes
 from typing import Protocol
 
+from difffuzz.machine.gva import GvaCpu
 from difffuzz.machine.host import HostMM
 from difffuzz.machine.hw import Cpu
 from difffuzz.native.abi.calls import FaultRets
@@ -63,6 +64,7 @@ class NativeVcpu:
         "_read",
         "cpu",
         "guest_mode",
+        "gva",
         "kvm",
         "pml",
         "pml_enabled",
@@ -79,6 +81,8 @@ class NativeVcpu:
         self.kvm = kvm
         self.vcpu_id = vcpu_id
         self.cpu = cpu
+        self.gva: GvaCpu | None = None
+        """The CPU without nested paging, for a guest whose page tables are shadowed."""
         self.srcu_idx = vcpu_id
         self.smm = False
         self.guest_mode = False

@@ -54,6 +54,35 @@ ALLOWED: dict[str, Rule] = {
             "each other by locks alone",
         ),
         Rule(
+            "efer-nx",
+            "guest-walk",
+            "while EFER.NX is off bit 63 of an entry is reserved; shadow pages of a time when it "
+            "was on are used on, and what they map does not fault",
+            "the role of shadow pages has efer_nx only where a guest without it is shadowed",
+        ),
+        Rule(
+            "fault-keeps-stale",
+            "guest-walk",
+            "a #PF drops what the CPU has cached of its address; KVM drops it only if the error "
+            "code says present: an entry that went without a flush may be used behind one",
+            "kvm_inject_emulated_page_fault() asks PFERR_PRESENT_MASK and no PFERR_RSVD_MASK",
+        ),
+        Rule(
+            "foreign-tables",
+            "guest-walk",
+            "who changes a guest's page tables behind its back (a device, the host, another gfn "
+            "of the page) is not seen by shadow paging; from there on only freed frames, "
+            "assertions and books are judged",
+            "shadowed tables are write-protected against the guest's own accesses, no others",
+        ),
+        Rule(
+            "stale-translation",
+            "guest-walk",
+            "a write by an address that was not flushed since its entry changed may go to the "
+            "old page or to the new one; from there on each side is judged, and none compared",
+            "a CPU may use what it cached until it is flushed; unsync shadow pages are that",
+        ),
+        Rule(
             "no-mmu-pages",
             "retry",
             "the legacy MMU may run out of shadow pages and fail with -ENOSPC, the TDP MMU never",

@@ -22,7 +22,16 @@ from typing import Final, NamedTuple
 
 from .fields import COUNT, MMU_PAGES, FieldType
 from .limits import MAX_BYTES, MAX_OPS, MAX_SCHEDULE, MAX_STEP, MAX_VCPUS, THREADS
-from .model import AREA_KINDS, CONFIG_CHOICES, DEFAULT_AREAS, Config, Op, Program, SlotSpec
+from .model import (
+    AREA_KINDS,
+    CONFIG_CHOICES,
+    DEFAULT_AREAS,
+    GUESTS,
+    Config,
+    Op,
+    Program,
+    SlotSpec,
+)
 from .normalise import honestly, normalise_config
 from .ops import HONEST, OPS, SLOT_FIELDS, SLOT_SPANS, Kind
 
@@ -34,7 +43,7 @@ _SLOT: Final = -1
 _SWITCH: Final = -2
 _RARE: Final = {"paging"}
 """Choices that a random byte should leave at their default nearly always."""
-_SHARED: Final = ("recovery_ratio", "slot_zap_all", "host_errs")
+_SHARED: Final = ("recovery_ratio", "slot_zap_all", "host_errs", "guest")
 """Choices that share the byte between the others and the areas.  It named a kernel once, by one of
 the first few values, which mean the defaults since: bytes of old corpora keep their meaning."""
 _KERNELS: Final = 8
@@ -118,12 +127,16 @@ _SEPARATE: Final = [
 _CHOICES_READ: Final = tuple(_choice(name) for name in _SEPARATE)
 _PAIRS: Final = list(product(*(CONFIG_CHOICES[name] for name in _SHARED[:2])))
 _ERRING: Final = 256 - len(_PAIRS)
-"""From this byte on the host errs."""
-_SHARED_READ: Final = tuple(
-    (*_PAIRS[(byte - _KERNELS) % len(_PAIRS) if byte >= _KERNELS else 0], False)
-    if byte < _ERRING
-    else (*_PAIRS[byte - _ERRING], True)
-    for byte in range(256)
+"""From this byte on the host errs ..."""
+_GUESTS: Final = _ERRING - len(_PAIRS) * (len(GUESTS) - 1)
+"""... and from this one up to there guests have page tables: a random byte seldom makes one."""
+_SHARED_READ: Final = (
+    *(
+        (*_PAIRS[(byte - _KERNELS) % len(_PAIRS) if byte >= _KERNELS else 0], False, GUESTS[0])
+        for byte in range(_GUESTS)
+    ),
+    *((*pair, False, guest) for pair in _PAIRS for guest in GUESTS[1:]),
+    *((*pair, True, GUESTS[0]) for pair in _PAIRS),
 )
 _SHARED_WRITE: Final = {
     pair: bytes((byte,)) for byte, pair in reversed(list(enumerate(_SHARED_READ)))
@@ -220,7 +233,8 @@ def encode(program: Program) -> bytes:
     """The bytes of a normalised program; at most MAX_BYTES."""
     config = program.config
     parts = [bytes([table[config[at]] for at, table in _HEADER_WRITE])]  # type: ignore[index]
-    parts.append(_SHARED_WRITE[config.recovery_ratio, config.slot_zap_all, config.host_errs])
+    shared = config.recovery_ratio, config.slot_zap_all, config.host_errs, config.guest
+    parts.append(_SHARED_WRITE[shared])
     parts.append(
         bytes(
             [

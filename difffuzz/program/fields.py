@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+from .guest_tables import ENTRY_WORDS, FLAG_WORDS, GVA_WORDS, ROOTS, TARGET_WORDS
 from .limits import AREA_PAGES, GFN_LIMIT, MAX_MMU_PAGES, MAX_SLOTS, N_AREAS, N_AS
 
 
@@ -86,3 +87,12 @@ BOOL: Final = FieldType("bool", 0, 1, words=("off", "on"))
 BRACKET: Final = FieldType("bracket", 0, 2, words=("whole", "start", "end"))
 """What of an invalidation is told; anything but all of it only if the host may err."""
 FLAGS: Final = FieldType("flags", 0, 3, bits=("dirty", "readonly"))
+
+GVA: Final = FieldType("gva", 0, len(GVA_WORDS) - 1, words=GVA_WORDS)
+ENTRY: Final = FieldType("entry", 0, len(ENTRY_WORDS) - 1, words=ENTRY_WORDS)
+TARGET: Final = FieldType("target", 0, len(TARGET_WORDS) - 1, words=TARGET_WORDS)
+PTE_FLAGS: Final = FieldType("pte_flags", 0, (1 << len(FLAG_WORDS)) - 1, bits=FLAG_WORDS)
+ROOT: Final = FieldType("root", 0, len(ROOTS) - 1, words=ROOTS)
+CPL: Final = FieldType("cpl", 0, 1, words=("kernel", "user"))
+HOW: Final = FieldType("how", 0, 1, words=("mov", "slowly"))
+SWITCHED: Final = FieldType("switched", 0, 2, words=("wp", "smep", "nx"))

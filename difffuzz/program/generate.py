@@ -29,7 +29,7 @@ from .model import (
     SlotSpec,
 )
 from .normalise import normalise, normalise_config
-from .ops import OPS, Kind
+from .ops import GUEST_KINDS, OPS, Kind
 from .phrases import PHRASES, THEMES, Phrase
 from .phrases.parts import SYNC
 from .phrases.race import race
@@ -41,7 +41,7 @@ _SWITCH_GAP: Final = 40
 """Preemption points between two switches of a generated schedule, about."""
 _FIXED: Final = DELIBERATE | {"vcpus"}
 """Choices that are not made by rolling dice: the campaign's, or one with its own weights."""
-_KINDS: Final = tuple(OPS)
+_KINDS: Final = tuple(kind for kind in OPS if kind not in GUEST_KINDS)
 _PAIRED: Final = frozenset({Kind.BEGIN_FAULT, Kind.END_FAULT})
 """Kinds that only phrases make: alone they hardly ever do anything."""
 _LAYOUTS: Final = (

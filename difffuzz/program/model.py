@@ -35,6 +35,7 @@ READONLY: Final = 2
 """Slot flag: guest writes are MMIO (KVM_MEM_READONLY)."""
 
 AREA_KINDS: Final = ("thp", "4k", "hugetlb2m", "hugetlb1g", "shared", "pfnmap", "file")
+GUESTS: Final = ("none", "paging64")
 DEFAULT_AREAS: Final = ("thp", "4k", "hugetlb2m", "shared")
 
 
@@ -104,6 +105,9 @@ class Config(NamedTuple):
     host_errs: bool = False
     """The host may err: ranges of no page (n=0x0), which it brackets, and parts of a bracket
     (`invalidate`).  KVM warns, or never maps again; no generator makes such programs."""
+    guest: str = "none"
+    """Page tables of the guest's own: "none", or "paging64" (4 levels; shadowed by the legacy MMU,
+    walked by the CPU under the TDP MMU).  The kernel's own code only."""
     areas: tuple[str, ...] = DEFAULT_AREAS
     """Kind of each host memory area."""
     slots: tuple[SlotSpec, ...] = ()
@@ -142,7 +146,8 @@ CONFIG_CHOICES: Final[dict[str, tuple[int | str, ...]]] = {
     "recovery_ratio": (1, 2, 60),
     "slot_zap_all": (True, False),
     "host_errs": (False, True),
+    "guest": GUESTS,
 }
 """The legal values of every Config field that has a list of them; the default stands first."""
-DELIBERATE: Final = frozenset({"paging", "host_errs"})
+DELIBERATE: Final = frozenset({"paging", "host_errs", "guest"})
 """Of those what only a person or a campaign chooses: no dice."""

@@ -13,10 +13,24 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from .fields import MMU_PAGES, Field
+from .guest_tables import HOME_PAGES, LATE_GFN
 from .limits import MAX_OPS, MAX_SCHEDULE, MAX_SLOTS, MAX_STEP, MAX_VCPUS, N_AREAS, THREADS
-from .model import AREA_KINDS, CONFIG_CHOICES, DEFAULT_AREAS, Config, Op, Program, SlotSpec
+from .model import (
+    AREA_KINDS,
+    CONFIG_CHOICES,
+    DEFAULT_AREAS,
+    DIRTY_LOG,
+    Config,
+    Op,
+    Program,
+    SlotSpec,
+)
 from .ops import HONEST, OPS, SLOT_FIELDS, SLOT_SPANS, Kind
 
+_LEAST_SHADOWED: Final = 64
+"""MMU pages of a guest with page tables: the walk of one address takes four."""
+_HOME: Final = 0x200
+"""Pages of the home slot, unless the program says more."""
 Spans = tuple[tuple[int, int, int], ...]
 _BOUNDS: Final = [(field.type.low, field.type.high) for field in SLOT_FIELDS]
 _RULES: Final = {
@@ -164,7 +178,35 @@ def _consistent(config: Config) -> Config:
         changes["dirty_mode"] = "wrprot"
     if config.init_set and not config.manual_protect:
         changes["manual_protect"] = True
+    if config.guest != "none":
+        changes |= _for_guest(config)
     return config._replace(**changes) if changes else config
+
+
+def _for_guest(config: Config) -> dict[str, Any]:
+    """What a guest with page tables of its own needs: paging, tables of four levels, synchronous
+    faults, shadow pages enough for a walk of each vCPU, and a slot where its tables lie."""
+    wanted = {
+        "paging": "tdp",
+        "root_level": 4,
+        "async_pf": False,
+        "slots": _with_home(config.slots),
+    }
+    if 0 < config.mmu_pages < _LEAST_SHADOWED:
+        wanted["mmu_pages"] = _LEAST_SHADOWED
+    return {name: value for name, value in wanted.items() if getattr(config, name) != value}
+
+
+def _with_home(slots: tuple[SlotSpec, ...]) -> tuple[SlotSpec, ...]:
+    """The slots behind the home slot, where the guest's tables lie: slot 0 at gfn 0."""
+    home = SlotSpec(0, 0, 0, _HOME, 0, 0)
+    for slot in slots:
+        if slot[:3] == (0, 0, 0) and slot.npages >= HOME_PAGES:
+            home = slot._replace(area=0, page=0, flags=slot.flags & DIRTY_LOG)
+            home = home._replace(npages=min(home.npages, LATE_GFN))
+            break
+    others = [slot for slot in slots if slot[:3] != (0, 0, 0) and not clash(slot, home)]
+    return (home, *others)[:MAX_SLOTS]
 
 
 def normalise_areas(areas: tuple[str, ...]) -> tuple[str, ...]:

@@ -27,13 +27,21 @@ from .fields import (
     BOOL,
     BRACKET,
     COUNT,
+    CPL,
+    ENTRY,
     FLAGS,
     GFN,
+    GVA,
     HOST_COUNT,
+    HOW,
     MMU_PAGES,
     PAGE,
     PROT,
+    PTE_FLAGS,
+    ROOT,
     SLOT,
+    SWITCHED,
+    TARGET,
     Field,
     FieldType,
 )
@@ -97,6 +105,15 @@ class Kind(IntEnum):
     MREMAP = 45
     INVALIDATE = 46
 
+    GVA_READ = 47
+    GVA_WRITE = 48
+    GVA_EXEC = 49
+    PTE = 50
+    INVLPG = 51
+    CR3 = 52
+    TOGGLE = 53
+    DMA = 54
+
 
 class OpSpec(NamedTuple):
     """One kind of operation: its name, its fields in the order of `Op.args`, its rules."""
@@ -127,6 +144,10 @@ _AS = Field("as_id", AS_ID, key="as", default=0)
 _FLAGS = Field("flags", FLAGS, default=0)
 _RANGE = (_AREA, _PAGE, Field("n", HOST_COUNT))
 _ADDR = (_AREA, _PAGE)
+
+_GVA = Field("gva", GVA)
+_BY = Field("by", CPL, default=0)
+_PTE = (Field("entry", ENTRY, bare=True), Field("to", TARGET), Field("flags", PTE_FLAGS, default=0))
 
 _VMM = (VMM_THREAD,)
 _WORKER = (WORKER_THREAD,)
@@ -199,6 +220,17 @@ _TABLE: Final[tuple[tuple[Kind, tuple[int, ...], tuple[Field, ...], int, str], .
      "mremap the range to page `to` of its area; keep=on: MREMAP_DONTUNMAP"),
     (Kind.INVALIDATE, HOST_THREADS, (*_RANGE, Field("part", BRACKET, bare=True)), 1,
      "bracket the range and change nothing; a part of the bracket only with host_errs=on"),
+    (Kind.GVA_READ, VCPU_THREADS, (_GVA, _BY), 0, "a guest with page tables reads by address"),
+    (Kind.GVA_WRITE, VCPU_THREADS, (_GVA, _BY), 0, "a guest with page tables writes by address"),
+    (Kind.GVA_EXEC, VCPU_THREADS, (_GVA, _BY), 0, "a guest with page tables fetches by address"),
+    (Kind.PTE, VCPU_THREADS, (*_PTE, Field("how", HOW, default=0)), 0,
+     "the guest writes an entry of its page tables, by MOV or by an instruction for which KVM "
+     "unprotects the page"),
+    (Kind.INVLPG, VCPU_THREADS, (_GVA,), 0, "the guest flushes one address"),
+    (Kind.CR3, VCPU_THREADS, (Field("root", ROOT, bare=True),), 0, "the guest loads a root"),
+    (Kind.TOGGLE, VCPU_THREADS, (Field("what", SWITCHED, bare=True),), 0,
+     "the guest switches CR0.WP, CR4.SMEP or EFER.NX"),
+    (Kind.DMA, _VMM, _PTE, 0, "a device writes an entry of the page tables: KVM is not told"),
 )
 # fmt: on
 
@@ -217,6 +249,17 @@ def _spans(fields: tuple[Field, ...]) -> tuple[tuple[int, int, int], ...]:
 
 HOST_KINDS: Final = frozenset(kind for kind, threads, *_ in _TABLE if threads == HOST_THREADS)
 """What the host does."""
+GUEST_KINDS: Final = (
+    Kind.GVA_READ,
+    Kind.GVA_WRITE,
+    Kind.GVA_EXEC,
+    Kind.PTE,
+    Kind.INVLPG,
+    Kind.CR3,
+    Kind.TOGGLE,
+    Kind.DMA,
+)
+"""What guests with page tables of their own do; nothing in others."""
 IS_HOST: Final = tuple(kind in HOST_KINDS for kind in Kind)
 """By kind: an index costs less than the hash of a member of an enumeration."""
 OPS: Final[dict[Kind, OpSpec]] = {

@@ -33,6 +33,8 @@ def explain_lines(program: Program, verdict: Verdict, left: str, right: str) -> 
             leaves = step.maps[number] if number < len(step.maps) else ()
             told = young_text(outcome) if step.op.kind in AGING else ""
             yield f"        {name:{width}}  {told or outcome_text(outcome, leaves)}"
+            for line in step.walks[number] if number < len(step.walks) else ():
+                yield f"        {'':{width}}    {line}"
         if step.divergences and not marked:
             marked = True
             yield headline(step.divergences, *names)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from itertools import islice
 from types import TracebackType
 
-from ..engine import concurrent, lockstep
+from ..engine import concurrent, guest_lockstep, lockstep
 from ..engine.explore import Exploration, Stop, explore
 from ..engine.fast_lockstep import fast_lockstep
 from ..engine.fast_schedules import fast_schedules
@@ -165,6 +165,10 @@ class Runner:
         )
 
     def _lockstep(self, program: Program, trace: bool, notes: NoteTaker | None) -> Verdict:
+        if program.config.guest != "none":
+            return guest_lockstep.run(
+                program, *self.sides, trace=trace, notes=notes, max_steps=self.max_steps
+            )
         stuck: Stuck | None = None
         if self.fast is not None and not trace:
             try:
@@ -185,7 +189,10 @@ class Runner:
         return verdict if stuck is None else self._own_fault(stuck, verdict)
 
     def is_concurrent(self, program: Program) -> bool:
-        """True if the program's threads run concurrently in this mode."""
+        """True if the program's threads run concurrently in this mode; never if its guest has page
+        tables of its own."""
+        if program.config.guest != "none":
+            return False
         if self.mode != "portfolio":
             return self.mode == "concurrent"
         if not self._threads:

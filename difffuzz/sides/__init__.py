@@ -16,6 +16,7 @@ from difffuzz.program import Config
 from difffuzz.sched import Scheduler
 from difffuzz.sched.core import STEP_LIMIT
 from difffuzz.sides.base import Side, SideFactory
+from difffuzz.sides.guest_side import GuestSide
 from difffuzz.sides.kvm_package import AnyPackage
 from difffuzz.sides.kvm_side import KvmSide
 from difffuzz.sides.machine import PLAIN, Machine
@@ -37,6 +38,8 @@ class KvmFactory:
     """Starts a KVM with one of its MMUs.  `code`: packages and modules of KVM's functions."""
 
     step_limit = STEP_LIMIT
+    walks_guests = False
+    """It runs guests with page tables of their own."""
 
     def __init__(
         self, name: str, package: AnyPackage, tdp_mmu: bool, code: tuple[str, ...]
@@ -52,6 +55,8 @@ class KvmFactory:
             raise UsageError(
                 f"side {self.name!r} cannot run a nonpaging guest: the TDP MMU needs paging"
             )
+        if config.guest != "none" and not self.walks_guests:
+            raise UsageError(without_guests(self.name, config))
 
     def start(
         self, config: Config, sched: Scheduler | None = None, machine: Machine = PLAIN
@@ -62,13 +67,15 @@ class KvmFactory:
         runs on, for those who want to be told what it does.
         """
         self.check(config)
-        return KvmSide(self.name, self.package, config, self.tdp_mmu, sched, machine)
+        side = KvmSide if config.guest == "none" else GuestSide
+        return side(self.name, self.package, config, self.tdp_mmu, sched, machine)
 
 
 class NativeFactory(KvmFactory):
     """Starts the kernel's own code, one VM at a time.  `library`: where it lives."""
 
     step_limit = NATIVE_STEP_LIMIT
+    walks_guests = True
 
     def __init__(self, name: str, package: NativePackage, tdp_mmu: bool) -> None:
         super().__init__(name, cast(AnyPackage, package), tdp_mmu, NATIVE_CODE)
@@ -82,8 +89,18 @@ class SpecFactory:
     step_limit = STEP_LIMIT
 
     def start(self, config: Config) -> SpecSide:
-        """The specification of the program's configuration."""
+        """The specification of the program's configuration.  UsageError as from a model."""
+        if config.guest != "none":
+            raise UsageError(without_guests(self.name, config))
         return SpecSide(self.name, config)
+
+
+def without_guests(name: str, config: Config) -> str:
+    """Why a side that has no such guests cannot run the configuration."""
+    return (
+        f"side {name!r} cannot run guest={config.guest}: guests with page tables of their own run "
+        "on the kernel's own code only (native:legacy, native:tdp)"
+    )
 
 
 def short_name(name: str) -> str:

@@ -16,12 +16,14 @@ ERROR = "error"
 STUCK = "stuck"
 DONE = "done"
 NOTHING = "nothing"
+FAULT = "fault"
 
 
 class Outcome:
     """What one operation did on one side.
 
-    `result`: ok, mmio, sigbus, error, stuck for guest accesses (stuck: too many attempts);
+    `result`: ok, mmio, sigbus, error, stuck for guest accesses (stuck: too many attempts); fault
+    for one that ends in a #PF of the guest, whose error code is `value`;
     done or nothing for the rest.  `value`: what a read returned, or an ioctl's return value.
     `pfn`: the 4K frame that the access used, -1 if none.  `rets`: RET_PF_* (or -errno) of each
     attempt to handle a fault.  `fast`: of those, how many were fixed without mmu_lock.  `parked`:

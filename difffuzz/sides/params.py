@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from difffuzz.kvm.vm import VmParams
 from difffuzz.program import Config
+from difffuzz.program.model import GUESTS
 
 
 def vm_params(config: Config, tdp_mmu: bool) -> VmParams:
@@ -37,4 +38,16 @@ def vm_params(config: Config, tdp_mmu: bool) -> VmParams:
             2 * (initial[0] + config.gen_bias),
             2 * (initial[1] + config.gen_bias),
         )
+    if config.guest != "none":
+        _for_guest(params, config, tdp_mmu)
     return params
+
+
+def _for_guest(params: VmParams, config: Config, tdp_mmu: bool) -> None:
+    """A guest with page tables: the legacy MMU shadows them, and the CPU has no nested paging."""
+    params.guest = GUESTS.index(config.guest)
+    if not tdp_mmu:
+        params.tdp = False
+        params.pml = params.range_flush = False
+        params.max_level = 2
+        params.ad = True

@@ -12,6 +12,7 @@ from difffuzz.machine.host import VM_PFNMAP, VM_WRITE, HostMM
 from difffuzz.machine.pageformat import WRITE
 from difffuzz.program import Config, Kind, Op
 from difffuzz.program.model import READONLY
+from difffuzz.program.ops import GUEST_KINDS
 from difffuzz.sched import Scheduler
 from difffuzz.sides.base import DONE, ERROR, MMIO, NOTHING, OK, SIGBUS, Outcome
 from difffuzz.sides.host_ops import HOST_OPS
@@ -45,6 +46,8 @@ class SpecSide:
                 return self._access(thread, args[0], int(kind), number)
             if kind == Kind.BEGIN_FAULT:
                 return self._begin(thread, args[0], args[1])
+        if kind in GUEST_KINDS:
+            return Outcome(NOTHING)
         host_op = HOST_OPS.get(kind)
         if host_op is not None:
             return host_op(self.mm, args, number)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from difffuzz.program import Kind
 from difffuzz.program.limits import MAX_VCPUS, area_base
 from difffuzz.program.model import SlotSpec
+from difffuzz.program.ops import GUEST_KINDS
 from difffuzz.sides.base import DONE, NOTHING, Outcome
 from difffuzz.sides.kvm_package import AnyPackage
 from difffuzz.sides.kvm_state import Kvm, MemorySlot, Vcpu
@@ -162,4 +163,6 @@ VM_OPS: dict[Kind, Callable[[UserSpace, tuple[int, ...]], Outcome]] = {
     Kind.VCPU_CREATE: UserSpace.vcpu_create,
     Kind.NX_RECOVER: UserSpace.nx_recover,
     Kind.SYNC: UserSpace.sync,
+    # A guest without page tables of its own.
+    **dict.fromkeys(GUEST_KINDS, UserSpace.sync),
 }

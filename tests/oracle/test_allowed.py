@@ -182,8 +182,18 @@ USES = (
 each_use = pytest.mark.parametrize("use", USES, ids=lambda use: use.rule)
 
 
-OWN_TESTS = {"abandoned", "pae-root-request", "mmio-generation-window", "unclear-order"}
-"""`abandoned` excuses nothing, and the other three take races that lockstep does not have."""
+OWN_TESTS = {
+    "abandoned",
+    "pae-root-request",
+    "mmio-generation-window",
+    "unclear-order",
+    "efer-nx",
+    "fault-keeps-stale",
+    "foreign-tables",
+    "stale-translation",
+}
+"""`abandoned` excuses nothing, the next three take races that lockstep does not have, the last four
+a guest with page tables (tests/native/test_guest_tables.py)."""
 WRAP = """\
 config gen_bias=1
 slot 0 gfn=0x0 pages=0x1 area=0

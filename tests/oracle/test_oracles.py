@@ -48,7 +48,8 @@ each_row = pytest.mark.parametrize("case", ROWS, ids=lambda case: case.name)
 
 
 def test_every_oracle_has_a_table_of_its_own() -> None:
-    assert list(TABLES) == list(ORACLES)
+    # Those of guests with page tables have no model: see test_guest_oracles.py.
+    assert list(TABLES) == [name for name in ORACLES if not name.startswith("guest-")]
     for oracle, table in TABLES.items():
         assert {case.expected.split(":")[0] for case in table} == {oracle}
 

@@ -40,6 +40,12 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {
     "test_young": ("hva",),
     "release": (),
     "end_operation": (),
+    "set_cr": ("vcpu", "which", "value"),
+    "invlpg": ("vcpu", "gva"),
+    "set_cpl": ("vcpu", "cpl"),
+    "emulate": ("vcpu", "gva", "access", "word"),
+    "unprotect": ("vcpu", "gva"),
+    "take_page_fault": ("vcpu",),
 }
 """What the library can be asked to do as a task, and with what: all longs; buffers are addresses.
 
@@ -74,6 +80,10 @@ class Request(IntEnum):
     FLUSH_RANGES = 18  # (vcpu): now
     DIRTY_LOGGING = 19  # (vcpu, on): the CPU's log of dirty pages
     YIELD = 20  # (): cpu_relax() of a task that waits for another
+    USER_LOAD = 21  # (hva, atomic): 0 and `loaded` of Control, or -errno
+    USER_STORE = 22  # (hva, word): 0 or -errno
+    USER_CMPXCHG = 23  # (hva, old, new): 0; 1: it is `loaded`; or -errno
+    FLUSH_GVA = 24  # (vcpu, gva): the CPU drops what it caches of that address
 
 
 class LockEvent(IntEnum):
@@ -120,6 +130,8 @@ class Control(CStruct):
     vma_start: Long
     vma_end: Long
     """What Request.VMA answers besides the flags."""
+    loaded: Long
+    """What Request.USER_LOAD and USER_CMPXCHG answer besides."""
     failed: Long
     """Python raised in a callback."""
     nr_splats: Long

@@ -40,6 +40,11 @@ CHANGE_GONE: Final = 1025
 NOTHING_RETURNED: Final = -(1 << 40)
 """In FaultRets: that handler was not called."""
 
+CR: Final = {"CR0": 0, "CR3": 3, "CR4": 4, "EFER": 5}
+"""Registers of `set_cr`."""
+EMULATED_DONE, EMULATED_MMIO, EMULATED_FAULT = 0, 1, 2
+"""What `emulate` answers, besides -errno."""
+
 LARGE_ENTRY: Final = paging.PT_PRESENT_MASK | paging.PT_PAGE_SIZE_MASK
 TABLE_ENTRY: Final = (
     paging.PT_PRESENT_MASK
@@ -60,6 +65,10 @@ BOTH: Final = {
     "CHANGE_NEW": CHANGE_NEW,
     "CHANGE_GONE": CHANGE_GONE,
     "NOTHING_RETURNED": NOTHING_RETURNED,
+    **{f"NATIVE_{name}": number for name, number in CR.items()},
+    "NATIVE_EMULATED_DONE": EMULATED_DONE,
+    "NATIVE_EMULATED_MMIO": EMULATED_MMIO,
+    "NATIVE_EMULATED_FAULT": EMULATED_FAULT,
     "HM_AREAS": N_AREAS,
     "HM_AREA_PAGES": AREA_PAGES,
     "HM_PMDS": AREA_PAGES // pte.PMD_PAGES,

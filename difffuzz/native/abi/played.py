@@ -20,6 +20,7 @@ class Result(IntEnum):
     STUCK = 4
     DONE = 5
     NOTHING = 6
+    FAULT = 7
 
 
 @described

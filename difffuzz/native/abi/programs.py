@@ -70,6 +70,8 @@ class VmConfig(CStruct):
     range_flush: Long
     nx_recovery_ratio: Long
     slot_zap_all: Long
+    guest: Long
+    """Place in GUESTS: page tables of the guest's own."""
     mmu_invalidate_seq: Long
     before_wrap: Annotated[Longs, ctypes.c_long * 2]
 

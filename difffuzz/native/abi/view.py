@@ -102,6 +102,12 @@ class SpNumbers(CStruct):
     ptep: Long
     """Of a page of the TDP MMU, else 0."""
     root_count: Long
+    direct: Long
+    """It shadows no table of a guest's."""
+    access: Long
+    """ACC_* that its entries may give at most."""
+    unsync: Long
+    """Its entries may be behind the guest's table."""
 
 
 @described

@@ -9,7 +9,7 @@ from typing import Final
 from ..fields import FieldType
 from ..model import Op, Program
 from ..normalise import normalise
-from ..ops import OPS, Kind
+from ..ops import GUEST_KINDS, OPS, Kind
 from ..scene import Scene, place_of
 
 name: Final = "change_kind"
@@ -23,6 +23,13 @@ _SIBLINGS: Final = {
     for kind, spec in OPS.items()
 }
 
+_OF_GUESTS: Final = {
+    kind: tuple(other for other in GUEST_KINDS if other != kind)
+    for kind in GUEST_KINDS
+    if kind is not Kind.DMA
+}
+"""Of guests with page tables: what their programs are about."""
+
 
 def apply(program: Program, rng: Random, other: Program | None = None) -> Program:
     """The program with one operation of another kind; arguments of the same type are kept."""
@@ -32,6 +39,8 @@ def apply(program: Program, rng: Random, other: Program | None = None) -> Progra
     at = int(rng.random() * len(ops))
     op = ops[at]
     siblings = _SIBLINGS[op.kind]
+    if program.config.guest != "none" and op.kind in _OF_GUESTS:
+        siblings = _OF_GUESTS[op.kind]
     if not siblings:
         return program
     changed = _as_kind(op, rng.choice(siblings), Scene(rng, program.config))

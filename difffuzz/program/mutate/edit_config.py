@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Mutator: change the configuration: one choice, one area, or one initial slot.
 
-Never touched: the paging mode, which decides what sides a program can run on and so is the
+Never touched: paging mode and guest, which decide what sides a program can run on and so are the
 campaign's choice.
 """
 

@@ -11,10 +11,12 @@ from random import Random
 from typing import Final
 
 from ..generate import generate, generate_config, is_concurrent
+from ..generate_guest import generate_guest
 from ..model import Program
 from ..normalise import normalise
 
 name: Final = "fresh"
+_SAME_MACHINE: Final = 0.8
 
 
 def apply(program: Program, rng: Random, other: Program | None = None) -> Program:
@@ -22,15 +24,16 @@ def apply(program: Program, rng: Random, other: Program | None = None) -> Progra
     return anew(program, rng, is_concurrent(program))
 
 
-def anew(
-    program: Program, rng: Random, concurrent: bool, used: list[str] | None = None
-) -> Program:
+def anew(program: Program, rng: Random, concurrent: bool, used: list[str] | None = None) -> Program:
     """A new program of the same paging mode, with its configuration or the old one's operations.
 
     The names of the phrases that it is made of are added to `used`.
     """
     config = program.config
     way = rng.random()
+    if config.guest != "none":
+        same = config if way > _SAME_MACHINE else None
+        return generate_guest(rng, config.guest, config=same, used=used)
     if way < 0.7:
         return generate(rng, paging=config.paging, concurrent=concurrent, used=used)
     if way < 0.85:

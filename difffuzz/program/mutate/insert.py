@@ -6,7 +6,8 @@ from __future__ import annotations
 from random import Random
 from typing import Final
 
-from ..model import Program
+from ..generate_guest import guest_ops
+from ..model import Op, Program
 from ..normalise import normalise
 from ..ops import OPS, Kind
 from ..phrases import PHRASES
@@ -21,6 +22,11 @@ _REUSE: Final = 0.5
 
 def apply(program: Program, rng: Random, other: Program | None = None) -> Program:
     """The program with one to three operations, or one phrase, inserted at one position."""
+    if program.config.guest != "none":
+        fresh: list[Op] = guest_ops(rng, program.config)
+        at = int(rng.random() * (len(program.ops) + 1))
+        ops = (*program.ops[:at], *fresh, *program.ops[at:])
+        return normalise(Program(program.config, ops, program.schedule))
     scene = scene_of(program, rng)
     kinds: tuple[Kind, ...] = _KINDS
     if program.ops and rng.random() < _REUSE:

@@ -107,6 +107,61 @@ API_FN(emulated_hva)
 	return kvm_is_error_hva(hva) ? -1 : hva;
 }
 
+/* Guests with page tables of their own */
+
+/* MOV to a control register, WRMSR of EFER: `which` is NATIVE_CR0, ... */
+API_FN(set_cr)
+{
+	struct kvm_vcpu *v = native_vcpus[vcpu];
+
+	switch (which) {
+	case NATIVE_CR0:
+		native_set_cr0(v, value);
+		return 0;
+	case NATIVE_CR3:
+		/* With nested paging KVM does not see it. */
+		if (!tdp_enabled)
+			return kvm_set_cr3(v, value);
+		v->arch.cr3 = value;
+		return 0;
+	case NATIVE_CR4:
+		native_set_cr4(v, value);
+		return 0;
+	case NATIVE_EFER:
+		native_set_efer(v, value);
+		return 0;
+	}
+	return -EINVAL;
+}
+
+API_FN(invlpg)
+{
+	kvm_mmu_invlpg(native_vcpus[vcpu], gva);
+	return 0;
+}
+
+API_FN(set_cpl)
+{
+	native_set_cpl(vcpu, cpl);
+	return 0;
+}
+
+/* `word`: what a write writes, and what the others return. */
+API_FN(emulate)
+{
+	return native_emulate(native_vcpus[vcpu], gva, access, (u64 *)word);
+}
+
+API_FN(unprotect)
+{
+	return native_unprotect(native_vcpus[vcpu], gva);
+}
+
+API_FN(take_page_fault)
+{
+	return native_take_page_fault(native_vcpus[vcpu]);
+}
+
 API_FN(mark_dirty)
 {
 	kvm_vcpu_mark_page_dirty(native_vcpus[vcpu], gfn);

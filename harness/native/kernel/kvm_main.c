@@ -7,6 +7,7 @@
 extern void native_set_page_dirty(struct page *page);
 #define SetPageDirty(page) native_set_page_dirty(page)
 
+#include "guestmem.h"
 #include "virt/kvm/kvm_main.c"
 #include "compat.h"
 #include "native.h"

@@ -7,12 +7,13 @@
 extern int native_page_count(struct page *page);
 #define page_count(page) native_page_count(page)
 
+#include "guestmem.h"
 #include "arch/x86/kvm/mmu/mmu.c"
 #include "native.h"
 
 int native_handle_mmio_page_fault(struct kvm_vcpu *vcpu, u64 addr)
 {
-	return handle_mmio_page_fault(vcpu, addr, true);
+	return handle_mmio_page_fault(vcpu, addr, vcpu->arch.mmu->root_role.direct);
 }
 
 /* One fault, with the statistics, which newer kernels leave to the caller. */
@@ -37,6 +38,21 @@ int native_do_page_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u64 error_code)
 	else if (r == RET_PF_SPURIOUS)
 		vcpu->stat.pf_spurious++;
 	return r;
+#endif
+}
+
+/*
+ * An instruction that writes no page tables, as far as the emulator can tell, met a page that is
+ * write-protected as one: 1 if it is none any more, and the CPU may try again.
+ */
+long native_unprotect(struct kvm_vcpu *vcpu, gva_t gva)
+{
+#if HAS_UNPROTECT_AND_RETRY
+	return kvm_mmu_unprotect_gfn_and_retry(vcpu, gva);
+#else
+	gpa_t gpa = kvm_mmu_gva_to_gpa_write(vcpu, gva, NULL);
+
+	return gpa != INVALID_GPA && kvm_mmu_unprotect_page(vcpu->kvm, gpa_to_gfn(gpa));
 #endif
 }
 

@@ -19,6 +19,8 @@ extern void native_configure_nx(bool on, unsigned int recovery_ratio);
 extern void native_recover_nx(struct kvm *kvm);
 extern void native_allow_tdp_mmu(bool on);
 
+extern long native_unprotect(struct kvm_vcpu *vcpu, gva_t gva);
+
 /* kvm_main.c */
 extern const struct mmu_notifier_ops *native_notifier_ops(void);
 extern long native_get_dirty_log(struct kvm *kvm, struct kvm_dirty_log *log);
@@ -31,6 +33,12 @@ extern void native_set_running_vcpu(struct kvm_vcpu *vcpu);
 extern void native_reset_async_pf(struct kvm_vcpu *vcpu);
 extern void native_add_async_pf(struct kvm_vcpu *vcpu, gfn_t gfn);
 extern void native_del_async_pf(struct kvm_vcpu *vcpu, gfn_t gfn);
+extern void native_create_emulator(struct kvm_vcpu *vcpu);
+extern long native_emulate(struct kvm_vcpu *vcpu, gva_t gva, long access, u64 *word);
+extern void native_set_efer(struct kvm_vcpu *vcpu, u64 efer);
+extern void native_set_cr0(struct kvm_vcpu *vcpu, unsigned long cr0);
+extern void native_set_cr4(struct kvm_vcpu *vcpu, unsigned long cr4);
+extern long native_take_page_fault(struct kvm_vcpu *vcpu);
 
 /* host.c */
 extern void native_init_host(void);

@@ -23,6 +23,24 @@ int __SCT__kvm_x86_interrupt_allowed(struct kvm_vcpu *vcpu, bool for_injection)
 	return interrupts && !is_guest_mode(vcpu) && !is_smm(vcpu);
 }
 
+static int cpl[NATIVE_VCPUS];
+
+/* The privilege level that the guest of that vCPU runs at. */
+void native_set_cpl(int vcpu, int level)
+{
+	cpl[vcpu] = level;
+}
+
+int __SCT__kvm_x86_get_cpl(struct kvm_vcpu *vcpu)
+{
+	return cpl[vcpu->vcpu_id];
+}
+
+unsigned long __SCT__kvm_x86_get_rflags(struct kvm_vcpu *vcpu)
+{
+	return X86_EFLAGS_FIXED;
+}
+
 /* Ordinary memory is write-back, whatever the guest's own page tables say. */
 u8 __SCT__kvm_x86_get_mt_mask(struct kvm_vcpu *vcpu, gfn_t gfn, bool is_mmio)
 {
@@ -60,6 +78,15 @@ void __SCT__kvm_x86_flush_tlb_current(struct kvm_vcpu *vcpu)
 void __SCT__kvm_x86_flush_tlb_guest(struct kvm_vcpu *vcpu)
 {
 	flush(vcpu);
+}
+
+#if HAS_FLUSH_GVA_TELLS_FULL
+void __SCT__kvm_x86_flush_tlb_gva(struct kvm_vcpu *vcpu, gva_t addr, bool *full)
+#else
+void __SCT__kvm_x86_flush_tlb_gva(struct kvm_vcpu *vcpu, gva_t addr)
+#endif
+{
+	native_host(HOST_FLUSH_GVA, vcpu->vcpu_id, addr, 0);
 }
 
 #if !HAS_FLUSH_REMOTE_TLBS_RANGE

@@ -227,6 +227,9 @@ long native_shadow_page(long number, struct native_sp *out)
 		.mmu_valid_gen = sp->mmu_valid_gen,
 		.ptep = sp->tdp_mmu_page ? (long)sp->ptep : 0,
 		.root_count = sp->tdp_mmu_page ? refcount_read(&sp->tdp_mmu_root_count) : sp->root_count,
+		.direct = sp->role.direct,
+		.access = sp->role.access,
+		.unsync = !sp->tdp_mmu_page && sp->unsync,
 	};
 	return 1;
 }

@@ -19,7 +19,7 @@
 struct kvm *native_kvm;
 struct kvm_vcpu *native_vcpus[NATIVE_VCPUS];
 long native_vcpu_ipis[NATIVE_VCPUS];
-static bool paging;
+static bool paging, guest;
 
 struct native_async_pf {
 	struct kvm_async_pf works[ASYNC_PF_PER_VCPU];
@@ -105,7 +105,8 @@ long native_create_vm(const struct native_params *params)
 	kvm_page_track_init(kvm);
 	native_allow_write_tracking(kvm);
 	kvm_mmu_init_vm(kvm);
-	paging = params->tdp;
+	guest = params->guest;
+	paging = params->tdp || guest;
 	list_add(&kvm->vm_list, &vm_list);
 	native_kvm = kvm;
 	return 0;
@@ -131,6 +132,8 @@ long native_create_vcpu(void)
 	} else {
 		vcpu->arch.cr0 = X86_CR0_PE;
 	}
+	if (guest)
+		native_create_emulator(vcpu);
 	r = kvm_mmu_create(vcpu);
 	if (r)
 		return r;

@@ -10,6 +10,7 @@
 
 extern void native_flush_ranges(bool on);
 extern void native_set_vendor(bool is_ept, bool async_pf);
+extern void native_set_cpl(int vcpu, int level);
 extern long native_create_vm(const struct native_params *params);
 extern long native_create_vcpu(void);
 extern void native_destroy_vm(void);

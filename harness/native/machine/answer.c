@@ -117,6 +117,12 @@ long native_answer(enum native_request what, unsigned long a, unsigned long b, u
 	case HOST_YIELD:
 		inter_relax();
 		return 0;
+	case HOST_USER_LOAD:
+	case HOST_USER_STORE:
+	case HOST_USER_CMPXCHG:
+	case HOST_FLUSH_GVA:
+		/* Guests with page tables are not played. */
+		break;
 	}
 	hm_give_up("a request that a played program has no answer to");
 }

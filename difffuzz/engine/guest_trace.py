@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A guest's walk of its page tables beside the walk of KVM's, in text."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from difffuzz.engine.guest_watch import made_by
+from difffuzz.facts.paging import PHYS_ADDR_MASK, PT_PAGE_SIZE_MASK, PT_PRESENT_MASK
+from difffuzz.facts.spte import SPTE_MMU_PRESENT_MASK
+from difffuzz.oracle.guest_tables import GuestTables
+from difffuzz.oracle.guest_walk import PAGE
+from difffuzz.program import Op
+from difffuzz.program.guest_tables import FLAG_WORDS, PLACES, TABLES
+from difffuzz.sched import KernelSplat
+from difffuzz.sides.guest_memory import FLAG_BITS
+from difffuzz.sides.guest_side import GuestSide
+
+_LETTERS: Final = {gfn: letter for letter, gfn in TABLES.items()}
+SPTE_BITS: Final = ((1 << 1, "w"), (1 << 2, "u"), (1 << 5, "a"), (1 << 6, "d"), (1 << 63, "nx"))
+
+
+def walk_lines(side: GuestSide, tables: GuestTables, op: Op) -> tuple[str, ...]:
+    """What both say of the address that an operation of a vCPU used, after it."""
+    made = made_by(op)
+    if made is None or op.thread >= len(side.kvm.vcpus):
+        return ()
+    path = tables.now(op.thread, made.gva)
+    steps = [f"{entry_name(gpa)} = {spell_entry(entry)}" for gpa, entry in path.entries]
+    if path.translation.kind != PAGE:
+        steps.append(path.translation.kind)
+    lines = [f"guest {made.gva:#x}: " + ", ".join(steps)]
+    if not side.kvm.tdp_mmu_enabled:
+        lines.append("KVM: " + ", ".join(_shadow(side, op.thread, made.gva)))
+    return tuple(lines)
+
+
+def entry_name(gpa: int) -> str:
+    """An entry as programs name it, or by gfn and word."""
+    letter, word = _LETTERS.get(gpa >> 12), gpa >> 3 & 511
+    if letter is not None and 0 < word <= PLACES:
+        return f"{letter}.{word - 1}"
+    return f"{letter or hex(gpa >> 12)}[{word}]"
+
+
+def spell_entry(entry: int) -> str:
+    """A guest's entry: what it points to, and its flags."""
+    gfn = (entry & PHYS_ADDR_MASK) >> 12
+    flags = [name for name, bit in zip(FLAG_WORDS, FLAG_BITS, strict=True) if entry & bit]
+    return f"{_LETTERS.get(gfn, hex(gfn))} {','.join(flags)}"
+
+
+def _shadow(side: GuestSide, vcpu: int, gva: int) -> list[str]:
+    """The SPTEs on the way of the address, from the root down."""
+    mmu, mem = side.kvm.vcpus[vcpu].mmu, side.kvm.mem
+    steps: list[str] = []
+    table, level = mmu.root.hpa, mmu.root_role.level
+    try:
+        while table >= 0 and level > 0:
+            page = mem.page(table)
+            spte = page.ent.get(gva >> 3 + 9 * level & 511, page.absent)
+            unsync = page.sp is not None and getattr(page.sp, "unsync", False)
+            steps.append(f"level {level}{' unsync' if unsync else ''} {_spell_spte(spte)}")
+            if not spte & SPTE_MMU_PRESENT_MASK or level == 1 or spte & PT_PAGE_SIZE_MASK:
+                break
+            table, level = spte & PHYS_ADDR_MASK, level - 1
+    except KernelSplat:  # an oracle has met it, too
+        steps.append("a table that was freed")
+    return steps or ["no root"]
+
+
+def _spell_spte(spte: int) -> str:
+    if not spte & PT_PRESENT_MASK or not spte & SPTE_MMU_PRESENT_MASK:
+        return "nothing" if not spte else f"MMIO {spte:#x}"
+    flags = [name for bit, name in SPTE_BITS if spte & bit]
+    return f"pfn {(spte & PHYS_ADDR_MASK) >> 12:#x} {','.join(flags) or '-'}"

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Pages with words: a number names all 512 of a page, so that whatever copies numbers copies pages.
+
+A page's content is one number, as frames.py has it.  A small one is word 0, and the others are 0; a
+large one is made of the words, so that equal pages have equal numbers, in every process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from hashlib import blake2b
+from typing import Final
+
+WORDS: Final = 1 << 62
+"""Numbers from here on name more than word 0."""
+
+
+class Contents:
+    """The pages with words that were made so far, by number."""
+
+    __slots__ = ("_words",)
+
+    def __init__(self) -> None:
+        self._words: dict[int, dict[int, int]] = {}
+
+    def word(self, content: int, index: int) -> int:
+        """A word of a page, by its place 0..511."""
+        words = self._words.get(content)
+        if words is not None:
+            return words.get(index, 0)
+        return content if index == 0 else 0
+
+    def words(self, content: int) -> dict[int, int]:
+        """Those that are not 0."""
+        words = self._words.get(content)
+        if words is not None:
+            return dict(words)
+        return {0: content} if content else {}
+
+    def number(self, words: Mapping[int, int]) -> int:
+        """The number of a page with these words."""
+        kept = {index: words[index] for index in sorted(words) if words[index]}
+        if not kept:
+            return 0
+        if len(kept) == 1 and 0 < kept.get(0, 0) < WORDS:
+            return kept[0]
+        digest = blake2b(repr(kept).encode(), digest_size=8).digest()
+        name = WORDS | int.from_bytes(digest, "little") >> 2
+        self._words[name] = kept
+        return name
+
+    def with_word(self, content: int, index: int, value: int) -> int:
+        """The number of the page with another word in one place."""
+        if index == 0 and content not in self._words and 0 <= value < WORDS:
+            return value
+        return self.number(self.words(content) | {index: value})

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Shadow pages of a guest's page tables, checked as tables.
+
+A shadow page that is not unsync follows the guest's table: an entry of it is where the guest's
+entry points, and the table is write-protected, in every shadow page that maps it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from difffuzz.facts.paging import (
+    PHYS_ADDR_MASK,
+    PT_PAGE_SIZE_MASK,
+    PT_WRITABLE_MASK,
+)
+from difffuzz.facts.spte import SPTE_MMU_PRESENT_MASK
+from difffuzz.machine.host import HostMM
+from difffuzz.native.kvm import NativeKvm
+from difffuzz.native.memory import ShadowPage
+from difffuzz.oracle.guest_walk import ADDRESS, A, D, GuestMemory, P, W
+from difffuzz.oracle.verdict import Violation
+from difffuzz.sides.memory_map import MemoryMap
+
+GUEST_SHADOW = """A shadow page of a guest's page table that is not unsync maps what the guest's
+entries point to, no more rights than they give, and nothing maps its table writable."""
+
+
+def shadow_violations(
+    name: str, kvm: NativeKvm, mm: HostMM, memory: MemoryMap, guest: GuestMemory
+) -> Iterator[Violation]:
+    """All shadow pages that are in use."""
+    used = list(kvm.mem.pages.values())
+    generation = kvm.mmu_valid_gen
+    synced: dict[int, int] = {}
+    for page in used:
+        sp = page.sp
+        assert sp is not None
+        numbers = sp.read()
+        if numbers.invalid or numbers.mmu_valid_gen != generation:
+            continue
+        if sp.role.direct or numbers.unsync:
+            continue
+        slot = memory.slot_at(0, sp.gfn)
+        pte = mm.lookup(slot.hva(sp.gfn)) if slot is not None else 0
+        if pte:
+            synced[pte >> 12] = sp.gfn
+        if sp.role.level == 1:
+            yield from _entry_violations(name, sp, page.ent, mm, memory, guest)
+    for page in used:
+        sp = page.sp
+        assert sp is not None
+        numbers = sp.read()
+        if not numbers.invalid and numbers.mmu_valid_gen == generation:
+            yield from _writable_violations(name, sp, page.ent, synced)
+
+
+def _entry_violations(
+    name: str,
+    sp: ShadowPage,
+    entries: dict[int, int],
+    mm: HostMM,
+    memory: MemoryMap,
+    guest: GuestMemory,
+) -> Iterator[Violation]:
+    """The entries of a shadow page of leaves against the guest's."""
+    for index, spte in entries.items():
+        if not spte & SPTE_MMU_PRESENT_MASK:
+            continue
+        entry = guest.word((sp.gfn << 12) + index * 8)
+        where = f"table gfn {sp.gfn:#x} entry {index}"
+        if entry is None or not entry & P:
+            text = f"{where}: SPTE {spte:#x}, the guest's entry is not present"
+            yield Violation("guest-shadow", name, "absent", text)
+            return
+        slot = memory.slot_at(0, (entry & ADDRESS) >> 12)
+        pte = mm.lookup(slot.hva((entry & ADDRESS) >> 12)) if slot is not None else 0
+        if pte >> 12 != (spte & PHYS_ADDR_MASK) >> 12:
+            text = f"{where}: SPTE {spte:#x}, the guest's entry is {entry:#x}"
+            yield Violation("guest-shadow", name, "pfn", text)
+            return
+        if spte & PT_WRITABLE_MASK and entry & (W | D) != W | D and entry & (A | W) != A:
+            text = f"{where}: SPTE {spte:#x} is writable, the guest's entry is {entry:#x}"
+            yield Violation("guest-shadow", name, "dirty", text)
+            return
+
+
+def _writable_violations(
+    name: str, sp: ShadowPage, entries: dict[int, int], synced: dict[int, int]
+) -> Iterator[Violation]:
+    """No leaf maps a table that is shadowed and in sync writable."""
+    level = sp.role.level
+    for index, spte in entries.items():
+        if not spte & SPTE_MMU_PRESENT_MASK or not spte & PT_WRITABLE_MASK:
+            continue
+        if level > 1 and not spte & PT_PAGE_SIZE_MASK:
+            continue
+        pages = 1 << 9 * (level - 1)
+        pfn = (spte & PHYS_ADDR_MASK) >> 12 & -pages
+        for table, gfn in synced.items():
+            if pfn <= table < pfn + pages:
+                text = (
+                    f"the table at gfn {gfn:#x} is shadowed and in sync, but writable by "
+                    f"level {level} entry {index} of the shadow page of gfn {sp.gfn:#x}"
+                )
+                yield Violation("guest-shadow", name, "writable", text)
+                return

@@ -1,0 +1,277 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The oracle of guests with page tables: which translations an access may use.
+
+Of each address of each vCPU there is a set: what the tables said at some time since the guest
+flushed it last (INVLPG, MOV to CR3, SMEP switched on, a #PF there).  An access uses a member of the
+set; a #PF is what the tables say now.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from difffuzz.machine.host import HostMM
+from difffuzz.oracle.guest_walk import (
+    HOLE,
+    PAGE,
+    PF_PRESENT,
+    PF_RSVD,
+    WRITE,
+    A,
+    D,
+    GuestMemory,
+    Modes,
+    Path,
+    Translation,
+    fault_code,
+    permits,
+)
+from difffuzz.oracle.verdict import Violation
+from difffuzz.program.guest_tables import DIRECT_PMDS, DIRECT_PUD, GVAS, TABLES
+from difffuzz.program.model import READONLY
+from difffuzz.sides.base import ERROR, FAULT, MMIO, OK, SIGBUS, STUCK, Outcome
+from difffuzz.sides.memory_map import MemoryMap
+
+GUEST_WALK = """An access of a guest with page tables uses a translation that its tables gave at
+some time since it flushed the address; it takes a #PF if and only if they say so now; accessed and
+dirty bits are set."""
+
+
+NOT_WRITTEN = -1
+LOOKED_AT = (*TABLES.values(), DIRECT_PUD, *DIRECT_PMDS)
+
+
+class Made:
+    """An access that an instruction made: address in bytes, access 0 read, 1 write, 2 fetch."""
+
+    __slots__ = ("access", "gva", "user")
+
+    def __init__(self, gva: int, access: int, user: bool) -> None:
+        self.gva = gva
+        self.access = access
+        self.user = user
+
+
+class GuestTables:
+    """Of one side.  `root` and `modes`: of each vCPU, as the guest set them.
+
+    `foreign`: somebody else than the guest changed its tables, so that what KVM and the CPU make of
+    them is up to them: only what no guest may do is judged from there on.
+    """
+
+    def __init__(self, name: str, mm: HostMM, memory: MemoryMap, allowed: Counter[str]) -> None:
+        self.root: dict[int, int] = {}
+        self.modes: dict[int, Modes] = {}
+        self.foreign = False
+        self._name = name
+        self._mm = mm
+        self._map = memory
+        self._memory = GuestMemory(mm, memory)
+        self._allowed = allowed
+        self._since_flush: dict[tuple[int, int], set[Translation]] = {}
+        self._seen: dict[int, object] = {}
+        self._kept: set[tuple[int, int]] = set()
+        """Addresses with a #PF since the flush that dropped nothing of what KVM had."""
+        self._rewritten: set[tuple[int, int]] = set()
+        """Addresses with an entry that was written since: its bits may be behind what is cached."""
+
+    def memory(self) -> GuestMemory:
+        """The guest's memory."""
+        return self._memory
+
+    def now(self, vcpu: int, gva: int) -> Path:
+        """What the tables say now."""
+        return self._memory.walk(self.root.get(vcpu, 0), gva)
+
+    def may_use(self, vcpu: int, gva: int) -> set[Translation]:
+        """What an access of that address may use."""
+        key = vcpu, gva >> 12
+        found = self._since_flush.get(key)
+        if found is None:
+            found = self._since_flush[key] = {self.now(vcpu, gva).translation}
+        return found
+
+    def begin(self, vcpu: int) -> None:
+        """A vCPU is there.  It may cache any address at any time, so that all count from here."""
+        for gva in GVAS:
+            self._since_flush[vcpu, gva >> 12] = {self.now(vcpu, gva).translation}
+
+    # What the guest does
+
+    def flushed(self, vcpu: int, gva: int) -> None:
+        """INVLPG, or a #PF."""
+        self._since_flush[vcpu, gva >> 12] = {self.now(vcpu, gva).translation}
+        self._rewritten.discard((vcpu, gva >> 12))
+        self._kept.discard((vcpu, gva >> 12))
+
+    def flushed_all(self, vcpu: int) -> None:
+        """MOV to CR3, or SMEP switched on."""
+        for key in self._since_flush:
+            if key[0] == vcpu:
+                self.flushed(vcpu, key[1] << 12)
+
+    def settle(self, written: int = NOT_WRITTEN) -> None:
+        """After an operation: what the tables say now may be used from now on.
+
+        `written`: the gpa of the word that the guest may have written by it.  A table that changed
+        otherwise, be it through another gfn of the same page, was changed behind its back.
+        """
+        seen = self._look()
+        gfn = written >> 12
+        if seen == self._seen and gfn not in seen:
+            return
+        if any(seen[table] != was for table, was in self._seen.items() if table != gfn):
+            self.foreign = True
+        self._seen = seen
+        for key, found in self._since_flush.items():
+            path = self.now(key[0], key[1] << 12)
+            found.add(path.translation)
+            if any(gpa == written for gpa, _ in path.entries):
+                self._rewritten.add(key)
+
+    def remapped(self) -> None:
+        """The memory map changed: tables may be others now, as KVM knows."""
+        self._seen = {}
+
+    def _look(self) -> dict[int, object]:
+        """The tables without accessed and dirty bits, by gfn."""
+        contents = self._mm.contents
+        looked: dict[int, object] = {}
+        for gfn in LOOKED_AT:
+            content = self._memory.content(gfn)
+            looked[gfn] = content if content is None else _plain(contents.words(content))
+        return looked
+
+    # Judging
+
+    def access(self, vcpu: int, made: Made, outcome: Outcome) -> Iterator[Violation]:
+        """What is wrong with an access."""
+        result = outcome.result
+        modes = self.modes.get(vcpu, Modes())
+        if result == OK and outcome.pfn >= 0 and self._mm.frames.is_free(outcome.pfn):
+            text = f"gva {made.gva:#x}: used pfn {outcome.pfn:#x}, which the host took back"
+            yield Violation("stale-access", self._name, "guest", text)
+            return
+        if self.foreign:
+            return
+        usable = self.may_use(vcpu, made.gva)
+        if result == STUCK:
+            rets = ",".join(map(str, outcome.rets[-2:]))
+            text = f"gva {made.gva:#x}: never completes"
+            yield Violation("progress", self._name, f"guest-{rets}", text)
+        elif result == OK and outcome.pfn >= 0:
+            yield from self._mapped(vcpu, made, outcome, usable, modes)
+        elif result in (OK, MMIO):
+            yield from self._emulated(made, outcome, usable, modes)
+        elif result == FAULT:
+            yield from self._faulted(vcpu, made, outcome, modes)
+            if outcome.value & (PF_PRESENT | PF_RSVD) == PF_PRESENT:
+                self.flushed(vcpu, made.gva)
+            else:
+                self._kept.add((vcpu, made.gva >> 12))
+
+    def _mapped(
+        self, vcpu: int, made: Made, outcome: Outcome, usable: set[Translation], modes: Modes
+    ) -> Iterator[Violation]:
+        """The access used a frame."""
+        where = f"gva {made.gva:#x}"
+        allowed = [one for one in usable if permits(one, modes, made.access, made.user)]
+        if not modes.nx and any(one.nx for one in allowed):
+            # Shadow pages of a time when NX was on are used on.
+            self._allowed["efer-nx"] += 1
+        if not any(self._is_at(one.gfn, outcome.pfn) for one in allowed):
+            text = f"{where}: used pfn {outcome.pfn:#x}; {self._said(usable)}"
+            yield Violation("guest-walk", self._name, "mapping", text)
+            return
+        if (vcpu, made.gva >> 12) in self._kept:
+            now = self.now(vcpu, made.gva).translation
+            if not permits(now, modes, made.access, made.user):
+                self._allowed["fault-keeps-stale"] += 1
+        for one in allowed:
+            if self._is_at(one.gfn, outcome.pfn) and made.access == WRITE:
+                slot = self._map.slot_at(0, one.gfn)
+                if slot is not None and (slot.flags & READONLY or one.gfn in slot.tracked):
+                    text = f"{where}: wrote gfn {one.gfn:#x}, which is read-only or tracked"
+                    yield Violation("permission", self._name, "guest-write", text)
+        if len(usable) == 1 and (vcpu, made.gva >> 12) not in self._rewritten:
+            yield from self._bits(vcpu, made)
+
+    def _bits(self, vcpu: int, made: Made) -> Iterator[Violation]:
+        """Accessed bits on the path, the dirty bit of the leaf after a write."""
+        path = self.now(vcpu, made.gva)
+        for at, (gpa, entry) in enumerate(path.entries):
+            if not self._memory.writable(gpa >> 12):
+                continue
+            leaf = at == len(path.entries) - 1
+            wanted = A | (D if leaf and made.access == WRITE else 0)
+            if path.translation.kind == PAGE and entry & wanted != wanted:
+                text = f"gva {made.gva:#x}: the entry at gpa {gpa:#x} is {entry:#x} after it"
+                yield Violation("guest-walk", self._name, "accessed-dirty", text)
+                return
+
+    def _emulated(
+        self, made: Made, outcome: Outcome, usable: set[Translation], modes: Modes
+    ) -> Iterator[Violation]:
+        """KVM made the access: of memory, or of a device."""
+        write = made.access == WRITE
+        for one in usable:
+            if one.kind == HOLE:
+                return
+            if not permits(one, modes, made.access, made.user):
+                continue
+            if outcome.result == OK or self._is_mmio(one.gfn, write):
+                return
+        what = "MMIO exit" if outcome.result == MMIO else "emulated"
+        text = f"gva {made.gva:#x}: {what}; {self._said(usable)}"
+        yield Violation("guest-walk", self._name, outcome.result, text)
+
+    def _faulted(
+        self, vcpu: int, made: Made, outcome: Outcome, modes: Modes
+    ) -> Iterator[Violation]:
+        """The guest took a #PF."""
+        path = self.now(vcpu, made.gva)
+        expected = fault_code(path.translation, modes, made.access, made.user)
+        if path.translation.kind != HOLE and outcome.value != expected:
+            says = f"{expected:#x}" if expected >= 0 else "none"
+            text = f"gva {made.gva:#x}: #PF {outcome.value:#x}, its tables give {says}"
+            yield Violation("guest-walk", self._name, "page-fault", text)
+
+    def _is_at(self, gfn: int, pfn: int) -> bool:
+        """Is that frame behind the gfn?"""
+        slot = self._map.slot_at(0, gfn)
+        return slot is not None and self._mm.lookup(slot.hva(gfn)) >> 12 == pfn
+
+    def _is_mmio(self, gfn: int, write: bool) -> bool:
+        """No memory, or none that may be written; tables that cannot be reached count as well."""
+        if self._map.slot_at(0, gfn) is None:
+            return True
+        return write and not self._memory.writable(gfn)
+
+    @staticmethod
+    def _said(usable: set[Translation]) -> str:
+        return "its tables gave " + " or ".join(sorted(map(_spell, usable)))
+
+    def comparable(self, vcpu: int, made: Made, outcome: Outcome) -> bool:
+        """Is there one thing only that the access may do, as far as the tables say?"""
+        if self.foreign or outcome.result in (ERROR, SIGBUS):
+            return False
+        usable = self.may_use(vcpu, made.gva)
+        one = next(iter(usable))
+        if one.nx and not self.modes.get(vcpu, Modes()).nx:
+            return False
+        return len(usable) == 1 and one.kind != HOLE
+
+
+def _plain(words: dict[int, int]) -> tuple[tuple[int, int], ...]:
+    """Entries without accessed and dirty bits; word 0 is data."""
+    return tuple((n, word & ~(A | D)) for n, word in words.items() if n)
+
+
+def _spell(one: Translation) -> str:
+    if one.kind != PAGE:
+        return one.kind
+    flags = "".join(
+        letter for letter, on in (("w", one.writable), ("u", one.user), ("n", one.nx)) if on
+    )
+    return f"gfn {one.gfn:#x} {flags or '-'}"

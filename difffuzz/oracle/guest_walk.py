@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What a guest's page tables say, as they are in its memory: the specification's walk.
+
+It looks through memslots and the host's page table, faults nothing in and shares no code with the
+CPUs that are judged by it.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from difffuzz.machine.host import VM_WRITE, HostMM
+from difffuzz.program.model import READONLY
+from difffuzz.sides.memory_map import MemoryMap
+
+P, W, U, A, D, PS = 1 << 0, 1 << 1, 1 << 2, 1 << 5, 1 << 6, 1 << 7
+NX: Final = 1 << 63
+ADDRESS: Final = (1 << 52) - (1 << 12)
+PF_PRESENT, PF_WRITE, PF_USER, PF_RSVD, PF_FETCH = 1 << 0, 1 << 1, 1 << 2, 1 << 3, 1 << 4
+READ, WRITE, EXEC = 0, 1, 2
+MAXPHYADDR_BITS: Final = ((1 << 52) - 1) & ~((1 << 46) - 1)
+"""Address bits that the CPU does not have; see facts.paging.MAXPHYADDR."""
+
+PAGE, ABSENT, RESERVED, HOLE = "page", "absent", "reserved", "hole"
+
+
+class Translation(NamedTuple):
+    """What the tables say of one address, accessed and dirty bits aside.
+
+    `kind`: a page; an entry that is not present, or one with reserved bits; or a table where no
+    memory is that can be read, of which nothing follows.  `nx`: some entry has that bit, which is
+    reserved while EFER.NX is off.
+    """
+
+    kind: str
+    gfn: int = 0
+    user: bool = False
+    writable: bool = False
+    nx: bool = False
+
+
+class Path(NamedTuple):
+    """A translation and the entries that it comes from, as (gpa, entry), from the root down."""
+
+    translation: Translation
+    entries: tuple[tuple[int, int], ...]
+
+
+class Modes(NamedTuple):
+    """What of a vCPU's registers decides what its tables mean."""
+
+    wp: bool = True
+    smep: bool = False
+    nx: bool = True
+
+
+class GuestMemory:
+    """A guest's memory in one address space, through the memslots of a host process."""
+
+    __slots__ = ("_map", "_mm")
+
+    def __init__(self, mm: HostMM, memory: MemoryMap) -> None:
+        self._mm = mm
+        self._map = memory
+
+    def content(self, gfn: int) -> int | None:
+        """What is in the page; None where nothing can be read."""
+        slot = self._map.slot_at(0, gfn)
+        return None if slot is None else self._mm.content(slot.hva(gfn))
+
+    def word(self, gpa: int) -> int | None:
+        """The word there; None where nothing can be read."""
+        content = self.content(gpa >> 12)
+        return None if content is None else self._mm.contents.word(content, gpa >> 3 & 511)
+
+    def writable(self, gfn: int) -> bool:
+        """May the guest write the page?"""
+        slot = self._map.slot_at(0, gfn)
+        if slot is None or slot.flags & READONLY:
+            return False
+        return bool(self._mm.prot(slot.hva(gfn)) & VM_WRITE)
+
+    def walk(self, root: int, gva: int) -> Path:
+        """The path of an address from the table at gfn `root`."""
+        table, level = root << 12, 4
+        user = writable = True
+        nx = False
+        entries: list[tuple[int, int]] = []
+        while True:
+            gpa = table + (gva >> 3 + 9 * level & 511) * 8
+            entry = self.word(gpa)
+            if entry is None:
+                return Path(Translation(HOLE), tuple(entries))
+            if not entry & P:
+                return Path(Translation(ABSENT), tuple(entries))
+            nx = nx or bool(entry & NX)
+            if _reserved(entry, level):
+                return Path(Translation(RESERVED, nx=nx), tuple(entries))
+            user = user and bool(entry & U)
+            writable = writable and bool(entry & W)
+            entries.append((gpa, entry))
+            if level == 1 or entry & PS:
+                break
+            table = entry & ADDRESS
+            level -= 1
+        offset = gva & (1 << 12 + 9 * (level - 1)) - 1
+        gfn = (entry & ADDRESS | offset) >> 12
+        return Path(Translation(PAGE, gfn, user, writable, nx), tuple(entries))
+
+
+def _reserved(entry: int, level: int) -> bool:
+    """Reserved bits, EFER.NX aside: no page of 1G or more; 2M pages are aligned (bit 12 is PAT)."""
+    if entry & MAXPHYADDR_BITS:
+        return True
+    if not entry & PS or level == 1:
+        return False
+    return level > 2 or bool(entry & (1 << 21) - (1 << 13))
+
+
+def fault_code(found: Translation, modes: Modes, access: int, user: bool) -> int:
+    """The error code of the #PF that the access takes; -1: it takes none."""
+    code = (PF_USER if user else 0) | (PF_WRITE if access == WRITE else 0)
+    if access == EXEC and (modes.nx or modes.smep):
+        code |= PF_FETCH
+    if found.kind == ABSENT:
+        return code
+    if found.kind == RESERVED or (found.nx and not modes.nx):
+        return code | PF_PRESENT | PF_RSVD
+    return -1 if permits(found, modes, access, user) else code | PF_PRESENT
+
+
+def permits(found: Translation, modes: Modes, access: int, user: bool) -> bool:
+    """Does a page translation allow the access?"""
+    if found.kind != PAGE or (user and not found.user):
+        return False
+    if access == WRITE:
+        return found.writable or not (user or modes.wp)
+    if access == EXEC:
+        return not found.nx and not (modes.smep and found.user and not user)
+    return True

@@ -1,0 +1,417 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Phrases of a guest with page tables: entries that change, and who uses them then.
+
+What is written at random maps nothing: a phrase knows what the tables say (Links), changes an entry
+and uses an address that goes through it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+from typing import Final
+
+from ..guest_tables import (
+    ADDRESSES,
+    ENTRIES,
+    ENTRY_WORDS,
+    FLAG_WORDS,
+    LATE_GFN,
+    PAGES,
+    ROOTS,
+    SHAPE,
+    TABLES,
+    TARGET_WORDS,
+)
+from ..limits import HOST_THREADS, VMM_THREAD
+from ..model import DIRTY_LOG, Config, Op
+from ..ops import OPS, Kind
+
+Entry = tuple[str, int]
+LEAVES: Final = "GHI"
+UPPER: Final = "ABCDEF"
+_FLAGS: Final = {name: 1 << n for n, name in enumerate(FLAG_WORDS)}
+_USUAL: Final = _FLAGS["p"] | _FLAGS["w"] | _FLAGS["u"]
+_RIGHTS: Final = (
+    _USUAL,
+    _USUAL,
+    _USUAL,
+    _USUAL | _FLAGS["a"] | _FLAGS["d"],
+    _USUAL | _FLAGS["a"],
+    _USUAL & ~_FLAGS["w"],
+    _USUAL & ~_FLAGS["w"],
+    _USUAL & ~_FLAGS["u"],
+    _USUAL | _FLAGS["nx"],
+    _FLAGS["p"],
+    0,
+)
+_ACCESSES: Final = (Kind.GVA_READ, Kind.GVA_WRITE, Kind.GVA_WRITE, Kind.GVA_EXEC)
+_LATE_SLOTS: Final = (
+    # gfn, pages: the late table alone, the page behind it alone, both
+    (LATE_GFN, 1),
+    (LATE_GFN + 1, 1),
+    (LATE_GFN, 2),
+    (LATE_GFN, 0x200),
+)
+
+
+class GuestScene:
+    """A guest as the operations so far left it: what its entries point to, and each vCPU's root."""
+
+    def __init__(self, rng: Random, config: Config) -> None:
+        self.rng = rng
+        self.config = config
+        self.links: dict[Entry, str | int | None] = dict(_first_links())
+        self.roots: dict[int, str] = {}
+        self.used: list[str] = []
+        self.slot: int | None = next((s.slot for s in config.slots if s.gfn == LATE_GFN), None)
+        """The memslot that is at LATE_GFN, as far as is known."""
+
+    def vcpu(self) -> int:
+        """The thread of a vCPU."""
+        return int(self.rng.random() * self.config.vcpus)
+
+    def entry(self, letters: str = UPPER + LEAVES + "L") -> Entry:
+        """An entry of one of the tables."""
+        letter = self.rng.choice(letters)
+        places = SHAPE[-1] if letter in LEAVES else SHAPE[0]
+        return letter, int(self.rng.random() * places)
+
+    def through(self, entry: Entry, thread: int) -> int:
+        """An address that goes through the entry, from the vCPU's root; any, if none does."""
+        found = [
+            number
+            for number, address in enumerate(ADDRESSES)
+            if entry in self.path(address, thread)
+        ]
+        return self.rng.choice(found) if found else int(self.rng.random() * len(ADDRESSES))
+
+    def path(self, address: tuple[int, ...], thread: int) -> list[Entry]:
+        """The entries that an address goes through."""
+        table: str | int | None = self.roots.get(thread, ROOTS[0])
+        path: list[Entry] = []
+        for place in address:
+            if not isinstance(table, str):
+                break
+            path.append((table, place))
+            table = self.links.get((table, place))
+        return path
+
+    def write(self, entry: Entry, target: str | int | None, flags: int, thread: int) -> Op:
+        """The guest writes an entry."""
+        how = int(self.rng.random() < 0.08)
+        self.links[entry] = target if flags & 1 else None
+        args = (ENTRIES.index(entry), _target(target), flags if target is not None else 0, how)
+        return Op(Kind.PTE, thread, args)
+
+    def access(self, number: int, thread: int) -> Op:
+        """An access of an address."""
+        user = int(self.rng.random() < 0.4)
+        return Op(self.rng.choice(_ACCESSES), thread, (number, user))
+
+    def flush(self, number: int, thread: int) -> list[Op]:
+        """The guest flushes the address, by the instruction or by loading a root, or does not."""
+        way = self.rng.random()
+        if way < 0.45:
+            return [Op(Kind.INVLPG, thread, (number,))]
+        if way < 0.8:
+            return [self.load(thread, self.roots.get(thread, ROOTS[0]))]
+        return []
+
+    def load(self, thread: int, root: str) -> Op:
+        """The guest loads a root."""
+        self.roots[thread] = root
+        return Op(Kind.CR3, thread, (ROOTS.index(root),))
+
+    def fitting(self, entry: Entry) -> str | int:
+        """What the entry may well point to."""
+        letter = entry[0]
+        below = {"A": "CD", "B": "CD", "C": "EF", "D": "EF", "E": "GHI", "F": "GHI", "L": "GHI"}
+        if letter in below and self.rng.random() < 0.8:
+            return self.rng.choice(below[letter] + ("L" if letter in "CDEF" else ""))
+        if self.rng.random() < 0.1:
+            return self.rng.choice(tuple(TABLES))
+        return self.rng.choice(PAGES)
+
+
+def _first_links() -> dict[Entry, str | int]:
+    """What sides/guest_memory.py puts into the tables, as far as addresses go."""
+    links: dict[Entry, str | int] = {}
+    for letter, targets in (("A", "CD"), ("B", "DC"), ("C", "EF"), ("D", "FE"), ("E", "GH")):
+        links |= {(letter, n): to for n, to in enumerate(targets)}
+    links |= {("F", 0): "I", ("F", 1): 0x200}
+    links |= {("G", n): 0x10 + n for n in range(4)}
+    links |= dict(zip((("H", n) for n in range(4)), (0x200, 0x201, 0x400, 0x11), strict=True))
+    rest = (LATE_GFN + 1, 0x12, 0x3FF, 0xFEE00)
+    return links | dict(zip((("I", n) for n in range(4)), rest, strict=True))
+
+
+def _target(target: str | int | None) -> int:
+    """Its place in TARGETS."""
+    if target is None:
+        return 0
+    return TARGET_WORDS.index(target if isinstance(target, str) else f"{target:#x}")
+
+
+def use(scene: GuestScene) -> list[Op]:
+    """Some address is used, perhaps twice."""
+    thread, number = scene.vcpu(), int(scene.rng.random() * len(ADDRESSES))
+    return [scene.access(number, thread) for _ in range(scene.rng.choice((1, 1, 2)))]
+
+
+def change(scene: GuestScene) -> list[Op]:
+    """An address is used, an entry on its path changes and is flushed, the address is used."""
+    rng = scene.rng
+    thread, entry = scene.vcpu(), scene.entry()
+    number = scene.through(entry, thread)
+    ops = [scene.access(number, thread)] if rng.random() < 0.7 else []
+    target: str | int | None = scene.links.get(entry)
+    if target is None or rng.random() < 0.7:
+        target = scene.fitting(entry)
+    flags = rng.choice(_RIGHTS)
+    if entry[0] in "EF" and isinstance(target, int) and rng.random() < 0.8:
+        flags |= _FLAGS["ps"]
+    ops.append(scene.write(entry, target, flags, thread))
+    ops += scene.flush(number, thread)
+    ops.append(scene.access(scene.through(entry, thread), thread))
+    return ops
+
+
+def restore(scene: GuestScene) -> list[Op]:
+    """An entry goes and comes back as it was, and the address is used in between."""
+    thread, entry = scene.vcpu(), scene.entry(UPPER + LEAVES)
+    target = scene.links.get(entry)
+    number = scene.through(entry, thread)
+    if target is None:
+        target = scene.fitting(entry)
+    flags = _USUAL | (_FLAGS["ps"] if entry[0] in "EF" and isinstance(target, int) else 0)
+    ops = [scene.write(entry, None, 0, thread), *scene.flush(number, thread)]
+    if scene.rng.random() < 0.6:
+        ops.append(scene.access(number, thread))
+    ops.append(scene.write(entry, target, flags, thread))
+    return [*ops, scene.access(scene.through(entry, thread), thread)]
+
+
+def leaves(scene: GuestScene) -> list[Op]:
+    """Several entries of one table of leaves change, without a flush until they have all."""
+    rng = scene.rng
+    thread, letter = scene.vcpu(), rng.choice(LEAVES)
+    numbers = [scene.through((letter, n), thread) for n in range(SHAPE[-1])]
+    ops = [scene.access(rng.choice(numbers), thread)]
+    for _ in range(rng.choice((1, 2, 3))):
+        entry = letter, int(rng.random() * SHAPE[-1])
+        ops.append(scene.write(entry, rng.choice(PAGES), rng.choice(_RIGHTS), thread))
+    if rng.random() < 0.6:
+        ops.append(scene.load(thread, rng.choice(ROOTS)))
+    return [*ops, *(scene.access(rng.choice(numbers), thread) for _ in range(2))]
+
+
+def other_root(scene: GuestScene) -> list[Op]:
+    """The guest goes to the other root, changes an entry there, and comes back."""
+    rng = scene.rng
+    thread = scene.vcpu()
+    before = scene.roots.get(thread, ROOTS[0])
+    entry = scene.entry()
+    number = scene.through(entry, thread)
+    ops = [scene.access(number, thread), scene.load(thread, ROOTS[before == ROOTS[0]])]
+    ops.append(scene.write(entry, scene.fitting(entry), rng.choice(_RIGHTS), thread))
+    if rng.random() < 0.5:
+        ops.append(scene.access(scene.through(entry, thread), thread))
+    ops.append(scene.load(thread, before))
+    return [*ops, scene.access(scene.through(entry, thread), thread)]
+
+
+def two_cpus(scene: GuestScene) -> list[Op]:
+    """One vCPU changes what another uses, and each flushes for itself."""
+    one, other = scene.vcpu(), scene.vcpu()
+    entry = scene.entry(LEAVES + "EF")
+    number = scene.through(entry, other)
+    ops = [scene.access(number, other)]
+    ops.append(scene.write(entry, scene.fitting(entry), scene.rng.choice(_RIGHTS), one))
+    if scene.rng.random() < 0.7:
+        ops += scene.flush(number, other)
+    return [*ops, scene.access(number, other), scene.access(number, one)]
+
+
+def toggles(scene: GuestScene) -> list[Op]:
+    """CR0.WP, CR4.SMEP or EFER.NX changes between two uses of an address."""
+    thread, what = scene.vcpu(), scene.rng.choice((0, 0, 1, 1, 2))
+    entry = scene.entry(LEAVES)
+    flags = (_FLAGS["p"] | _FLAGS["u"], _USUAL, _USUAL | _FLAGS["nx"])[what]
+    ops = [scene.write(entry, scene.rng.choice(PAGES), flags, thread)]
+    number = scene.through(entry, thread)
+    toggle = Op(Kind.TOGGLE, thread, (what,))
+    ops += [scene.access(number, thread), toggle, scene.access(number, thread)]
+    if what == 2 or scene.rng.random() < 0.5:
+        ops += [toggle, scene.access(number, thread)]
+    return ops
+
+
+def late_table(scene: GuestScene) -> list[Op]:
+    """The late table comes into use: its slot is made, it is filled, an entry points to it."""
+    rng = scene.rng
+    thread = scene.vcpu()
+    ops = [] if scene.slot is not None else [_create(scene, LATE_GFN, rng.choice((1, 2)))]
+    inner = "L", int(rng.random() * 2)
+    upper = rng.choice(("C", "D", "E", "F", "D", "C")), int(rng.random() * 2)
+    ops.append(scene.write(inner, scene.fitting(inner), _USUAL, thread))
+    ops.append(scene.write(upper, "L", _USUAL, thread))
+    number = scene.through(inner, thread)
+    ops.append(scene.access(number, thread))
+    ops.append(scene.write(inner, scene.fitting(inner), rng.choice(_RIGHTS), thread))
+    if rng.random() < 0.5:
+        ops += scene.flush(number, thread)
+    return [*ops, scene.access(scene.through(inner, thread), thread)]
+
+
+def mmio_before(scene: GuestScene) -> list[Op]:
+    """A gfn is used where no memory is, and memory comes there."""
+    rng = scene.rng
+    thread = scene.vcpu()
+    ops = []
+    if scene.slot is not None:
+        ops.append(_delete(scene))
+    gfn, pages = rng.choice(_LATE_SLOTS)
+    if rng.random() < 0.5:
+        ops.append(Op(rng.choice((Kind.WRITE, Kind.WRITE, Kind.READ)), thread, (gfn,)))
+    entry = scene.entry(LEAVES)
+    if rng.random() < 0.5:
+        ops.append(scene.write(entry, LATE_GFN + 1, _USUAL, thread))
+        ops.append(scene.access(scene.through(entry, thread), thread))
+    number = scene.through(entry, thread)
+    ops.append(scene.access(number, thread))
+    if rng.random() < 0.6:
+        beside = entry[0], (entry[1] + 1) % SHAPE[-1]
+        ops.append(scene.write(beside, rng.choice(PAGES), _USUAL, thread))
+    ops.append(_create(scene, gfn, pages))
+    ops += scene.flush(number, thread)
+    ops.append(scene.access(number, thread))
+    return [*ops, *(late_table(scene) if rng.random() < 0.4 else ())]
+
+
+def late_again(scene: GuestScene) -> list[Op]:
+    """The late slot goes, its gfn is used, and it comes back with what it held."""
+    rng = scene.rng
+    thread = scene.vcpu()
+    ops = [] if scene.slot is not None else [_create(scene, LATE_GFN, 1)]
+    inner = "L", int(rng.random() * 2)
+    ops.append(scene.write(inner, scene.fitting(inner), _USUAL, thread))
+    ops.append(_delete(scene))
+    ops.append(Op(rng.choice((Kind.WRITE, Kind.READ)), thread, (LATE_GFN,)))
+    ops.append(_create(scene, LATE_GFN, 1))
+    upper = rng.choice("CDEF"), int(rng.random() * 2)
+    ops.append(scene.write(upper, "L", _USUAL, thread))
+    ops.append(scene.access(scene.through(inner, thread), thread))
+    ops.append(scene.write(inner, scene.fitting(inner), _USUAL, thread))
+    return [*ops, *scene.flush(0, thread), scene.access(scene.through(inner, thread), thread)]
+
+
+def _create(scene: GuestScene, gfn: int, pages: int) -> Op:
+    """A slot at the late gfns, of pages that no other has."""
+    scene.slot = 1
+    area = 1 if scene.rng.random() < 0.8 else 3
+    return Op(Kind.MEMSLOT_CREATE, VMM_THREAD, (1, 0, gfn, pages, area, 0x600, 0))
+
+
+def _delete(scene: GuestScene) -> Op:
+    slot, scene.slot = scene.slot or 1, None
+    return Op(Kind.MEMSLOT_DELETE, VMM_THREAD, (slot, 0))
+
+
+def flood(scene: GuestScene) -> list[Op]:
+    """An entry is written so often that KVM stops shadowing its table."""
+    thread, entry = scene.vcpu(), scene.entry(UPPER + LEAVES)
+    number = scene.through(entry, thread)
+    ops = [scene.access(number, thread)]
+    for _ in range(scene.rng.choice((3, 4, 5))):
+        ops.append(scene.write(entry, scene.fitting(entry), _USUAL, thread))
+    return [*ops, *scene.flush(number, thread), scene.access(scene.through(entry, thread), thread)]
+
+
+_HOST: Final = (
+    Kind.SWAP_OUT,
+    Kind.SWAP_OUT,
+    Kind.MIGRATE,
+    Kind.FORK,
+    Kind.AGE,
+    Kind.THP_COLLAPSE,
+    Kind.THP_SPLIT,
+    Kind.DONTNEED,
+    Kind.MPROTECT,
+    Kind.WRITEBACK,
+)
+
+
+def host(scene: GuestScene) -> list[Op]:
+    """The host does something to a table or a page while an address is used."""
+    rng = scene.rng
+    thread, entry = scene.vcpu(), scene.entry()
+    number = scene.through(entry, thread)
+    kind = rng.choice(_HOST)
+    page = TABLES[entry[0]] if rng.random() < 0.6 else rng.choice((0x10, 0x11, 0x12, 0x13, 0x200))
+    if kind in (Kind.DONTNEED, Kind.MPROTECT):
+        page = rng.choice((0x10, 0x11, 0x12, 0x13))  # a table that is gone is no test of KVM
+    area = 0 if page < LATE_GFN else 1
+    args = {"area": area, "page": page, "n": 1, "prot": rng.choice((1, 2)), "flush": 0}
+    fields = OPS[kind].fields
+    op = Op(kind, HOST_THREADS[0], tuple(args[field.name] for field in fields))
+    ops = [scene.access(number, thread), op]
+    if rng.random() < 0.5:
+        ops.append(scene.write(entry, scene.fitting(entry), _USUAL, thread))
+        ops += scene.flush(number, thread)
+    return [*ops, scene.access(number, thread)]
+
+
+def logged(scene: GuestScene) -> list[Op]:
+    """Dirty pages are logged where tables are, while they are written."""
+    thread, entry = scene.vcpu(), scene.entry()
+    number = scene.through(entry, thread)
+    on = Op(Kind.MEMSLOT_FLAGS, VMM_THREAD, (0, 0, DIRTY_LOG))
+    ops = [scene.access(number, thread), on]
+    ops.append(scene.write(entry, scene.fitting(entry), _USUAL, thread))
+    ops += [*scene.flush(number, thread), scene.access(number, thread)]
+    if scene.rng.random() < 0.5:
+        ops.append(Op(Kind.DIRTY_GET, VMM_THREAD, (0, 0)))
+    return ops
+
+
+def by_device(scene: GuestScene) -> list[Op]:
+    """A device writes an entry while the address is used."""
+    thread, entry = scene.vcpu(), scene.entry()
+    number = scene.through(entry, thread)
+    write = scene.write(entry, scene.fitting(entry), _USUAL, thread)
+    return [
+        scene.access(number, thread),
+        Op(Kind.DMA, VMM_THREAD, write.args[:3]),
+        *scene.flush(number, thread),
+        scene.access(number, thread),
+    ]
+
+
+def reload(scene: GuestScene) -> list[Op]:
+    """KVM drops the vCPU's roots."""
+    thread = scene.vcpu()
+    number = int(scene.rng.random() * len(ADDRESSES))
+    return [scene.access(number, thread), Op(Kind.RELOAD, thread), scene.access(number, thread)]
+
+
+GuestPhrase = Callable[[GuestScene], list[Op]]
+GUEST_PHRASES: Final[tuple[tuple[GuestPhrase, int], ...]] = (
+    (use, 12),
+    (change, 30),
+    (restore, 10),
+    (leaves, 14),
+    (other_root, 10),
+    (two_cpus, 8),
+    (toggles, 8),
+    (late_table, 8),
+    (mmio_before, 8),
+    (late_again, 6),
+    (flood, 5),
+    (host, 10),
+    (logged, 4),
+    (reload, 3),
+    (by_device, 2),
+)
+"""How often each is made; by_device only in programs that have a device."""
+assert len(ENTRY_WORDS) == len(ENTRIES)

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What lies in the memory of a guest with page tables: entries, and the tables it begins with."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from difffuzz.facts.paging import (
+    PT64_NX_MASK,
+    PT_ACCESSED_MASK,
+    PT_DIRTY_MASK,
+    PT_PAGE_SIZE_MASK,
+    PT_PRESENT_MASK,
+    PT_USER_MASK,
+    PT_WRITABLE_MASK,
+)
+from difffuzz.program.guest_tables import (
+    DIRECT_INDEX,
+    DIRECT_PMDS,
+    DIRECT_PUD,
+    LATE_GFN,
+    ROOTS,
+    TABLES,
+    TARGETS,
+    index,
+)
+
+FLAG_BITS: Final = (
+    PT_PRESENT_MASK,
+    PT_WRITABLE_MASK,
+    PT_USER_MASK,
+    PT_ACCESSED_MASK,
+    PT_DIRTY_MASK,
+    PT_PAGE_SIZE_MASK,
+    PT64_NX_MASK,
+)
+"""In the order of FLAG_WORDS."""
+USUAL: Final = PT_PRESENT_MASK | PT_WRITABLE_MASK | PT_USER_MASK
+LINKS: Final = {
+    "A": ("C", "D"),
+    "B": ("D", "C"),
+    "C": ("E", "F"),
+    "D": ("F", "E"),
+    "E": ("G", "H"),
+    "F": ("I",),
+}
+"""Which tables the entries of the upper ones point to at first."""
+LEAVES: Final = {
+    "F": (0, 0x200),
+    "G": (0x10, 0x11, 0x12, 0x13),
+    "H": (0x200, 0x201, 0x400, 0x11),
+    "I": (LATE_GFN + 1, 0x12, 0x3FF, 0xFEE00),
+}
+"""gfns that entries map at first; those of a directory by a large page."""
+
+
+def entry_value(target: int, flags: int) -> int:
+    """The entry for a place in TARGETS and a set of FLAG_WORDS."""
+    gfn = TARGETS[target]
+    if gfn < 0:
+        return 0
+    return gfn << 12 | sum(bit for n, bit in enumerate(FLAG_BITS) if flags >> n & 1)
+
+
+def first_words() -> dict[int, dict[int, int]]:
+    """Words of the tables when the guest begins, by gfn and index."""
+    words: dict[int, dict[int, int]] = {}
+    for letter, pages in LEAVES.items():
+        large = PT_PAGE_SIZE_MASK if letter in LINKS else 0
+        words[TABLES[letter]] = {index(n): gfn << 12 | USUAL | large for n, gfn in enumerate(pages)}
+    for letter, targets in LINKS.items():
+        table = words.setdefault(TABLES[letter], {})
+        table |= {index(n): TABLES[to] << 12 | USUAL for n, to in enumerate(targets)}
+    return words | _direct_map(words)
+
+
+def _direct_map(words: dict[int, dict[int, int]]) -> dict[int, dict[int, int]]:
+    """All of memory by pages of 2M for the kernel, through one entry of each root."""
+    kernel = PT_PRESENT_MASK | PT_WRITABLE_MASK | PT_ACCESSED_MASK
+    leaf = kernel | PT_PAGE_SIZE_MASK | PT_DIRTY_MASK
+    for letter in ROOTS:
+        words[TABLES[letter]][DIRECT_INDEX] = DIRECT_PUD << 12 | kernel
+    made = {DIRECT_PUD: {n: gfn << 12 | kernel for n, gfn in enumerate(DIRECT_PMDS)}}
+    for n, gfn in enumerate(DIRECT_PMDS):
+        made[gfn] = {i: (n << 30 | i << 21) | leaf for i in range(512)}
+    return made

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A program whose guest has page tables of its own, on the kernel's own code.
+
+Accesses by gfn go through the guest's direct map.  The slot where its tables lie stays: no
+operation takes it, moves it or makes it read-only.  SMM, an L2 and parked faults do nothing here.
+"""
+
+from __future__ import annotations
+
+from typing import Final, cast
+
+from difffuzz.native.kvm import NativeKvm
+from difffuzz.program import Config, Kind
+from difffuzz.program.model import READONLY
+from difffuzz.program.ops import GUEST_KINDS
+from difffuzz.sched import Scheduler, Task
+from difffuzz.sides.base import NOTHING, Outcome
+from difffuzz.sides.guest_memory import entry_value
+from difffuzz.sides.kvm_package import AnyPackage
+from difffuzz.sides.kvm_side import KvmSide
+from difffuzz.sides.machine import PLAIN, Machine
+from difffuzz.sides.paging_guest import PagingGuest
+
+LEFT_OUT: Final = frozenset({Kind.SMM, Kind.GUEST_MODE, Kind.BEGIN_FAULT, Kind.END_FAULT})
+ACCESSES: Final = frozenset({Kind.READ, Kind.WRITE, Kind.EXEC, *GUEST_KINDS} - {Kind.DMA})
+OF_A_SLOT: Final = frozenset({Kind.MEMSLOT_CREATE, Kind.MEMSLOT_DELETE, Kind.MEMSLOT_MOVE})
+LEAST_MMU_PAGES: Final = 64
+
+
+def is_left_out(kind: Kind, args: tuple[int, ...]) -> bool:
+    """Does the operation do nothing where the guest has page tables?"""
+    if kind in LEFT_OUT or (kind == Kind.MMU_PAGES and args[0] < LEAST_MMU_PAGES):
+        return True
+    return kind in OF_A_SLOT and args[:2] == (0, 0)
+
+
+class GuestSide(KvmSide):
+    """One VM.  `guest`: what runs in it."""
+
+    def __init__(
+        self,
+        name: str,
+        package: AnyPackage,
+        config: Config,
+        tdp_mmu: bool,
+        sched: Scheduler | None = None,
+        machine: Machine = PLAIN,
+    ) -> None:
+        super().__init__(name, package, config, tdp_mmu, sched, machine)
+        self.guest = PagingGuest(cast(NativeKvm, self.kvm), self.mm, self.sched)
+        self.guest.load()
+
+    def _execute(
+        self, task: Task, kind: Kind, thread: int, args: tuple[int, ...], number: int
+    ) -> Outcome:
+        if is_left_out(kind, args):
+            return Outcome(NOTHING)
+        if kind in ACCESSES:
+            if thread >= len(self.kvm.vcpus):
+                return Outcome(NOTHING)
+            return self.sched.run_as(task, self.guest.run, kind, thread, args, number)
+        if kind == Kind.DMA:
+            return self.sched.run_as(task, self.guest.dma, args[0], entry_value(*args[1:]))
+        if kind == Kind.MEMSLOT_FLAGS and args[:2] == (0, 0):
+            args = (*args[:2], args[2] & ~READONLY)
+        return super()._execute(task, kind, thread, args, number)

@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Guests with page tables of their own, on the kernel's own code."""
+
+from __future__ import annotations
+
+from functools import cache
+from random import Random
+
+import pytest
+
+from difffuzz.engine.guest_lockstep import run
+from difffuzz.errors import UsageError
+from difffuzz.oracle import Verdict
+from difffuzz.program import parse
+from difffuzz.program.generate_guest import generate_guest
+from difffuzz.sides import SideFactory, open_side
+
+from .kernel import built
+
+MACHINE = "difffuzz program v1\nconfig guest=paging64 vcpus=2\nslot 0 gfn=0x0 pages=0x200 area=0\n"
+LATE = "slot 1 gfn=0x600 pages=0x1 area=1\n"
+STALE_MMIO = """\
+vcpu0: pte L.0 to=G flags=p,w,u
+vmm: memslot_delete slot=1
+vcpu0: write gfn=0x600
+vmm: memslot_create slot=1 gfn=0x600 n=0x1 area=1 page=0x0
+vcpu0: pte D.1 to=L flags=p,w,u
+vcpu0: gva_read gva=1.1.0.0
+vcpu0: pte L.0 to=I flags=p,w,u
+"""
+"""The stale MMIO SPTE of docs/findings.md under shadow paging: a directory is mapped writable."""
+
+
+@cache
+def sides() -> tuple[SideFactory, SideFactory]:
+    return open_side(f"native:{built()}:legacy"), open_side(f"native:{built()}:tdp")
+
+
+def verdict_of(operations: str, slots: str = "") -> Verdict:
+    return run(parse(MACHINE + slots + operations, "test"), *sides(), trace=True)
+
+
+def results(operations: str, slots: str = "") -> list[tuple[str, int]]:
+    """What each operation came to on the left side; the right one is the same."""
+    verdict = verdict_of(operations, slots)
+    assert not verdict.divergences, verdict.divergences
+    return [(step.left.result, step.left.value) for step in verdict.trace]  # type: ignore[attr-defined]
+
+
+def test_an_address_is_what_the_tables_say() -> None:
+    assert results(
+        """\
+vcpu0: gva_write gva=0.0.0.0 by=user
+vcpu0: gva_read gva=0.0.0.1
+vcpu0: pte G.1 to=0x10 flags=p,w,u
+vcpu0: invlpg gva=0.0.0.1
+vcpu0: gva_read gva=0.0.0.1
+vcpu0: gva_read gva=0.1.0.3
+"""
+    ) == [("ok", 1), ("ok", 0), ("ok", 0x10007), ("done", 0), ("ok", 1), ("mmio", 0)]
+
+
+def faults(operations: str) -> list[int]:
+    """The error codes of the page faults that the guest takes."""
+    return [value for result, value in results(operations) if result == "fault"]
+
+
+def test_a_page_fault_is_the_guests() -> None:
+    changes = {
+        "pte G.0 to=none": ("gva_read gva=0.0.0.0", 0x0),
+        "pte G.0 to=0x10 flags=p,u": ("gva_write gva=0.0.0.0 by=user", 0x7),
+        "pte G.0 to=0x10 flags=p,w": ("gva_read gva=0.0.0.0 by=user", 0x5),
+        "pte G.0 to=0x10 flags=p,w,u,nx": ("gva_exec gva=0.0.0.0 by=user", 0x15),
+        "pte E.0 to=0x3ff flags=p,w,u,ps": ("gva_read gva=0.0.0.0", 0x9),
+    }
+    for change, (access, code) in changes.items():
+        assert faults(f"vcpu0: {change}\nvcpu0: cr3 A\nvcpu0: {access}\n") == [code], change
+
+
+def test_write_protection_and_smep_are_the_guests() -> None:
+    read_only = "vcpu0: pte G.0 to=0x10 flags=p,u\n"
+    assert faults(f"{read_only}vcpu0: gva_write gva=0.0.0.0\n") == [0x3]
+    assert faults(f"{read_only}vcpu0: toggle wp\nvcpu0: gva_write gva=0.0.0.0\n") == []
+    assert faults("vcpu0: toggle smep\nvcpu0: gva_exec gva=0.0.0.0\n") == [0x11]
+    assert faults("vcpu0: toggle smep\nvcpu0: gva_exec gva=0.0.0.0 by=user\n") == []
+
+
+def test_roots_and_large_pages() -> None:
+    assert (
+        results(
+            """\
+vcpu0: write gfn=0x200
+vcpu0: gva_read gva=0.1.0.0
+vcpu0: cr3 B
+vcpu0: gva_read gva=1.0.0.0
+vcpu0: pte E.1 to=0x0 flags=p,w,u
+""".replace("pte E.1 to=0x0 flags=p,w,u", "gva_write gva=1.1.1.1"),
+            "slot 3 gfn=0x200 pages=0x200 area=1\n",
+        )[-1][0]
+        == "ok"
+    )
+
+
+def test_a_stale_mmio_spte_maps_a_table_writable() -> None:
+    verdict = verdict_of(STALE_MMIO, LATE)
+    assert [one.oracle for one in verdict.divergences] == ["guest-shadow"]
+    assert verdict.divergences[0].sides.endswith("legacy")
+    assert verdict.divergences[0].op_index == 6
+
+
+@pytest.mark.parametrize("left_out", ["vcpu0: write gfn=0x600\n", "vcpu0: gva_read gva=1.1.0.0\n"])
+def test_it_takes_the_mmio_spte_and_the_shadow_page(left_out: str) -> None:
+    assert not verdict_of(STALE_MMIO.replace(left_out, ""), LATE).divergences
+
+
+def test_generated_guests_reach_memory_and_take_faults() -> None:
+    rng = Random(1)
+    seen: dict[str, int] = {}
+    for _ in range(6):
+        verdict = run(generate_guest(rng, "paging64"), *sides(), trace=True)
+        for step in verdict.trace:
+            for outcome in (step.left, step.right):  # type: ignore[attr-defined]
+                seen[outcome.result] = seen.get(outcome.result, 0) + 1
+    assert seen["ok"] > 100
+    assert seen["fault"] > 5
+    assert seen["mmio"] > 0
+
+
+def test_rules_are_counted() -> None:
+    stale = """\
+vcpu0: gva_write gva=0.0.0.0
+vcpu0: gva_write gva=0.0.0.1
+vcpu1: pte G.0 to=0x13 flags=p,w,u
+vcpu1: pte G.1 to=0x13 flags=p,w,u
+vcpu0: gva_write gva=0.0.0.0
+"""
+    assert verdict_of(stale).allowed["stale-translation"] == 1
+    device = "vcpu0: gva_read gva=0.0.0.0\nvmm: dma G.0 to=0x13 flags=p,w,u\n"
+    assert verdict_of(device).allowed["foreign-tables"] == 1
+    kept = """\
+vcpu0: pte G.0 to=0x10 flags=p,u
+vcpu0: gva_read gva=0.0.0.0
+vcpu0: pte G.0 to=none
+vcpu0: gva_write gva=0.0.0.0
+vcpu0: gva_read gva=0.0.0.0
+"""
+    assert verdict_of(kept).allowed["fault-keeps-stale"] == 1
+    nx = """\
+vcpu0: pte G.0 to=0x11 flags=p,w,u,nx
+vcpu0: gva_read gva=0.0.0.0
+vcpu0: toggle nx
+vcpu0: gva_read gva=0.0.0.0
+"""
+    assert verdict_of(nx).allowed["efer-nx"] == 1
+
+
+def test_models_have_no_such_guests() -> None:
+    program = parse(MACHINE, "test")
+    for name in ("legacy", "tdp", "spec"):
+        with pytest.raises(UsageError, match="guest=paging64"):
+            open_side(name).start(program.config)
+
+
+def test_the_slot_of_the_tables_stays() -> None:
+    assert results(
+        """\
+vmm: memslot_delete slot=0
+vmm: memslot_flags slot=0 flags=readonly
+vcpu0: gva_write gva=0.0.0.0
+"""
+    ) == [("nothing", 0), ("done", 0), ("ok", 3)]

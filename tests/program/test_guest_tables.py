@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Programs of guests with page tables: what a configuration becomes, both forms, the generator."""
+
+from __future__ import annotations
+
+from random import Random
+
+from difffuzz.program import decode, encode, mutate, normalise, parse, render
+from difffuzz.program.generate_guest import generate_guest
+from difffuzz.program.guest_tables import ADDRESSES, DIRECT_BASE, ENTRY_WORDS, GVAS, entry_gpa
+from difffuzz.program.model import GUESTS, Config, Program, SlotSpec
+from difffuzz.program.ops import GUEST_KINDS, Kind
+
+SEEDS = range(60)
+
+
+def test_generated_programs_survive_both_forms() -> None:
+    for seed in SEEDS:
+        program = generate_guest(Random(seed), "paging64")
+        assert normalise(program) is program
+        assert decode(encode(program)) == program
+        assert parse(render(program), "test") == program
+
+
+def test_every_kind_of_a_guest_is_generated() -> None:
+    kinds = {op.kind for seed in SEEDS for op in generate_guest(Random(seed), GUESTS[1]).ops}
+    assert set(GUEST_KINDS) <= kinds
+    assert {Kind.READ, Kind.WRITE, Kind.MEMSLOT_CREATE, Kind.SWAP_OUT} <= kinds
+
+
+def test_mutants_stay_guests() -> None:
+    rng = Random(1)
+    program = generate_guest(rng, "paging64")
+    for _ in range(200):
+        program = mutate.mutate(program, rng)
+        assert program.config.guest == "paging64"
+        assert normalise(program) is program
+
+
+def test_there_is_a_slot_for_the_tables() -> None:
+    home = normalise(Program(Config(guest="paging64"))).config.slots
+    assert home == (SlotSpec(0, 0, 0, 0x200, 0, 0),)
+    over = SlotSpec(3, 0, 0x10, 0x100, 1, 0)
+    beside = SlotSpec(2, 0, 0x400, 0x10, 1, 0)
+    config = normalise(Program(Config(guest="paging64", slots=(over, beside)))).config
+    assert config.slots == (*home, beside)
+
+
+def test_an_address_names_its_entries() -> None:
+    assert len(ADDRESSES) == len(set(GVAS)) == 32
+    assert GVAS[0] == 1 << 39 | 1 << 30 | 1 << 21 | 1 << 12
+    assert entry_gpa(ENTRY_WORDS.index("G.2")) == 0x6018
+    assert DIRECT_BASE >> 39 & 511 == 256
+
+
+def test_old_bytes_mean_no_guest() -> None:
+    for byte in range(8):
+        assert decode(bytes([0] * 17 + [byte])).config.guest == "none"
