@@ -190,6 +190,7 @@ def _for_guest(config: Config) -> dict[str, Any]:
         "paging": "tdp",
         "root_level": 4,
         "async_pf": False,
+        "host_errs": False,
         "slots": _with_home(config.slots),
     }
     if 0 < config.mmu_pages < _LEAST_SHADOWED:
