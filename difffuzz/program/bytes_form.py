@@ -125,6 +125,8 @@ _SEPARATE: Final = [
     name for name in Config._fields if name in CONFIG_CHOICES and name not in _SHARED
 ]
 _CHOICES_READ: Final = tuple(_choice(name) for name in _SEPARATE)
+_ERRS: Final = len(_SEPARATE) + _SHARED.index("host_errs")
+"""Where the choices have whether the host errs."""
 _PAIRS: Final = list(product(*(CONFIG_CHOICES[name] for name in _SHARED[:2])))
 _ERRING: Final = 256 - len(_PAIRS)
 """From this byte on the host errs ..."""
@@ -180,7 +182,7 @@ def decode(data: bytes) -> Program:
     schedule: list[tuple[int, int]] = []
     step = -1
     vcpus: int = choices[0]  # type: ignore[assignment]
-    errs = choices[-1]
+    errs = choices[_ERRS]
     forms = _FORMS
     new = tuple.__new__  # what Op() does, without its Python-level wrapper
     while position < size:
