@@ -182,6 +182,13 @@ ROWS = {
     "scripts/difffuzz replay FILE --left native:legacy --right native:tdp": Row(
         "replay FILE --left native:BUILD:legacy --right native:BUILD:tdp", 0, "same"
     ),
+    "scripts/difffuzz explain FILE": Row(instead="tests/native/test_guest_tables.py"),
+    "scripts/difffuzz fuzz --mode guests --left native:legacy --right native:tdp --time 600": Row(
+        "fuzz --mode guests --left native:BUILD:legacy --right native:BUILD:tdp "
+        "--runs 3 --seed 1 --out OUT",
+        0,
+        "3 executions",
+    ),
     "scripts/difffuzz explain FILE --html it.html": Row("explain FILE --html it.html", 0, "same"),
     "scripts/difffuzz explain FILE --trace it.pftrace": Row(
         "explain FILE --trace it.pftrace", 0, "same"

@@ -41,7 +41,7 @@ def complete_kernel() -> list[str]:
 
 def complete_mode() -> list[str]:
     """How a program runs."""
-    return ["lockstep", "concurrent", "portfolio"]
+    return ["lockstep", "concurrent", "portfolio", "guests"]
 
 
 def complete_own_mode() -> list[str]:

@@ -126,6 +126,8 @@ class Lockstep:
         notes: NoteTaker | None = None,
         max_steps: int = STEP_LIMIT,
     ) -> None:
+        if config.guest != "none":
+            raise UsageError(f"guest={config.guest}: difffuzz/engine/guest_lockstep.py runs those")
         self.verdict = Verdict()
         self._notes = notes
         self._memory = MemoryMap(config)

@@ -14,8 +14,6 @@ from ..program import encode, generate
 from ..program.generate_guest import generate_guest
 from ..program.model import GUESTS
 
-GUEST_SEEDS = 16
-"""Generated for each guest with page tables of its own."""
 GENERATED_SEEDS = 128
 """A generated program finds more than a mutant of one of few seeds (docs/benchmark.md)."""
 
@@ -26,12 +24,6 @@ def pagings_of(*sides: str) -> tuple[str, ...]:
     return ("tdp",) if tdp else ("tdp", "nonpaging")
 
 
-def guests_of(*sides: str) -> tuple[str, ...]:
-    """The guests that both sides can run: those with page tables on the kernel's own code only."""
-    native = all(side.startswith("native:") for side in sides)
-    return GUESTS if native else GUESTS[:1]
-
-
 def prepare(
     directory: Path | None,
     destination: Path,
@@ -39,12 +31,11 @@ def prepare(
     pagings: tuple[str, ...] = ("tdp",),
     mode: str = "lockstep",
     generated: int = GENERATED_SEEDS,
-    guests: tuple[str, ...] = GUESTS[:1],
 ) -> int:
     """Write every program of `directory` as bytes into `destination`, and some `generated` ones.
 
     The generated ones have the `pagings` in turn, and schedules (for a portfolio every other one).
-    Of `guests` with page tables there are a few each.
+    In the mode "guests" they have guests with page tables.
     Returns how many programs were written.
     """
     destination.mkdir(parents=True, exist_ok=True)
@@ -57,9 +48,9 @@ def prepare(
         )
         for number in range(generated)
     ]
-    if generated and mode != "concurrent":
-        for guest in guests[1:]:
-            programs += [generate_guest(rng, guest) for _ in range(GUEST_SEEDS)]
+    if mode == "guests":
+        kinds = GUESTS[1:]
+        programs = [generate_guest(rng, kinds[n % len(kinds)]) for n in range(generated)]
     if directory is not None:
         programs += [read_program(path) for path in program_files(directory)]
     for program in programs:

@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from ..program import Program, decode, encode, is_concurrent, mutate, normalise
+from ..program.model import GUESTS
 from ..program.mutate import fresh
 
 RECENT = 64
@@ -19,8 +20,6 @@ FRESH = 0.65
 """How often a program from nothing comes instead of a mutant: it finds more (docs/benchmark.md)."""
 ADD_SCHEDULE = 0.3
 """How often a portfolio's program that runs one operation at a time may become concurrent."""
-ANY_GUEST = 0.2
-"""The same of guests with page tables of their own."""
 ANY_PAGING = 0.3
 """How often a mutant's paging mode is drawn anew, where both sides can run more than one."""
 CROSSOVER_SHARE = 4
@@ -43,7 +42,6 @@ class ProgramMutation:
 
     __slots__ = (
         "_decode",
-        "_guests",
         "_made",
         "_made_program",
         "_mode",
@@ -58,14 +56,8 @@ class ProgramMutation:
         "_used",
     )
 
-    def __init__(
-        self,
-        mode: str = "lockstep",
-        pagings: Sequence[str] = ("tdp",),
-        guests: Sequence[str] = ("none",),
-    ) -> None:
+    def __init__(self, mode: str = "lockstep", pagings: Sequence[str] = ("tdp",)) -> None:
         self._mode = mode
-        self._guests = guests if mode != "concurrent" else guests[:1]
         self._pagings = pagings
         self._rng = random.Random(0)
         self._decode = lru_cache(maxsize=DECODED)(decode)
@@ -118,8 +110,8 @@ class ProgramMutation:
         if len(self._pagings) > 1 and self._rng.random() < ANY_PAGING:
             config = program.config._replace(paging=self._rng.choice(self._pagings))
             program = normalise(program._replace(config=config))
-        if len(self._guests) > 1 and self._rng.random() < ANY_GUEST:
-            config = program.config._replace(guest=self._rng.choice(self._guests))
+        if self._mode == "guests" and program.config.guest == "none":
+            config = program.config._replace(guest=self._rng.choice(GUESTS[1:]))
             program = normalise(program._replace(config=config))
         concurrent = self._mode == "concurrent"
         if self._mode == "portfolio":

@@ -140,7 +140,6 @@ class FuzzRun:
                 options.mode,
                 # Bytes alone know no programs.
                 generated=0 if "mutator" in options.without else corpus.GENERATED_SEEDS,
-                guests=corpus.guests_of(options.left, options.right),
             )
         except OSError as error:
             raise unwritable(Path(error.filename or self.work), error) from error

@@ -17,7 +17,7 @@ from ..program import Program, render
 from ..program.limits import MAX_BYTES
 from . import instrument
 from .branches import Branches
-from .corpus import guests_of, pagings_of
+from .corpus import pagings_of
 from .feedback import CoverageGuard, Feedback
 from .mutation import ProgramMutation
 from .operators import OperatorCounts
@@ -56,9 +56,7 @@ class Target:
     ) -> None:
         self.run = run
         self._without = frozenset(without)
-        self.mutation = ProgramMutation(
-            run.mode, pagings_of(run.left, run.right), guests_of(run.left, run.right)
-        )
+        self.mutation = ProgramMutation(run.mode, pagings_of(run.left, run.right))
         self.operators = OperatorCounts()
         self.phrases = OperatorCounts()
         self.ways = OperatorCounts()

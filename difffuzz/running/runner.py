@@ -31,8 +31,9 @@ from .schedule import strategy_for, way_of
 from .search import ScheduleSearch
 from .watchdog import Hang, Watchdog
 
-MODES = ("portfolio", "lockstep", "concurrent")
-"""portfolio: programs with a schedule or with `sync` run concurrently, the others in lockstep."""
+MODES = ("portfolio", "lockstep", "concurrent", "guests")
+"""portfolio: programs with a schedule or with `sync` run concurrently, the others in lockstep.
+guests: lockstep, and what is generated has a guest with page tables of its own."""
 
 
 class Runner:
@@ -62,6 +63,9 @@ class Runner:
         self._threads = isinstance(one, KvmFactory) and isinstance(other, KvmFactory)
         if mode == "concurrent" and not self._threads:
             raise UsageError(f"{left} against {right} cannot run concurrently: spec has no threads")
+        native = isinstance(one, NativeFactory) and isinstance(other, NativeFactory)
+        if mode == "guests" and not native:
+            raise UsageError(f"{left} against {right} have no guests with page tables: native:* do")
         self.guards = [
             side.library.take_guards for side in (one, other) if isinstance(side, NativeFactory)
         ]

@@ -67,6 +67,11 @@ class KvmFactory:
         runs on, for those who want to be told what it does.
         """
         self.check(config)
+        if config.guest != "none" and sched is not None:
+            raise UsageError(
+                f"guest={config.guest}: a guest with page tables of its own runs one operation at "
+                "a time only"
+            )
         side = KvmSide if config.guest == "none" else GuestSide
         return side(self.name, self.package, config, self.tdp_mmu, sched, machine)
 

@@ -4,10 +4,13 @@
 from __future__ import annotations
 
 from functools import cache
+from pathlib import Path
 from random import Random
 
 import pytest
 
+from difffuzz.cli import main
+from difffuzz.engine import concurrent, lockstep
 from difffuzz.engine.guest_lockstep import run
 from difffuzz.errors import UsageError
 from difffuzz.oracle import Verdict
@@ -159,6 +162,26 @@ def test_models_have_no_such_guests() -> None:
     for name in ("legacy", "tdp", "spec"):
         with pytest.raises(UsageError, match="guest=paging64"):
             open_side(name).start(program.config)
+
+
+def test_explain_draws_both_walks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "stale.difffuzz"
+    path.write_text(MACHINE + LATE + STALE_MMIO)
+    left, right = (side.name for side in sides())
+    assert main(["explain", str(path), "--left", left, "--right", right]) == 1
+    told = capsys.readouterr().out
+    assert "guest 0x10080201000: A.1 = D p,w,u,a, D.1 = L p,w,u,a, L.0 = G p,w,u,a" in told
+    assert "KVM: level 4 pfn" in told
+    assert "level 1 MMIO" in told
+    assert "guest-shadow:" in told
+
+
+def test_threads_at_once_are_refused() -> None:
+    program = parse(MACHINE + "vcpu0: gva_read gva=0.0.0.0\n", "test")
+    with pytest.raises(UsageError, match="one operation at a time"):
+        concurrent.run(program, *sides())
+    with pytest.raises(UsageError, match="guest_lockstep"):
+        lockstep.run(program, *sides())
 
 
 def test_the_slot_of_the_tables_stays() -> None:
