@@ -24,6 +24,8 @@ CANNOT: Final[dict[Kind, str]] = {
     Kind.ZAP_GFN_RANGE: "kvm_zap_gfn_range() is not for user space",
     Kind.KSM_MERGE: "which pages ksmd merges, and when, is its own choice",
     Kind.SWAP_OUT: "the machine has no swap",
+    Kind.PAGEOUT: "the machine has no swap",
+    Kind.INVALIDATE: "no call of user space brackets a range and changes nothing",
     Kind.WRITEBACK: "the machine has no disk with files",
 }
 """Operations that are left out."""
@@ -88,6 +90,8 @@ def adapted(program: Program, kernel: tuple[int, int]) -> Adapted:
     """
     if program.config.paging != "tdp":
         raise UsageError("a nonpaging guest under shadow paging is not run on a booted kernel")
+    if program.config.host_errs:
+        raise UsageError("the host of a booted kernel does not err (host_errs=on)")
     config, remarks = _config(program.config, kernel)
     skipped = {i: CANNOT[op.kind] for i, op in enumerate(program.ops) if op.kind in CANNOT}
     ops = tuple(nothing() if i in skipped else _operation(op) for i, op in enumerate(program.ops))

@@ -92,12 +92,13 @@ class Session:
             self._boot.kill()
         self._boot, self._loaded = None, None
 
-    def load(self, lane: Lane) -> None:
-        """Loads kvm so that a VM of that MMU can be made, if it is not."""
+    def load(self, lane: Lane, *, alone: bool = False) -> None:
+        """Loads kvm so that a VM of that MMU can be made, if it is not; `alone`: of no other."""
         boot = self.boot()
-        if self._loaded is not None and (self._both or self._loaded == lane.tdp):
+        both = self._both and not alone
+        if self._loaded is not None and (both or self._loaded == lane.tdp):
             return
-        parameters = "" if self._both else f"tdp_mmu={'Y' if lane.tdp else 'N'}"
+        parameters = "" if both else f"tdp_mmu={'Y' if lane.tdp else 'N'}"
         how = "t" if self._traced else "-"
         try:
             boot.ask(protocol.LOAD, f"{how}{parameters}".encode())

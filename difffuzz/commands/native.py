@@ -91,9 +91,7 @@ def build(
     json: Json = False,
 ) -> None:
     """Build the library from a tree, which is never written to. What is unchanged is reused."""
-    wish = Wish(
-        tree=tree, patches=patch or (), name=name, coverage=coverage, keep_going=keep_going
-    )
+    wish = Wish(tree=tree, patches=patch or (), name=name, coverage=coverage, keep_going=keep_going)
     with _one_line():
         made = make_build(wish, default_cache(), note)
     result = made.build

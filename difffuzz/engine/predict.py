@@ -66,6 +66,8 @@ class Compared(NamedTuple):
     difference: Difference | None
     compared: int
     """Operations that were looked at."""
+    warns: bool
+    """The model warns, too."""
     rules: tuple[str, ...]
 
 
@@ -98,12 +100,13 @@ def compare(one: Adapted, factory: KvmFactory, run: Run) -> Compared:
         if op.kind == Kind.BEGIN_FAULT and seen.parked:
             parked.setdefault(op.thread, (index + 1, seen.faults))
         if isinstance(outcome, str):
-            return Compared(Difference(index, "outcome", outcome, seen.result), index, tuple(rules))
+            died = Difference(index, "outcome", outcome, seen.result)
+            return Compared(died, index, True, tuple(rules))
         found = _Comparison(index, op, outcome, seen, side, memory, rules, limits).first()
         if found is not None:
-            return Compared(found, index + 1, tuple(rules))
+            return Compared(found, index + 1, bool(side.kvm.splats), tuple(rules))
         memory.apply(op, outcome.value)
-    return Compared(None, len(one.program.ops), tuple(rules))
+    return Compared(None, len(one.program.ops), bool(side.kvm.splats), tuple(rules))
 
 
 def _ended_by(op: Op, parked: Container[int]) -> list[int]:

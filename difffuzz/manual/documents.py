@@ -393,6 +393,25 @@ class KernelConformed(Document):
     complete: bool
 
 
+class ReproducerRun(Document):
+    """A reproducer on one of the MMUs."""
+
+    mmu: Literal["legacy", "tdp"]
+    verdict: Literal["ok", "not ok", "skipped", "crash"]
+    status: int
+    """Exit status, or 128 and a signal; -1: the kernel did not survive it."""
+    bad: list[str]
+    output: str | UnsetType = UNSET
+
+
+class ReproducerRuns(Document):
+    """A reproducer on a booted kernel."""
+
+    kernel: str
+    program: str
+    runs: list[ReproducerRun]
+
+
 DOCUMENTS: dict[str, Any] = {
     "fuzz": Summary,
     "smoke": Smoke,
@@ -422,6 +441,7 @@ DOCUMENTS: dict[str, Any] = {
     "native build": Built,
     "native conform": Conformed,
     "kernel doctor": list[NativeRequired],
+    "kernel run": ReproducerRuns,
     "kernel conform": KernelConformed,
 }
 """By the command's words."""

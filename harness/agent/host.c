@@ -11,6 +11,12 @@
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE 25
 #endif
+#ifndef MADV_COLD
+#define MADV_COLD 20
+#endif
+#ifndef MREMAP_DONTUNMAP
+#define MREMAP_DONTUNMAP 4
+#endif
 #ifndef MADV_HWPOISON
 #define MADV_HWPOISON 100
 #endif
@@ -139,7 +145,10 @@ static void host_fork(int area, unsigned long page, unsigned long n, struct seen
 	drop_child();
 	for (int i = 0; i < MAX_AREAS; i++)
 		madvise((void *)AREA(i, 0), AREA_SIZE, MADV_DONTFORK);
-	madvise((void *)AREA(area, page), n * PG, MADV_DOFORK);
+	if (madvise((void *)AREA(area, page), n * PG, MADV_DOFORK) && errno == EINVAL) {
+		note(seen, "MADV_DOFORK is refused here");	/* of hugetlb, by newer kernels */
+		return;
+	}
 	child = fork();
 	if (!child) {
 		syscall(SYS_close_range, 0, ~0u, 0);	/* no VM lives on by it */
@@ -257,6 +266,18 @@ static void page_idle(int area, unsigned long page, unsigned long n, int mark, s
 		close(idle);
 }
 
+static void move(int area, unsigned long page, unsigned long n, unsigned long to, int keep,
+		 struct seen *seen)
+{
+	int flags = MREMAP_MAYMOVE | MREMAP_FIXED | (keep ? MREMAP_DONTUNMAP : 0);
+
+	if (area_whole(area))
+		note(seen, "hugetlb memory is not moved here");
+	else if (mremap((void *)AREA(area, page), n * PG, n * PG, flags,
+			(void *)AREA(area, to)) == MAP_FAILED)
+		seen->told.ret = -errno;
+}
+
 static void advise(int area, unsigned long page, unsigned long n, int advice, struct seen *seen)
 {
 	if (madvise((void *)AREA(area, page), n * PG, advice))
@@ -300,6 +321,20 @@ void host_op(int kind, const uint64_t *args, int tag, struct seen *seen)
 		break;
 	case OP_THP_COLLAPSE:
 		advise(area, page & ~511ul, 512, MADV_COLLAPSE, seen);
+		break;
+	case OP_COLLAPSE:
+		advise(area, page, n, MADV_COLLAPSE, seen);
+		break;
+	case OP_COLD:
+		advise(area, page, n, MADV_COLD, seen);
+		break;
+	case OP_PUNCH_HOLE:
+		if (area_fd[area] >= 0 && fallocate(area_fd[area], FALLOC_FL_PUNCH_HOLE |
+						    FALLOC_FL_KEEP_SIZE, page * PG, n * PG))
+			note(seen, "fallocate: %s", strerror(errno));
+		break;
+	case OP_MREMAP:
+		move(area, page, n, args[3], args[4], seen);
 		break;
 	case OP_THP_SPLIT:
 		thp_split(area, page);

@@ -26,6 +26,7 @@ REFACTOR = ROOT / "difffuzz" / "variants" / "refactors" / "joined-handler.patch"
 ELSEWHERE = {
     "review": "tests/native/test_review.py",
     "findings bisect": "tests/native",
+    "kernel run": "tests/booted/test_run.py",
     "kernel conform": "tests/booted/test_conform.py",
 }
 """Commands whose documents other tests check, since it takes them long to make one."""

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A reproducer in C, or a binary, run on a booted kernel with each of its MMUs."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+from difffuzz.errors import MissingTool, UsageError
+from difffuzz.native.run import find, install_command
+
+from . import protocol
+from .agent import build
+from .boot import Refused
+from .session import Died, Lane, Session
+from .wire import Broken
+
+MOST_BYTES = 32 << 20
+SKIPPED = 4
+"""Exit status of a reproducer that could not tell, as KTAP has it."""
+_BAD = re.compile(r"^\s*not ok .*$", re.MULTILINE)
+_WRONG = re.compile(r"^# wrong in (\d+) of (\d+) rounds", re.MULTILINE)
+
+
+class Outcome(NamedTuple):
+    """What came of it on one MMU."""
+
+    mmu: str
+    status: int
+    """Exit status, or 128 and the signal that ended it."""
+    output: str
+
+    @property
+    def verdict(self) -> str:
+        """ok, not ok, or skipped."""
+        if self.status == SKIPPED or "1..0 # SKIP" in self.output:
+            return "skipped"
+        return "not ok" if self.status or _BAD.search(self.output) else "ok"
+
+    @property
+    def bad(self) -> list[str]:
+        """The points that are not ok, each with the remark behind it."""
+        lines = self.output.splitlines()
+        return [
+            " ".join([line.strip(), *(n.strip() for n in lines[i + 1 : i + 2] if n[:1] == "#")])
+            for i, line in enumerate(lines)
+            if _BAD.match(line)
+        ]
+
+    @property
+    def rounds(self) -> tuple[int, int]:
+        """In how many rounds it was wrong, of how many."""
+        found = _WRONG.search(self.output)
+        if found:
+            return int(found[1]), int(found[2])
+        return int(self.verdict == "not ok"), 1
+
+
+def binary_of(file: Path) -> bytes:
+    """The program: C is built by the system's gcc, all else is taken as it is.
+
+    UsageError: it is neither.  MissingTool: no compiler.
+    """
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{file}: {error.strerror}") from None
+    if file.suffix == ".c":
+        compiler = find("gcc")
+        if compiler is None:
+            raise MissingTool("gcc is not installed", install_command("gcc", "libc6-dev"))
+        with tempfile.TemporaryDirectory(prefix="difffuzz-") as folder:
+            made = Path(folder) / "program"
+            try:
+                build(compiler, [str(file)], made)
+            except MissingTool as error:
+                raise UsageError(f"{file}: {error.what}") from None
+            data = made.read_bytes()
+    if not data.startswith(b"\x7fELF"):
+        raise UsageError(f"{file}: neither C (*.c) nor a program")
+    if len(data) > MOST_BYTES:
+        raise UsageError(f"{file}: more than {MOST_BYTES >> 20} MiB")
+    return data
+
+
+def run_binary(session: Session, data: bytes, lane: Lane, seconds: int) -> Outcome:
+    """Runs it with kvm loaded for that MMU.  Died: the kernel does, on two boots."""
+    payload = seconds.to_bytes(4, "little") + data
+    for last in (False, True):
+        try:
+            session.load(lane, alone=True)
+            answer = session.boot().ask(protocol.EXECUTE, payload, seconds + 30)
+        except Broken as error:
+            session.drop()
+            if last:
+                raise Died(str(error)) from None
+            continue
+        except Refused as error:
+            raise UsageError(f"the agent: {error}") from None
+        break
+    status = int.from_bytes(answer[:4], "little")
+    code = 128 + (status & 0x7F) if status & 0x7F else status >> 8
+    return Outcome(lane.mmu, code, answer[4:].decode("utf-8", "replace"))
