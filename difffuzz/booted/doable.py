@@ -29,6 +29,19 @@ CANNOT: Final[dict[Kind, str]] = {
     Kind.WRITEBACK: "the machine has no disk with files",
 }
 """Operations that are left out."""
+NEW: Final = "nobody has taught the agent yet"
+"""Why one is left out that is in none of these tables."""
+DONE: Final = frozenset(
+    {
+        *(Kind.READ, Kind.WRITE, Kind.EXEC, Kind.END_FAULT, Kind.MUNMAP, Kind.MMAP),
+        *(Kind.DONTNEED, Kind.MPROTECT, Kind.FORK, Kind.THP_COLLAPSE, Kind.THP_ADVICE),
+        *(Kind.HOST_READ, Kind.HOST_WRITE, Kind.MEMSLOT_CREATE, Kind.MEMSLOT_DELETE),
+        *(Kind.MEMSLOT_MOVE, Kind.MEMSLOT_FLAGS, Kind.DIRTY_GET, Kind.DIRTY_CLEAR, Kind.NX),
+        *(Kind.VCPU_CREATE, Kind.SYNC, Kind.LAZY_FREE, Kind.COLD, Kind.COLLAPSE),
+        *(Kind.PUNCH_HOLE, Kind.MREMAP),
+    }
+)
+"""Operations that are done as they are."""
 
 OTHERWISE: Final[dict[Kind, str]] = {
     Kind.BEGIN_FAULT: "by userfaultfd: only in an area of 4K pages, at a page that is not there",
@@ -78,6 +91,11 @@ class Adapted(NamedTuple):
     code_gfn: int
 
 
+def is_done(kind: Kind) -> bool:
+    """The agent does it, as it is or in another way."""
+    return kind in DONE or kind in OTHERWISE
+
+
 def nothing() -> Op:
     """What stands for an operation that is left out."""
     return Op(Kind.SYNC, VMM_THREAD, ())
@@ -93,11 +111,13 @@ def adapted(program: Program, kernel: tuple[int, int]) -> Adapted:
     if program.config.host_errs:
         raise UsageError("the host of a booted kernel does not err (host_errs=on)")
     config, remarks = _config(program.config, kernel)
-    skipped = {i: CANNOT[op.kind] for i, op in enumerate(program.ops) if op.kind in CANNOT}
+    skipped = {
+        i: CANNOT.get(op.kind, NEW) for i, op in enumerate(program.ops) if not is_done(op.kind)
+    }
     ops = tuple(nothing() if i in skipped else _operation(op) for i, op in enumerate(program.ops))
     for kind in sorted({op.kind for op in program.ops}):
-        if kind in CANNOT:
-            remarks.append(f"{kind.name.lower()} is left out: {CANNOT[kind]}")
+        if not is_done(kind):
+            remarks.append(f"{kind.name.lower()} is left out: {CANNOT.get(kind, NEW)}")
     changed = Program(config, ops)
     return Adapted(changed, tuple(remarks), skipped, code_gfn(changed))
 

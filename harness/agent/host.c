@@ -181,23 +181,40 @@ static int in_thp(uint64_t hva)
 	return entry >> 63 && number_at("/proc/kpageflags", entry & ((1ull << 55) - 1)) >> 22 & 1;
 }
 
-/* Is the page part of a THP, in a VMA that has some mapped whole? */
+/* THPs that are at least partly mapped in [from, to). */
+static unsigned long count_thps(uint64_t from, uint64_t to)
+{
+	unsigned long found = 0;
+
+	for (uint64_t at = from & -HUGE_PG; at < to; at += HUGE_PG)
+		found += in_thp(at) || in_thp(at + HUGE_PG - PG);
+	return found;
+}
+
+/* Is the page part of a THP that is mapped whole?  -1: the VMA has others that are not. */
 static int in_mapped_thp(uint64_t hva)
 {
 	FILE *file = fopen("/proc/self/smaps", "r");
-	unsigned long from, to, kilobytes = 0;
+	unsigned long from = 0, to = 0, kilobytes = 0;
 	char line[256];
-	int here = 0;
+	int here = 0, done = 0;
 
-	while (file && !kilobytes && fgets(line, sizeof(line), file)) {
-		if (sscanf(line, "%lx-%lx ", &from, &to) == 2)
-			here = from <= hva && hva < to;
-		else if (here && sscanf(line, "AnonHugePages: %lu", &kilobytes) == 1)
-			here = 0;
+	while (file && !done && fgets(line, sizeof(line), file)) {
+		unsigned long first, last;
+
+		if (sscanf(line, "%lx-%lx ", &first, &last) == 2) {
+			here = first <= hva && hva < last;
+			from = here ? first : from;
+			to = here ? last : to;
+		} else if (here && sscanf(line, "AnonHugePages: %lu", &kilobytes) == 1) {
+			done = 1;
+		}
 	}
 	if (file)
 		fclose(file);
-	return kilobytes && in_thp(hva);
+	if (!done || !kilobytes || !in_thp(hva))
+		return 0;
+	return count_thps(from, to) * 2048 == kilobytes ? 1 : -1;
 }
 
 static void migrate(int area, unsigned long page, struct seen *seen)
@@ -207,7 +224,7 @@ static void migrate(int area, unsigned long page, struct seen *seen)
 
 	if (!page_present(AREA(area, page)))
 		return;
-	if (in_thp(AREA(area, page)) && !in_mapped_thp(AREA(area, page))) {
+	if (in_thp(AREA(area, page)) && in_mapped_thp(AREA(area, page)) != 1) {
 		note(seen, "a THP that is mapped by its pages moves whole");
 		return;
 	}
@@ -218,11 +235,14 @@ static void migrate(int area, unsigned long page, struct seen *seen)
 }
 
 /* The entry alone is split where an end of a VMA comes to lie in it; then the VMAs merge again. */
-static void thp_split(int area, unsigned long page)
+static void thp_split(int area, unsigned long page, struct seen *seen)
 {
 	void *at = (void *)AREA(area, page & 511 ? page : page + 1);
+	int mapped = in_mapped_thp((uint64_t)at);
 
-	if (!in_mapped_thp((uint64_t)at))
+	if (mapped < 0)
+		note(seen, "user space cannot tell whether this THP is mapped whole");
+	if (mapped <= 0)
 		return;
 
 	madvise(at, PG, MADV_DONTFORK);
@@ -329,7 +349,11 @@ void host_op(int kind, const uint64_t *args, int tag, struct seen *seen)
 		advise(area, page, n, MADV_COLD, seen);
 		break;
 	case OP_PUNCH_HOLE:
-		if (area_fd[area] >= 0 && fallocate(area_fd[area], FALLOC_FL_PUNCH_HOLE |
+		if (out > 1) {	/* no file is behind it: its whole pages go as they would from one */
+			first = (page + out - 1) & -out;
+			if (((page + n) & -out) > first)
+				advise(area, first, ((page + n) & -out) - first, MADV_DONTNEED, seen);
+		} else if (area_fd[area] >= 0 && fallocate(area_fd[area], FALLOC_FL_PUNCH_HOLE |
 						    FALLOC_FL_KEEP_SIZE, page * PG, n * PG))
 			note(seen, "fallocate: %s", strerror(errno));
 		break;
@@ -337,7 +361,7 @@ void host_op(int kind, const uint64_t *args, int tag, struct seen *seen)
 		move(area, page, n, args[3], args[4], seen);
 		break;
 	case OP_THP_SPLIT:
-		thp_split(area, page);
+		thp_split(area, page, seen);
 		break;
 	case OP_THP_ADVICE:
 		advise(area, page, n, args[3] ? MADV_HUGEPAGE : MADV_NOHUGEPAGE, seen);
