@@ -14,6 +14,7 @@ OPERATIONS: dict[Kind, str] = {
     Kind.TRACK_REMOVE: "write tracking has no user in user space",
     Kind.ZAP_GFN_RANGE: "kvm_zap_gfn_range() is called where MTRRs change, not for a range",
     Kind.INVALIDATE: "an invalidation around nothing is the kernel's own: no call makes one",
+    Kind.UFFD: "nobody would answer the faults: what is exported has no monitor",
     Kind.KSM_MERGE: "which pages ksmd merges, and when, is its own choice",
     **dict.fromkeys(GUEST_KINDS, "the guest that is exported runs without page tables of its own"),
 }

@@ -3,7 +3,9 @@
 
 Differences from Linux 6.1: a read fault where a THP fits maps a fresh zeroed huge page (the huge
 zero page is not modelled), faults on shared memory map one page (no fault-around), allocation never
-fails, and swap-in is instantaneous.
+fails, and swap-in is instantaneous.  Where a fault waits for the monitor of a userfaultfd, that
+answers at once: with a page of zeros, with the page that the page cache has, or by letting the page
+be written (uffd.py).
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 from .frames import ZERO_PFN
 from .hugetlb import hugetlb_fault
 from .mm import Mm
+from .mmap import UFFD_RESOLVE, change_protection
 from .pte import (
     PMD_PAGES,
     PTE_ACCESSED,
@@ -23,10 +26,19 @@ from .pte import (
     PTE_PRESENT,
     PTE_SPECIAL,
     PTE_SWAP,
+    PTE_UFFD_WP,
     PTE_WRITE,
 )
 from .split import split_huge_pmd
-from .vma import VM_PFNMAP, VM_SHARED, VM_WRITE, Vma
+from .vma import (
+    VM_PFNMAP,
+    VM_SHARED,
+    VM_UFFD_MINOR,
+    VM_UFFD_MISSING,
+    VM_UFFD_WP,
+    VM_WRITE,
+    Vma,
+)
 
 VM_FAULT_HWPOISON = 1
 VM_FAULT_RETRY = 2
@@ -47,12 +59,14 @@ def handle_mm_fault(mm: Mm, vma: Vma, addr: int, write: bool, nowait: bool = Fal
     if huge is not None:
         if huge & PTE_MIGRATION:
             return migration_entry_wait(mm)
+        if write and huge & PTE_UFFD_WP and vma.flags & VM_UFFD_WP:
+            return monitor_unprotects(mm, vma, addr, nowait)
         if not write or huge & PTE_WRITE:
             mm.pt.huge[index] = huge | PTE_ACCESSED | (PTE_DIRTY if write else 0)
             return 0
         if do_huge_pmd_wp_page(mm, vma, addr, huge):
             return 0
-    elif index not in mm.pt.tables and vma.thp_allowed(addr):
+    elif index not in mm.pt.tables and vma.thp_allowed(addr) and not vma.flags & VM_UFFD_MISSING:
         do_huge_pmd_anonymous_page(mm, vma, addr, write)
         return 0
     return handle_pte_fault(mm, vma, addr, write, nowait)
@@ -105,12 +119,12 @@ def handle_pte_fault(mm: Mm, vma: Vma, addr: int, write: bool, nowait: bool) -> 
     orig = table.get(addr >> 12, 0) if table is not None else 0
     if not orig:
         if vma.anonymous:
-            return do_anonymous_page(mm, vma, addr, write)
-        return do_fault(mm, vma, addr, write)
+            return do_anonymous_page(mm, vma, addr, write, nowait)
+        return do_fault(mm, vma, addr, write, nowait)
     if orig & PTE_NONPRESENT:
         return do_swap_page(mm, vma, addr, orig, write, nowait)
     if write and not orig & PTE_WRITE:
-        return do_wp_page(mm, vma, addr, orig)
+        return do_wp_page(mm, vma, addr, orig, nowait)
     if table is not None:
         table[addr >> 12] = orig | PTE_ACCESSED | (PTE_DIRTY if write else 0)
     return 0
@@ -133,8 +147,84 @@ def _install(mm: Mm, addr: int, orig: int, pte: int, cached: int = 0) -> bool:
     return True
 
 
-def do_anonymous_page(mm: Mm, vma: Vma, addr: int, write: bool) -> int:
+def monitor_fills(mm: Mm, vma: Vma, addr: int, nowait: bool) -> int:
+    """handle_userfault() of a page that is missing, or that the page cache has."""
+    if nowait:
+        return VM_FAULT_RETRY
+    mm.point()
+    if mm.page_cache.get(addr >> 12, 0):
+        map_cached(mm, vma, addr)
+    else:
+        map_missing(mm, vma, addr, 0)
+    return 0
+
+
+def monitor_unprotects(mm: Mm, vma: Vma, addr: int, nowait: bool) -> int:
+    """handle_userfault() of a write to a page that is write-protected."""
+    if nowait:
+        return VM_FAULT_RETRY
+    mm.point()
+    page = addr & -4096
+    change_protection(mm, vma, page, page + 4096, UFFD_RESOLVE)
+    return 0
+
+
+def filled(mm: Mm, vma: Vma) -> int:
+    """Flags of an entry that userfaultfd makes (mfill_atomic_install_pte())."""
+    flags = PTE_ACCESSED | DIRTY | (0 if vma.flags & VM_SHARED else PTE_EXCLUSIVE)
+    return mm.remap(vma, flags)
+
+
+def map_missing(mm: Mm, vma: Vma, addr: int, value: int) -> bool:
+    """Maps a fresh page that holds `value`; False if somebody was quicker."""
+    pfn = mm.frames.alloc()
+    mm.frames.set_data(pfn, value)
+    if not vma.flags & VM_SHARED:
+        vma.anon_vma = True
+        done = _install(mm, addr, 0, pfn << 12 | filled(mm, vma))
+        if not done:
+            mm.frames.unmap_page(pfn)
+        return done
+    vpn = addr >> 12
+    mm.page_cache[vpn] = pfn << 12 | PTE_PRESENT
+    mm.frames.map_page(pfn)
+    done = _install(mm, addr, 0, pfn << 12 | filled(mm, vma), pfn)
+    if not done:
+        mm.frames.unmap_page(pfn)
+        if mm.page_cache.get(vpn, 0) >> 12 == pfn:
+            del mm.page_cache[vpn]
+            mm.frames.unmap_page(pfn)
+    return done
+
+
+def map_cached(mm: Mm, vma: Vma, addr: int) -> bool:
+    """Maps what the page cache has; False if somebody was quicker."""
+    pfn = cached_entry(mm, addr >> 12) >> 12
+    mm.frames.map_page(pfn)
+    done = _install(mm, addr, 0, pfn << 12 | filled(mm, vma), pfn)
+    if not done:
+        mm.frames.unmap_page(pfn)
+    return done
+
+
+def map_zero_page(mm: Mm, vma: Vma, addr: int) -> bool:
+    """Maps the zero page; False if somebody was quicker."""
+    return _install(mm, addr, 0, ZERO_PFN << 12 | mm.remap(vma, PTE_ACCESSED) | PTE_SPECIAL)
+
+
+def cached_entry(mm: Mm, vpn: int) -> int:
+    """What the page cache has, read from swap if it is there; 0 for nothing."""
+    cached = mm.page_cache.get(vpn, 0)
+    if cached & PTE_SWAP:
+        cached = mm.page_cache[vpn] = swap_in(mm, cached >> 12) << 12 | PTE_PRESENT
+        mm.frames.mark_dirty(cached >> 12)  # its slot in swap is gone
+    return cached
+
+
+def do_anonymous_page(mm: Mm, vma: Vma, addr: int, write: bool, nowait: bool) -> int:
     """First access: the zero page for a read, a zeroed page for a write."""
+    if vma.flags & VM_UFFD_MISSING:
+        return monitor_fills(mm, vma, addr, nowait)
     if not write:
         _install(mm, addr, 0, ZERO_PFN << 12 | YOUNG | PTE_SPECIAL)
         return 0
@@ -145,7 +235,7 @@ def do_anonymous_page(mm: Mm, vma: Vma, addr: int, write: bool) -> int:
     return 0
 
 
-def do_fault(mm: Mm, vma: Vma, addr: int, write: bool) -> int:
+def do_fault(mm: Mm, vma: Vma, addr: int, write: bool, nowait: bool) -> int:
     """First access to device memory or to a page of a file.
 
     Entries are as writable as the VMA; those of a file on a disk once they are dirty.
@@ -160,9 +250,9 @@ def do_fault(mm: Mm, vma: Vma, addr: int, write: bool) -> int:
     cached = mm.page_cache.get(vpn, 0)
     if cached & PTE_HWPOISON:
         return VM_FAULT_HWPOISON
-    if cached & PTE_SWAP:
-        cached = mm.page_cache[vpn] = swap_in(mm, cached >> 12) << 12 | PTE_PRESENT
-        mm.frames.mark_dirty(cached >> 12)  # its slot in swap is gone
+    if vma.flags & (VM_UFFD_MINOR if cached else VM_UFFD_MISSING):
+        return monitor_fills(mm, vma, addr, nowait)
+    cached = cached_entry(mm, vpn)
     if not cached:
         cached = mm.page_cache[vpn] = mm.frames.alloc() << 12 | PTE_PRESENT
         mm.frames.set_data(cached >> 12, mm.disk.get(vpn, 0))
@@ -206,17 +296,21 @@ def do_swap_page(mm: Mm, vma: Vma, addr: int, orig: int, write: bool, nowait: bo
     flags = YOUNG
     if orig & PTE_EXCLUSIVE or (slot.count == 0 and mm.frames.page_count(pfn) == 1):
         flags |= PTE_EXCLUSIVE | (DIRTY if write else 0)
+    if orig & PTE_UFFD_WP:
+        flags = flags & ~PTE_WRITE | PTE_UFFD_WP
     pte = pfn << 12 | flags
     vma.anon_vma = True
     mm.set_pte(addr & -4096, pte)
     mm.ptl.unlock()
     if write and not flags & PTE_WRITE:
-        return do_wp_page(mm, vma, addr, pte)
+        return do_wp_page(mm, vma, addr, pte, nowait)
     return 0
 
 
-def do_wp_page(mm: Mm, vma: Vma, addr: int, orig: int) -> int:
+def do_wp_page(mm: Mm, vma: Vma, addr: int, orig: int, nowait: bool) -> int:
     """Write to a read-only page: reuse it silently where that is right, else copy it."""
+    if orig & PTE_UFFD_WP and vma.flags & VM_UFFD_WP:
+        return monitor_unprotects(mm, vma, addr, nowait)
     pfn = orig >> 12
     reuse = bool(vma.flags & VM_SHARED)
     if not reuse and not orig & PTE_SPECIAL and pfn not in mm.ksm:
@@ -247,7 +341,7 @@ def wp_page_copy(mm: Mm, vma: Vma, addr: int, orig: int, unshare: bool = False) 
     mm.ptl.lock()
     table = mm.pt.tables.get(base >> 21)
     if table is not None and table.get(base >> 12, 0) == orig:
-        flags = YOUNG | PTE_EXCLUSIVE | (0 if unshare else DIRTY)
+        flags = YOUNG | PTE_EXCLUSIVE | (orig & PTE_UFFD_WP if unshare else DIRTY)
         mm.set_pte_at_notify(base, new << 12 | flags)
         mm.unmap_entry(base, 1, orig)
     else:

@@ -12,6 +12,7 @@ from . import age as _age
 from . import cold, gup, hwpoison, khugepaged, ksm, madvise, migrate, mmap, swap, truncate
 from . import fork as _fork
 from . import mremap as _mremap
+from . import uffd as _uffd
 from . import writeback as _writeback
 from .frames import Frames
 from .mm import Mm, MmuNotifier
@@ -163,6 +164,10 @@ class HostMM(Mm):
     def mremap(self, start: int, end: int, to: int, dontunmap: bool) -> int:
         """Moves the range to the address `to`; 0, -EFAULT or -EINVAL."""
         return _mremap.mremap(self, start, end, to, dontunmap)
+
+    def uffd(self, start: int, end: int, what: int, value: int) -> int:
+        """What a userfaultfd is asked for (uffd.py); 0 or -errno."""
+        return _uffd.uffd(self, start, end, what, value)
 
     def mprotect(self, start: int, end: int, prot: int) -> None:
         """`prot`: 0 none, 1 read, 2 read and write."""

@@ -18,9 +18,10 @@ from .pte import (
     PTE_MAPPED,
     PTE_PRESENT,
     PTE_SWAP,
+    PTE_UFFD_WP,
     PTE_WRITE,
 )
-from .vma import VM_NOHUGEPAGE, VM_READ, VM_WRITE, Vma
+from .vma import UFFD_FLAGS, VM_NOHUGEPAGE, VM_READ, VM_WRITE, Vma
 
 SCAN_SUCCEED = 0
 SCAN_PMD_MAPPED = 1
@@ -38,7 +39,7 @@ def thp_collapse(mm: Mm, addr: int) -> bool:
     base = addr & -PMD_SIZE
     mm.mmap_lock.down_read()
     vma = collapsible_vma(mm, base)
-    ready = vma is not None and swap_in_range(mm, vma, base) and isolate(mm, base)
+    ready = vma is not None and swap_in_range(mm, vma, base) and isolate(mm, vma, base)
     mm.mmap_lock.up_read()
     if not ready:
         return False
@@ -76,10 +77,12 @@ def collapse_vma(mm: Mm, start: int, end: int) -> int:
     for base in range(first, last, PMD_SIZE):
         mm.mmap_lock.down_read()
         vma = mm.vmas.find(base)
-        result = SCAN_STOP if vma is None or not vma.thp_allowed(base) else scan_pmd(mm, base)
+        result = SCAN_STOP
+        if vma is not None and vma.thp_allowed(base):
+            result = scan_pmd(mm, vma, base)
         mm.mmap_lock.up_read()
         if result == SCAN_SUCCEED:
-            result = SCAN_SUCCEED if thp_collapse(mm, base) else scan_again(mm, base)
+            result = SCAN_SUCCEED if thp_collapse(mm, base) else scan_again(mm, vma, base)
         if result == SCAN_STOP:
             return -EINVAL
         if result not in (SCAN_SUCCEED, SCAN_PMD_MAPPED):
@@ -87,15 +90,19 @@ def collapse_vma(mm: Mm, start: int, end: int) -> int:
     return answer
 
 
-def scan_pmd(mm: Mm, base: int) -> int:
+def scan_pmd(mm: Mm, vma: Vma, base: int) -> int:
     """hpage_collapse_scan_pmd() but for khugepaged's own limits."""
     if mm.pt.huge.get(base >> 21, 0) & PTE_MAPPED:
         return SCAN_PMD_MAPPED
     table = mm.pt.tables.get(base >> 21)
     if table is None:
         return -EINVAL
+    if is_for_monitor(vma, table):
+        return SCAN_STOP
     writable = False
     for _, pte in sorted(table.items()):
+        if pte & PTE_UFFD_WP:
+            return -EINVAL
         if not pte & PTE_MAPPED or pte >> 12 == ZERO_PFN:
             continue
         if mm.frames.folio_pins(pte >> 12):
@@ -104,9 +111,9 @@ def scan_pmd(mm: Mm, base: int) -> int:
     return SCAN_SUCCEED if writable else -EINVAL
 
 
-def scan_again(mm: Mm, base: int) -> int:
+def scan_again(mm: Mm, vma: Vma | None, base: int) -> int:
     """Why a range that looked well did not collapse: a page that cannot be read in, or a race."""
-    result = scan_pmd(mm, base)
+    result = SCAN_STOP if vma is None else scan_pmd(mm, vma, base)
     return SCAN_STOP if result == SCAN_SUCCEED else result
 
 
@@ -121,6 +128,8 @@ def collapsible_vma(mm: Mm, base: int) -> Vma | None:
 def swap_in_range(mm: Mm, vma: Vma, base: int) -> bool:
     """Faults swapped pages in; False if an entry is neither none, present nor swapped."""
     for vpn, pte in sorted(mm.pt.tables.get(base >> 21, {}).items()):
+        if pte & PTE_UFFD_WP:
+            return False
         if pte & PTE_SWAP:
             if handle_mm_fault(mm, vma, vpn << 12, False):
                 return False
@@ -129,21 +138,30 @@ def swap_in_range(mm: Mm, vma: Vma, base: int) -> bool:
     return True
 
 
-def isolate(mm: Mm, base: int) -> bool:
+def isolate(mm: Mm, vma: Vma, base: int) -> bool:
     """True if every page can move: nothing pinned, and at least one entry is writable."""
-    return isolate_table(mm, mm.pt.tables.get(base >> 21, {}))
+    return isolate_table(mm, vma, mm.pt.tables.get(base >> 21, {}))
 
 
-def isolate_table(mm: Mm, table: dict[int, int]) -> bool:
+def isolate_table(mm: Mm, vma: Vma, table: dict[int, int]) -> bool:
     """__collapse_huge_page_isolate()."""
+    if is_for_monitor(vma, table):
+        return False
     writable = False
     for pte in table.values():
-        if not pte & PTE_MAPPED:
+        if not pte & PTE_MAPPED or pte & PTE_UFFD_WP:
             return False
         if pte >> 12 != ZERO_PFN and mm.frames.folio_pins(pte >> 12):
             return False
         writable |= bool(pte & PTE_WRITE)
     return writable
+
+
+def is_for_monitor(vma: Vma, table: dict[int, int]) -> bool:
+    """True if a page is missing that only the monitor of a userfaultfd may bring."""
+    if not vma.flags & UFFD_FLAGS:
+        return False
+    return len(table) < PMD_PAGES or any(pte >> 12 == ZERO_PFN for pte in table.values())
 
 
 def collapse_huge_page(mm: Mm, vma: Vma, base: int) -> bool:
@@ -169,7 +187,7 @@ def replace_table(mm: Mm, vma: Vma, base: int) -> bool:
     mm.note(base, base + PMD_SIZE)
     mm.ptl.unlock()
     mm.invalidate_range_end(base, base + PMD_SIZE)
-    if not isolate_table(mm, table):
+    if not isolate_table(mm, vma, table):
         mm.pt.tables[index] = table
         mm.note(base, base + PMD_SIZE)
         return False

@@ -14,8 +14,10 @@ from .pte import (
     PMD_SIZE,
     PTE_DIRTY,
     PTE_EXCLUSIVE,
+    PTE_HWPOISON,
     PTE_MAPPED,
     PTE_MIGRATION,
+    PTE_UFFD_WP,
     PTE_WRITE,
 )
 from .split import split_huge_pmd, split_huge_pmd_if_needed
@@ -33,6 +35,9 @@ from .vma import (
 )
 from .zap import free_pgtables, unmap_single_vma
 
+UFFD_PROTECT = 1
+UFFD_RESOLVE = 2
+"""What userfaultfd has change_protection() do: MM_CP_UFFD_WP, MM_CP_UFFD_WP_RESOLVE."""
 PROT_FLAGS = (0, VM_READ, VM_READ | VM_WRITE)
 """vm_flags of the three protections of a program: none, read, read and write."""
 
@@ -139,14 +144,16 @@ def mprotect(mm: Mm, start: int, end: int, prot: int) -> None:
             vma = isolate(mm, vma, start, end)
             mm.sched.touch(VMAS)
             vma.flags = flags
-            change_protection(mm, vma)
+            change_protection(mm, vma, vma.start, vma.end)
     mm.vmas.merge(start, end)
     mm.mmap_lock.up_write()
 
 
-def change_protection(mm: Mm, vma: Vma) -> None:
-    """Gives the entries of the VMA its new permissions: a bracket for each 1G with page tables."""
-    start, end = vma.start, vma.end
+def change_protection(mm: Mm, vma: Vma, start: int, end: int, uffd: int = 0) -> None:
+    """Gives entries of the VMA its permissions: a bracket for each 1G with page tables.
+
+    `uffd`: userfaultfd write-protects them, or lets go (UFFD_PROTECT, UFFD_RESOLVE).
+    """
     if vma.level > 1:
         mm.invalidate_range_start(start, end)
         for addr, level in mm.pt.mapped(start, end):
@@ -160,26 +167,26 @@ def change_protection(mm: Mm, vma: Vma) -> None:
         first, last = max(start, here[0] << 21), min(end, (here[0] >> 9) + 1 << 30)
         mm.invalidate_range_start(first, last)
         for index in here:
-            change_pmd(mm, vma, index)
+            change_pmd(mm, vma, index, start, end, uffd)
         mm.invalidate_range_end(first, last)
 
 
-def change_pmd(mm: Mm, vma: Vma, index: int) -> None:
-    """change_pmd_range() of one pmd: a THP that the VMA holds only a part of is split.
+def change_pmd(mm: Mm, vma: Vma, index: int, start: int, end: int, uffd: int) -> None:
+    """change_pmd_range() of one pmd: a THP that the range holds only a part of is split.
 
     One that reclaim splits before it is changed is changed entry by entry.
     """
     base = index << 21
     if index in mm.pt.huge:
-        if not vma.contains(base, base + PMD_SIZE):
-            split_huge_pmd(mm, max(base, vma.start))
-        elif change_huge(mm, vma, base, 2) or index not in mm.pt.tables:
+        if not (start <= base and base + PMD_SIZE <= end):
+            split_huge_pmd(mm, max(base, start))
+        elif change_huge(mm, vma, base, 2, uffd) or index not in mm.pt.tables:
             return
     mm.ptl.lock()
-    for addr, _ in mm.pt.mapped(max(base, vma.start), min(base + PMD_SIZE, vma.end)):
+    for addr, _ in mm.pt.mapped(max(base, start), min(base + PMD_SIZE, end)):
         old = mm.pt.leaf(addr)[0]
-        pte = modify(mm, vma, old)
-        if pte & PTE_MAPPED and vma.flags & VM_WRITE:
+        pte = modify(mm, vma, old, uffd)
+        if pte & PTE_MAPPED and vma.flags & VM_WRITE and not uffd and not pte & PTE_UFFD_WP:
             # can_change_pte_writable()
             if pte & PTE_DIRTY and (vma.flags & VM_SHARED or pte & PTE_EXCLUSIVE):
                 pte |= PTE_WRITE
@@ -188,7 +195,7 @@ def change_pmd(mm: Mm, vma: Vma, index: int) -> None:
     mm.ptl.unlock()
 
 
-def change_huge(mm: Mm, vma: Vma, addr: int, level: int) -> bool:
+def change_huge(mm: Mm, vma: Vma, addr: int, level: int, uffd: int = 0) -> bool:
     """change_huge_pmd() or its hugetlb counterpart: never makes an entry writable.
 
     False if there is no such entry any more.
@@ -197,14 +204,16 @@ def change_huge(mm: Mm, vma: Vma, addr: int, level: int) -> bool:
     pte, found = mm.pt.leaf(addr)
     there = found == level and pte != 0
     if there:
-        mm.pt.put_leaf(addr, level, modify(mm, vma, pte))
+        mm.pt.put_leaf(addr, level, modify(mm, vma, pte, uffd))
         mm.note(addr, addr + (1 << LEVEL_SHIFT[level]))
     mm.ptl.unlock()
     return there
 
 
-def modify(mm: Mm, vma: Vma, pte: int) -> int:
+def modify(mm: Mm, vma: Vma, pte: int, uffd: int) -> int:
     """pte_modify() with the VMA's page protection; private memory comes out read-only."""
+    if uffd and not pte & PTE_HWPOISON:
+        pte = pte | PTE_UFFD_WP if uffd == UFFD_PROTECT else pte & ~PTE_UFFD_WP
     if pte & PTE_MIGRATION:
         return pte & ~PTE_WRITE
     if not pte & PTE_MAPPED:

@@ -16,9 +16,9 @@ from .ksm import break_ksm
 from .mm import Mm
 from .mmap import do_munmap
 from .pagetable import VMAS
-from .pte import LEVEL_SHIFT, PMD_SIZE, PTE_MAPPED
+from .pte import LEVEL_SHIFT, PMD_SIZE, PTE_MAPPED, PTE_UFFD_WP
 from .split import split_huge_pmd
-from .vma import VM_PFNMAP, VM_SHARED, Vma
+from .vma import UFFD_FLAGS, VM_PFNMAP, VM_SHARED, Vma
 
 
 def mremap(mm: Mm, start: int, end: int, to: int, dontunmap: bool) -> int:
@@ -55,7 +55,9 @@ def move_vma(mm: Mm, vma: Vma, start: int, end: int, to: int, dontunmap: bool) -
     """Moves the part [start, end) of the VMA; with `dontunmap` the old range stays, empty."""
     unmerge_ksm_pages(mm, start, end)
     mm.sched.touch(VMAS)
-    new = Vma(to, to + end - start, vma.flags, vma.level, vma.pfn_delta)
+    # A userfaultfd does not follow.
+    flags = vma.flags & ~UFFD_FLAGS
+    new = Vma(to, to + end - start, flags, vma.level, vma.pfn_delta)
     if vma.anon_vma or not vma.anonymous:
         new.pfn_delta += start - to >> 12  # vm_pgoff stays
     new.anon_vma = vma.anon_vma
@@ -64,7 +66,7 @@ def move_vma(mm: Mm, vma: Vma, start: int, end: int, to: int, dontunmap: bool) -
     if vma.level > 1:
         move_hugetlb_page_tables(mm, start, end, to, LEVEL_SHIFT[vma.level])
     else:
-        move_page_tables(mm, start, end, to)
+        move_page_tables(mm, start, end, to, flags == vma.flags)
     mm.page_lock.unlock()
     if not dontunmap:
         do_munmap(mm, start, end, retire=False)
@@ -81,8 +83,11 @@ def unmerge_ksm_pages(mm: Mm, start: int, end: int) -> None:
                 break_ksm(mm, addr)
 
 
-def move_page_tables(mm: Mm, start: int, end: int, to: int) -> None:
-    """2M at a time: a whole page table or THP where both ends are aligned, else entry by entry."""
+def move_page_tables(mm: Mm, start: int, end: int, to: int, whole: bool) -> None:
+    """2M at a time: a whole page table or THP where both ends are aligned, else entry by entry.
+
+    `whole`: page tables may move as they are; under a userfaultfd their entries change.
+    """
     mm.invalidate_range_start(start, end)
     old = start
     while old < end:
@@ -95,7 +100,7 @@ def move_page_tables(mm: Mm, start: int, end: int, to: int) -> None:
                 split_huge_pmd(mm, old)
                 move_ptes(mm, old, old + step, new)
         elif old >> 21 in mm.pt.tables:
-            if step == PMD_SIZE:
+            if step == PMD_SIZE and whole:
                 move_normal_pmd(mm, old, new)
             else:
                 move_ptes(mm, old, old + step, new)
@@ -112,7 +117,7 @@ def note_both(mm: Mm, old: int, new: int, size: int) -> None:
 def move_huge_pmd(mm: Mm, old: int, new: int) -> None:
     """A THP keeps its entry."""
     mm.ptl.lock()
-    mm.pt.set_huge(new >> 21, mm.pt.huge.pop(old >> 21))
+    mm.pt.set_huge(new >> 21, mm.pt.huge.pop(old >> 21) & ~PTE_UFFD_WP)
     note_both(mm, old, new, PMD_SIZE)
     mm.ptl.unlock()
 
@@ -135,7 +140,7 @@ def move_ptes(mm: Mm, old: int, end: int, new: int) -> None:
     for addr, _ in mm.pt.mapped(old, end):
         pte = mm.pt.leaf(addr)[0]
         mm.set_pte(addr, 0)
-        mm.set_pte(new + addr - old, pte)
+        mm.set_pte(new + addr - old, pte & ~PTE_UFFD_WP)
         note_moved(mm, pte, addr, new + addr - old)
     mm.ptl.unlock()
 

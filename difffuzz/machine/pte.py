@@ -19,6 +19,7 @@ PTE_PROTNONE = 128  # instead of PTE_PRESENT in a PROT_NONE mapping
 PTE_SWAP = 256  # the pfn field is a swap slot
 PTE_HWPOISON = 512
 PTE_MIGRATION = 1024
+PTE_UFFD_WP = 2048  # a write waits for the monitor
 
 PTE_MAPPED = PTE_PRESENT | PTE_PROTNONE
 """The entry maps a page, even if nobody may use it (pte_present() on x86)."""

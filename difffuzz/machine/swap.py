@@ -19,6 +19,7 @@ from .pte import (
     PTE_MAPPED,
     PTE_SPECIAL,
     PTE_SWAP,
+    PTE_UFFD_WP,
 )
 from .split import split_huge_page, split_huge_pmd
 from .vma import AREA_FLAGS, VM_FILE, VM_SHARED, area_of
@@ -167,7 +168,7 @@ def try_to_unmap_one(mm: Mm, addr: int, pfn: int, slot: int) -> int:
             mm.swap[slot] = SwapSlot(0, mm.frames.data(pfn), pfn)
             mm.frames.map_page(pfn)
         mm.swap[slot].count += 1
-        mm.set_pte(addr, slot << 12 | PTE_SWAP | pte & PTE_EXCLUSIVE)
+        mm.set_pte(addr, slot << 12 | PTE_SWAP | pte & (PTE_EXCLUSIVE | PTE_UFFD_WP))
         mm.unmap_entry(addr, 1, pte)
     mm.ptl.unlock()
     return slot

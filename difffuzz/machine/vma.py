@@ -11,11 +11,15 @@ from .range_map import RangeMap
 VM_READ = 0x1
 VM_WRITE = 0x2
 VM_SHARED = 0x8
+VM_UFFD_MISSING = 0x200
 VM_PFNMAP = 0x400
+VM_UFFD_WP = 0x1000
 VM_IO = 0x4000
 VM_HUGETLB = 0x400000
 VM_HUGEPAGE = 0x20000000
 VM_NOHUGEPAGE = 0x40000000
+VM_UFFD_MINOR = 1 << 37
+UFFD_FLAGS = VM_UFFD_MISSING | VM_UFFD_WP | VM_UFFD_MINOR
 VM_FILE = 1 << 40
 """Ours: a file on a disk, whose filesystem wants to know of a first write; other shared memory is
 shmem, which lives in the page cache and in swap."""
@@ -67,6 +71,11 @@ class Vma:
     def anonymous(self) -> bool:
         """vma_is_anonymous(): private memory of 4K pages or THPs."""
         return not self.flags & (VM_SHARED | VM_HUGETLB)
+
+    @property
+    def is_shmem(self) -> bool:
+        """vma_is_shmem(): shared memory that is no file on a disk, nor a device's."""
+        return self.flags & (VM_SHARED | VM_PFNMAP | VM_FILE | VM_HUGETLB) == VM_SHARED
 
     @property
     def wants_writenotify(self) -> bool:

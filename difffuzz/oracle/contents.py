@@ -15,6 +15,7 @@ from difffuzz.machine.host import HostMM
 from difffuzz.machine.vma import HUGETLB_LEVEL
 from difffuzz.oracle.verdict import Violation
 from difffuzz.program import Config, Kind, Op
+from difffuzz.program.fields import UFFD
 from difffuzz.program.limits import area_base
 
 CONTENTS = """What the guest wrote last to a page is there: no later read sees anything else, and no
@@ -31,9 +32,12 @@ TAKES = frozenset(
         Kind.COW_WRITE,
         Kind.PUNCH_HOLE,
         Kind.MREMAP,
+        Kind.UFFD,
     }
 )
 """Operations after which a page may hold anything."""
+FILLS = (UFFD.words.index("copy"), UFFD.words.index("zero"))
+"""Of those of a userfaultfd: a page that was dropped by right may be another now."""
 
 
 class Contents:
@@ -57,6 +61,8 @@ class Contents:
     def host(self, op: Op) -> None:
         """The host does something to a range of an area."""
         if op.kind not in TAKES or not self._known:
+            return
+        if op.kind == Kind.UFFD and op.args[3] not in FILLS:
             return
         area, page, *rest = op.args
         size = self._rounding[area]

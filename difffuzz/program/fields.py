@@ -86,6 +86,13 @@ PROT: Final = FieldType("prot", 0, 2, words=("none", "r", "rw"))
 BOOL: Final = FieldType("bool", 0, 1, words=("off", "on"))
 BRACKET: Final = FieldType("bracket", 0, 2, words=("whole", "start", "end"))
 """What of an invalidation is told; anything but all of it only if the host may err."""
+UFFD: Final = FieldType(
+    "uffd",
+    0,
+    8,
+    words=("off", "missing", "minor", "wp", "copy", "zero", "continue", "protect", "unprotect"),
+)
+"""What is asked of a userfaultfd: to register a range or give it back, to fill or to protect it."""
 FLAGS: Final = FieldType("flags", 0, 3, bits=("dirty", "readonly"))
 
 GVA: Final = FieldType("gva", 0, len(GVA_WORDS) - 1, words=GVA_WORDS)

@@ -42,6 +42,7 @@ from .fields import (
     SLOT,
     SWITCHED,
     TARGET,
+    UFFD,
     Field,
     FieldType,
 )
@@ -113,6 +114,8 @@ class Kind(IntEnum):
     CR3 = 52
     TOGGLE = 53
     DMA = 54
+
+    UFFD = 55
 
 
 class OpSpec(NamedTuple):
@@ -231,6 +234,8 @@ _TABLE: Final[tuple[tuple[Kind, tuple[int, ...], tuple[Field, ...], int, str], .
     (Kind.TOGGLE, VCPU_THREADS, (Field("what", SWITCHED, bare=True),), 0,
      "the guest switches CR0.WP, CR4.SMEP or EFER.NX"),
     (Kind.DMA, _VMM, _PTE, 0, "a device writes an entry of the page tables: KVM is not told"),
+    (Kind.UFFD, HOST_THREADS, (*_RANGE, Field("what", UFFD, bare=True)), 4,
+     "userfaultfd: register the range for faults of that kind, or off; fill it; protect it"),
 )
 # fmt: on
 

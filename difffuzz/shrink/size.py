@@ -21,6 +21,7 @@ PLAINEST: Final = (
         Kind.PAGEOUT,
         Kind.PUNCH_HOLE,
         Kind.MREMAP,
+        Kind.UFFD,
         Kind.MPROTECT,
         Kind.FORK,
         Kind.LAZY_FREE,

@@ -63,6 +63,10 @@ def _mremap(mm: HostMM, args: tuple[int, ...], number: int) -> Outcome:
     return Outcome(DONE, mm.mremap(_start(args), _end(args), to, bool(args[4])))
 
 
+def _uffd(mm: HostMM, args: tuple[int, ...], number: int) -> Outcome:
+    return Outcome(DONE, mm.uffd(_start(args), _end(args), args[3], number))
+
+
 def _host_read(mm: HostMM, args: tuple[int, ...], number: int) -> Outcome:
     value = mm.host_read(_start(args))
     return Outcome(DONE, -1 if value is None else value)
@@ -116,6 +120,7 @@ _RANGED: dict[Kind, HostOp] = {
     Kind.COLLAPSE: _answered("madvise_collapse"),
     Kind.PUNCH_HOLE: _answered("punch_hole"),
     Kind.MREMAP: _mremap,
+    Kind.UFFD: _uffd,
 }
 HOST_OPS: dict[Kind, HostOp] = {
     **{kind: _or_nothing(op) for kind, op in _RANGED.items()},

@@ -64,6 +64,7 @@ host0: cold area=0 page=0x0 n=0x1
 host0: pageout area=0 page=0x0 n=0x1
 host0: collapse area=0 page=0x0 n=0x1
 host0: invalidate area=0 page=0x0 n=0x1 whole
+host0: uffd area=0 page=0x0 n=0x1 missing
 host0: punch_hole area=3 page=0x0 n=0x1
 host0: mremap area=0 page=0x0 n=0x1 to=0x1 keep=off
 vmm: memslot_create slot=2 as=0 gfn=0x800 n=0x8 area=3 page=0x0 flags=none

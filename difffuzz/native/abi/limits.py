@@ -103,7 +103,7 @@ MACHINE: Final = {
     "SLOT_READONLY": READONLY,
     "LARGE_ENTRY": LARGE_ENTRY,
     "TABLE_ENTRY": TABLE_ENTRY,
-    **_named(vma, *(name for name in vars(vma) if name.startswith("VM_"))),
+    **_named(vma, *(name for name in vars(vma) if name.startswith(("VM_", "UFFD_")))),
     **_named(pageformat, "PERM_R", "PERM_W", "PERM_X"),
     **_named(frames, "FREED_DATA"),
     **_named(kvm, *(f"RET_PF_{name}" for name in kvm.RET_PF_NAMES)),

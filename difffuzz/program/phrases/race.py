@@ -48,6 +48,7 @@ _HOST: Final = (
     Kind.COLLAPSE,
     Kind.PUNCH_HOLE,
     Kind.MREMAP,
+    Kind.UFFD,
     *(Kind.AGE,) * 2,
 )
 _VMM: Final = (

@@ -52,11 +52,16 @@ void contents_forget(void)
 	nr_known = 0;
 }
 
+/* Of what a userfaultfd is asked for: machine/uffd.py. */
+enum { UFFD_COPY = 4, UFFD_ZERO };
+
 /* The host does something. */
 void contents_host(const struct op *op)
 {
 	u64 start = HM_AREA_BASE(op->host.area) + (op->host.page << 12), end = start + PAGE_BYTES;
 
+	if (op->kind == OP_UFFD && op->uffd.what != UFFD_COPY && op->uffd.what != UFFD_ZERO)
+		return;
 	switch (op->kind) {
 	case OP_MUNMAP:
 	case OP_MMAP:
@@ -64,6 +69,7 @@ void contents_host(const struct op *op)
 	case OP_LAZY_FREE:
 	case OP_PUNCH_HOLE:
 	case OP_MREMAP:
+	case OP_UFFD:
 		end = start + (op->range.n << 12);
 		/* fall through */
 	case OP_HWPOISON:

@@ -5,6 +5,25 @@
 #define YOUNG (PTE_PRESENT | PTE_ACCESSED)
 #define DIRTY (PTE_WRITE | PTE_DIRTY)
 
+/* A fault that waits for the monitor of a userfaultfd: false if it may not wait. */
+static bool wait_for_monitor(bool nowait)
+{
+	if (!nowait)
+		hm_point();
+	return !nowait;
+}
+
+/* Of a write to a page that is write-protected. */
+static int monitor_unprotects(struct hm_vma *vma, u64 addr, bool nowait)
+{
+	u64 page = addr & -PAGE_BYTES;
+
+	if (!wait_for_monitor(nowait))
+		return VM_FAULT_RETRY;
+	hm_change_protection(vma, page, page + PAGE_BYTES, UFFD_RESOLVE);
+	return VM_FAULT_OK;
+}
+
 static int migration_entry_wait(void)
 {
 	hm_lock(&hm.page_lock);
@@ -81,11 +100,91 @@ static bool install_cached(u64 addr, u64 pte)
 	return true;
 }
 
+static u64 swap_in(u64 number);
+
+/* What the page cache has, read from swap if it is there; 0 for nothing. */
+static u64 cached_entry(u64 addr)
+{
+	u64 cached = hm_cached(addr);
+
+	if (cached & PTE_SWAP) {
+		cached = swap_in(cached >> 12) << 12 | PTE_PRESENT;
+		hm_set_cached(addr, cached);
+		hm_mark_dirty(cached >> 12);
+	}
+	return cached;
+}
+
+/* Flags of an entry that userfaultfd makes. */
+static u64 filled(const struct hm_vma *vma)
+{
+	return hm_remap(vma, PTE_ACCESSED | DIRTY | (vma->flags & VM_SHARED ? 0 : PTE_EXCLUSIVE));
+}
+
+/* Maps a fresh page that holds `value`; false if somebody was quicker. */
+bool hm_map_missing(struct hm_vma *vma, u64 addr, long value)
+{
+	u64 pfn = hm_frame_alloc(1);
+	bool done;
+
+	hm_set_data(pfn, value);
+	if (!(vma->flags & VM_SHARED)) {
+		vma->anon_vma = true;
+		done = install(addr, 0, pfn << 12 | filled(vma));
+		if (!done)
+			hm_unmap_page(pfn);
+		return done;
+	}
+	hm_set_cached(addr, pfn << 12 | PTE_PRESENT);
+	hm_map_page(pfn);
+	done = install_cached(addr, pfn << 12 | filled(vma));
+	if (!done) {
+		hm_unmap_page(pfn);
+		if (hm_cached(addr) >> 12 == pfn) {
+			hm_set_cached(addr, 0);
+			hm_unmap_page(pfn);
+		}
+	}
+	return done;
+}
+
+/* Maps what the page cache has; false if somebody was quicker. */
+bool hm_map_cached(struct hm_vma *vma, u64 addr)
+{
+	u64 pfn = cached_entry(addr) >> 12;
+	bool done;
+
+	hm_map_page(pfn);
+	done = install_cached(addr, pfn << 12 | filled(vma));
+	if (!done)
+		hm_unmap_page(pfn);
+	return done;
+}
+
+bool hm_map_zero_page(struct hm_vma *vma, u64 addr)
+{
+	return install(addr, 0, HM_ZERO_PFN << 12 | hm_remap(vma, PTE_ACCESSED) | PTE_SPECIAL);
+}
+
+/* Of a page that is missing, or that the page cache has. */
+static int monitor_fills(struct hm_vma *vma, u64 addr, bool nowait)
+{
+	if (!wait_for_monitor(nowait))
+		return VM_FAULT_RETRY;
+	if (hm_cached(addr))
+		hm_map_cached(vma, addr);
+	else
+		hm_map_missing(vma, addr, 0);
+	return VM_FAULT_OK;
+}
+
 /* First access: the zero page for a read, a zeroed page for a write. */
-static int do_anonymous_page(struct hm_vma *vma, u64 addr, bool write)
+static int do_anonymous_page(struct hm_vma *vma, u64 addr, bool write, bool nowait)
 {
 	u64 pfn;
 
+	if (vma->flags & VM_UFFD_MISSING)
+		return monitor_fills(vma, addr, nowait);
 	if (!write) {
 		install(addr, 0, HM_ZERO_PFN << 12 | YOUNG | PTE_SPECIAL);
 		return VM_FAULT_OK;
@@ -115,7 +214,7 @@ static u64 swap_in(u64 number)
 }
 
 /* First access to device memory or to a page of a file. */
-static int do_fault(struct hm_vma *vma, u64 addr, bool write)
+static int do_fault(struct hm_vma *vma, u64 addr, bool write, bool nowait)
 {
 	bool notify = hm_wants_writenotify(vma);
 	u64 flags = YOUNG | (write ? PTE_DIRTY : 0), cached, pfn;
@@ -129,11 +228,9 @@ static int do_fault(struct hm_vma *vma, u64 addr, bool write)
 	cached = hm_cached(addr);
 	if (cached & PTE_HWPOISON)
 		return VM_FAULT_HWPOISON;
-	if (cached & PTE_SWAP) {
-		cached = swap_in(cached >> 12) << 12 | PTE_PRESENT;
-		hm_set_cached(addr, cached);
-		hm_mark_dirty(cached >> 12);
-	}
+	if (vma->flags & (cached ? VM_UFFD_MINOR : VM_UFFD_MISSING))
+		return monitor_fills(vma, addr, nowait);
+	cached = cached_entry(addr);
 	if (!cached) {
 		cached = hm_frame_alloc(1) << 12 | PTE_PRESENT;
 		hm_set_cached(addr, cached);
@@ -164,7 +261,7 @@ int hm_wp_page_copy(struct hm_vma *vma, u64 addr, u64 orig, bool unshare)
 	hm_invalidate_start(base, base + PAGE_BYTES);
 	hm_lock(&hm.ptl);
 	if (hm_table(base) && hm_pte(base) == orig) {
-		hm_set_pte_at_notify(base, new << 12 | YOUNG | PTE_EXCLUSIVE | (unshare ? 0 : DIRTY));
+		hm_set_pte_at_notify(base, new << 12 | YOUNG | PTE_EXCLUSIVE | (unshare ? orig & PTE_UFFD_WP : DIRTY));
 		hm_unmap_entry(base, 1, orig);
 	} else {
 		hm_unmap_page(new);
@@ -177,11 +274,13 @@ int hm_wp_page_copy(struct hm_vma *vma, u64 addr, u64 orig, bool unshare)
 }
 
 /* Write to a read-only page: reuse it silently where that is right, else copy it. */
-static int do_wp_page(struct hm_vma *vma, u64 addr, u64 orig)
+static int do_wp_page(struct hm_vma *vma, u64 addr, u64 orig, bool nowait)
 {
 	u64 pfn = orig >> 12;
 	bool reuse = vma->flags & VM_SHARED;
 
+	if (orig & PTE_UFFD_WP && vma->flags & VM_UFFD_WP)
+		return monitor_unprotects(vma, addr, nowait);
 	if (!reuse && !(orig & PTE_SPECIAL) && !hm_is_ksm(pfn))
 		reuse = orig & PTE_EXCLUSIVE || hm_folio_count(pfn, 1) == 1;
 	if (!reuse)
@@ -211,12 +310,14 @@ static int do_swap_page(struct hm_vma *vma, u64 addr, u64 orig, bool write, bool
 	pfn = swap_in(number);
 	if (orig & PTE_EXCLUSIVE || (!hm.swap[number].count && hm_page_count(pfn) == 1))
 		flags |= PTE_EXCLUSIVE | (write ? DIRTY : 0);
+	if (orig & PTE_UFFD_WP)
+		flags = (flags & ~PTE_WRITE) | PTE_UFFD_WP;
 	pte = pfn << 12 | flags;
 	vma->anon_vma = true;
 	hm_set_pte(addr & -PAGE_BYTES, pte);
 	hm_unlock(&hm.ptl);
 	if (write && !(flags & PTE_WRITE))
-		return do_wp_page(vma, addr, pte);
+		return do_wp_page(vma, addr, pte, nowait);
 	return VM_FAULT_OK;
 }
 
@@ -226,13 +327,13 @@ static int handle_pte_fault(struct hm_vma *vma, u64 addr, bool write, bool nowai
 
 	if (!orig) {
 		if (hm_vma_anonymous(vma))
-			return do_anonymous_page(vma, addr, write);
-		return do_fault(vma, addr, write);
+			return do_anonymous_page(vma, addr, write, nowait);
+		return do_fault(vma, addr, write, nowait);
 	}
 	if (orig & PTE_NONPRESENT)
 		return do_swap_page(vma, addr, orig, write, nowait);
 	if (write && !(orig & PTE_WRITE))
-		return do_wp_page(vma, addr, orig);
+		return do_wp_page(vma, addr, orig, nowait);
 	hm_put_leaf(addr, 1, accessed(orig, write));
 	return VM_FAULT_OK;
 }
@@ -248,13 +349,15 @@ int hm_fault(struct hm_vma *vma, u64 addr, bool write, bool nowait)
 	if (huge) {
 		if (huge & PTE_MIGRATION)
 			return migration_entry_wait();
+		if (write && huge & PTE_UFFD_WP && vma->flags & VM_UFFD_WP)
+			return monitor_unprotects(vma, addr, nowait);
 		if (!write || huge & PTE_WRITE) {
 			hm_set_huge(addr, accessed(huge, write));
 			return VM_FAULT_OK;
 		}
 		if (do_huge_pmd_wp_page(addr, huge))
 			return VM_FAULT_OK;
-	} else if (!hm_table(addr) && hm_vma_thp_allowed(vma, addr)) {
+	} else if (!hm_table(addr) && hm_vma_thp_allowed(vma, addr) && !(vma->flags & VM_UFFD_MISSING)) {
 		do_huge_pmd_anonymous_page(vma, addr);
 		return VM_FAULT_OK;
 	}

@@ -26,6 +26,8 @@ static bool swap_in_range(struct hm_vma *vma, u64 base)
 
 		if (!pte)
 			continue;
+		if (pte & PTE_UFFD_WP)
+			return false;
 		if (pte & PTE_SWAP) {
 			if (hm_fault(vma, base + i * PAGE_BYTES, false, false))
 				return false;
@@ -36,17 +38,30 @@ static bool swap_in_range(struct hm_vma *vma, u64 base)
 	return true;
 }
 
+/* Is a page missing that only the monitor of a userfaultfd may bring? */
+static bool is_for_monitor(const struct hm_vma *vma, const struct hm_table *table)
+{
+	if (!(vma->flags & UFFD_FLAGS))
+		return false;
+	for (int i = 0; i < 512; i++)
+		if (!table || !table->pte[i] || table->pte[i] >> 12 == HM_ZERO_PFN)
+			return true;
+	return false;
+}
+
 /* Can every page move?  Nothing is pinned, and at least one entry is writable. */
-static bool isolate(const struct hm_table *table)
+static bool isolate(const struct hm_vma *vma, const struct hm_table *table)
 {
 	bool writable = false;
 
+	if (is_for_monitor(vma, table))
+		return false;
 	for (int i = 0; table && i < 512; i++) {
 		u64 pte = table->pte[i];
 
 		if (!pte)
 			continue;
-		if (!(pte & PTE_MAPPED) || (pte >> 12 != HM_ZERO_PFN && hm_folio_pins(pte >> 12)))
+		if (!(pte & PTE_MAPPED) || pte & PTE_UFFD_WP || (pte >> 12 != HM_ZERO_PFN && hm_folio_pins(pte >> 12)))
 			return false;
 		writable |= !!(pte & PTE_WRITE);
 	}
@@ -68,7 +83,7 @@ static bool replace_table(struct hm_vma *vma, u64 base)
 	hm_note(base, base + PMD_BYTES);
 	hm_unlock(&hm.ptl);
 	hm_invalidate_end(base, base + PMD_BYTES);
-	if (!isolate(table)) {
+	if (!isolate(vma, table)) {
 		hm_set_table(base, table);
 		hm_note(base, base + PMD_BYTES);
 		return false;
@@ -104,7 +119,7 @@ bool hm_collapse(u64 addr)
 
 	hm_down_read(&hm.mmap_lock);
 	vma = collapsible_vma(base);
-	ready = vma && swap_in_range(vma, base) && isolate(hm_table(base));
+	ready = vma && swap_in_range(vma, base) && isolate(vma, hm_table(base));
 	hm_up_read(&hm.mmap_lock);
 	if (!ready)
 		return false;
@@ -120,7 +135,7 @@ bool hm_collapse(u64 addr)
 }
 
 /* But for khugepaged's own limits. */
-static long scan_pmd(u64 base)
+static long scan_pmd(const struct hm_vma *vma, u64 base)
 {
 	struct hm_table *table = hm_table(base);
 	bool writable = false;
@@ -129,9 +144,13 @@ static long scan_pmd(u64 base)
 		return SCAN_PMD_MAPPED;
 	if (!table)
 		return -EINVAL;
+	if (is_for_monitor(vma, table))
+		return SCAN_STOP;
 	for (int i = 0; i < 512; i++) {
 		u64 pte = table->pte[i];
 
+		if (pte & PTE_UFFD_WP)
+			return -EINVAL;
 		if (!(pte & PTE_MAPPED) || pte >> 12 == HM_ZERO_PFN)
 			continue;
 		if (hm_folio_pins(pte >> 12))
@@ -142,9 +161,9 @@ static long scan_pmd(u64 base)
 }
 
 /* Why a range that looked well did not collapse. */
-static long scan_again(u64 base)
+static long scan_again(const struct hm_vma *vma, u64 base)
 {
-	long result = scan_pmd(base);
+	long result = scan_pmd(vma, base);
 
 	return result == SCAN_SUCCEED ? SCAN_STOP : result;
 }
@@ -162,10 +181,10 @@ static long collapse_vma(u64 start, u64 end)
 
 		hm_down_read(&hm.mmap_lock);
 		vma = hm_vma_find(base);
-		result = vma && hm_vma_thp_allowed(vma, base) ? scan_pmd(base) : SCAN_STOP;
+		result = vma && hm_vma_thp_allowed(vma, base) ? scan_pmd(vma, base) : SCAN_STOP;
 		hm_up_read(&hm.mmap_lock);
 		if (result == SCAN_SUCCEED)
-			result = hm_collapse(base) ? SCAN_SUCCEED : scan_again(base);
+			result = hm_collapse(base) ? SCAN_SUCCEED : scan_again(vma, base);
 		if (result == SCAN_STOP)
 			return -EINVAL;
 		if (result != SCAN_SUCCEED && result != SCAN_PMD_MAPPED)

@@ -109,6 +109,7 @@ extern void hm_vma_remove(struct hm_vma *vma);
 extern struct hm_vma *hm_vma_split(struct hm_vma *vma, u64 addr);
 extern void hm_vma_merge(u64 start, u64 end);
 extern bool hm_vma_anonymous(const struct hm_vma *vma);
+extern bool hm_vma_is_shmem(const struct hm_vma *vma);
 extern bool hm_vma_contains(const struct hm_vma *vma, u64 start, u64 end);
 extern bool hm_vma_thp_allowed(const struct hm_vma *vma, u64 addr);
 #define MOST_VMAS 256
@@ -246,6 +247,9 @@ extern int hm_child_unmap(u64 pfn, int level);
 enum { VM_FAULT_OK, VM_FAULT_HWPOISON, VM_FAULT_RETRY };
 extern int hm_fault(struct hm_vma *vma, u64 addr, bool write, bool nowait);
 extern int hm_hugetlb_fault(struct hm_vma *vma, u64 addr, bool write);
+extern bool hm_map_missing(struct hm_vma *vma, u64 addr, long value);
+extern bool hm_map_cached(struct hm_vma *vma, u64 addr);
+extern bool hm_map_zero_page(struct hm_vma *vma, u64 addr);
 extern int hm_wp_page_copy(struct hm_vma *vma, u64 addr, u64 orig, bool unshare);
 
 /* gup.c */
@@ -276,6 +280,10 @@ extern void hm_do_munmap(u64 start, u64 end, bool retire);
 extern void hm_munmap(u64 start, u64 end);
 extern void hm_mmap(u64 start, u64 end);
 extern void hm_dontneed(u64 start, u64 end);
+enum { UFFD_PROTECT = 1, UFFD_RESOLVE };	/* what userfaultfd has it do; 0: mprotect */
+extern void hm_change_protection(struct hm_vma *vma, u64 start, u64 end, int uffd);
+extern struct hm_vma *hm_vma_isolate(struct hm_vma *vma, u64 start, u64 end);
+extern long hm_uffd(u64 start, u64 end, int what, long value);
 extern void hm_mprotect(u64 start, u64 end, int prot);
 extern void hm_thp_advice(u64 start, u64 end, bool on);
 extern void hm_fork(u64 start, u64 end);

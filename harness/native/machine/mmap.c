@@ -30,7 +30,7 @@ static struct hm_vma *split_vma(struct hm_vma *vma, u64 addr)
 }
 
 /* Splits the VMA so that the part returned lies in [start, end). */
-static struct hm_vma *isolate(struct hm_vma *vma, u64 start, u64 end)
+struct hm_vma *hm_vma_isolate(struct hm_vma *vma, u64 start, u64 end)
 {
 	if (vma->start < start)
 		vma = split_vma(vma, start);
@@ -46,7 +46,7 @@ void hm_do_munmap(u64 start, u64 end, bool retire)
 	int nr = hm_vma_overlapping(start, end, vmas);
 
 	for (int i = 0; i < nr; i++)
-		vmas[i] = isolate(vmas[i], start, end);
+		vmas[i] = hm_vma_isolate(vmas[i], start, end);
 	if (!nr)
 		return;
 	for (int i = 0; i < nr; i++)
@@ -114,15 +114,17 @@ void hm_thp_advice(u64 start, u64 end, bool on)
 			continue;
 		flags = (flags & ~(VM_HUGEPAGE | VM_NOHUGEPAGE)) | (on ? VM_HUGEPAGE : VM_NOHUGEPAGE);
 		if (flags != vmas[i]->flags)
-			isolate(vmas[i], start, end)->flags = flags;
+			hm_vma_isolate(vmas[i], start, end)->flags = flags;
 	}
 	hm_vma_merge(start, end);
 	hm_unlock(&hm.mmap_lock);
 }
 
 /* pte_modify() with the VMA's page protection; private memory comes out read-only. */
-static u64 modify(struct hm_vma *vma, u64 pte)
+static u64 modify(struct hm_vma *vma, u64 pte, int uffd)
 {
+	if (uffd && !(pte & PTE_HWPOISON))
+		pte = uffd == UFFD_PROTECT ? pte | PTE_UFFD_WP : pte & ~PTE_UFFD_WP;
 	if (pte & PTE_MIGRATION)
 		return pte & ~PTE_WRITE;
 	if (!(pte & PTE_MAPPED))
@@ -131,7 +133,7 @@ static u64 modify(struct hm_vma *vma, u64 pte)
 }
 
 /* False if there is no such entry any more. */
-static bool change_huge(struct hm_vma *vma, u64 addr, int level)
+static bool change_huge(struct hm_vma *vma, u64 addr, int level, int uffd)
 {
 	struct hm_leaf leaf;
 	bool there;
@@ -140,7 +142,7 @@ static bool change_huge(struct hm_vma *vma, u64 addr, int level)
 	leaf = hm_leaf(addr);
 	there = leaf.level == level && leaf.pte;
 	if (there) {
-		hm_put_leaf(addr, level, modify(vma, leaf.pte));
+		hm_put_leaf(addr, level, modify(vma, leaf.pte, uffd));
 		hm_note(addr, addr + hm_size(level));
 	}
 	hm_unlock(&hm.ptl);
@@ -148,22 +150,22 @@ static bool change_huge(struct hm_vma *vma, u64 addr, int level)
 }
 
 /* A THP that reclaim splits before it is changed is changed entry by entry. */
-static void change_pmd(struct hm_vma *vma, u64 base)
+static void change_pmd(struct hm_vma *vma, u64 base, u64 start, u64 end, int uffd)
 {
 	struct hm_list list;
 
 	if (hm_huge(base)) {
-		if (!hm_vma_contains(vma, base, base + PMD_BYTES))
+		if (!(start <= base && base + PMD_BYTES <= end))
 			hm_split_huge_pmd(base);
-		else if (change_huge(vma, base, 2) || !hm_table(base))
+		else if (change_huge(vma, base, 2, uffd) || !hm_table(base))
 			return;
 	}
 	hm_lock(&hm.ptl);
-	list = hm_mapped(later(base, vma->start), sooner(base + PMD_BYTES, vma->end));
+	list = hm_mapped(later(base, start), sooner(base + PMD_BYTES, end));
 	for (long i = 0; i < list.nr; i++) {
-		u64 old = hm_leaf(list.at[i].addr).pte, pte = modify(vma, old);
+		u64 old = hm_leaf(list.at[i].addr).pte, pte = modify(vma, old, uffd);
 
-		if (pte & PTE_MAPPED && vma->flags & VM_WRITE && pte & PTE_DIRTY &&
+		if (pte & PTE_MAPPED && vma->flags & VM_WRITE && !uffd && !(pte & PTE_UFFD_WP) && pte & PTE_DIRTY &&
 		    (vma->flags & VM_SHARED || pte & PTE_EXCLUSIVE))
 			pte |= PTE_WRITE;
 		if (pte != old)
@@ -172,17 +174,16 @@ static void change_pmd(struct hm_vma *vma, u64 base)
 	hm_unlock(&hm.ptl);
 }
 
-/* Gives the entries of the VMA its new permissions: a bracket for each 1G with page tables. */
-static void change_protection(struct hm_vma *vma)
+/* Gives entries of the VMA its permissions: a bracket for each 1G with page tables. */
+void hm_change_protection(struct hm_vma *vma, u64 start, u64 end, int uffd)
 {
-	u64 start = vma->start, end = vma->end;
 	struct hm_list list;
 
 	if (vma->level > 1) {
 		hm_invalidate_start(start, end);
 		list = hm_mapped(start, end);
 		for (long i = 0; i < list.nr; i++)
-			change_huge(vma, list.at[i].addr, list.at[i].level);
+			change_huge(vma, list.at[i].addr, list.at[i].level, uffd);
 		hm_invalidate_end(start, end);
 		return;
 	}
@@ -199,7 +200,7 @@ static void change_protection(struct hm_vma *vma)
 		first = later(start, here[0]);
 		hm_invalidate_start(first, last);
 		for (int i = 0; i < nr; i++)
-			change_pmd(vma, here[i]);
+			change_pmd(vma, here[i], start, end, uffd);
 		hm_invalidate_end(first, last);
 	}
 }
@@ -223,9 +224,9 @@ void hm_mprotect(u64 start, u64 end, int prot)
 			break;
 		reached = vma->end;
 		if (flags != vma->flags) {
-			vma = isolate(vma, start, end);
+			vma = hm_vma_isolate(vma, start, end);
 			vma->flags = flags;
-			change_protection(vma);
+			hm_change_protection(vma, vma->start, vma->end, 0);
 		}
 	}
 	hm_vma_merge(start, end);

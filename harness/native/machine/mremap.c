@@ -61,7 +61,7 @@ static void move_huge_pmd(u64 old, u64 new)
 	hm_lock(&hm.ptl);
 	pte = hm_huge(old);
 	hm_set_huge(old, 0);
-	hm_set_huge(new, pte);
+	hm_set_huge(new, pte & ~PTE_UFFD_WP);
 	note_both(old, new, PMD_BYTES);
 	hm_unlock(&hm.ptl);
 }
@@ -77,7 +77,7 @@ static void move_ptes(u64 old, u64 end, u64 new)
 		u64 addr = list.at[i].addr, to = new + addr - old, pte = hm_leaf(addr).pte;
 
 		hm_set_pte(addr, 0);
-		hm_set_pte(to, pte);
+		hm_set_pte(to, pte & ~PTE_UFFD_WP);
 		note_moved(pte, addr, to);
 	}
 	hm_unlock(&hm.ptl);
@@ -103,7 +103,8 @@ static u64 rest_of_pmd(u64 addr)
 	return PMD_BYTES - addr % PMD_BYTES;
 }
 
-static void move_page_tables(u64 start, u64 end, u64 to)
+/* `whole`: page tables may move as they are; under a userfaultfd their entries change. */
+static void move_page_tables(u64 start, u64 end, u64 to, bool whole)
 {
 	u64 step;
 
@@ -122,7 +123,7 @@ static void move_page_tables(u64 start, u64 end, u64 to)
 			hm_split_huge_pmd(old);
 		} else if (!hm_table(old)) {
 			continue;
-		} else if (step == PMD_BYTES) {
+		} else if (step == PMD_BYTES && whole) {
 			move_normal_pmd(old, new);
 			continue;
 		}
@@ -160,6 +161,7 @@ static void move_vma(struct hm_vma *vma, u64 start, u64 end, u64 to, bool dontun
 	*new = *vma;
 	new->start = to;
 	new->end = to + end - start;
+	new->flags &= ~UFFD_FLAGS;	/* a userfaultfd does not follow */
 	if (vma->anon_vma || !hm_vma_anonymous(vma))
 		new->pfn_delta += (long)(start - to) >> 12;
 	hm_vma_insert(new);
@@ -167,7 +169,7 @@ static void move_vma(struct hm_vma *vma, u64 start, u64 end, u64 to, bool dontun
 	if (vma->level > 1)
 		move_hugetlb_page_tables(start, end, to);
 	else
-		move_page_tables(start, end, to);
+		move_page_tables(start, end, to, new->flags == vma->flags);
 	hm_unlock(&hm.page_lock);
 	if (!dontunmap)
 		hm_do_munmap(start, end, false);

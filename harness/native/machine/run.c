@@ -150,6 +150,8 @@ static struct outcome run_host_op(const struct op *op, long number)
 		return outcome_of(RESULT_DONE, hm_madvise_collapse(start, end));
 	case OP_PUNCH_HOLE:
 		return outcome_of(RESULT_DONE, hm_punch_hole(start, end));
+	case OP_UFFD:
+		return outcome_of(RESULT_DONE, hm_uffd(start, end, op->uffd.what, number));
 	case OP_INVALIDATE:
 		hm_invalidate(start, end, op->invalidate.part);
 		break;

@@ -87,7 +87,7 @@ static long try_to_unmap_one(u64 addr, u64 pfn, long slot)
 			hm_map_page(pfn);
 		}
 		hm.swap[slot].count++;
-		hm_set_pte(addr, (u64)slot << 12 | PTE_SWAP | (leaf.pte & PTE_EXCLUSIVE));
+		hm_set_pte(addr, (u64)slot << 12 | PTE_SWAP | (leaf.pte & (PTE_EXCLUSIVE | PTE_UFFD_WP)));
 		hm_unmap_entry(addr, 1, leaf.pte);
 	}
 	hm_unlock(&hm.ptl);

@@ -98,6 +98,11 @@ bool hm_wants_writenotify(const struct hm_vma *vma)
 	return vma->flags & VM_FILE;
 }
 
+bool hm_vma_is_shmem(const struct hm_vma *vma)
+{
+	return (vma->flags & (VM_SHARED | VM_PFNMAP | VM_FILE | VM_HUGETLB)) == VM_SHARED;
+}
+
 bool hm_vma_contains(const struct hm_vma *vma, u64 start, u64 end)
 {
 	return vma->start <= start && end <= vma->end;
