@@ -83,7 +83,7 @@ def show(
 ) -> None:
     """Show one bug: its facts, its program, its patch."""
     bug = find(name)
-    shown_on = "" if bug.is_on("") or bug.held else bug.kernels[0]
+    shown_on = "" if bug.is_on("") else next(iter(bug.kernels), "")
     patch = bug.patch_on(shown_on)
     diff = patch.read_text() if patch is not None else ""
     document = {**msgspec.to_builtins(_facts(bug)), "patch": _patch(bug), "diff": diff}

@@ -11,6 +11,7 @@ import typer
 
 from ..engine.explore import Exploration, Shown
 from ..engine.explore import explore as run_explore
+from ..engine.there_and_back import there_and_back
 from ..files.notes import text_of
 from ..program import Program
 from ..program.limits import THREADS
@@ -39,6 +40,13 @@ def explore(
     reduction: Annotated[
         bool, typer.Option(help="Leave out schedules that are equivalent to others.")
     ] = True,
+    back: Annotated[
+        bool,
+        typer.Option(
+            "--there-and-back",
+            help="Native sides: to another thread and back only, everywhere, played in C.",
+        ),
+    ] = False,
     first: Annotated[bool, typer.Option(help="End at each side's first divergence.")] = False,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Write the program with its schedule.")
@@ -60,14 +68,18 @@ def explore(
     notes = {**side_notes(*sides), "mode": "concurrent"}
     with Kept(out, notes) as kept, Limit(seconds) as limit, Progress() as progress:
         watch = _Watch(loaded.program, sides, kept, limit, progress)
-        found = run_explore(
-            loaded.program._replace(schedule=()),
-            *opened,
-            preemptions,
-            reduce=reduction,
-            first_only=first,
-            stop=watch.stop,
-        )
+        program = loaded.program._replace(schedule=())
+        if back:
+            found = there_and_back(program, *opened, stop=watch.stop)
+        else:
+            found = run_explore(
+                program,
+                *opened,
+                preemptions,
+                reduce=reduction,
+                first_only=first,
+                stop=watch.stop,
+            )
         watch.keep(found)
     if output is not None and found.shown:
         shown = found.shown[0]

@@ -449,6 +449,16 @@ class Kvm:
         return True
 
     @property
+    def counts(self) -> list[tuple[str, int, int]]:
+        """For oracles: counters kept beside lists, each with what it says and what is there."""
+        slots = [slot for slots in self.memslots for slot in slots.id_hash.values()]
+        logging = sum(1 for slot in slots if slot.flags & KVM_MEM_LOG_DIRTY_PAGES)
+        return [
+            ("nr_memslots_dirty_logging", self.nr_memslots_dirty_logging, logging),
+            ("nr_memslot_pages", self.nr_memslot_pages, sum(slot.npages for slot in slots)),
+        ]
+
+    @property
     def unprotected_reads(self) -> int:
         """For oracles: memslots are read under SRCU or slots_lock, or their readers say so."""
         return 0

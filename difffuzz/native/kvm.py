@@ -15,7 +15,7 @@ from difffuzz.machine.gva import GvaCpu
 from difffuzz.machine.host import HostMM
 from difffuzz.machine.hw import Cpu, PageFormat, Tlb
 from difffuzz.native.abi.limits import VCPUS
-from difffuzz.native.abi.view import Leaks, Masks, VmNumbers
+from difffuzz.native.abi.view import Counts, Leaks, Masks, VmNumbers
 from difffuzz.native.host import Host
 from difffuzz.native.library import Exported, Library
 from difffuzz.native.memory import MirroredPageTable, NativeMem, ShadowPage
@@ -182,6 +182,18 @@ class NativeKvm:
     def possible_nx_huge_pages(self) -> list[ShadowPage]:
         """Pages that NX recovery may zap."""
         return self._listed(self.library.nx_pages, "possible_nx_huge_pages")
+
+    @property
+    def counts(self) -> list[tuple[str, int, int]]:
+        """Each counter that is kept beside a list: its name, what it says, what is on the list."""
+        found = Counts()
+        self.library.export("counts")(ctypes.addressof(found))
+        return [
+            ("nx_pages_of_legacy", found.nx_legacy_counted, found.nx_legacy_listed),
+            ("nx_pages_of_tdp", found.nx_tdp_counted, found.nx_tdp_listed),
+            ("nr_memslots_dirty_logging", found.logging_counted, found.logging_there),
+            ("nr_memslot_pages", found.pages_counted, found.pages_there),
+        ]
 
     @property
     def zapped_obsolete_pages(self) -> list[int]:

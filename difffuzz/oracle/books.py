@@ -19,8 +19,8 @@ MMIO_GFN = (1 << 39) - 1
 ACCESS = PT_WRITABLE_MASK | PT_USER_MASK
 """ACC_WRITE_MASK and ACC_USER_MASK, where an MMIO SPTE holds them: in the x86 layout."""
 
-ACCOUNTING = """Page statistics, NX splits and the number of MMU pages match the tables; the limit
-of MMU pages is kept, by zapping the oldest."""
+ACCOUNTING = """Page statistics, NX splits and the number of MMU pages match the tables; counters
+kept beside lists match these; the limit of MMU pages is kept, by zapping the oldest."""
 LEAK = """After VM destruction no page table, root reference, rmap, page reference or accounting
 entry is left, and before it no vCPU holds an obsolete root that it was told to free."""
 
@@ -43,6 +43,10 @@ def accounting_violations(side: KvmSide) -> Iterator[Violation]:
             "nx_lpage_splits",
             f"{len(kvm.possible_nx_huge_pages)} pages, KVM counts {kvm.stat.nx_lpage_splits}",
         )
+    for name, says, there in kvm.counts:
+        if says != there:
+            text = f"{there} are there, KVM counts {says}"
+            yield Violation("accounting", side.name, name, text)
     pages = [page.sp for page in kvm.mem.pages.values() if page.sp is not None]
     tdp = sum(1 for sp in pages if sp.tdp_mmu_page and sp.ptep)
     legacy = sum(1 for sp in pages if not sp.tdp_mmu_page)

@@ -407,6 +407,10 @@ class Kvm(Protocol):
         """Obsolete pages of the legacy MMU that wait to be freed."""
 
     @property
+    def counts(self) -> Collection[tuple[str, int, int]]:
+        """Each counter that is kept beside a list: its name, what it says, what is on the list."""
+
+    @property
     def possible_nx_huge_pages(self) -> Collection[ShadowPage]:
         """Pages that the NX recovery may zap."""
 

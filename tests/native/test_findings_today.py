@@ -17,11 +17,13 @@ from .kernel import built_newer
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "findings.md"
 SHOWN = re.compile(r"^(?:    .+\n)+", re.MULTILINE)
+WRONG_LIST = {"accounting:tdp:end:nx_pages_of_legacy", "accounting:tdp:end:nx_pages_of_tdp"}
 AT_ONCE = {
     "KVM_CLEAR_DIRTY_LOG": {"dirty-log:legacy:dirty_get:lost", "dirty-log:tdp:dirty_get:lost"},
     "stale MMIO": {"permission:legacy:write:tracked", "permission:tdp:write:tracked"},
-    "aging": {"warn:tdp:write:tdp_mmu.c"},
-    "memslot that is gone": {"warn:legacy:end:mmu.c", "warn:tdp:end:mmu.c"},
+    "aging": {"warn:tdp:end_fault:tdp_mmu.c"},
+    "memslot that is gone": {"warn:legacy:nx_recover:mmu.c", "warn:tdp:nx_recover:mmu.c"},
+    "counts what it takes": WRONG_LIST,
     "without SRCU": {"rcu:legacy:end:memslots"},
 }
 """A word of the title: the signatures, without lines of the kernel's files."""

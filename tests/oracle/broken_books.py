@@ -40,6 +40,33 @@ ACCOUNTING = (
         near=f"config nx=on\n{HUGE_PAGES}vcpu0: read gfn=0x200\nworker: nx_recover\n",
     ),
     Broken(
+        "memslot_stays_counted",
+        "tdp",
+        "memslot_update.py",
+        """\
+         assert old is not None
+-        kvm.nr_memslot_pages -= old.npages
+     elif change == KVM_MR_CREATE:
+""",
+        "accounting:tdp:end:nr_memslot_pages",
+        f"{ONE_PAGE}vmm: memslot_delete slot=0 as=0\n",
+        near=f"{ONE_PAGE}vmm: memslot_flags slot=0 as=0 flags=dirty\n",
+    ),
+    Broken(
+        "memslot_that_goes_is_counted_as_logging",
+        "legacy",
+        "memslot_update.py",
+        """\
+         kvm_mmu_update_cpu_dirty_logging(kvm, log_dirty_pages)
+-        kvm.nr_memslots_dirty_logging += 1 if log_dirty_pages else -1
++        kvm.nr_memslots_dirty_logging += 1 if log_dirty_pages else -(new is not None)
+""",
+        "accounting:legacy:end:nr_memslots_dirty_logging",
+        f"{ONE_PAGE}vmm: memslot_flags slot=0 as=0 flags=dirty\nvmm: memslot_delete slot=0 as=0\n",
+        near=f"{ONE_PAGE}vmm: memslot_flags slot=0 as=0 flags=dirty\n"
+        "vmm: memslot_flags slot=0 as=0 flags=none\nvmm: memslot_delete slot=0 as=0\n",
+    ),
+    Broken(
         "page_table_is_not_counted",
         "tdp",
         "tdp_mmu.py",

@@ -197,6 +197,7 @@ EXPORTS = (
     Export("shadow_page", "long number, struct native_sp *out", "long", looks=True),
     Export("memslot", "long as_id, long id, struct native_slot *out", "long", looks=True),
     Export("masks", "struct native_masks *out"),
+    Export("counts", "struct native_counts *out", looks=True),
     Export("leaks", "struct native_left *out", looks=True),
     Export("tdp_roots", "long *out, long max", "long", looks=True),
     Export("active_pages", "long *out, long max", "long", looks=True),

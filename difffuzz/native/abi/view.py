@@ -136,6 +136,25 @@ class Leaks(CStruct):
 
 
 @described
+class Counts(CStruct):
+    """Counters that the kernel keeps beside lists, and what is on these; 0 where it has none."""
+
+    c_name = "native_counts"
+    nx_legacy_counted: Long
+    """possible_nx_huge_pages[KVM_SHADOW_MMU].nr_pages."""
+    nx_legacy_listed: Long
+    nx_tdp_counted: Long
+    """possible_nx_huge_pages[KVM_TDP_MMU].nr_pages."""
+    nx_tdp_listed: Long
+    logging_counted: Long
+    """nr_memslots_dirty_logging."""
+    logging_there: Long
+    pages_counted: Long
+    """nr_memslot_pages."""
+    pages_there: Long
+
+
+@described
 class PageMemory(CStruct):
     """Where the pages for page tables are, and a byte for each: enum page_state."""
 

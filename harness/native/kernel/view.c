@@ -303,6 +303,41 @@ long native_memslot(long as_id, long id, struct native_slot *out)
 	return 1;
 }
 
+static void count_memslots(struct native_counts *out)
+{
+	struct kvm_memory_slot *slot;
+	int bkt;
+
+	for (int as_id = 0; as_id < NR_AS; as_id++)
+		kvm_for_each_memslot(slot, bkt, __kvm_memslots(native_kvm, as_id)) {
+			out->pages_there += slot->npages;
+#if HAS_DIRTY_LOGGING_SLOTS
+			out->logging_there += kvm_slot_dirty_track_enabled(slot);
+#endif
+		}
+	out->pages_counted = native_kvm->nr_memslot_pages;
+#if HAS_DIRTY_LOGGING_SLOTS
+	out->logging_counted = atomic_read(&native_kvm->nr_memslots_dirty_logging);
+#endif
+}
+
+/* Counters beside what they count. */
+void native_counts(struct native_counts *out)
+{
+	*out = (struct native_counts){ 0 };
+	count_memslots(out);
+#if HAS_NX_LISTS_BY_TYPE
+	const struct kvm_mmu_page *sp;
+
+	for_each_sp(sp, nx_splits(native_kvm, KVM_SHADOW_MMU), NX_LINK, NX_LIST, out->nx_legacy_listed)
+		;
+	for_each_sp(sp, nx_splits(native_kvm, KVM_TDP_MMU), NX_LINK, NX_LIST, out->nx_tdp_listed)
+		;
+	out->nx_legacy_counted = native_kvm->arch.possible_nx_huge_pages[KVM_SHADOW_MMU].nr_pages;
+	out->nx_tdp_counted = native_kvm->arch.possible_nx_huge_pages[KVM_TDP_MMU].nr_pages;
+#endif
+}
+
 /* What is left of a destroyed VM. */
 void native_leaks(struct native_left *out)
 {

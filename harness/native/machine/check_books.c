@@ -57,6 +57,17 @@ static void check_nx_list(const struct native_vm *vm)
 		suspect("NX splits are counted otherwise");
 }
 
+static void check_counts(void)
+{
+	struct native_counts counts;
+
+	native_counts(&counts);
+	if (counts.nx_legacy_counted != counts.nx_legacy_listed || counts.nx_tdp_counted != counts.nx_tdp_listed)
+		suspect("a list of NX splits is counted otherwise");
+	if (counts.logging_counted != counts.logging_there || counts.pages_counted != counts.pages_there)
+		suspect("memslots are counted otherwise");
+}
+
 static void check_root(long hpa, long valid_gen)
 {
 	struct native_sp sp;
@@ -141,6 +152,7 @@ void books_check(void)
 	native_vm_numbers(&vm);
 	check_counters(&vm);
 	check_nx_list(&vm);
+	check_counts();
 	check_roots(&vm);
 	check_mmio(&vm);
 }

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Every schedule that goes from one thread to another, and then back or elsewhere: native sides.
+
+These are the schedules with at most two preemptions and no choice besides, in which a part of one
+operation tears another.  The kernel's library plays them; what looks suspicious is judged by the
+engine, under the schedule that the run amounts to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+from difffuzz.engine import concurrent
+from difffuzz.engine.explore import STEPS, Exploration, Shown, Stop
+from difffuzz.engine.fast_schedules import NOT_SEEN_THROUGH
+from difffuzz.errors import UsageError
+from difffuzz.oracle import Verdict
+from difffuzz.program import Program
+from difffuzz.program.model import RUN_TO_BLOCK
+from difffuzz.sides import NativeFactory, SideFactory
+from difffuzz.sides.encoded import Encoded, Threads
+from difffuzz.sides.played import Played, Player
+
+Schedule = tuple[tuple[int, int], ...]
+
+
+class There(NamedTuple):
+    """A run with one preemption: at that step another thread went on."""
+
+    step: int
+    thread: int
+    steps: int
+    """Of the whole run."""
+
+
+def there_and_back(
+    program: Program,
+    left: SideFactory,
+    right: SideFactory,
+    *,
+    sides: Sequence[int] = (0, 1),
+    stop: Stop = lambda found: False,
+) -> Exploration:
+    """Searches both sides, or one of them; UsageError for one that is not native.
+
+    `stop` is asked now and then, with what was found so far: True ends the search of a side.
+    """
+    found = Exploration()
+    for number in sides:
+        factory = (left, right)[number]
+        if not isinstance(factory, NativeFactory):
+            raise UsageError(
+                f"side {factory.name!r} is no native side: there and back is played by these only"
+            )
+        _search(program, factory, number, found, stop)
+        found.ends.append(set())
+    return found
+
+
+def _search(
+    program: Program, factory: NativeFactory, number: int, found: Exploration, stop: Stop
+) -> None:
+    player = Player(factory.library, factory.tdp_mmu, number)
+    known = {shown.divergence.signature for shown in found.shown}
+    threads = sorted({op.thread for op in program.ops})
+
+    def play(schedule: Schedule) -> Played:
+        played = player.play(Encoded(program, Threads(schedule or RUN_TO_BLOCK)), STEPS)
+        found.schedules += 1
+        found.steps += played.steps
+        found.features.update(played.features())
+        if played.reason.startswith(NOT_SEEN_THROUGH):
+            found.complete = False
+        elif played.reason:
+            _judge(program, factory, number, played.switches(), found, known)
+        return played
+
+    first = play(())
+    for there in _there(first.steps, threads, play):
+        for step in range(there.step + 1, there.steps + 1):
+            for thread in threads:
+                play(((there.step, there.thread), (step, thread)))
+            if stop(found):
+                found.complete = False
+                return
+
+
+def _there(steps: int, threads: list[int], play: Callable[[Schedule], Played]) -> Iterator[There]:
+    """Each run with one preemption that is one: the thread could run, and did not anyway."""
+    for step in range(1, steps + 1):
+        for thread in threads:
+            played = play(((step, thread),))
+            if played.switches():
+                yield There(step, thread, played.steps)
+
+
+def _judge(
+    program: Program,
+    factory: NativeFactory,
+    number: int,
+    schedule: Schedule,
+    found: Exploration,
+    known: set[str],
+) -> None:
+    """Adds what the engine says of that schedule, if it was not known."""
+    verdict = Verdict()
+    scheduled = program._replace(schedule=schedule or RUN_TO_BLOCK)
+    concurrent.run_side(scheduled, factory, number, verdict)
+    for divergence in verdict.divergences[:1]:
+        if divergence.signature not in known:
+            known.add(divergence.signature)
+            found.shown.append(Shown(divergence, schedule))
