@@ -71,6 +71,7 @@ class GuestTables:
         self._allowed = allowed
         self._since_flush: dict[tuple[int, int], set[Translation]] = {}
         self._seen: dict[int, object] = {}
+        self._plain: dict[int, object] = {}
         self._kept: set[tuple[int, int]] = set()
         """Addresses with a #PF since the flush that dropped nothing of what KVM had."""
         self._rewritten: set[tuple[int, int]] = set()
@@ -117,6 +118,10 @@ class GuestTables:
         `written`: the gpa of the word that the guest may have written by it.  A table that changed
         otherwise, be it through another gfn of the same page, was changed behind its back.
         """
+        with self._memory.at_rest():
+            self._settle(written)
+
+    def _settle(self, written: int) -> None:
         seen = self._look()
         gfn = written >> 12
         if seen == self._seen and gfn not in seen:
@@ -136,12 +141,16 @@ class GuestTables:
 
     def _look(self) -> dict[int, object]:
         """The tables without accessed and dirty bits, by gfn."""
-        contents = self._mm.contents
-        looked: dict[int, object] = {}
-        for gfn in LOOKED_AT:
-            content = self._memory.content(gfn)
-            looked[gfn] = content if content is None else _plain(contents.words(content))
-        return looked
+        return {gfn: self._plain_of(self._memory.content(gfn)) for gfn in LOOKED_AT}
+
+    def _plain_of(self, content: int | None) -> object:
+        """The page without those bits: the same object for the same content."""
+        if content is None:
+            return None
+        found = self._plain.get(content)
+        if found is None:
+            found = self._plain[content] = _plain(self._mm.contents.words(content))
+        return found
 
     # Judging
 

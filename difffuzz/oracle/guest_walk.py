@@ -7,6 +7,8 @@ CPUs that are judged by it.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final, NamedTuple
 
 from difffuzz.machine.host import VM_WRITE, HostMM
@@ -57,16 +59,32 @@ class Modes(NamedTuple):
 class GuestMemory:
     """A guest's memory in one address space, through the memslots of a host process."""
 
-    __slots__ = ("_map", "_mm")
+    __slots__ = ("_held", "_map", "_mm")
 
     def __init__(self, mm: HostMM, memory: MemoryMap) -> None:
         self._mm = mm
         self._map = memory
+        self._held: dict[int, int | None] | None = None
+
+    @contextmanager
+    def at_rest(self) -> Iterator[None]:
+        """Nothing changes meanwhile: each page is looked at once."""
+        self._held = {}
+        try:
+            yield
+        finally:
+            self._held = None
 
     def content(self, gfn: int) -> int | None:
         """What is in the page; None where nothing can be read."""
+        held = self._held
+        if held is not None and gfn in held:
+            return held[gfn]
         slot = self._map.slot_at(0, gfn)
-        return None if slot is None else self._mm.content(slot.hva(gfn))
+        found = None if slot is None else self._mm.content(slot.hva(gfn))
+        if held is not None:
+            held[gfn] = found
+        return found
 
     def word(self, gpa: int) -> int | None:
         """The word there; None where nothing can be read."""
