@@ -117,6 +117,10 @@ ROWS = {
     ),
     "scripts/difffuzz kernel doctor": Row("kernel doctor --json", 0, "QEMU"),
     "scripts/difffuzz kernel run it.c --kernel 7.2": Row(instead="tests/booted/test_run.py"),
+    "scripts/difffuzz kernel replay FILE --kernel 6.1": Row(instead="tests/booted/test_run.py"),
+    "scripts/difffuzz kernel fuzz --kernel 6.1 --time 600": Row(
+        instead="tests/booted/test_judge.py"
+    ),
     "scripts/difffuzz kernel fetch 6.1": Row(instead="scripts/native-setup runs it where CI=true"),
     "scripts/difffuzz kernel conform --kernel 6.1 --runs 100": Row(
         instead="tests/booted/test_conform.py"

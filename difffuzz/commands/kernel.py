@@ -9,7 +9,9 @@ from ..booted.doctor import requirements
 from ..booted.packages import fetch_kernel
 from ..native.cache import default_cache
 from .kernel_conform import conform
+from .kernel_fuzz import fuzz
 from .kernel_options import DEFAULT, QemuPath, Version
+from .kernel_replay import replay
 from .kernel_run import run
 from .output import Json, emit
 from .progress import note
@@ -17,6 +19,8 @@ from .progress import note
 app = typer.Typer(help="A booted kernel: fetch one, and run programs on its KVM.")
 app.command()(conform)
 app.command()(run)
+app.command()(replay)
+app.command()(fuzz)
 
 
 @app.callback()

@@ -393,6 +393,55 @@ class KernelConformed(Document):
     complete: bool
 
 
+class KernelWrong(Document):
+    """Something that is wrong with a program's runs on a booted kernel."""
+
+    oracle: str
+    mmu: Literal["legacy", "tdp", ""]
+    """Empty: the MMUs differ."""
+    at: int
+    kind: str
+    detail: str
+    signature: str
+
+
+class KernelReplayed(Document):
+    """A program on a booted kernel."""
+
+    program: str
+    verdict: Literal["same", "divergence", "error"]
+    divergences: list[KernelWrong]
+    remarks: list[str]
+    """What of it could not be done as it stands."""
+    kernel: str | UnsetType = UNSET
+    error: str | UnsetType = UNSET
+
+
+class KernelFinding(Document):
+    """A finding on a booted kernel."""
+
+    signature: str
+    oracle: str
+    program: str
+    known: bool
+    mmu: Literal["legacy", "tdp", ""]
+    detail: str
+
+
+class KernelFuzzed(Document):
+    """Fuzzing of a booted kernel."""
+
+    kernel: str
+    programs: int
+    operations: int
+    seconds: float
+    findings: list[KernelFinding]
+    once: int
+    """Programs that showed something that did not come again."""
+    boots: int
+    failures: list[str]
+
+
 class ReproducerRun(Document):
     """A reproducer on one of the MMUs."""
 
@@ -441,6 +490,8 @@ DOCUMENTS: dict[str, Any] = {
     "native build": Built,
     "native conform": Conformed,
     "kernel doctor": list[NativeRequired],
+    "kernel replay": list[KernelReplayed],
+    "kernel fuzz": KernelFuzzed,
     "kernel run": ReproducerRuns,
     "kernel conform": KernelConformed,
 }

@@ -14,7 +14,7 @@ from difffuzz.booted.qemu import find_qemu
 from difffuzz.booted.reproduce import Outcome, binary_of
 from difffuzz.cli import main
 from difffuzz.errors import MissingTool, UsageError
-from difffuzz.manual.documents import ReproducerRuns
+from difffuzz.manual.documents import KernelReplayed, ReproducerRuns
 from difffuzz.native.cache import default_cache
 
 from ..native.needs import missing, needs
@@ -79,4 +79,8 @@ def test_linux_loses_the_write_on_both_mmus(
     assert main(["kernel", "run", str(made), "--json"]) == 1
     found = convert(json.loads(capsys.readouterr().out), ReproducerRuns)
     assert [one.verdict for one in found.runs] == ["not ok", "not ok"]
+    assert main(["kernel", "replay", str(program), "--json"]) == 1
+    [replayed] = convert(json.loads(capsys.readouterr().out), list[KernelReplayed])
+    lost = {f"dirty-log:kernel:{mmu}:dirty_get" for mmu in ("legacy", "tdp")}
+    assert {one.signature for one in replayed.divergences} == lost
     assert all("WRITE LOST" in one.bad[0] for one in found.runs)

@@ -26,6 +26,8 @@ REFACTOR = ROOT / "difffuzz" / "variants" / "refactors" / "joined-handler.patch"
 ELSEWHERE = {
     "review": "tests/native/test_review.py",
     "findings bisect": "tests/native",
+    "kernel replay": "tests/booted/test_run.py",
+    "kernel fuzz": "tests/booted/test_judge.py",
     "kernel run": "tests/booted/test_run.py",
     "kernel conform": "tests/booted/test_conform.py",
 }

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What is wrong with a program's runs on a booted kernel, whatever a model would say of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from difffuzz.booted.doable import Adapted
+from difffuzz.booted.observed import Run, Seen
+from difffuzz.booted.session import Died, Lane, Session, splats
+from difffuzz.engine.predict import ENDS, RETURNS, compare
+from difffuzz.oracle.dirty_log import WrittenPages, bitmap_violations
+from difffuzz.program import Config, Kind, Op
+from difffuzz.sides import KvmFactory
+from difffuzz.sides.memory_map import MemoryMap
+
+
+class Wrong(NamedTuple):
+    """Something that is wrong; `mmu` is empty where the MMUs differ from each other."""
+
+    oracle: str
+    mmu: str
+    at: int
+    """Index of the operation."""
+    kind: str
+    """The operation, by name."""
+    detail: str
+
+    @property
+    def signature(self) -> str:
+        """The same for what is the same bug."""
+        return f"{self.oracle}:kernel:{self.mmu or 'both'}:{self.kind}"
+
+
+def run_and_judge(
+    session: Session,
+    one: Adapted,
+    lanes: Sequence[Lane],
+    models: dict[str, KvmFactory] | None = None,
+) -> list[Wrong]:
+    """Runs the program with each MMU and judges; with models, also by what they predict."""
+    runs: list[Run] = []
+    found: list[Wrong] = []
+    last = len(one.program.ops) - 1
+    for lane in lanes:
+        try:
+            run = session.run(one, lane)
+        except Died as death:
+            found.append(Wrong("crash", lane.mmu, last, "end", str(death)))
+            continue
+        runs.append(run)
+        found += _of_one(one, lane, run)
+        if models is not None and not found:
+            difference = compare(one, models[lane.mmu], run).difference
+            if difference is not None:
+                op = one.program.ops[difference.at]
+                told = f"model {difference.what}".replace(" ", "-")
+                found.append(
+                    Wrong(told, lane.mmu, difference.at, op.kind.name.lower(), difference.text)
+                )
+    if len(runs) == 2 and not found:
+        found += _between(one, runs[0], runs[1])
+    return found
+
+
+def _of_one(one: Adapted, lane: Lane, run: Run) -> Iterator[Wrong]:
+    """The kernel's log, and writes that the dirty log does not have."""
+    last = len(one.program.ops) - 1
+    for line in splats(run)[:1]:
+        yield Wrong("warn", lane.mmu, last, "log", line)
+    config = one.program.config
+    memory, written = MemoryMap(config), WrittenPages()
+    begun: dict[int, Op] = {}
+    for index, (op, seen) in enumerate(zip(one.program.ops, run.seen, strict=True)):
+        told = _logged(op, seen, config, memory, written, begun, lane)
+        if told:
+            yield Wrong("dirty-log", lane.mmu, index, op.kind.name.lower(), told)
+            return
+        memory.apply(op, seen.ret)
+
+
+def _logged(
+    op: Op,
+    seen: Seen,
+    config: Config,
+    memory: MemoryMap,
+    written: WrittenPages,
+    begun: dict[int, Op],
+    lane: Lane,
+) -> str:
+    """What a dirty log lacks, or has too much."""
+    kind, args = op.kind, op.args
+    if kind == Kind.BEGIN_FAULT and seen.parked:
+        begun[op.thread] = op
+    if kind in ENDS:
+        parked = begun.pop(op.thread, None)
+        for access in (parked, op if kind != Kind.END_FAULT else None):
+            if access is not None:
+                _note(access, seen, memory, written)
+    elif kind == Kind.DIRTY_CLEAR and not seen.ret:
+        written.clear((args[1], args[0]), args[2], args[3])
+    elif kind in (Kind.MEMSLOT_FLAGS, Kind.MEMSLOT_CREATE, Kind.MEMSLOT_DELETE) and not seen.ret:
+        begun.clear()
+        flags = args[2] if kind == Kind.MEMSLOT_FLAGS else args[-1]
+        if kind == Kind.MEMSLOT_DELETE or not flags & 1:
+            written.forget((args[1], args[0]))
+    elif kind == Kind.DIRTY_GET and not seen.ret:
+        slot = memory.slots.get((args[1], args[0]))
+        if slot is None:
+            return ""
+        allowed: Counter[str] = Counter()
+        for violation in bitmap_violations(lane.mmu, config, written, slot, seen.bitmap, allowed):
+            # What is prefetched, or parked and ended unseen, may be in the log besides.
+            if violation.location == "lost":
+                return violation.detail
+        if not config.manual_protect:
+            written.forget((slot.as_id, slot.slot))
+    return ""
+
+
+def _note(access: Op, seen: Seen, memory: MemoryMap, written: WrittenPages) -> None:
+    gfn = access.args[0]
+    writes = access.kind == Kind.WRITE or (
+        access.kind == Kind.BEGIN_FAULT and access.args[1] == int(Kind.WRITE)
+    )
+    slot = memory.slot_at(memory.smm[access.thread], gfn)
+    written.note(slot, gfn, writes and seen.result == "ok")
+
+
+def _between(one: Adapted, left: Run, right: Run) -> Iterator[Wrong]:
+    """What the guest and user space saw, up to what only one of them was able to do."""
+    for index, op in enumerate(one.program.ops):
+        legacy, tdp = left.seen[index], right.seen[index]
+        if bool(legacy.note) != bool(tdp.note):
+            return
+        if op.kind in ENDS:
+            pair = [(seen.result, seen.value) for seen in (legacy, tdp)]
+        elif op.kind in RETURNS or op.kind == Kind.HOST_READ:
+            pair = [(str(seen.ret), seen.value) for seen in (legacy, tdp)]
+        else:
+            continue
+        if pair[0] != pair[1]:
+            kind = op.kind.name.lower()
+            detail = f"legacy: {pair[0][0]} {pair[0][1]}, tdp: {pair[1][0]} {pair[1][1]}"
+            yield Wrong("translation", "", index, kind, detail)
+            return
