@@ -121,6 +121,10 @@ ROWS = {
     "scripts/difffuzz kernel fuzz --kernel 6.1 --time 600": Row(
         instead="tests/booted/test_judge.py"
     ),
+    "scripts/difffuzz findings confirm ID --kernel 6.1": Row(
+        instead="tests/booted/test_confirm.py"
+    ),
+    "scripts/kernel-bugs": Row(instead="it builds and boots for many minutes"),
     "scripts/difffuzz kernel fetch 6.1": Row(instead="scripts/native-setup runs it where CI=true"),
     "scripts/difffuzz kernel conform --kernel 6.1 --runs 100": Row(
         instead="tests/booted/test_conform.py"

@@ -22,11 +22,14 @@ from ..triage.record import CLOSED, Event, Record, State
 from ..triage.retest import Retest, mended_by, retest
 from ..triage.store import FILE, Store, now
 from ..triage.transfer import export_lines, import_lines, public
+from .confirming import confirm
 from .output import Json, emit, write_text
 from .programs import Trust
 from .progress import note
 
 app = typer.Typer(no_args_is_help=True, help="The store of findings: triage, re-tests, exchange.")
+
+app.command()(confirm)
 
 Out = Annotated[Path, typer.Option(help="The folder of a run, which holds the store.")]
 Id = Annotated[str, typer.Argument(metavar="ID", help="An id, or how it begins.")]

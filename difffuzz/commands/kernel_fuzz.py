@@ -114,10 +114,12 @@ def _adapted(kernel: tuple[int, int], seed: int) -> Iterator[tuple[str, Adapted]
 
 
 def _programs(seed: int) -> Iterator[tuple[str, Program]]:
-    """The corpus, then generated ones without end."""
-    for path in sorted(CORPUS.rglob("*.difffuzz")):
-        yield path.stem, read_program(path)
+    """The corpus in an order that `seed` says, then generated ones without end."""
     rng = Random(seed)
+    paths = sorted(CORPUS.rglob("*.difffuzz"))
+    rng.shuffle(paths)
+    for path in paths:
+        yield path.stem, read_program(path)
     number = 0
     while True:
         yield f"generated-{number}", generate(rng)

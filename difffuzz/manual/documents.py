@@ -442,6 +442,19 @@ class KernelFuzzed(Document):
     failures: list[str]
 
 
+class Confirmed(Document):
+    """A finding's program on a booted kernel."""
+
+    id: str
+    kernel: str
+    shown: int
+    runs: int
+    seen: dict[str, int]
+    """How often which signature showed."""
+    state: State
+    remarks: list[str]
+
+
 class ReproducerRun(Document):
     """A reproducer on one of the MMUs."""
 
@@ -490,6 +503,7 @@ DOCUMENTS: dict[str, Any] = {
     "native build": Built,
     "native conform": Conformed,
     "kernel doctor": list[NativeRequired],
+    "findings confirm": Confirmed,
     "kernel replay": list[KernelReplayed],
     "kernel fuzz": KernelFuzzed,
     "kernel run": ReproducerRuns,

@@ -26,6 +26,7 @@ REFACTOR = ROOT / "difffuzz" / "variants" / "refactors" / "joined-handler.patch"
 ELSEWHERE = {
     "review": "tests/native/test_review.py",
     "findings bisect": "tests/native",
+    "findings confirm": "tests/booted/test_confirm.py",
     "kernel replay": "tests/booted/test_run.py",
     "kernel fuzz": "tests/booted/test_judge.py",
     "kernel run": "tests/booted/test_run.py",
