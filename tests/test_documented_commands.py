@@ -155,6 +155,10 @@ ROWS = {
     "scripts/difffuzz native build --tree "
     "~/.cache/difffuzz/sources/linux-source-7.2 --name k72": Row(instead="tests/native"),
     "scripts/difffuzz native build --tree ~/linux --name today": Row(instead="tests/native"),
+    (
+        "scripts/difffuzz native build --tree ~/.cache/difffuzz/sources/linux-source-7.2 "
+        "--patch harness/native/mended/today.toml --name k72m"
+    ): Row(instead="tests/native/test_findings_today.py"),
     "scripts/difffuzz fuzz --left native:today:legacy --right native:today:tdp --time 600": Row(
         "fuzz --left native:BUILD:legacy --right native:BUILD:tdp --runs 50 --seed 1 --out OUT",
         0,

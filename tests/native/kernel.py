@@ -48,14 +48,16 @@ def built_with_clang() -> str:
 
 
 @cache
-def built_newer(version: str = "6.12") -> str:
-    """The same of a newer Linux; skips the test where its source was not fetched."""
+def built_newer(version: str = "6.12", *patches: Path) -> str:
+    """The same of a newer Linux, with patches or as it is; skips the test where its source was not
+    fetched."""
     tree = source_path(default_cache(), version)
     if not tree.is_dir():
         pytest.skip(f"no fetched Linux {version}: run 'difffuzz native fetch {version}'")
-    name = f"{NAME}-{version}"
+    name = "-".join([NAME, version, *(patch.stem for patch in patches)])
+    wish = Wish(tree=tree, coverage=False, name=name, patches=patches)
     try:
-        build(Wish(tree=tree, coverage=False, name=name), default_cache(), lambda line: None)
+        build(wish, default_cache(), lambda line: None)
     except (MissingTool, UsageError) as error:
         missing(str(error))
     return name

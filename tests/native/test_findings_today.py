@@ -9,12 +9,15 @@ from pathlib import Path
 import pytest
 
 from difffuzz.engine import lockstep
-from difffuzz.engine.explore import explore
+from difffuzz.engine.explore import Stop, explore
+from difffuzz.engine.there_and_back import there_and_back
 from difffuzz.program import Program, parse
+from difffuzz.shipped import HARNESS
 from difffuzz.sides import NativeFactory, open_side
 
 from .kernel import built_newer
 
+MENDED = HARNESS / "mended" / "today.toml"
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "findings.md"
 SHOWN = re.compile(r"^(?:    .+\n)+", re.MULTILINE)
 WRONG_LIST = {"accounting:tdp:end:nx_pages_of_legacy", "accounting:tdp:end:nx_pages_of_tdp"}
@@ -43,9 +46,10 @@ def program(word: str) -> Program:
     return parse(re.sub(r"^    ", "", shown[0], flags=re.MULTILINE))
 
 
-def sides() -> tuple[NativeFactory, NativeFactory]:
+def sides(*patches: Path) -> tuple[NativeFactory, NativeFactory]:
     """Both MMUs of Linux 7.2."""
-    found = [open_side(f"native:{built_newer('7.2')}:{mmu}") for mmu in ("legacy", "tdp")]
+    name = built_newer("7.2", *patches)
+    found = [open_side(f"native:{name}:{mmu}") for mmu in ("legacy", "tdp")]
     assert isinstance(found[0], NativeFactory)
     assert isinstance(found[1], NativeFactory)
     return found[0], found[1]
@@ -66,3 +70,18 @@ def test_it_is_there(word: str) -> None:
 def test_a_race_is_there(word: str) -> None:
     found = explore(program(word), *sides(), 1, reduce=False, first_only=True, sides=(0,))
     assert {known(one.divergence.signature) for one in found.shown} == {RACES[word]}
+
+
+@pytest.mark.parametrize("word", AT_ONCE)
+def test_it_is_mended(word: str) -> None:
+    assert lockstep.run(program(word), *sides(MENDED)).divergences == []
+
+
+@pytest.mark.parametrize("word", RACES)
+def test_a_race_is_mended(word: str) -> None:
+    assert not there_and_back(program(word), *sides(MENDED), sides=(0,), stop=after(3000)).shown
+
+
+def after(schedules: int) -> Stop:
+    """Ends a search."""
+    return lambda found: found.schedules > schedules
