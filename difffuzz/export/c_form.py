@@ -27,6 +27,7 @@ _KINDS = {
     "hugetlb1g": "HUGETLB_1G",
     "shared": "SHARED",
     "pfnmap": "SMALL",
+    "pfnmap_tails": "SMALL",
     "file": "ON_DISK",
 }
 _HUGE = {"hugetlb2m": 2048, "hugetlb1g": 1048576}

@@ -67,7 +67,10 @@ _CONFIG: dict[str, str] = {
     "guest": "the guest that is exported has no page tables of its own",
     "gen_bias": "as many changes of memslots before the first step as make the generation wrap",
 }
-AREAS: dict[str, str] = {"pfnmap": "there is no device whose memory could be mapped: 4K pages are"}
+AREAS: dict[str, str] = {
+    "pfnmap": "there is no device whose memory could be mapped: 4K pages are",
+    "pfnmap_tails": "there is no driver whose pages could be mapped: 4K pages are",
+}
 """Memory of other kinds than it should be."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from difffuzz.facts.errno import EAGAIN, EHWPOISON
+from difffuzz.facts.errno import EAGAIN, EFAULT, EHWPOISON
 from difffuzz.machine.host import VM_IO, VM_PFNMAP, VM_READ, VM_WRITE, Vma, pte_pfn, pte_write
 from difffuzz.sched import KernelSplat
 
@@ -211,6 +211,17 @@ def vma_is_valid(vma: Vma, write_fault: bool) -> bool:
     return not (write_fault and not vma.flags & VM_WRITE)
 
 
+def kvm_try_get_pfn(kvm: Kvm, pfn: int) -> bool:
+    """A reference to the page, if any are counted; False where the count is 0."""
+    frames = kvm.mm.frames
+    if not kvm_pfn_to_refcounted_page(kvm, pfn):
+        return True
+    if not frames.page_count(pfn):
+        return False
+    frames.get(pfn)
+    return True
+
+
 def hva_to_pfn_remapped(kvm: Kvm, addr: int, write_fault: bool) -> tuple[int, bool, int]:
     """A page of a mapping without struct page: (0 or -errno, writable, pfn)."""
     mm = kvm.mm
@@ -224,6 +235,9 @@ def hva_to_pfn_remapped(kvm: Kvm, addr: int, write_fault: bool) -> tuple[int, bo
             return -EAGAIN, False, 0
     if write_fault and not pte_write(pte):
         return 0, False, KVM_PFN_ERR_RO_FAULT
+    # A driver's tail pages have struct pages, but their counts say nothing.
+    if not kvm_try_get_pfn(kvm, pte_pfn(pte)):
+        return -EFAULT, pte_write(pte), pte_pfn(pte)
     return 0, pte_write(pte), pte_pfn(pte)
 
 

@@ -21,8 +21,10 @@ BASE_4K = 1 << 20
 BASE_2M = 1 << 28
 BASE_1G = 1 << 30
 BASE_DEVICE = 3 << 30
+BASE_TAILS = BASE_DEVICE - (1 << 27)
 PFN_LIMIT = 1 << 32
-"""Order-0 pages, 2M pages, 1G pages and device memory come from pfn ranges of their own."""
+"""Order-0 pages, 2M pages, 1G pages, tail pages of a driver and device memory come from pfn ranges
+of their own."""
 
 FREED_DATA = -1
 """What a read of a freed page returns."""
@@ -63,6 +65,7 @@ class Frames:
         "_data",
         "_maps",
         "_next",
+        "_next_tail",
         "_pins",
         "_retired",
         "_runs",
@@ -87,6 +90,7 @@ class Frames:
         """Anonymous folios without PG_swapbacked: madvise(MADV_FREE) freed them, lazily."""
         self.poisoned: set[int] = set()
         self._next[0] = BASE_DEVICE
+        self._next_tail = BASE_TAILS
 
     def alloc(self, pages: int = 1) -> int:
         """A zeroed, naturally aligned page of 1, 512 or 262144 pfns with one mapping reference."""
@@ -105,6 +109,16 @@ class Frames:
         assert self._next[0] <= PFN_LIMIT
         return pfn
 
+    def alloc_tails(self, pages: int) -> int:
+        """Pages of a driver: the tails of one allocation of high order that is not compound.
+
+        Each has a struct page, and a reference count of 0 for as long as the driver has them.
+        """
+        pfn = self._next_tail
+        self._next_tail = pfn + (pages + PMD_PAGES - 1) // PMD_PAGES * PMD_PAGES
+        assert self._next_tail <= BASE_DEVICE
+        return pfn
+
     def retire_device(self, pfn: int, pages: int) -> None:
         """The device took the range back: its pfns are free from now on."""
         self._retired.append((pfn, pfn + pages))
@@ -116,8 +130,13 @@ class Frames:
         return self._runs.get(pfn & -PMD_PAGES if pfn < BASE_1G else pfn & -PUD_PAGES)
 
     def reserved(self, pfn: int) -> bool:
-        """True for the zero page and for device memory (PageReserved or no struct page)."""
-        return pfn == ZERO_PFN or pfn >= BASE_DEVICE
+        """True where an entry is no reference: the zero page, a driver's pages, device memory."""
+        return pfn == ZERO_PFN or pfn >= BASE_TAILS
+
+    @staticmethod
+    def is_tail(pfn: int) -> bool:
+        """True for a driver's page that has a struct page, to which nobody may take references."""
+        return BASE_TAILS <= pfn < BASE_DEVICE
 
     @staticmethod
     def is_device(pfn: int) -> bool:
@@ -165,13 +184,14 @@ class Frames:
         """True if nothing refers to the page: the host has taken it back (or never gave it)."""
         if pfn in self._maps or pfn in self._pins:
             return False
-        if pfn >= BASE_DEVICE:
-            return pfn >= self._next[0] or any(a <= pfn < b for a, b in self._retired)
+        if pfn >= BASE_TAILS:
+            fresh = self._next[0] if pfn >= BASE_DEVICE else self._next_tail
+            return pfn >= fresh or any(a <= pfn < b for a, b in self._retired)
         return pfn != ZERO_PFN and not self.page_count(pfn)
 
     def get(self, pfn: int) -> None:
         """get_page().  A page that is free already is a use after free."""
-        if pfn >= BASE_DEVICE:
+        if pfn >= BASE_TAILS:
             return
         pins = self._pins
         count = pins.get(pfn, 0)
@@ -185,7 +205,7 @@ class Frames:
 
     def put(self, pfn: int) -> None:
         """put_page().  One more put than gets is a use after free."""
-        if pfn >= BASE_DEVICE:
+        if pfn >= BASE_TAILS:
             return
         count = self._pins.get(pfn, 0)
         if not count:
@@ -236,7 +256,7 @@ class Frames:
         maps, pins = self._maps, self._pins
         run = None
         for pfn in pfns:
-            if BASE_2M <= pfn < BASE_DEVICE and pfn not in maps:
+            if BASE_2M <= pfn < BASE_TAILS and pfn not in maps:
                 if run is None or not run.head <= pfn < run.head + run.size:
                     if run is not None:
                         self._release_run(run)
@@ -246,7 +266,7 @@ class Frames:
             elif maps.get(pfn) == 1 and pfn not in pins:
                 del maps[pfn]
                 self._data.pop(pfn, None)
-            elif pfn != ZERO_PFN and pfn < BASE_DEVICE:
+            elif pfn != ZERO_PFN and pfn < BASE_TAILS:
                 self.unmap_page(pfn)
         if run is not None:
             self._release_run(run)
@@ -338,12 +358,12 @@ class Frames:
 
     def mark_dirty(self, pfn: int) -> None:
         """set_page_dirty()."""
-        if pfn != ZERO_PFN and pfn < BASE_DEVICE:
+        if pfn != ZERO_PFN and pfn < BASE_TAILS:
             self.dirty.add(self.folio(pfn))
 
     def mark_accessed(self, pfn: int) -> None:
         """mark_page_accessed()."""
-        if pfn != ZERO_PFN and pfn < BASE_DEVICE:
+        if pfn != ZERO_PFN and pfn < BASE_TAILS:
             self.accessed.add(self.folio(pfn))
 
     def split_run(self, run: Run) -> None:

@@ -24,6 +24,7 @@ from .vma import (
     VM_PFNMAP,
     VM_READ,
     VM_SHARED,
+    VM_TAILS,
     VM_WRITE,
     Vma,
     VmaTree,
@@ -133,7 +134,9 @@ class Mm:
         flags = AREA_FLAGS[kind]
         delta = 0
         if flags & VM_PFNMAP:
-            delta = self.frames.alloc_device((end - start) >> 12) - (start >> 12)
+            frames = self.frames
+            alloc = frames.alloc_tails if flags & VM_TAILS else frames.alloc_device
+            delta = alloc((end - start) >> 12) - (start >> 12)
         return Vma(start, end, flags, HUGETLB_LEVEL.get(kind, 1), delta)
 
     def invalidate_range_start(self, start: int, end: int) -> None:

@@ -24,6 +24,9 @@ VM_FILE = 1 << 40
 """Ours: a file on a disk, whose filesystem wants to know of a first write; other shared memory is
 shmem, which lives in the page cache and in swap."""
 
+VM_TAILS = 1 << 41
+"""Ours: the pages that a driver maps are tails of an allocation of high order; with VM_PFNMAP."""
+
 AREA_PAGES = 0x80000
 """Size of an area in 4K pages (2 GiB)."""
 
@@ -35,6 +38,7 @@ AREA_FLAGS = {
     "shared": VM_READ | VM_WRITE | VM_SHARED,
     "file": VM_READ | VM_WRITE | VM_SHARED | VM_FILE,
     "pfnmap": VM_READ | VM_WRITE | VM_SHARED | VM_PFNMAP | VM_IO,
+    "pfnmap_tails": VM_READ | VM_WRITE | VM_SHARED | VM_PFNMAP | VM_TAILS,
 }
 """vm_flags of a fresh mapping, by the kind of its area."""
 

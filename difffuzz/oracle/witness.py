@@ -269,7 +269,10 @@ class Witness:
 
     def _denied(self, slot: Slot, gfn: int, access: int) -> bool:
         prot = self.side.mm.prot(slot.hva(gfn))
-        return not prot & 1 or (access == WRITE and not prot & 2)
+        if not prot & 1 or (access == WRITE and not prot & 2):
+            return True
+        mm = self.side.mm
+        return mm.frames.is_tail(mm.lookup(slot.hva(gfn)) >> 12)  # up to 6.12 KVM refuses those
 
     def _dirty_get(self, op: Op, outcome: Outcome) -> None:
         key = op.args[1], op.args[0]

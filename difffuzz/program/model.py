@@ -34,7 +34,16 @@ DIRTY_LOG: Final = 1
 READONLY: Final = 2
 """Slot flag: guest writes are MMIO (KVM_MEM_READONLY)."""
 
-AREA_KINDS: Final = ("thp", "4k", "hugetlb2m", "hugetlb1g", "shared", "pfnmap", "file")
+AREA_KINDS: Final = (
+    "thp",
+    "4k",
+    "hugetlb2m",
+    "hugetlb1g",
+    "shared",
+    "pfnmap",
+    "file",
+    "pfnmap_tails",
+)
 GUESTS: Final = ("none", "paging64")
 DEFAULT_AREAS: Final = ("thp", "4k", "hugetlb2m", "shared")
 

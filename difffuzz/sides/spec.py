@@ -135,7 +135,8 @@ class SpecSide:
             pte = mm.follow_pte(hva)
             if not pte and not mm.fixup_user_fault(hva, write):
                 pte = mm.follow_pte(hva)
-            return pte >> 12 if pte else -1
+            # As Linux 6.1 does: no reference can be taken of a driver's tail pages.
+            return pte >> 12 if pte and not mm.frames.is_tail(pte >> 12) else -1
         finally:
             mm.mmap_lock.up_read()
 

@@ -117,6 +117,6 @@ MACHINE_BITS: Final = {
     **_named(paging, "PHYS_ADDR_MASK", "RSVD_PHYS_BITS_MASK", "PT64_NX_MASK"),
     **_named(paging, *(name for name in vars(paging) if name.startswith(("PT_", "VMX_EPT_")))),
     **_named(spte, "SPTE_MMU_PRESENT_MASK", "SPTE_BASE_ADDR_MASK"),
-    **_named(frames, "BASE_4K", "BASE_2M", "BASE_1G", "BASE_DEVICE"),
+    **_named(frames, "BASE_4K", "BASE_2M", "BASE_1G", "BASE_TAILS", "BASE_DEVICE"),
 }
 """Numbers of the machine's by their own names; of C's type unsigned long, however small."""

@@ -18,8 +18,9 @@ struct retired {
 };
 
 static u64 next_4k = BASE_4K, next_2m = BASE_2M, next_1g = BASE_1G, next_device = BASE_DEVICE;
+static u64 next_tail = BASE_TAILS;
 static struct hm_frame **chunks;		/* of 4K pages */
-static struct hm_frame **device_chunks;
+static struct hm_frame **device_chunks, **tail_chunks;
 static struct hm_run **runs_2m, **runs_1g;
 static struct retired *retired;
 static int nr_retired;
@@ -35,7 +36,7 @@ void hm_init_frames(void)
 
 static struct hm_run **run_slot(u64 pfn)
 {
-	if (pfn < BASE_2M || pfn >= BASE_DEVICE)
+	if (pfn < BASE_2M || pfn >= BASE_TAILS)
 		return NULL;
 	if (pfn < BASE_1G)
 		return (pfn - BASE_2M) >> 9 < MOST_2M ? &runs_2m[(pfn - BASE_2M) >> 9] : NULL;
@@ -66,6 +67,11 @@ static struct hm_frame *find(u64 pfn, bool make)
 
 	if (pfn == HM_ZERO_PFN)
 		return &zero_page;
+	if (pfn >= BASE_TAILS && pfn < BASE_DEVICE) {
+		if (pfn >= next_tail || !tail_chunks)
+			return NULL;
+		return in_chunk(tail_chunks, pfn - BASE_TAILS, make);
+	}
 	if (pfn >= BASE_DEVICE) {
 		if (pfn >= next_device || !device_chunks)
 			return NULL;
@@ -144,6 +150,19 @@ u64 hm_device_alloc(unsigned long pages)
 	return pfn;
 }
 
+/* Pages of a driver: each has a struct page, with a reference count of 0. */
+u64 hm_tails_alloc(unsigned long pages)
+{
+	u64 pfn = next_tail;
+
+	next_tail += (pages + PMD_PAGES - 1) / PMD_PAGES * PMD_PAGES;
+	if ((next_tail - BASE_TAILS) >> 9 > MOST_DEVICE_CHUNKS)
+		hm_give_up("too many pages of a driver");
+	if (!tail_chunks)
+		tail_chunks = hm_alloc(MOST_DEVICE_CHUNKS * sizeof(*tail_chunks));
+	return pfn;
+}
+
 void hm_device_retire(u64 pfn, unsigned long pages)
 {
 	if (!retired)
@@ -156,7 +175,7 @@ void hm_device_retire(u64 pfn, unsigned long pages)
 
 bool hm_reserved(u64 pfn)
 {
-	return pfn == HM_ZERO_PFN || pfn >= BASE_DEVICE;
+	return pfn == HM_ZERO_PFN || pfn >= BASE_TAILS;
 }
 
 long hm_mapcount(u64 pfn)
@@ -171,7 +190,7 @@ long hm_mapcount(u64 pfn)
 
 long hm_pins(u64 pfn)
 {
-	return pfn >= BASE_DEVICE ? 0 : look(pfn)->pins;
+	return pfn >= BASE_TAILS ? 0 : look(pfn)->pins;
 }
 
 long hm_page_count(u64 pfn)
@@ -197,11 +216,11 @@ long hm_folio_pins(u64 pfn)
 
 bool hm_is_free(u64 pfn)
 {
-	if (pfn >= BASE_DEVICE) {
+	if (pfn >= BASE_TAILS) {
 		for (int i = 0; i < nr_retired; i++)
 			if (pfn >= retired[i].start && pfn < retired[i].end)
 				return true;
-		return pfn >= next_device;
+		return pfn >= (pfn >= BASE_DEVICE ? next_device : next_tail);
 	}
 	return pfn != HM_ZERO_PFN && !hm_page_count(pfn);
 }
@@ -224,7 +243,7 @@ void hm_get(u64 pfn)
 {
 	struct hm_run *run = hm_run(pfn);
 
-	if (pfn >= BASE_DEVICE)
+	if (pfn >= BASE_TAILS)
 		return;
 	if (hm_is_free(pfn))
 		hm_give_up("reference taken of a free page");
@@ -237,7 +256,7 @@ void hm_put(u64 pfn)
 {
 	struct hm_run *run = hm_run(pfn);
 
-	if (pfn >= BASE_DEVICE)
+	if (pfn >= BASE_TAILS)
 		return;
 	if (!hm_pins(pfn))
 		hm_give_up("reference dropped that nobody took");

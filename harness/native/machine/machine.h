@@ -53,6 +53,7 @@ struct hm_run {
 extern void hm_init_frames(void);
 extern u64 hm_frame_alloc(unsigned long pages);
 extern u64 hm_device_alloc(unsigned long pages);
+extern u64 hm_tails_alloc(unsigned long pages);
 extern void hm_device_retire(u64 pfn, unsigned long pages);
 extern struct hm_run *hm_run(u64 pfn);
 extern struct hm_frame *hm_frame(u64 pfn);

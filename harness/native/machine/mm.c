@@ -15,6 +15,7 @@ static const long flags_of[] = {
 	[AREA_SHARED] = VM_READ | VM_WRITE | VM_SHARED,
 	[AREA_FILE] = VM_READ | VM_WRITE | VM_SHARED | VM_FILE,
 	[AREA_PFNMAP] = VM_READ | VM_WRITE | VM_SHARED | VM_PFNMAP | VM_IO,
+	[AREA_PFNMAP_TAILS] = VM_READ | VM_WRITE | VM_SHARED | VM_PFNMAP | VM_TAILS,
 };
 
 /* Twice as much room, in memory of the program. */
@@ -164,7 +165,8 @@ struct hm_vma *hm_new_vma(int kind, u64 start, u64 end)
 	vma->flags = flags_of[kind];
 	vma->level = kind == AREA_HUGETLB2M ? 2 : kind == AREA_HUGETLB1G ? 3 : 1;
 	if (vma->flags & VM_PFNMAP)
-		vma->pfn_delta = hm_device_alloc((end - start) >> 12) - (start >> 12);
+		vma->pfn_delta = (kind == AREA_PFNMAP_TAILS ? hm_tails_alloc : hm_device_alloc)((end - start) >> 12) -
+				 (start >> 12);
 	return vma;
 }
 
