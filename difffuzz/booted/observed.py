@@ -102,6 +102,12 @@ def read_run(answer: bytes, kernel: tuple[int, int]) -> Run:
     return Run(seen, log, lost)
 
 
+def read_log(answer: bytes) -> list[str]:
+    """The answer to an END frame: what the kernel's log says of the VM's end."""
+    reader = _Reader(answer)
+    return reader.take(reader.number()).decode("utf-8", "replace").splitlines()
+
+
 class _Reader:
     def __init__(self, data: bytes) -> None:
         self._data, self._at = data, 0

@@ -16,7 +16,7 @@ from difffuzz.program.ops import IS_HOST
 from . import protocol
 from .boot import Boot, Refused, Wish
 from .doable import Adapted
-from .observed import Run, read_run, tag_of
+from .observed import Run, read_log, read_run, tag_of
 from .wire import Broken
 
 MOST_BOOTS_FAILED: Final = 3
@@ -150,10 +150,12 @@ class Session:
         try:
             boot.ask(protocol.BEGIN, bytes(vm_config(one, lane, not self._both)))
             answer = boot.ask(protocol.OPS_FRAME, ops)
-            boot.ask(protocol.END)
+            ended = boot.ask(protocol.END)
         except Refused as error:
             raise UsageError(f"the agent: {error}") from None
-        return read_run(answer, self.wish.kernel.number)
+        run = read_run(answer, self.wish.kernel.number)
+        run.log.extend(read_log(ended))
+        return run
 
     def close(self) -> None:
         """Ends what runs."""

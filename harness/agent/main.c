@@ -178,6 +178,7 @@ static void answer(struct frame *frame, char *payload)
 		break;
 	case FRAME_END:
 		vm_end();
+		log_take(&out);
 		break;
 	case FRAME_EXECUTE:
 		execute(payload, frame->length, &out);

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from difffuzz.booted.observed import Fault, Set, read_run
+from difffuzz.booted.observed import Fault, Set, read_log, read_run
 from difffuzz.booted.protocol import RESULTS, STATS, Observation
 from difffuzz.booted.ret_pf import ret_pf_names
 from difffuzz.booted.wire import Broken
@@ -58,6 +58,11 @@ def test_the_same_number_is_another_answer_in_another_version() -> None:
     assert ret_pf_names((6, 11))[4] == "FIXED"
     assert ret_pf_names((6, 12))[4] == "INVALID"
     assert read_run(answer(TRACE), (7, 2)).seen[0].faults == [Fault(0x201, "INVALID")]
+
+
+def test_the_log_of_a_vms_end() -> None:
+    assert read_log((6).to_bytes(4, "little") + b"a: b\nc") == ["a: b", "c"]
+    assert read_log(bytes(4)) == []
 
 
 def test_an_answer_that_is_cut_off() -> None:
