@@ -75,6 +75,7 @@ ONLY: Final[dict[str, tuple[Any, str]]] = {
 AREAS: Final[dict[str, tuple[str, str]]] = {
     "hugetlb1g": ("hugetlb2m", "the machine has 1 GiB of memory"),
     "pfnmap": ("4k", "no device whose memory could be mapped"),
+    "shmem_thp": ("shared", "shmem is mounted without huge pages"),
     "pfnmap_tails": ("4k", "no driver whose pages could be mapped"),
     "file": ("shared", "the machine has no disk with files"),
 }

@@ -28,6 +28,7 @@ _KINDS = {
     "shared": "SHARED",
     "pfnmap": "SMALL",
     "pfnmap_tails": "SMALL",
+    "shmem_thp": "SHARED",
     "file": "ON_DISK",
 }
 _HUGE = {"hugetlb2m": 2048, "hugetlb1g": 1048576}

@@ -69,6 +69,7 @@ _CONFIG: dict[str, str] = {
 }
 AREAS: dict[str, str] = {
     "pfnmap": "there is no device whose memory could be mapped: 4K pages are",
+    "shmem_thp": "huge if /sys/kernel/mm/transparent_hugepage/shmem_enabled says so",
     "pfnmap_tails": "there is no driver whose pages could be mapped: 4K pages are",
 }
 """Memory of other kinds than it should be."""

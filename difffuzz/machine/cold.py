@@ -12,7 +12,7 @@ from .mm import Mm
 from .pagetable import PAGE_FLAGS
 from .pte import PMD_SIZE, PTE_ACCESSED, PTE_MAPPED, PTE_SPECIAL
 from .split import split_huge_page
-from .swap import digest_of, reclaim, reclaim_thp
+from .swap import digest_of, reclaim, reclaim_shmem_folio, reclaim_thp
 from .vma import VM_PFNMAP
 
 
@@ -69,7 +69,7 @@ def cold_or_pageout_range(mm: Mm, start: int, end: int, dropped: list[int] | Non
 def cold_huge_pmd(mm: Mm, start: int, end: int, dropped: list[int] | None) -> bool:
     """False if it was split and its entries are to be treated one by one."""
     pte = mm.pt.huge[start >> 21]
-    if not pte & PTE_MAPPED or mm.frames.mapcount(pte >> 12) != 1:
+    if not pte & PTE_MAPPED or not owned(mm, start, pte >> 12):
         return True
     if end - start != PMD_SIZE:
         return not split_huge_page(mm, start)
@@ -80,7 +80,10 @@ def cold_huge_pmd(mm: Mm, start: int, end: int, dropped: list[int] | None) -> bo
         make_old(mm, pte >> 12)
     mm.ptl.unlock()
     if there and dropped is not None:
-        reclaim_thp(mm, start, dropped)
+        if start >> 12 in mm.page_cache:
+            reclaim_shmem_folio(mm, start, start, end)
+        else:
+            reclaim_thp(mm, start, dropped)
     return True
 
 

@@ -14,8 +14,10 @@ from .frames import ZERO_PFN
 from .hugetlb import hugetlb_fault
 from .mm import Mm
 from .mmap import UFFD_RESOLVE, change_protection
+from .pagetable import keys_in
 from .pte import (
     PMD_PAGES,
+    PMD_SIZE,
     PTE_ACCESSED,
     PTE_DIRTY,
     PTE_EXCLUSIVE,
@@ -31,8 +33,10 @@ from .pte import (
 )
 from .split import split_huge_pmd
 from .vma import (
+    VM_NOHUGEPAGE,
     VM_PFNMAP,
     VM_SHARED,
+    VM_SHMEM_HUGE,
     VM_UFFD_MINOR,
     VM_UFFD_MISSING,
     VM_UFFD_WP,
@@ -64,7 +68,9 @@ def handle_mm_fault(mm: Mm, vma: Vma, addr: int, write: bool, nowait: bool = Fal
         if not write or huge & PTE_WRITE:
             mm.pt.huge[index] = huge | PTE_ACCESSED | (PTE_DIRTY if write else 0)
             return 0
-        if do_huge_pmd_wp_page(mm, vma, addr, huge):
+        if vma.flags & VM_SHARED:
+            split_huge_pmd(mm, addr)
+        elif do_huge_pmd_wp_page(mm, vma, addr, huge):
             return 0
     elif index not in mm.pt.tables and vma.thp_allowed(addr) and not vma.flags & VM_UFFD_MISSING:
         do_huge_pmd_anonymous_page(mm, vma, addr, write)
@@ -253,16 +259,54 @@ def do_fault(mm: Mm, vma: Vma, addr: int, write: bool, nowait: bool) -> int:
     if vma.flags & (VM_UFFD_MINOR if cached else VM_UFFD_MISSING):
         return monitor_fills(mm, vma, addr, nowait)
     cached = cached_entry(mm, vpn)
+    if not cached and vma.flags & VM_SHMEM_HUGE and not vma.flags & VM_NOHUGEPAGE:
+        cached = shmem_alloc_folio_huge(mm, vpn)
     if not cached:
         cached = mm.page_cache[vpn] = mm.frames.alloc() << 12 | PTE_PRESENT
         mm.frames.set_data(cached >> 12, mm.disk.get(vpn, 0))
     pfn = cached >> 12
     if write and vma.wants_writenotify:
         mm.frames.mark_dirty(pfn)  # page_mkwrite()
+    if addr >> 21 not in mm.pt.tables and vma.fits_huge(addr) and whole_folio(mm, pfn):
+        do_set_pmd(mm, addr, pfn, flags)
+        return 0
     mm.frames.map_page(pfn)
     if not _install(mm, addr, 0, pfn << 12 | flags, pfn):
         mm.frames.unmap_page(pfn)
     return 0
+
+
+def shmem_alloc_folio_huge(mm: Mm, vpn: int) -> int:
+    """A zeroed huge page for the 2M around the page, unless something is there; its entry."""
+    base = vpn & -PMD_PAGES
+    if keys_in(mm.page_cache, base, base + PMD_PAGES):
+        return 0
+    head = mm.frames.alloc(PMD_PAGES)
+    for page in range(PMD_PAGES):
+        mm.page_cache[base + page] = head + page << 12 | PTE_PRESENT
+    return mm.page_cache[vpn]
+
+
+def whole_folio(mm: Mm, pfn: int) -> bool:
+    """True if the page is part of a huge page, which the page cache has as one."""
+    run = mm.frames.run(pfn)
+    return run is not None and not run.split
+
+
+def do_set_pmd(mm: Mm, addr: int, pfn: int, flags: int) -> None:
+    """Maps the huge page of a file at an empty pmd."""
+    base, head = addr & -PMD_SIZE, pfn & -PMD_PAGES
+    mm.frames.map_run(head)
+    mm.ptl.lock()
+    index = addr >> 21
+    empty = index not in mm.pt.huge and index not in mm.pt.tables
+    done = empty and mm.page_cache.get(base >> 12, 0) >> 12 == head and whole_folio(mm, head)
+    if done:
+        mm.pt.set_huge(index, head << 12 | flags | PTE_HUGE)
+        mm.note(base, base + PMD_SIZE)
+    mm.ptl.unlock()
+    if not done:
+        mm.frames.unmap_run(head)
 
 
 def swap_in(mm: Mm, number: int) -> int:

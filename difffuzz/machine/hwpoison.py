@@ -30,15 +30,22 @@ def hwpoison(mm: Mm, start: int, end: int) -> None:
         mm.page_lock.lock()
         if vma.level > 1:
             memory_failure(mm, addr, level)
-        elif level == 1 or split_thp(mm, addr):
+        elif split_thp(mm, addr, level):
             for part in range(max(addr, start), min(addr + (1 << LEVEL_SHIFT[level]), end), 4096):
                 memory_failure(mm, part, 1)
         mm.page_lock.unlock()
 
 
-def split_thp(mm: Mm, addr: int) -> bool:
-    """Splits the THP at `addr`; True if there is none or it was split."""
-    if not mm.pt.huge.get(addr >> 21, 0) & PTE_MAPPED:
+def split_thp(mm: Mm, addr: int, level: int) -> bool:
+    """Splits the THP at `addr`; True if there is none or it was split.
+
+    One that is mapped in parts is not, unless it is in the page cache.
+    """
+    if level == 1:
+        run = mm.frames.run(mm.pt.page(addr) >> 12)
+        if addr >> 12 not in mm.page_cache or run is None or run.split:
+            return True
+    elif not mm.pt.huge.get(addr >> 21, 0) & PTE_MAPPED:
         return True
     return split_huge_page(mm, addr)
 
@@ -46,11 +53,15 @@ def split_thp(mm: Mm, addr: int) -> bool:
 def memory_failure(mm: Mm, addr: int, level: int) -> None:
     """Poisons the page mapped at `addr`: one bracket for each entry that maps it."""
     pte, found = mm.pt.leaf(addr)
+    mapped = True
+    if not pte and level == 1:
+        pte = mm.page_cache.get(addr >> 12, 0)  # the split has unmapped it
+        mapped = False
     if found != level or not pte & PTE_MAPPED or pte & PTE_SPECIAL:
         return
     pfn = pte >> 12
     size = 1 << LEVEL_SHIFT[level]
-    for each in rmap_addresses(mm, addr, pfn):
+    for each in rmap_addresses(mm, addr, pfn) if mapped else ():
         mm.invalidate_range_start(each, each + size)
         mm.ptl.lock()
         pte, found = mm.pt.leaf(each)

@@ -43,6 +43,10 @@ def migrate_page(mm: Mm, addr: int, level: int) -> bool:
     mm.page_lock.lock()
     pte, found = mm.pt.leaf(addr)
     movable = found == level and pte & PTE_MAPPED and not pte & PTE_SPECIAL
+    if movable and level == 1 and addr >> 12 in mm.page_cache:
+        # Linux moves the whole huge page; here it stays where it is if it is mapped in parts.
+        run = mm.frames.run(pte >> 12)
+        movable = run is None or run.split
     if movable:
         addrs = rmap_addresses(mm, addr, pte >> 12)
         for each in addrs:
@@ -116,6 +120,11 @@ def move_other_owners(mm: Mm, addr: int, level: int, old: int, new: int) -> None
             else:
                 mm.frames.map_page(new)
     cached = mm.page_cache.get(addr >> 12, 0)
+    if level == 2 and cached & PTE_MAPPED and cached >> 12 == old:
+        for page in range(PMD_PAGES):
+            mm.page_cache[(addr >> 12) + page] = new + page << 12 | cached & PTE_FLAGS
+        mm.frames.map_run(new)
+        mm.frames.unmap_run(old)
     if level == 1 and cached & PTE_MAPPED and cached >> 12 == old:
         mm.page_cache[addr >> 12] = new << 12 | cached & PTE_FLAGS
         mm.frames.map_page(new)

@@ -198,6 +198,8 @@ class Mm:
         """Drops the reference that an entry which maps a page (or migrates one) held."""
         pfn = pte >> 12
         if level > 1:
+            if pte & PTE_DIRTY and addr >> 12 in self.page_cache:
+                self.frames.mark_dirty(pfn)
             self.frames.unmap_run(pfn)
             return
         if self.frames.reserved(pfn):

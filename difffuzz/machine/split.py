@@ -15,7 +15,7 @@ from .pte import (
     PTE_MAPPED,
     PTE_MIGRATION,
 )
-from .vma import AREA_PAGES, Vma, area_base, area_of
+from .vma import AREA_FLAGS, AREA_PAGES, VM_SHARED, Vma, area_base, area_of
 
 
 def split_huge_pmd(mm: Mm, addr: int, freeze: int = -1) -> None:
@@ -31,6 +31,11 @@ def split_huge_pmd(mm: Mm, addr: int, freeze: int = -1) -> None:
     pte = mm.pt.huge.get(base >> 21, 0)
     if pte and freeze in (-1, pte >> 12):
         del mm.pt.huge[base >> 21]
+        if is_shared(mm, base):
+            mm.unmap_entry(base, 2, pte)  # what is shared is found again in the page cache
+            pte = 0
+            mm.note(base, base + PMD_SIZE)
+    if pte and freeze in (-1, pte >> 12):
         pte &= ~PTE_HUGE
         if pte & PTE_MAPPED and pte & PTE_DIRTY:
             mm.frames.mark_dirty(pte >> 12)
@@ -44,6 +49,11 @@ def split_huge_pmd(mm: Mm, addr: int, freeze: int = -1) -> None:
         mm.note(base, base + PMD_SIZE)
     mm.ptl.unlock()
     mm.invalidate_range_end(base, base + PMD_SIZE)
+
+
+def is_shared(mm: Mm, addr: int) -> bool:
+    """True if the area is shared memory."""
+    return bool(AREA_FLAGS[mm.areas[area_of(addr)]] & VM_SHARED)
 
 
 def split_huge_pmd_if_needed(mm: Mm, vma: Vma, addr: int) -> None:
@@ -76,6 +86,8 @@ def split_huge_page(mm: Mm, addr: int) -> bool:
         return True
     if run.pins:
         return False
+    if is_shared(mm, addr):
+        return split_shmem_folio(mm, addr & -PMD_SIZE, run)
     mm.child_split(run.head)
     here = (addr & -4096) - ((mm.pt.page(addr) >> 12) - run.head << 12)
     bases = [here, *sorted(base for base in run.moved if base != here)]
@@ -91,6 +103,27 @@ def split_huge_page(mm: Mm, addr: int) -> bool:
             pfn = run.head + i
             remove_migration_pte(mm, base + (i << 12), pfn, pfn)
     mm.ptl.unlock()
+    return run.split
+
+
+def split_shmem_folio(mm: Mm, base: int, run: Run) -> bool:
+    """The same for a huge page of the page cache: its entries go, and are not put back."""
+    if run.split:
+        return True
+    if run.pins:
+        return False
+    split_huge_pmd(mm, base)
+    mm.invalidate_range_start(base, base + PMD_SIZE)
+    mm.ptl.lock()
+    for addr in mapped_pages(mm, run, base):
+        pte = mm.pt.leaf(addr)[0]
+        mm.set_pte(addr, 0)
+        mm.unmap_entry(addr, 1, pte)
+    mm.ptl.unlock()
+    mm.invalidate_range_end(base, base + PMD_SIZE)
+    if run.pins == 0:
+        mm.sched.touch((PAGE_FLAGS, run.head))
+        mm.frames.split_run(run)
     return run.split
 
 

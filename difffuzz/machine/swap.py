@@ -21,7 +21,7 @@ from .pte import (
     PTE_SWAP,
     PTE_UFFD_WP,
 )
-from .split import split_huge_page, split_huge_pmd
+from .split import split_huge_page, split_huge_pmd, split_shmem_folio
 from .vma import AREA_FLAGS, VM_FILE, VM_SHARED, area_of
 
 DIGEST = (1 << 62) - 1
@@ -53,7 +53,9 @@ def shrink_range(mm: Mm, start: int, end: int, dropped: list[int]) -> None:
         if vma is None or vma.level > 1:
             continue
         mm.page_lock.lock()
-        if level == 1:
+        if level > 1 and vma.flags & VM_SHARED:
+            reclaim_shmem_folio(mm, addr, max(addr, start), min(addr + PMD_SIZE, end))
+        elif level == 1:
             reclaim(mm, addr, dropped)
         elif start <= addr and addr + PMD_SIZE <= end:
             reclaim_thp(mm, addr, dropped)
@@ -61,6 +63,18 @@ def shrink_range(mm: Mm, start: int, end: int, dropped: list[int]) -> None:
             for part in range(max(addr, start), min(addr + PMD_SIZE, end), 4096):
                 reclaim(mm, part, dropped)
         mm.page_lock.unlock()
+
+
+def reclaim_shmem_folio(mm: Mm, base: int, start: int, end: int) -> None:
+    """A huge page of the page cache is split, which unmaps it; then those of the range go."""
+    cached = mm.page_cache.get(base >> 12, 0)
+    run = mm.frames.run(cached >> 12) if cached & PTE_MAPPED else None
+    if run is None or not split_shmem_folio(mm, base, run):
+        return
+    for addr in range(start, end, 4096):
+        cached = mm.page_cache.get(addr >> 12, 0)
+        if cached & PTE_MAPPED:
+            drop_cached(mm, addr, cached >> 12)
 
 
 def reclaim_thp(mm: Mm, base: int, dropped: list[int]) -> None:
@@ -98,13 +112,16 @@ def reclaim(mm: Mm, addr: int, dropped: list[int]) -> None:
     vma = mm.vmas.find(addr)
     if vma is None:
         return
+    run = mm.frames.run(pfn)
     if vma.flags & VM_SHARED:
-        reclaim_shared(mm, addr, pfn)
+        if run is not None and not run.split:
+            reclaim_shmem_folio(mm, addr & -PMD_SIZE, addr, addr + 4096)
+        else:
+            reclaim_shared(mm, addr, pfn)
         return
     if mm.frames.folio(pfn) in mm.frames.lazyfree:
         reclaim_lazyfree(mm, addr, pfn, dropped)
         return
-    run = mm.frames.run(pfn)
     if run is not None and not run.split:
         mm.child_split(pfn)
     slot = 0
@@ -208,6 +225,11 @@ def reclaim_shared(mm: Mm, addr: int, pfn: int) -> None:
         mm.unmap_entry(addr, 1, pte)
     mm.ptl.unlock()
     mm.invalidate_range_end(addr, addr + 4096)
+    drop_cached(mm, addr, pfn)
+
+
+def drop_cached(mm: Mm, addr: int, pfn: int) -> None:
+    """The page, which nothing maps, goes from the page cache if nobody holds it."""
     cached = mm.page_cache.get(addr >> 12, 0)
     if not cached & PTE_MAPPED or cached >> 12 != pfn or mm.frames.page_count(pfn) != 1:
         return

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 from difffuzz.facts.errno import EINVAL
 
+from .frames import Run
 from .mm import Mm
 from .pagetable import VMAS, keys_in
-from .pte import LEVEL_SHIFT, PTE_HWPOISON, PTE_MAPPED, PTE_SWAP
+from .pte import LEVEL_SHIFT, PMD_PAGES, PMD_SIZE, PTE_HWPOISON, PTE_MAPPED, PTE_SWAP
+from .split import split_shmem_folio
 from .vma import AREA_FLAGS, HUGETLB_LEVEL, VM_PFNMAP, VM_SHARED, area_of
 from .zap import unmap_hugepage_range, unmap_single_vma
 
@@ -32,9 +34,11 @@ def punch_hole(mm: Mm, start: int, end: int) -> int:
         mm.invalidate_range_start(first, last)
         unmap_single_vma(mm, vma, first, last, poison=False)
         mm.invalidate_range_end(first, last)
+    for base in range(start & -PMD_SIZE, end, PMD_SIZE):
+        truncate_partial_folio(mm, base, max(start, base), min(end, base + PMD_SIZE))
     for vpn in keys_in(mm.page_cache, start >> 12, end >> 12):
         mm.page_lock.lock()
-        truncate_folio(mm, vpn)
+        truncate_folio(mm, vpn, (vpn << 12) + PMD_SIZE <= end)
         mm.page_lock.unlock()
     for vpn in keys_in(mm.disk, start >> 12, end >> 12):
         del mm.disk[vpn]
@@ -50,7 +54,23 @@ def hugetlbfs_punch_hole(mm: Mm, start: int, end: int, shift: int) -> None:
         unmap_hugepage_range(mm, vma, max(start, vma.start), min(end, vma.end))
 
 
-def truncate_folio(mm: Mm, vpn: int) -> None:
+def truncate_partial_folio(mm: Mm, base: int, start: int, end: int) -> None:
+    """truncate_inode_partial_folio(): a huge page of which only a part goes is split.
+
+    If it cannot be, for somebody holds it, that part is filled with zeros where it is.
+    """
+    cached = mm.page_cache.get(base >> 12, 0)
+    run = mm.frames.run(cached >> 12) if cached & PTE_MAPPED else None
+    if run is None or run.split or end - start == PMD_SIZE:
+        return
+    mm.page_lock.lock()
+    if not split_shmem_folio(mm, base, run):
+        for addr in range(start, end, 4096):
+            mm.frames.set_data(run.head + (addr - base >> 12), 0)
+    mm.page_lock.unlock()
+
+
+def truncate_folio(mm: Mm, vpn: int, whole: bool) -> None:
     """truncate_inode_folio(): unmaps the page again, if somebody was quicker, and drops it."""
     cached = mm.page_cache.get(vpn, 0)
     if cached & PTE_SWAP:
@@ -61,6 +81,11 @@ def truncate_folio(mm: Mm, vpn: int) -> None:
     if not cached & PTE_MAPPED:
         return
     addr = vpn << 12
+    run = mm.frames.run(cached >> 12)
+    if run is not None and not run.split:
+        if not vpn % PMD_PAGES and whole:
+            truncate_huge_folio(mm, addr, run)
+        return
     pte, level = mm.pt.leaf(addr)
     mm.sched.touch(VMAS, False)
     vma = mm.vmas.find(addr)
@@ -72,3 +97,17 @@ def truncate_folio(mm: Mm, vpn: int) -> None:
         del mm.page_cache[vpn]
         mm.frames.dirty.discard(cached >> 12)
         mm.frames.unmap_page(cached >> 12)
+
+
+def truncate_huge_folio(mm: Mm, base: int, run: Run) -> None:
+    """A huge page goes from the page cache as a whole; whoever holds it keeps its pages."""
+    mm.sched.touch(VMAS, False)
+    vma = mm.vmas.find(base)
+    if vma is not None and mm.pt.mapped(base, base + PMD_SIZE):
+        mm.invalidate_range_start(base, base + PMD_SIZE)
+        unmap_single_vma(mm, vma, base, base + PMD_SIZE)
+        mm.invalidate_range_end(base, base + PMD_SIZE)
+    for page in range(PMD_PAGES):
+        mm.page_cache.pop((base >> 12) + page, None)
+    mm.frames.dirty.discard(run.head)
+    mm.frames.unmap_run(run.head)

@@ -27,6 +27,9 @@ shmem, which lives in the page cache and in swap."""
 VM_TAILS = 1 << 41
 """Ours: the pages that a driver maps are tails of an allocation of high order; with VM_PFNMAP."""
 
+VM_SHMEM_HUGE = 1 << 42
+"""Ours: shmem that is mounted with huge=always."""
+
 AREA_PAGES = 0x80000
 """Size of an area in 4K pages (2 GiB)."""
 
@@ -38,6 +41,7 @@ AREA_FLAGS = {
     "shared": VM_READ | VM_WRITE | VM_SHARED,
     "file": VM_READ | VM_WRITE | VM_SHARED | VM_FILE,
     "pfnmap": VM_READ | VM_WRITE | VM_SHARED | VM_PFNMAP | VM_IO,
+    "shmem_thp": VM_READ | VM_WRITE | VM_SHARED | VM_SHMEM_HUGE,
     "pfnmap_tails": VM_READ | VM_WRITE | VM_SHARED | VM_PFNMAP | VM_TAILS,
 }
 """vm_flags of a fresh mapping, by the kind of its area."""
@@ -90,12 +94,16 @@ class Vma:
         """range_in_vma()."""
         return self.start <= start and end <= self.end
 
+    def fits_huge(self, addr: int) -> bool:
+        """True if the 2M range around `addr` lies in it (transhuge_vma_suitable())."""
+        base = addr & -PMD_SIZE
+        return self.start <= base and base + PMD_SIZE <= self.end
+
     def thp_allowed(self, addr: int) -> bool:
         """True if a huge page may lie at the 2M range around `addr` (hugepage_vma_check())."""
         if self.flags & (VM_SHARED | VM_HUGETLB | VM_NOHUGEPAGE):
             return False
-        base = addr & -PMD_SIZE
-        return self.start <= base and base + PMD_SIZE <= self.end
+        return self.fits_huge(addr)
 
 
 class VmaTree:

@@ -43,6 +43,7 @@ AREA_KINDS: Final = (
     "pfnmap",
     "file",
     "pfnmap_tails",
+    "shmem_thp",
 )
 GUESTS: Final = ("none", "paging64")
 DEFAULT_AREAS: Final = ("thp", "4k", "hugetlb2m", "shared")

@@ -27,7 +27,7 @@ static bool cold_huge_pmd(u64 start, u64 end, bool pageout)
 	u64 pte = hm_huge(start);
 	bool there;
 
-	if (!(pte & PTE_MAPPED) || hm_mapcount(pte >> 12) != 1)
+	if (!(pte & PTE_MAPPED) || !is_owned(start, pte >> 12))
 		return true;
 	if (end - start != PMD_BYTES)
 		return !hm_split_huge_page(start);
@@ -38,7 +38,9 @@ static bool cold_huge_pmd(u64 start, u64 end, bool pageout)
 		hm_clear_accessed(pte >> 12);
 	}
 	hm_unlock(&hm.ptl);
-	if (there && pageout)
+	if (there && pageout && hm_cached(start))
+		hm_reclaim_shmem_folio(start, start, end);
+	else if (there && pageout)
 		hm_reclaim_thp(start);
 	return true;
 }

@@ -213,6 +213,39 @@ static u64 swap_in(u64 number)
 	return pfn;
 }
 
+/* A zeroed huge page for the 2M around `addr`, unless something is there; the entry of its page. */
+static u64 shmem_alloc_folio_huge(u64 addr)
+{
+	u64 base = addr & -PMD_BYTES, head;
+
+	if (hm_cached_near(addr))
+		for (u64 at = base; at < base + PMD_BYTES; at += PAGE_BYTES)
+			if (hm_cached(at))
+				return 0;
+	head = hm_frame_alloc(PMD_PAGES);
+	for (u64 page = 0; page < PMD_PAGES; page++)
+		hm_set_cached(base + page * PAGE_BYTES, (head + page) << 12 | PTE_PRESENT);
+	return hm_cached(addr);
+}
+
+/* Maps the huge page of a file at an empty pmd. */
+static void do_set_pmd(u64 addr, u64 pfn, u64 flags)
+{
+	u64 base = addr & -PMD_BYTES, head = pfn & -(u64)PMD_PAGES;
+	bool done;
+
+	hm_map_run(head);
+	hm_lock(&hm.ptl);
+	done = !hm_populated(addr) && hm_cached(base) >> 12 == head && hm_whole_run(head);
+	if (done) {
+		hm_set_huge(base, head << 12 | flags | PTE_HUGE);
+		hm_note(base, base + PMD_BYTES);
+	}
+	hm_unlock(&hm.ptl);
+	if (!done)
+		hm_unmap_run(head);
+}
+
 /* First access to device memory or to a page of a file. */
 static int do_fault(struct hm_vma *vma, u64 addr, bool write, bool nowait)
 {
@@ -231,6 +264,8 @@ static int do_fault(struct hm_vma *vma, u64 addr, bool write, bool nowait)
 	if (vma->flags & (cached ? VM_UFFD_MINOR : VM_UFFD_MISSING))
 		return monitor_fills(vma, addr, nowait);
 	cached = cached_entry(addr);
+	if (!cached && vma->flags & VM_SHMEM_HUGE && !(vma->flags & VM_NOHUGEPAGE))
+		cached = shmem_alloc_folio_huge(addr);
 	if (!cached) {
 		cached = hm_frame_alloc(1) << 12 | PTE_PRESENT;
 		hm_set_cached(addr, cached);
@@ -239,6 +274,10 @@ static int do_fault(struct hm_vma *vma, u64 addr, bool write, bool nowait)
 	pfn = cached >> 12;
 	if (write && notify)
 		hm_mark_dirty(pfn);
+	if (!hm_table(addr) && hm_vma_fits_huge(vma, addr) && hm_whole_run(pfn)) {
+		do_set_pmd(addr, pfn, flags);
+		return VM_FAULT_OK;
+	}
 	hm_map_page(pfn);
 	if (!install_cached(addr, pfn << 12 | flags))
 		hm_unmap_page(pfn);
@@ -355,7 +394,9 @@ int hm_fault(struct hm_vma *vma, u64 addr, bool write, bool nowait)
 			hm_set_huge(addr, accessed(huge, write));
 			return VM_FAULT_OK;
 		}
-		if (do_huge_pmd_wp_page(addr, huge))
+		if (vma->flags & VM_SHARED)
+			hm_split_huge_pmd(addr);
+		else if (do_huge_pmd_wp_page(addr, huge))
 			return VM_FAULT_OK;
 	} else if (!hm_table(addr) && hm_vma_thp_allowed(vma, addr) && !(vma->flags & VM_UFFD_MISSING)) {
 		do_huge_pmd_anonymous_page(vma, addr);

@@ -173,6 +173,13 @@ void hm_device_retire(u64 pfn, unsigned long pages)
 	retired[nr_retired++].end = pfn + pages;
 }
 
+bool hm_whole_run(u64 pfn)
+{
+	struct hm_run *run = hm_run(pfn);
+
+	return run && !run->split;
+}
+
 bool hm_reserved(u64 pfn)
 {
 	return pfn == HM_ZERO_PFN || pfn >= BASE_TAILS;

@@ -2,9 +2,14 @@
 /* mm/memory-failure.c: a memory error in a page that is mapped. */
 #include "machine.h"
 
-/* Splits the THP at `addr`; true if there is none or it was split. */
-static bool split_thp(u64 addr)
+/*
+ * Splits the THP at `addr`; true if there is none or it was split.  One that is mapped in parts is not,
+ * unless it is in the page cache.
+ */
+static bool split_thp(u64 addr, int level)
 {
+	if (level == 1)
+		return !hm_cached(addr) || !hm_whole_run(hm_page(addr) >> 12) || hm_split_huge_page(addr);
 	return !(hm_huge(addr) & PTE_MAPPED) || hm_split_huge_page(addr);
 }
 
@@ -13,12 +18,17 @@ static void memory_failure(u64 addr, int level)
 {
 	u64 addrs[MOST_KSM];
 	struct hm_leaf leaf = hm_leaf(addr);
-	u64 pfn = leaf.pte >> 12, size = hm_size(level), cached;
-	int nr;
+	u64 pfn, size = hm_size(level), cached;
+	int nr = 0;
 
+	/* The split may have unmapped it. */
+	if (!leaf.pte && level == 1)
+		leaf = (struct hm_leaf){ hm_cached(addr), 1 };
+	pfn = leaf.pte >> 12;
 	if (leaf.level != level || !(leaf.pte & PTE_MAPPED) || leaf.pte & PTE_SPECIAL)
 		return;
-	nr = hm_rmap_addresses(addr, pfn, addrs);
+	if (hm_leaf(addr).pte)
+		nr = hm_rmap_addresses(addr, pfn, addrs);
 	for (int i = 0; i < nr; i++) {
 		hm_invalidate_start(addrs[i], addrs[i] + size);
 		hm_lock(&hm.ptl);
@@ -55,7 +65,7 @@ void hm_hwpoison(u64 start, u64 end)
 		hm_lock(&hm.page_lock);
 		if (vma->level > 1) {
 			memory_failure(addr, level);
-		} else if (level == 1 || split_thp(addr)) {
+		} else if (split_thp(addr, level)) {
 			u64 first = start > addr ? start : addr;
 			u64 last = end < addr + hm_size(level) ? end : addr + hm_size(level);
 

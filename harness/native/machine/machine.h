@@ -56,6 +56,7 @@ extern u64 hm_device_alloc(unsigned long pages);
 extern u64 hm_tails_alloc(unsigned long pages);
 extern void hm_device_retire(u64 pfn, unsigned long pages);
 extern struct hm_run *hm_run(u64 pfn);
+extern bool hm_whole_run(u64 pfn);	/* is it part of a huge page that is not split? */
 extern struct hm_frame *hm_frame(u64 pfn);
 extern bool hm_reserved(u64 pfn);
 extern u64 hm_folio(u64 pfn);
@@ -112,6 +113,7 @@ extern void hm_vma_merge(u64 start, u64 end);
 extern bool hm_vma_anonymous(const struct hm_vma *vma);
 extern bool hm_vma_is_shmem(const struct hm_vma *vma);
 extern bool hm_vma_contains(const struct hm_vma *vma, u64 start, u64 end);
+extern bool hm_vma_fits_huge(const struct hm_vma *vma, u64 addr);
 extern bool hm_vma_thp_allowed(const struct hm_vma *vma, u64 addr);
 #define MOST_VMAS 256
 
@@ -220,6 +222,7 @@ extern void hm_invalidate(u64 start, u64 end, int part);
 extern struct hm_vma *hm_new_vma(int kind, u64 start, u64 end);
 extern int hm_area_level(u64 addr);
 extern int hm_area_kind(u64 addr);
+extern bool hm_area_is_shared(u64 addr);
 extern void hm_note(u64 start, u64 end);
 extern void hm_set_pte(u64 addr, u64 pte);
 extern void hm_set_pte_at_notify(u64 addr, u64 pte);
@@ -268,6 +271,7 @@ extern bool hm_content(u64 addr, long *value);
 extern void hm_split_huge_pmd(u64 addr);
 extern void hm_split_if_needed(struct hm_vma *vma, u64 addr);
 extern bool hm_split_huge_page(u64 addr);
+extern bool hm_split_shmem_folio(u64 base, struct hm_run *run);
 extern bool hm_remove_migration_pte(u64 addr, u64 old, u64 new);
 
 /* zap.c, mmap.c, ...: the operations of a program */
@@ -298,6 +302,7 @@ extern void hm_begin_reclaim(void);
 extern long hm_reclaimed(void);
 extern void hm_reclaim(u64 addr);
 extern void hm_reclaim_thp(u64 base);
+extern void hm_reclaim_shmem_folio(u64 base, u64 start, u64 end);
 extern long hm_swap_out(u64 start, u64 end);
 extern void hm_madvise_free(u64 start, u64 end);
 extern void hm_cold(u64 start, u64 end);

@@ -46,6 +46,12 @@ static void move_other_owners(u64 addr, int level, u64 old, u64 new)
 		hm_child_add_run(hm_run(new), count);
 	else if (count)
 		hm_child_add_page(new, count);
+	if (level == 2 && cached & PTE_MAPPED && cached >> 12 == old) {
+		for (u64 page = 0; page < PMD_PAGES; page++)
+			hm_set_cached(addr + page * PAGE_BYTES, (new + page) << 12 | (cached & PTE_FLAGS));
+		hm_map_run(new);
+		hm_unmap_run(old);
+	}
 	if (level == 1 && cached & PTE_MAPPED && cached >> 12 == old) {
 		hm_set_cached(addr, new << 12 | (cached & PTE_FLAGS));
 		hm_map_page(new);
@@ -132,7 +138,9 @@ static void migrate_page(u64 addr, int level)
 
 	hm_lock(&hm.page_lock);
 	leaf = hm_leaf(addr);
-	if (leaf.level == level && leaf.pte & PTE_MAPPED && !(leaf.pte & PTE_SPECIAL)) {
+	/* A huge page of the page cache that is mapped in parts stays where it is. */
+	if (leaf.level == level && leaf.pte & PTE_MAPPED && !(leaf.pte & PTE_SPECIAL) &&
+	    !(level == 1 && hm_cached(addr) && hm_whole_run(leaf.pte >> 12))) {
 		nr = hm_rmap_addresses(addr, leaf.pte >> 12, addrs);
 		for (int i = 0; i < nr; i++)
 			try_to_migrate(addrs[i], level, leaf.pte >> 12);

@@ -15,6 +15,7 @@ static const long flags_of[] = {
 	[AREA_SHARED] = VM_READ | VM_WRITE | VM_SHARED,
 	[AREA_FILE] = VM_READ | VM_WRITE | VM_SHARED | VM_FILE,
 	[AREA_PFNMAP] = VM_READ | VM_WRITE | VM_SHARED | VM_PFNMAP | VM_IO,
+	[AREA_SHMEM_THP] = VM_READ | VM_WRITE | VM_SHARED | VM_SHMEM_HUGE,
 	[AREA_PFNMAP_TAILS] = VM_READ | VM_WRITE | VM_SHARED | VM_PFNMAP | VM_TAILS,
 };
 
@@ -148,6 +149,11 @@ int hm_area_kind(u64 addr)
 	return hm.areas[(addr >> 40) - 1];
 }
 
+bool hm_area_is_shared(u64 addr)
+{
+	return flags_of[hm_area_kind(addr)] & VM_SHARED;
+}
+
 int hm_area_level(u64 addr)
 {
 	int kind = hm_area_kind(addr);
@@ -213,6 +219,8 @@ void hm_unmap_entry(u64 addr, int level, u64 pte)
 	u64 pfn = pte >> 12;
 
 	if (level > 1) {
+		if (pte & PTE_DIRTY && hm_cached(addr))
+			hm_mark_dirty(pfn);
 		hm_unmap_run(pfn);
 		return;
 	}

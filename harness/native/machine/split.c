@@ -15,6 +15,14 @@ static void split_huge_pmd(u64 addr, long freeze)
 	pte = hm_huge(base);
 	if (pte && (freeze == NO_FREEZE || freeze == (long)(pte >> 12))) {
 		hm_set_huge(base, 0);
+		if (hm_area_is_shared(base)) {
+			/* What is shared is found again in the page cache. */
+			hm_unmap_entry(base, 2, pte);
+			hm_note(base, base + PMD_BYTES);
+			pte = 0;
+		}
+	}
+	if (pte && (freeze == NO_FREEZE || freeze == (long)(pte >> 12))) {
 		pte &= ~PTE_HUGE;
 		if (pte & PTE_MAPPED && pte & PTE_DIRTY) {
 			hm_mark_dirty(pte >> 12);
@@ -111,6 +119,31 @@ static void remap_folio(struct hm_run *run, u64 base)
 	}
 }
 
+/* The same for a huge page of the page cache: its entries go, and are not put back. */
+bool hm_split_shmem_folio(u64 base, struct hm_run *run)
+{
+	if (run->split)
+		return true;
+	if (run->pins)
+		return false;
+	hm_split_huge_pmd(base);
+	hm_invalidate_start(base, base + PMD_BYTES);
+	hm_lock(&hm.ptl);
+	for (u64 addr = base; addr < base + PMD_BYTES; addr += PAGE_BYTES) {
+		u64 pte = hm_pte(addr);
+
+		if (!maps_page(run, base, addr))
+			continue;
+		hm_set_pte(addr, 0);
+		hm_unmap_entry(addr, 1, pte);
+	}
+	hm_unlock(&hm.ptl);
+	hm_invalidate_end(base, base + PMD_BYTES);
+	if (!run->pins)
+		hm_split_run(run);
+	return run->split;
+}
+
 /* The THP at `addr` becomes 512 independent pages; false if somebody holds another reference. */
 bool hm_split_huge_page(u64 addr)
 {
@@ -124,6 +157,8 @@ bool hm_split_huge_page(u64 addr)
 		return true;
 	if (run->pins)
 		return false;
+	if (hm_area_is_shared(addr))
+		return hm_split_shmem_folio(addr & -PMD_BYTES, run);
 	hm_child_split(run->head);
 	here = (addr & -PAGE_BYTES) - (((hm_page(addr) >> 12) - run->head) << 12);
 	bases[nr++] = here;

@@ -155,6 +155,22 @@ void hm_reclaim_thp(u64 base)
 	}
 }
 
+/* The page, which nothing maps, goes from the page cache if nobody holds it. */
+static void drop_cached(u64 addr, u64 pfn)
+{
+	u64 cached = hm_cached(addr);
+
+	if (!(cached & PTE_MAPPED) || cached >> 12 != pfn || hm_page_count(pfn) != 1)
+		return;
+	if (!hm_dirty(pfn)) {
+		hm_set_cached(addr, 0);
+		hm_unmap_page(pfn);
+	} else if (!hm_is_file(addr)) {
+		hm_set_cached(addr, (u64)hm_swap_new(1, hm_data(pfn), -1) << 12 | PTE_SWAP);
+		hm_unmap_page(pfn);
+	}
+}
+
 /*
  * A page of a file: the entry is cleared; the page is dropped if it is clean, else the page cache gets
  * a swap entry for shmem and keeps what only kswapd writes to a disk.
@@ -162,7 +178,6 @@ void hm_reclaim_thp(u64 base)
 static void reclaim_shared(u64 addr, u64 pfn)
 {
 	struct hm_leaf leaf;
-	u64 cached;
 
 	hm_invalidate_start(addr, addr + PAGE_BYTES);
 	hm_lock(&hm.ptl);
@@ -173,16 +188,20 @@ static void reclaim_shared(u64 addr, u64 pfn)
 	}
 	hm_unlock(&hm.ptl);
 	hm_invalidate_end(addr, addr + PAGE_BYTES);
-	cached = hm_cached(addr);
-	if (!(cached & PTE_MAPPED) || cached >> 12 != pfn || hm_page_count(pfn) != 1)
+	drop_cached(addr, pfn);
+}
+
+/* A huge page of the page cache is split, which unmaps it; then those of the range go. */
+void hm_reclaim_shmem_folio(u64 base, u64 start, u64 end)
+{
+	u64 cached = hm_cached(base);
+	struct hm_run *run = cached & PTE_MAPPED ? hm_run(cached >> 12) : NULL;
+
+	if (!run || !hm_split_shmem_folio(base, run))
 		return;
-	if (!hm_dirty(pfn)) {
-		hm_set_cached(addr, 0);
-		hm_unmap_page(pfn);
-	} else if (!hm_is_file(addr)) {
-		hm_set_cached(addr, (u64)hm_swap_new(1, hm_data(pfn), -1) << 12 | PTE_SWAP);
-		hm_unmap_page(pfn);
-	}
+	for (u64 addr = start; addr < end; addr += PAGE_BYTES)
+		if (hm_cached(addr) & PTE_MAPPED)
+			drop_cached(addr, hm_cached(addr) >> 12);
 }
 
 /* shrink_folio_list() of the 4K page at `addr`. */
@@ -199,7 +218,10 @@ void hm_reclaim(u64 addr)
 	if (leaf.level != 1 || !(leaf.pte & PTE_MAPPED) || leaf.pte & PTE_SPECIAL || !vma)
 		return;
 	if (vma->flags & VM_SHARED) {
-		reclaim_shared(addr, pfn);
+		if (hm_whole_run(pfn))
+			hm_reclaim_shmem_folio(addr & -PMD_BYTES, addr, addr + PAGE_BYTES);
+		else
+			reclaim_shared(addr, pfn);
 		return;
 	}
 	if (hm_lazyfree(pfn)) {
@@ -232,7 +254,10 @@ static void shrink_range(u64 start, u64 end)
 		if (!vma || vma->level > 1)
 			continue;
 		hm_lock(&hm.page_lock);
-		if (list.at[i].level == 1) {
+		if (list.at[i].level > 1 && vma->flags & VM_SHARED) {
+			hm_reclaim_shmem_folio(addr, start > addr ? start : addr,
+					       end < addr + PMD_BYTES ? end : addr + PMD_BYTES);
+		} else if (list.at[i].level == 1) {
 			hm_reclaim(addr);
 		} else if (start <= addr && addr + PMD_BYTES <= end) {
 			hm_reclaim_thp(addr);

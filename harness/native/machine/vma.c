@@ -109,6 +109,14 @@ bool hm_vma_contains(const struct hm_vma *vma, u64 start, u64 end)
 }
 
 /* May a huge page lie at the 2M around `addr`? */
+/* Does the 2M range around `addr` lie in it? */
+bool hm_vma_fits_huge(const struct hm_vma *vma, u64 addr)
+{
+	u64 base = addr & -PMD_BYTES;
+
+	return vma->start <= base && base + PMD_BYTES <= vma->end;
+}
+
 bool hm_vma_thp_allowed(const struct hm_vma *vma, u64 addr)
 {
 	u64 base = addr & -PMD_BYTES;
