@@ -15,6 +15,7 @@ from difffuzz.errors import UsageError
 from difffuzz.oracle import Divergence, Verdict, Violation
 from difffuzz.oracle.access import alike, compare_outcomes, emulated_on_one_side
 from difffuzz.oracle.answers import AGING, compare_answers
+from difffuzz.oracle.prefault import lacking
 from difffuzz.program import Config, Kind, Op, Program
 from difffuzz.sched import KernelSplat
 from difffuzz.sched.core import STEP_LIMIT
@@ -22,7 +23,7 @@ from difffuzz.sides import SideFactory
 from difffuzz.sides.base import Leaf, Outcome
 from difffuzz.sides.memory_map import MemoryMap
 
-PART_WAYS = ("no-mmu-pages", "misconfig-is-a-read", "freed-on-one-side")
+PART_WAYS = ("no-mmu-pages", "misconfig-is-a-read", "freed-on-one-side", "no-prefault")
 """Rules that leave different data behind, by an access that fails on one side only, say."""
 MEMSLOT_UPDATES = (
     Kind.MEMSLOT_CREATE,
@@ -39,6 +40,7 @@ COMPARED_KINDS = (
     Kind.DIRTY_GET,
     Kind.DIRTY_CLEAR,
     Kind.HOST_READ,
+    Kind.PREFAULT,
     *RECLAIMS,
     *AGING,
 )
@@ -48,6 +50,7 @@ EXEC = Kind.EXEC
 BEGIN_FAULT = Kind.BEGIN_FAULT
 RECLAIMS_PAGES = frozenset(RECLAIMS)
 END_FAULT = Kind.END_FAULT
+PREFAULT = Kind.PREFAULT
 
 
 class Step(NamedTuple):
@@ -288,6 +291,8 @@ class Lockstep:
             return
         if kind in RECLAIMS_PAGES:
             self.verdict.allowed["freed-on-one-side"] += 1
+            return
+        if kind == PREFAULT and (not models or lacking(left, right, self.verdict.allowed)):
             return
         fetch = kind == EXEC or left.access == EXEC
         may_be_absent = False

@@ -24,6 +24,7 @@ from difffuzz.oracle.dirty_log import WrittenPages, bitmap_violations
 from difffuzz.oracle.emptied import Range, emptied_violations, slot_to_empty
 from difffuzz.oracle.history import History
 from difffuzz.oracle.pages import leaf_violations
+from difffuzz.oracle.prefault import note_prefault, prefault_violations
 from difffuzz.oracle.retry import Flight, Invalidations, causeless_retries, parked_violations
 from difffuzz.oracle.sizes import small_left
 from difffuzz.oracle.splits import split_tables
@@ -49,6 +50,7 @@ MEMSLOT_CREATE = Kind.MEMSLOT_CREATE
 RECLAIMS = frozenset({Kind.SWAP_OUT, Kind.PAGEOUT})
 MEMSLOT_FLAGS = Kind.MEMSLOT_FLAGS
 DIRTY_GET = Kind.DIRTY_GET
+PREFAULT = Kind.PREFAULT
 DIRTY_CLEAR = Kind.DIRTY_CLEAR
 CIRCLE_STEPS = 20_000
 """Steps of one operation after which one that wrote next to nothing may be going in circles."""
@@ -238,6 +240,9 @@ class Watch:
             self._begin(thread, as_id, args[0], outcome)
         elif kind == END_FAULT and outcome.result != NOTHING:
             self._end(thread, as_id, outcome)
+        elif kind == PREFAULT:
+            self.violations += prefault_violations(model, as_id, args[0], args[1], outcome)
+            note_prefault(self.written, self.memory, as_id, args[0], args[1])
         elif kind == DIRTY_GET:
             self._dirty_get(args, outcome)
         elif kind == MEMSLOT_CREATE:

@@ -15,6 +15,7 @@ OPERATIONS: dict[Kind, str] = {
     Kind.ZAP_GFN_RANGE: "kvm_zap_gfn_range() is called where MTRRs change, not for a range",
     Kind.INVALIDATE: "an invalidation around nothing is the kernel's own: no call makes one",
     Kind.UFFD: "nobody would answer the faults: what is exported has no monitor",
+    Kind.PREFAULT: "KVM_PRE_FAULT_MEMORY is not exported yet: reads would map other pages, too",
     Kind.KSM_MERGE: "which pages ksmd merges, and when, is its own choice",
     **dict.fromkeys(GUEST_KINDS, "the guest that is exported runs without page tables of its own"),
 }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 EPERM = 1
 ENOENT = 2
+EINTR = 4
 EIO = 5
 EAGAIN = 11
 ENOMEM = 12
@@ -16,4 +17,5 @@ EBUSY = 16
 EEXIST = 17
 EINVAL = 22
 ENOSPC = 28
+EOPNOTSUPP = 95
 EHWPOISON = 133

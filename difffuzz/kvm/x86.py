@@ -31,6 +31,7 @@ from .mmu_roots import (
     kvm_mmu_reload,
     kvm_mmu_reset_context,
 )
+from .prefault import kvm_vcpu_pre_fault_memory as kvm_vcpu_pre_fault_memory
 from .vmx import vmx_flush_pml_buffer, vmx_update_cpu_dirty_logging
 
 

@@ -65,6 +65,11 @@ class X86:
         return value
 
     @staticmethod
+    def kvm_vcpu_pre_fault_memory(vcpu: NativeVcpu, gfn: int, npages: int) -> int:
+        """KVM_PRE_FAULT_MEMORY; 0 or -errno."""
+        return vcpu.kvm.library.run("prefault", vcpu.vcpu_id, gfn, npages)
+
+    @staticmethod
     def kvm_smm_changed(vcpu: NativeVcpu, entering_smm: bool) -> None:
         """The vCPU enters or leaves SMM."""
         if vcpu.smm != entering_smm:

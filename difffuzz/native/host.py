@@ -105,9 +105,10 @@ class Host:
         return 0
 
     def yield_(self, a: int, b: int, c: int) -> int:
-        """Lets others run."""
+        """Lets others run; 1 if any did."""
+        switches = self._sched.switches
         self._sched.relax()
-        return 0
+        return int(self._sched.switches != switches)
 
     def locked(self, event: int, b: int, c: int) -> int:
         """mmu_lock changes hands."""

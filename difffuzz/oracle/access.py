@@ -27,8 +27,8 @@ from difffuzz.sides.memory_map import MemoryMap, Slot
 
 STALE_ACCESS = """No guest access, TLB hit included, uses a frame the host has taken back."""
 PROGRESS = """With all else at rest, an access completes within a fixed number of attempts, and so
-do several accesses that are made by turns; what zaps every shadow page leaves alone those made
-since it took mmu_lock first."""
+do several accesses that are made by turns, and a prefault; what zaps every shadow page leaves
+alone those made since it took mmu_lock first."""
 
 LATE = (((RET_PF_FIXED,), (RET_PF_SPURIOUS,)), ((RET_PF_SPURIOUS,), (RET_PF_FIXED,)))
 

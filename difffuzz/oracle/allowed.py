@@ -45,6 +45,13 @@ ALLOWED: dict[str, Rule] = {
             "none needed: nothing is excused, the rest of the program is not looked at",
         ),
         Rule(
+            "no-prefault",
+            "answers",
+            "of two kernels one has no KVM_PRE_FAULT_MEMORY: what is mapped differs, and the "
+            "program ends there",
+            "kvm_arch_vcpu_ioctl() answers -EINVAL to what it does not know",
+        ),
+        Rule(
             "unclear-order",
             "linearizable",
             "concurrent: two threads set the NX mitigation to on and off at once, or a page is "

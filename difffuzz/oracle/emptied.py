@@ -90,6 +90,10 @@ class RaceEmptied:
         if self._op is not None:
             self._raced.add(gfn)
 
+    def disturbed(self) -> None:
+        """Pages of many gfns may be mapped from now on: the zap is not judged."""
+        self._op = None
+
     def locked(self, task: Task) -> None:
         """A task has taken mmu_lock: it finds what the one before has left."""
         if self._op is None:

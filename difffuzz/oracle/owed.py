@@ -38,6 +38,16 @@ class OwedPages:
                 page = gfn - slot.gfn
                 words[page >> 6] = words.get(page >> 6, 0) | 1 << (page & 63)
 
+    def touched_range(self, as_id: int, start: int, end: int, begin: int, now: int) -> None:
+        """The same of every gfn of [start, end) in a slot that logs."""
+        for memory in self._versions.during(begin, now):
+            for slot in memory.slots.values():
+                if slot.as_id == as_id and slot.dirty_log:
+                    words = self._touched.setdefault((slot.as_id, slot.slot), {})
+                    first, last = max(start, slot.gfn), min(end, slot.end)
+                    for page in range(first - slot.gfn, last - slot.gfn):
+                        words[page >> 6] = words.get(page >> 6, 0) | 1 << (page & 63)
+
     def written(self, slot: Slot, gfn: int, begin: int, now: int) -> None:
         """The guest writes the page now; owed if the slot logs, whichever map is in force."""
         key = slot.as_id, slot.slot

@@ -25,7 +25,7 @@ from difffuzz.oracle.verdict import Violation
 from difffuzz.oracle.versions import CHANGES, MAP_BEGINS, MAP_ENDS, Versions
 from difffuzz.oracle.whole_zap import WHOLE_KINDS, WholeZap
 from difffuzz.program import Config, Kind, Op
-from difffuzz.program.limits import VMM_THREAD, WORKER_THREAD
+from difffuzz.program.limits import MAX_VCPUS, VMM_THREAD, WORKER_THREAD
 from difffuzz.program.model import READONLY
 from difffuzz.program.ops import HOST_KINDS
 from difffuzz.sched import Task
@@ -108,11 +108,13 @@ class Witness:
             start, end = op.args[0], op.args[0] + op.args[1]
             self._attempts.zaps.append(RangeZap(start, end))
             run.block = self._brackets.block(start, end)
-            if start < end:
+            if start < end and not self._busy(Kind.PREFAULT):
                 ops = [one.op for one in self.threads.all if one.op is not None]
                 self._emptied.begins(op, [one.args[0] for one in ops if one.kind in ACCESSES])
         elif op.kind in ACCESSES:
             self._emptied.accessed(op.args[0])
+        elif op.kind == Kind.PREFAULT:
+            self._emptied.disturbed()
 
     def ends(self, op: Op, outcome: Outcome) -> None:
         """The operation is over."""
@@ -139,6 +141,13 @@ class Witness:
             if access == WRITE and outcome.result == OK and outcome.pfn < 0:
                 slots = self.versions.slots(begin, now, as_id, args[0])
                 self._emulated.update(slot.hva(args[0]) for slot in slots if slot is not None)
+        elif kind == Kind.PREFAULT:
+            gfn, n = args
+            as_id = self.threads.smm[thread]
+            self._owed.touched_range(as_id, gfn, gfn + n, begin, now)
+            if outcome.result == STUCK:
+                text = f"gfn {gfn:#x}: its prefault never completes"
+                self._note(op, iter([Violation("progress", self.side.name, "prefault", text)]))
         elif kind == Kind.SMM:
             self.threads.smm[thread] = args[0]
         elif kind in ROOTS_CHANGE:
@@ -161,6 +170,10 @@ class Witness:
         if thread in VMM_THREADS:
             self._sizes.ends(op, outcome, self.versions.newest)
         run.op = None
+
+    def _busy(self, kind: Kind) -> bool:
+        """Is an operation of the kind going on?"""
+        return any(one.op is not None and one.op.kind == kind for one in self.threads.all)
 
     def _locked(self, task: Task) -> None:
         """A task has taken mmu_lock."""
@@ -281,9 +294,14 @@ class Witness:
             return
         if not self.config.init_set:
             for number, run in enumerate(self.threads.all):
-                if run.op is not None and run.op.kind <= Kind.BEGIN_FAULT:
-                    as_id = self.threads.smm[number]
+                if run.op is None:
+                    continue
+                as_id = self.threads.smm[number] if number < MAX_VCPUS else 0
+                if run.op.kind <= Kind.BEGIN_FAULT:
                     self._owed.touched(as_id, run.op.args[0], run.begin, self._sched.steps)
+                elif run.op.kind == Kind.PREFAULT:
+                    gfn, n = run.op.args
+                    self._owed.touched_range(as_id, gfn, gfn + n, run.begin, self._sched.steps)
             self._note(op, self._owed.untouched(key, bitmap))
         if not self.config.manual_protect:
             self._owed.drop(key, lambda page: bool(bitmap.get(page >> 6, 0) >> (page & 63) & 1))

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from .guest_tables import ENTRY_WORDS, FLAG_WORDS, GVA_WORDS, ROOTS, TARGET_WORDS
-from .limits import AREA_PAGES, GFN_LIMIT, MAX_MMU_PAGES, MAX_SLOTS, N_AREAS, N_AS
+from .limits import AREA_PAGES, GFN_LIMIT, MAX_MMU_PAGES, MAX_PREFAULT, MAX_SLOTS, N_AREAS, N_AS
 
 
 class FieldType(NamedTuple):
@@ -75,6 +75,7 @@ PAGE: Final = FieldType("page", 0, AREA_PAGES - 1, base=16, hot=HOT_PAGES)
 COUNT: Final = FieldType("count", 1, GFN_LIMIT, base=16, hot=HOT_COUNTS)
 HOST_COUNT: Final = FieldType("pages", 0, AREA_PAGES, base=16, hot=(*HOT_COUNTS, 0))
 """Pages of a range that the host does something to; none at all only if it may err."""
+FEW: Final = FieldType("few", 1, MAX_PREFAULT, base=16, hot=(1, 2, 512, 8, 1, 1, 513, 3, 9, 64))
 MMU_PAGES: Final = FieldType(
     "mmu_pages", 0, MAX_MMU_PAGES, hot=(0, 64, 8, 65, 10, 66, 68, 12, 72, 80, 7, 1, 16, 96, 256)
 )

@@ -29,6 +29,9 @@ GFN_LIMIT: Final = 0x100000
 MAX_MMU_PAGES: Final = 0xFFFFF
 """Largest value of the MMU page limit; 0 leaves the kernel's default."""
 
+MAX_PREFAULT: Final = 0x400
+"""Pages that one operation faults in beforehand: each may take a fault of its own."""
+
 MAX_SCHEDULE: Final = 1024
 """Places where a schedule says who goes on."""
 MAX_STEP: Final = 1 << 20

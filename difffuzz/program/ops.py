@@ -29,6 +29,7 @@ from .fields import (
     COUNT,
     CPL,
     ENTRY,
+    FEW,
     FLAGS,
     GFN,
     GVA,
@@ -116,6 +117,8 @@ class Kind(IntEnum):
     DMA = 54
 
     UFFD = 55
+
+    PREFAULT = 56
 
 
 class OpSpec(NamedTuple):
@@ -236,6 +239,8 @@ _TABLE: Final[tuple[tuple[Kind, tuple[int, ...], tuple[Field, ...], int, str], .
     (Kind.DMA, _VMM, _PTE, 0, "a device writes an entry of the page tables: KVM is not told"),
     (Kind.UFFD, HOST_THREADS, (*_RANGE, Field("what", UFFD, bare=True)), 4,
      "userfaultfd: register the range for faults of that kind, or off; fill it; protect it"),
+    (Kind.PREFAULT, VCPU_THREADS, (_GFN, Field("n", FEW)), 2,
+     "KVM_PRE_FAULT_MEMORY of n pages from gfn: up to the first that cannot be mapped"),
 )
 # fmt: on
 
@@ -246,7 +251,7 @@ def _spans(fields: tuple[Field, ...]) -> tuple[tuple[int, int, int], ...]:
     return tuple(
         (base, count, limits[fields[base].type])
         for count, count_field in enumerate(fields)
-        if count_field.type in (COUNT, HOST_COUNT)
+        if count_field.type in (COUNT, HOST_COUNT, FEW)
         for base, base_field in enumerate(fields)
         if base_field.type in limits
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from difffuzz.facts.errno import EINTR
 from difffuzz.facts.kvm import RET_PF_EMULATE, RET_PF_RETRY
 from difffuzz.machine.frames import FREED_DATA
 from difffuzz.machine.host import HostMM
@@ -12,6 +13,7 @@ from difffuzz.machine.pageformat import WRITE
 from difffuzz.program.limits import MAX_ATTEMPTS
 from difffuzz.sched import Scheduler, Task
 from difffuzz.sides.base import (
+    DONE,
     ERROR,
     MMIO,
     NOTHING,
@@ -123,6 +125,14 @@ class Guests:
         outcome.rets = tuple(rets)
         outcome.fast += vcpu.stat.pf_fast - fast
         return outcome
+
+    def prefault(self, vcpu: Vcpu, gfn: int, npages: int) -> Outcome:
+        """KVM_PRE_FAULT_MEMORY.  A signal ends it: SIGBUS, or one of a user who waits no longer."""
+        r = self._x86.kvm_vcpu_pre_fault_memory(vcpu, gfn, npages)
+        if vcpu.sigbus:
+            vcpu.sigbus = False
+            return Outcome(SIGBUS, r)
+        return Outcome(STUCK if r == -EINTR else ERROR if r else DONE, r)
 
     @staticmethod
     def _translate(vcpu: Vcpu, gpa: int, access: int) -> int:

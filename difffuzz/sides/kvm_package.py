@@ -41,6 +41,9 @@ class X86(Protocol[C_contra]):
     ) -> int | None:
         """The emulator's access: what was read or written, None for an MMIO exit."""
 
+    def kvm_vcpu_pre_fault_memory(self, vcpu: C_contra, gfn: int, npages: int, /) -> int:
+        """KVM_PRE_FAULT_MEMORY; 0 or -errno: -EINVAL from a kernel that has none."""
+
     def kvm_smm_changed(self, vcpu: C_contra, entering_smm: bool, /) -> None:
         """The vCPU enters or leaves SMM."""
 

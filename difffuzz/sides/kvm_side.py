@@ -22,6 +22,7 @@ EXEC = Kind.EXEC
 BEGIN_FAULT = Kind.BEGIN_FAULT
 END_FAULT = Kind.END_FAULT
 RELOAD = Kind.RELOAD
+PREFAULT = Kind.PREFAULT
 MEMSLOT_CREATE = Kind.MEMSLOT_CREATE
 MEMSLOT_FLAGS = Kind.MEMSLOT_FLAGS
 HOST_OP = tuple(HOST_OPS.get(kind) for kind in Kind)
@@ -102,7 +103,7 @@ class KvmSide:
         self, task: Task, kind: Kind, thread: int, args: tuple[int, ...], number: int
     ) -> Outcome:
         sched = self.sched
-        if kind <= RELOAD:
+        if kind <= RELOAD or kind == PREFAULT:
             guests = self.guests
             if thread >= len(self.kvm.vcpus):
                 return Outcome(NOTHING)
@@ -117,6 +118,8 @@ class KvmSide:
             if kind == BEGIN_FAULT:
                 return guests.begin_fault(task, thread, args[0], args[1])
             vcpu = self.kvm.vcpus[thread]
+            if kind == PREFAULT:
+                return sched.run_as(task, guests.prefault, vcpu, args[0], args[1])
             return sched.run_as(task, VCPU_EVENT[kind], self._user, vcpu, args)
         host_op = HOST_OP[kind]
         if host_op is not None:

@@ -33,7 +33,7 @@ class SpecSide:
     def execute(self, op: Op, number: int) -> Outcome:
         """Runs one operation."""
         kind, thread, args = op
-        if kind <= Kind.RELOAD:
+        if kind <= Kind.RELOAD or kind == Kind.PREFAULT:
             if thread >= self.map.vcpus:
                 return Outcome(NOTHING)
             if kind == Kind.END_FAULT:

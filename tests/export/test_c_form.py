@@ -40,6 +40,7 @@ vcpu0: smm on
 vcpu0: read gfn=0x0
 vcpu0: smm off
 vcpu0: guest_mode on
+vcpu0: prefault gfn=0x1 n=0x1
 vcpu0: reload
 host0: munmap area=0 page=0x0 n=0x1
 host0: mmap area=0 page=0x0 n=0x1

@@ -158,6 +158,13 @@ USES = (
         "host0: thp_split area=0 page=0x200\nvcpu0: read gfn=0x203\n",
     ),
     Use(
+        "no-prefault",
+        f"{SMALL}vcpu0: prefault gfn=0x1 n=0x1\n",
+        f"{SMALL}vcpu0: read gfn=0x1\n",
+        left="tdp",
+        right="tdp@v7.2",
+    ),
+    Use(
         "tracked-absent",
         f"config mmu_pages=8\n{SMALL}vmm: track_add gfn=0x1\nvcpu0: read gfn=0x1\n"
         "vcpu0: read gfn=0x0\nvcpu0: write gfn=0x1\n",

@@ -21,6 +21,7 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {
     "page_fault": ("vcpu", "gpa", "error_code", "rets", "park"),
     "emulated_hva": ("vcpu", "gpa", "write"),
     "mark_dirty": ("vcpu", "gfn"),
+    "prefault": ("vcpu", "gfn", "npages"),
     "smm": ("vcpu", "on"),
     "guest_mode": ("vcpu", "on"),
     "reset_context": ("vcpu",),

@@ -78,6 +78,7 @@ BOTH: Final = {
     "KVM_YOUNG": age.KVM_YOUNG,
     "PAGE_YOUNG": age.PAGE_YOUNG,
     "NR_AS": N_AS,
+    "MAX_ATTEMPTS": MAX_ATTEMPTS,
     **{f"NATIVE_RET_PF_{name}": number for number, name in enumerate(kvm.RET_PF_NAMES)},
     "MIN_MMU_PAGES": vm.MIN_REQUESTED_MMU_PAGES,
     "PML_ENTRIES": vmx.PML_ENTITY_NUM,
@@ -92,7 +93,6 @@ def _named(module: object, *names: str) -> dict[str, int]:
 MACHINE: Final = {
     "STEP_LIMIT": STEP_LIMIT,
     "NO_STEP": NO_STEP,
-    "MAX_ATTEMPTS": MAX_ATTEMPTS,
     "FEATURES": FEATURES,
     "NR_THREADS": len(THREADS),
     "NR_VCPU_THREADS": len(VCPU_THREADS),

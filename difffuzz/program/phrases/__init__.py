@@ -48,6 +48,7 @@ PHRASES: Final = (
     Phrase(pages.single, _kinds(), 40, 0),
     Phrase(pages.access_twice, _kinds(), 15, 1),
     Phrase(pages.parked, _kinds(Kind.BEGIN_FAULT), 15, 3),
+    Phrase(pages.prefaulted, _kinds(Kind.PREFAULT), 5, 2),
     Phrase(pages.overtaken, _kinds(Kind.BEGIN_FAULT), 4, 3, (("vcpus", 2),)),
     Phrase(pages.taken_back, _kinds(), 6, 3, (("range_flush", True),)),
     Phrase(pages.huge_page, _kinds(Kind.THP_COLLAPSE), 6, 2),

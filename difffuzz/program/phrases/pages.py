@@ -29,6 +29,21 @@ def single(scene: Scene, kinds: Sequence[Kind]) -> list[Op]:
     return [scene.op(scene.rng.choice(kinds))]
 
 
+def prefaulted(scene: Scene, kinds: Sequence[Kind]) -> list[Op]:
+    """Pages are faulted in before they are used, perhaps after the host or a memslot changed."""
+    rng = scene.rng
+    place = scene.place()
+    thread = vcpu(scene)
+    ops: list[Op] = []
+    if rng.random() < 0.5:
+        ops.append(access(scene, addresses.near(rng, place), thread))
+    if rng.random() < 0.5:
+        changes = (Kind.THP_SPLIT, Kind.THP_COLLAPSE, Kind.DONTNEED, Kind.MEMSLOT_DELETE)
+        ops.append(scene.op(rng.choice(changes), addresses.near(rng, place)))
+    ops.append(Op(Kind.PREFAULT, thread, (place.gfn, rng.choice((1, 1, 1, 2, 9, 512)))))
+    return [*ops, *later(scene, kinds, place, thread)]
+
+
 def access_twice(scene: Scene, kinds: Sequence[Kind]) -> list[Op]:
     """An access, something in between at the same place, another access, mostly of one vCPU."""
     rng = scene.rng

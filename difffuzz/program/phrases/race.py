@@ -30,6 +30,8 @@ _TAKEN: Final = 0.3
 _ROOTED: Final = 0.5
 """How often all vCPUs have used the first page before the race."""
 _ACCESSES: Final = (Kind.READ, Kind.WRITE, Kind.EXEC)
+_PREFAULTS: Final = 0.1
+"""How often a vCPU of such a race has a page faulted in beforehand."""
 _SAME: Final = 0.7
 """How often a racing operation is about the very page, not about one near it."""
 _HOST: Final = (
@@ -225,7 +227,11 @@ def near(scene: Scene, place: Place) -> Place:
 
 def _vcpu(number: int) -> Callable[[Scene, Place], list[Op]]:
     def act(scene: Scene, place: Place) -> list[Op]:
-        return [access(scene, near(scene, place), number % scene.config.vcpus)]
+        thread = number % scene.config.vcpus
+        if scene.rng.random() < _PREFAULTS:
+            gfn = near(scene, place).gfn
+            return [Op(Kind.PREFAULT, thread, (gfn, scene.rng.choice((1, 1, 2))))]
+        return [access(scene, near(scene, place), thread)]
 
     return act
 

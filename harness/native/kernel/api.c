@@ -168,6 +168,15 @@ API_FN(mark_dirty)
 	return 0;
 }
 
+API_FN(prefault)
+{
+#if HAS_PRE_FAULT_MEMORY
+	return native_prefault(native_vcpus[vcpu], gfn << PAGE_SHIFT, npages << PAGE_SHIFT);
+#else
+	return -EINVAL;
+#endif
+}
+
 API_FN(smm)
 {
 	struct kvm_vcpu *v = native_vcpus[vcpu];

@@ -267,8 +267,40 @@ struct vm_area_struct *find_vma(struct mm_struct *mm, unsigned long address)
 	return vma_at(address);
 }
 
+/* KVM_PRE_FAULT_MEMORY tries a page until a signal comes: of a memory error, or its user waits no longer. */
+
+static struct {
+	int attempts;	/* at a page that came to nothing though nobody else ran; -1: none was made */
+	bool sigbus;
+} trying[NATIVE_TASKS];
+
+void native_begin_trying(void)
+{
+	trying[native_task->number].attempts = -1;
+	trying[native_task->number].sigbus = false;
+}
+
+/* Another page is about to be tried; what was held to map the last one is not held any more. */
+bool native_next_page(void)
+{
+	native_settle_frames();
+	trying[native_task->number].attempts = -1;
+	return trying[native_task->number].sigbus;
+}
+
+/* Another attempt is about to be made. */
+bool native_interrupted(void)
+{
+	int *attempts = &trying[native_task->number].attempts;
+
+	if (++*attempts && native_host(HOST_YIELD, 0, 0, 0))
+		*attempts = 1;
+	return trying[native_task->number].sigbus || *attempts == MAX_ATTEMPTS;
+}
+
 int send_sig_mceerr(int code, void __user *address, short lsb, struct task_struct *task)
 {
+	trying[native_task->number].sigbus = true;
 	native_host(HOST_SIGBUS, (unsigned long)address, 0, 0);
 	return 0;
 }

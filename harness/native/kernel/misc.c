@@ -156,6 +156,14 @@ int wake_up_process(struct task_struct *task)
 	return 0;
 }
 
+void preempt_notifier_register(struct preempt_notifier *notifier)
+{
+}
+
+void preempt_notifier_unregister(struct preempt_notifier *notifier)
+{
+}
+
 /* What is written to a parameter here ends without a newline. */
 bool sysfs_streq(const char *written, const char *word)
 {

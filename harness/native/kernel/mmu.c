@@ -2,12 +2,17 @@
 /* The tree's mmu.c, and a way to its static functions. */
 #include <linux/kvm_host.h>
 #include <linux/mm.h>
+#include <linux/sched/signal.h>
 
 /* KVM asks whether the host still has the page that it is about to unmap: the host knows. */
 extern int native_page_count(struct page *page);
 #define page_count(page) native_page_count(page)
 
 #include "guestmem.h"
+/* Whoever tries a fault again and again asks between two attempts. */
+extern bool native_interrupted(void);
+#define signal_pending(task) native_interrupted()
+
 #include "arch/x86/kvm/mmu/mmu.c"
 #include "native.h"
 

@@ -27,6 +27,7 @@ extern long native_get_dirty_log(struct kvm *kvm, struct kvm_dirty_log *log);
 extern long native_clear_dirty_log(struct kvm *kvm, struct kvm_clear_dirty_log *log);
 extern void native_free_memslots(struct kvm *kvm);
 
+extern long native_prefault(struct kvm_vcpu *vcpu, u64 gpa, u64 size);
 extern void native_set_running_vcpu(struct kvm_vcpu *vcpu);
 
 /* x86.c */
@@ -43,6 +44,9 @@ extern long native_take_page_fault(struct kvm_vcpu *vcpu);
 /* host.c */
 extern void native_init_host(void);
 extern void native_clear_host(void);
+extern void native_begin_trying(void);
+extern bool native_next_page(void);
+extern bool native_interrupted(void);
 
 
 /* rcu.c, locks.c */

@@ -101,6 +101,9 @@ long native_create_vm(const struct native_params *params)
 	if (!params->slot_zap_all)
 		kvm->arch.disabled_quirks |= KVM_X86_QUIRK_SLOT_ZAP_ALL;
 #endif
+#if HAS_PRE_FAULT_MEMORY
+	kvm->arch.pre_fault_allowed = true;
+#endif
 	kvm->nr_memslot_pages = 0;
 	kvm_page_track_init(kvm);
 	native_allow_write_tracking(kvm);
