@@ -94,6 +94,8 @@ class GuestWatch:
         self.tables.settle(self._written(thread, made, outcome))
         if outcome.result != NOTHING:
             self._guest(kind, thread, args)
+            # Also one that takes away no more than accessed and dirty bits.
+            self.tables.foreign |= kind == Kind.DMA
         self._note(kind)
         self.features.add(answer(self.index, kind, outcome))
         if self.shadowed and not self.tables.foreign:

@@ -140,6 +140,10 @@ vcpu0: gva_write gva=0.0.0.0
     assert verdict_of(stale).allowed["stale-translation"] == 1
     device = "vcpu0: gva_read gva=0.0.0.0\nvmm: dma G.0 to=0x13 flags=p,w,u\n"
     assert verdict_of(device).allowed["foreign-tables"] == 1
+    bits = (
+        "vcpu0: gva_read gva=0.0.0.0\nvmm: dma C.0 to=E flags=p,w,u\nvcpu0: gva_read gva=0.0.0.0\n"
+    )
+    assert not verdict_of(bits).divergences
     kept = """\
 vcpu0: pte G.0 to=0x10 flags=p,u
 vcpu0: gva_read gva=0.0.0.0
