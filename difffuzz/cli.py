@@ -23,6 +23,7 @@ from .commands.explore import explore
 from .commands.export import export
 from .commands.fault import report
 from .commands.fuzzing import INTERRUPTED, fuzz
+from .commands.judge import judge
 from .commands.programs import explain, minimize, replay
 from .commands.review import review
 from .commands.serve import serve
@@ -60,7 +61,19 @@ def difffuzz(
     """Differential fuzzing of models of KVM's two x86 MMUs."""
 
 
-for command in (fuzz, smoke, replay, minimize, explain, explore, export, review, serve, doctor):
+for command in (
+    fuzz,
+    smoke,
+    replay,
+    minimize,
+    explain,
+    explore,
+    export,
+    judge,
+    review,
+    serve,
+    doctor,
+):
     app.command()(command)
 app.add_typer(campaign.app, name="campaign")
 app.add_typer(corpus.app, name="corpus")

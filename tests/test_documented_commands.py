@@ -17,6 +17,7 @@ from difffuzz.cli import main
 from difffuzz.program import parse
 
 from .native.kernel import built
+from .trace.written import STALE
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
@@ -114,6 +115,10 @@ ROWS = {
     "scripts/difffuzz export FILE --to json": Row("export FILE --to json", 0, '"operations"'),
     "scripts/difffuzz export FILE --to pytest -o test_it.py": Row(
         "export FILE --to pytest -o test_it.py"
+    ),
+    "scripts/difffuzz judge trace.txt": Row("judge TRACE", 1, "small-page-of-another-pfn"),
+    "scripts/difffuzz corpus import --trace trace.txt -o programs": Row(
+        "corpus import --trace TRACE -o OUT", 0, "1 of 1 accesses end as in the trace (100.0 %)"
     ),
     "scripts/difffuzz kernel doctor": Row("kernel doctor --json", 0, "QEMU"),
     "scripts/difffuzz kernel run it.c --kernel 7.2": Row(instead="tests/booted/test_run.py"),
@@ -270,6 +275,8 @@ def test_a_command_of_the_documents(
     files["README"].write_text("Hello,\n\n" + programs_of(ROOT / "README.md")[0] + "\nBye\n")
     files["TUTORIAL"] = tmp_path / "it.difffuzz"
     files["TUTORIAL"].write_text(programs_of(ROOT / "docs/tutorial.md")[0])
+    files["TRACE"] = tmp_path / "trace.txt"
+    files["TRACE"].write_text(STALE)
     places = {name: str(path) for name, path in files.items()}
     places["OUT"] = str(tmp_path / "out")
     places["PATCH"] = str(ROOT / "difffuzz/variants/refactors/joined-handler.patch")

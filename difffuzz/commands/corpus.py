@@ -19,9 +19,12 @@ from ..files.program_file import read_program
 from ..fuzz.set_cover import NOTES, measure, set_cover
 from ..program import OPS, Program, ProgramError, parse, render
 from ..sides.identity import identity
+from .completing import complete_side
+from .corpus_trace import import_trace
 from .fuzzing import Mode
 from .output import Json, Left, Right, emit, prepare_directory
 from .progress import Progress, note
+from .trace_options import KernelOf, Slots
 
 app = typer.Typer(help="Programs that were collected.")
 
@@ -116,11 +119,32 @@ def export_corpus(
 
 @app.command("import")
 def import_corpus(
-    file: Annotated[Path, typer.Argument(help="What `corpus export` made.")],
     output: Output,
+    file: Annotated[Path | None, typer.Argument(help="What `corpus export` made.")] = None,
+    trace: Annotated[
+        Path | None, typer.Option(help="Or an ftrace text of KVM, of which programs are made.")
+    ] = None,
+    slot: Slots = None,
+    kernel: KernelOf = None,
+    side: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="With --trace: compare it with this side, as native:tdp; repeat it.  "
+            "Else with the model of the kernel and MMU that were traced.",
+            autocompletion=complete_side,
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Unpack a corpus; a member that is no program is an error, and nothing is written."""
+    """Unpack a corpus, or make programs of a trace; if that fails, nothing is written."""
+    if (file is None) == (trace is None):
+        raise UsageError("either a file of `corpus export`, or --trace FILE")
+    if trace is not None:
+        import_trace(trace, output, slot, kernel, side, json)
+        return
+    if slot or kernel or side:
+        raise UsageError("--slot, --kernel and --side belong to --trace")
+    assert file is not None
     programs = [parse(text, str(file)) for text in unpack(file)]
     new = _write_programs(programs, output)
     document = {"programs": len(programs), "new": new}

@@ -181,6 +181,85 @@ class CorpusWritten(Document):
 
     programs: int
     new: int
+    traced: Imported | UnsetType = UNSET
+    """With --trace."""
+
+
+class TraceRead(Document):
+    """How a trace was read."""
+
+    trace: str
+    events: int
+    """That are read; gaps count as one."""
+    faults: int
+    skipped: dict[str, int]
+    """Lines of other events, by event."""
+    broken: list[int]
+    """Lines with events that are not whole."""
+    guessed: list[str]
+
+
+class FaultDiffers(Document):
+    """A fault that ended otherwise than in the trace."""
+
+    program: str
+    line: int
+    """Of the trace, from 1."""
+    op: int
+    """Of the program, from 0."""
+    what: Literal["RET_PF", "level", "outcome"]
+    traced: str
+    replayed: str
+
+
+class TraceReplayed(Document):
+    """The programs of a trace on one side."""
+
+    side: str
+    compared: int
+    agreed: int
+    agreement: float | None
+    """Of 1; null: the trace shows of no access how it ended."""
+    differences: list[FaultDiffers]
+
+
+class Imported(TraceRead):
+    """What was made of a trace."""
+
+    files: list[str]
+    operations: int
+    slots: list[str]
+    """GFN,PAGES,HVA"""
+    notes: list[str]
+    """What was guessed and moved."""
+    left_out: dict[str, int]
+    """What is in no program, by the reason."""
+    replayed: list[TraceReplayed]
+
+
+class TraceFinding(Document):
+    """What lines of a trace show."""
+
+    rule: str
+    proven: bool
+    """Else what was not traced may be why."""
+    lines: list[int]
+    detail: str
+
+
+class RuleNotJudged(Document):
+    """A rule, and what the trace lacks."""
+
+    rule: str
+    needs: str
+
+
+class Judged(TraceRead):
+    """A trace that was judged."""
+
+    findings: list[TraceFinding]
+    judged: list[str]
+    not_judged: list[RuleNotJudged]
 
 
 class StoredFinding(Document):
@@ -490,6 +569,7 @@ DOCUMENTS: dict[str, Any] = {
     "corpus minimize": CorpusMinimized,
     "corpus merge": CorpusWritten,
     "corpus import": CorpusWritten,
+    "judge": Judged,
     "findings list": list[StoredFinding],
     "findings show": StoredFinding,
     "findings retest": list[Retested],

@@ -17,6 +17,7 @@ from difffuzz.fuzz.stats import Summary
 from difffuzz.manual.documents import DOCUMENTS
 from tests.docs.valid import valid
 from tests.native.kernel import NAME, built
+from tests.trace.written import STALE
 from tests.triage.samples import finding_text, record, write
 
 from .test_pages import leaves
@@ -48,6 +49,7 @@ LINES = {
     "corpus minimize": "SMALL -o OUT",
     "corpus merge": "SMALL -o OUT",
     "corpus import": "PACKED -o OUT",
+    "judge": "TRACED",
     "findings list": "--out FOUND",
     "findings show": "ID --out FOUND",
     "findings retest": "--out FOUND",
@@ -84,6 +86,7 @@ def places(
         (tmp_path, "same", SAME),
         (tmp_path, "finding", finding_text()),
         (tmp_path, "raced", RACED),
+        (tmp_path, "traced", STALE),
     ):
         (folder / f"{name}.difffuzz").write_text(text)
     (tmp_path / "none.difffuzz").write_text("none\n")
@@ -101,6 +104,7 @@ def places(
         "NONE": "none.difffuzz",
         "FINDING": "finding.difffuzz",
         "RACED": "raced.difffuzz",
+        "TRACED": "traced.difffuzz",
         "PACKED": "packed.tar.gz",
         "FOUND": "found",
         "CAMPAIGN": "campaign",
