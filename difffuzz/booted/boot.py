@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -86,6 +88,7 @@ class Boot:
                 stderr=subprocess.STDOUT,
                 env=environment(),
                 start_new_session=True,
+                preexec_fn=_end_with_parent,
             )
             assert self._process.stdout is not None
             threading.Thread(target=self._listen, args=(self._process.stdout,), daemon=True).start()
@@ -166,6 +169,15 @@ class Boot:
                 process.kill()
             process.wait()
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+_LIBC = ctypes.CDLL(None)
+_PR_SET_PDEATHSIG = 1
+
+
+def _end_with_parent() -> None:
+    """A guest that hangs would go on for ever after a parent that was killed."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _initramfs(kernel: Kernel, binary: Path) -> bytes:

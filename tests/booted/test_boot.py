@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -72,3 +75,28 @@ def test_a_cache_that_cannot_be_written(folder: Path) -> None:
     blocked.write_text("")
     with pytest.raises(UsageError, match="Not a directory"):
         Boot(wish(folder, ""), Cache(blocked / "cache"))
+
+
+def test_qemu_ends_with_its_parent(folder: Path) -> None:
+    """Also when that is killed: a guest that hangs would go on for ever."""
+    pid = folder / "pid"
+    one = wish(folder, f"import os, time\nopen({str(pid)!r}, 'w').write(str(os.getpid()))\n"
+               "time.sleep(60)\n")  # fmt: skip
+    code = (
+        "import sys; from pathlib import Path; from difffuzz.booted.boot import Boot, Wish\n"
+        "from difffuzz.booted.kernel import own; from difffuzz.booted.qemu import Qemu\n"
+        "from difffuzz.native.cache import default_cache\n"
+        f"Boot(Wish(own(Path({str(one.kernel.image)!r}), None),"
+        f" Qemu({one.qemu.path!r}, (10, 0, 0))), default_cache())\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code]) as parent:
+        while not pid.is_file() or not pid.read_text():
+            assert parent.poll() is None
+            time.sleep(0.05)
+        parent.kill()
+    status = Path(f"/proc/{pid.read_text()}/stat")
+    for _ in range(100):
+        if not status.exists() or ") Z " in status.read_text():
+            return
+        time.sleep(0.05)
+    raise AssertionError("QEMU is still there")
