@@ -138,7 +138,8 @@ _PROBED: Final = re.compile(r"^\((\w+)\+0x0/")
 _RANGE: Final = re.compile(r"(?:0x)?([0-9a-f]+) -- (?:0x)?([0-9a-f]+)")
 _HVA: Final = re.compile(r"hva: (?:0x)?([0-9a-f]+)")
 _H: Final = r"(?:0x)?([0-9a-f]+)"
-_FAULT: Final = re.compile(rf"(?:vcpu (\d+) )?.*?address {_H} error_code {_H}")
+_FAULT: Final = re.compile(rf"address {_H} error_code {_H}")
+_VCPU: Final = re.compile(r"vcpu (\d{1,9}) ")
 _REQUESTED: Final = re.compile(rf"gfn {_H} pfn {_H} level (\d)")
 _SET: Final = re.compile(rf"gfn {_H} spte {_H} \([^)]*\) level (\d)")
 _CHANGED: Final = re.compile(rf"as id (\d+) gfn {_H} level (\d) old_spte {_H} new_spte {_H}")
@@ -154,7 +155,8 @@ def _page_fault(line: Line) -> Event | None:
     found = _FAULT.search(line.text)
     if not found:
         return None
-    return PageFault(line, int(found[1] or -1), *_hex(found[2], found[3]))
+    vcpu = _VCPU.match(line.text)
+    return PageFault(line, int(vcpu[1]) if vcpu else -1, *_hex(found[1], found[2]))
 
 
 def _requested(line: Line) -> Event | None:

@@ -9,6 +9,8 @@ from typing import Final, NamedTuple
 
 MAX_TRACE: Final = 64 << 20
 """Bytes of the largest trace that is read."""
+MAX_LINE: Final = 1000
+"""Characters of the longest line that is looked at; KVM's events have less than 300."""
 _QUOTED: Final = re.compile(r"^(?:> ?)+")
 _LINE: Final = re.compile(
     r"^\s*(?P<comm>\S.*?)-(?P<pid>\d+)\s+(?:\(\s*[\d-]+\)\s+)?\[(?P<cpu>\d+)\]\s+"
@@ -42,7 +44,9 @@ def read_lines(text: str) -> Iterator[Line | Lost]:
     """Events and gaps in order.  A line that a mail has wrapped is put together again."""
     kept: Line | None = None
     for number, raw in enumerate(text.split("\n"), 1):
-        line = _QUOTED.sub("", raw.rstrip("\r"))
+        line = _QUOTED.sub("", raw[: MAX_LINE + 1].rstrip("\r"))
+        if len(raw) > MAX_LINE:
+            line = ""  # no event
         found = _LINE.match(line)
         if found is None:
             written = _WRITTEN.match(line)
@@ -52,7 +56,7 @@ def read_lines(text: str) -> Iterator[Line | Lost]:
                 kept = None
                 yield Lost(number)
             elif kept is not None and line.strip() and line[:1] not in "#":
-                kept = kept._replace(text=f"{kept.text} {line.strip()}")
+                kept = kept._replace(text=f"{kept.text} {line.strip()}"[:MAX_LINE])
             elif kept is not None:
                 yield kept
                 kept = None

@@ -64,6 +64,17 @@ def test_what_is_not_known_is_counted_and_what_is_broken_is_named(tmp_path: Path
     assert [type(event) for event in trace.events] == [Unmap]
 
 
+def test_endless_lines_cost_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "trace.txt"
+    start = " a-1 [000] .... 1.0: kvm_page_fault: "
+    wrapped = "address \n" * 50_000
+    good = f"{start}{FAULT}\n"
+    path.write_text(f"{start}{'address ' * 500_000}\n{start}{wrapped}{good}")
+    trace = read_trace(path)
+    assert [fault.first.line.number for fault in trace.faults] == [50_002]
+    assert trace.broken == [2]
+
+
 def test_gaps_stand_where_they_are() -> None:
     text = (
         "# entries-in-buffer/entries-written: 10/20   #P:2\n"
