@@ -42,6 +42,14 @@ vcpu0: smm off
 vcpu0: guest_mode on
 vcpu0: prefault gfn=0x1 n=0x1
 vcpu0: reload
+vcpu0: gva_read gva=0.1.0.2 by=kernel
+vcpu0: gva_write gva=0.1.0.2 by=kernel
+vcpu0: gva_exec gva=0.1.0.2 by=user
+vcpu0: pte L.0 to=G flags=p,w,u
+vcpu0: invlpg gva=0.1.0.2
+vcpu0: cr3 A
+vcpu0: toggle wp
+vmm: dma L.0 to=G flags=p
 host0: munmap area=0 page=0x0 n=0x1
 host0: mmap area=0 page=0x0 n=0x1
 host0: dontneed area=0 page=0x0 n=0x1
