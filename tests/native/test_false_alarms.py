@@ -34,6 +34,15 @@ host0: age area=1 page=0x1 n=0x1 flush=off
 host1: munmap area=1 page=0x1 n=0x1
 """
 """Who unmaps a page waits for a bit of its rmap, which who ages it has set, without mmu_lock."""
+FAULTING = """config vcpus=2
+slot 0 as=0 gfn=0x0 pages=0x8 area=1 page=0x0
+vcpu0: write gfn=0x1
+vmm: sync
+host0: age area=1 page=0x1 n=0x1 flush=off
+vcpu1: guest_mode on
+vcpu1: write gfn=0x1
+"""
+"""So does who maps it once more: an L2 guest has a root of its own."""
 
 
 def sides() -> tuple[NativeFactory, NativeFactory]:
@@ -63,19 +72,23 @@ def is_of_a_split(slots: tuple[tuple[int, ...], ...]) -> bool:
     return [slot[1:3] for slot in slots] == [(0, 0), (1, 0)]
 
 
-def test_who_waits_for_a_bit_of_an_rmap_lets_others_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    waits = 0
+@pytest.mark.parametrize(
+    ("text", "waiting"), [(AGING, "host1"), (FAULTING, "vcpu1")], ids=["unmaps", "faults"]
+)
+def test_who_waits_for_a_bit_of_an_rmap_lets_others_go_on(
+    text: str, waiting: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[str] = []
     relax = Interleaver.relax
 
-    def counted(self: Interleaver) -> None:
-        nonlocal waits
-        waits += 1
+    def noted(self: Interleaver) -> None:
+        waits.append(self.current.name)
         relax(self)
 
-    monkeypatch.setattr(Interleaver, "relax", counted)
-    program = parse(f"difffuzz program v1\n{AGING}")
+    monkeypatch.setattr(Interleaver, "relax", noted)
+    program = parse(f"difffuzz program v1\n{text}")
     legacy, _ = sides()
     found = explore(program, legacy, legacy, 1, reduce=False, sides=(0,))
     assert found.complete
     assert found.shown == []
-    assert waits
+    assert waiting in waits
