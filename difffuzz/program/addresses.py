@@ -12,7 +12,7 @@ from random import Random
 from typing import Final, NamedTuple
 
 from .fields import HOT_PAGES
-from .limits import AREA_PAGES, GFN_LIMIT, N_AREAS
+from .limits import AREA_PAGES, LOW_GFNS, N_AREAS
 from .model import Config, SlotSpec
 
 _2M: Final = 512
@@ -58,10 +58,10 @@ def inside(slot: SlotSpec, offset: int) -> Place:
 
 def outside(rng: Random, config: Config) -> Place:
     """A place in no slot: next to one, or far from all, with some page of some area behind it."""
-    candidates = [0xFEE00, GFN_LIMIT - 1, 0x7FFFF]
+    candidates = [0xFEE00, LOW_GFNS - 1, 0x7FFFF]
     for slot in config.slots:
         candidates += (slot.gfn - 1, slot.gfn + slot.npages)
-    gfn = rng.choice(candidates) % GFN_LIMIT
+    gfn = rng.choice(candidates) % LOW_GFNS
     for slot in config.slots:
         if slot.gfn <= gfn < slot.gfn + slot.npages:
             return inside(slot, gfn - slot.gfn)

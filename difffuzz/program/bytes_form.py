@@ -9,8 +9,9 @@ every normalised program.  The encoding of a program is never longer than MAX_BY
     records: a tag byte, then the fields of an operation, of an initial slot, or of a switch
 
 A field is one byte that stands for a value (many bytes stand for the same one), or, from _LONG on,
-three bytes that hold any value.  Records may stand in any order: only the order of operations, of
-slots and of switches among themselves counts.  What is cut off at the end reads as zeros.
+three bytes that hold any value of 20 bits, or, with _LONGER, six for one of a gfn's 40.  Records
+may stand in any order: only the order of operations, of slots and of switches among themselves
+counts.  What is cut off at the end reads as zeros.
 
 The meaning of a byte changes when an operation is added: what is to be kept is kept as text.
 """
@@ -20,7 +21,7 @@ from __future__ import annotations
 from itertools import product
 from typing import Final, NamedTuple
 
-from .fields import COUNT, MMU_PAGES, FieldType
+from .fields import ACCESSED, COUNT, MMU_PAGES, FieldType
 from .limits import MAX_BYTES, MAX_OPS, MAX_SCHEDULE, MAX_STEP, MAX_VCPUS, THREADS
 from .model import (
     AREA_KINDS,
@@ -37,6 +38,9 @@ from .ops import HONEST, OPS, SLOT_FIELDS, SLOT_SPANS, Kind
 
 _LONG: Final = 240
 """Bytes from here on begin a value of 20 bits: 4 in this byte, 16 in the next two."""
+_LONGER: Final = _LONG - 1
+"""This byte begins a value of 40 bits in the next five, where the type has values beyond 20 bits.
+It stood for a value that has a byte of its own: no program was ever written with it."""
 _STEP: Final = FieldType("step", 1, MAX_STEP, hot=tuple(range(1, _LONG + 1)))
 _THREAD: Final = FieldType("thread", 0, len(THREADS) - 1)
 _SLOT: Final = -1
@@ -48,7 +52,7 @@ _SHARED: Final = ("recovery_ratio", "slot_zap_all", "host_errs", "guest")
 the first few values, which mean the defaults since: bytes of old corpora keep their meaning."""
 _KERNELS: Final = 8
 """So many values are left to those."""
-_PAD: Final = bytes(3 * (1 + max(len(SLOT_FIELDS), *(len(spec.fields) for spec in OPS.values()))))
+_PAD: Final = bytes(6 * (1 + max(len(SLOT_FIELDS), *(len(spec.fields) for spec in OPS.values()))))
 
 Codes = tuple[tuple[int, ...], int, int]
 
@@ -69,7 +73,7 @@ def _values(kind: FieldType) -> tuple[int, ...]:
 
 
 def _codes(kind: FieldType) -> Codes:
-    """byte -> value (-1: a long value begins), the lowest value, and how many there are.
+    """byte -> value (-1, -2: a long, longer one begins), the lowest value, and how many there are.
 
     Each short value has a byte; the bytes left over stand for the hottest few of them.
     """
@@ -77,6 +81,9 @@ def _codes(kind: FieldType) -> Codes:
     table = [*short, *(short[byte % min(len(short), 8)] for byte in range(len(short), 256))]
     if kind.hot:
         table[_LONG:] = [-1] * (256 - _LONG)
+        if kind.high - kind.low >= 1 << 20:
+            assert len(short) < _LONGER < 256, "each short value has a byte"
+            table[_LONGER] = -2
     return tuple(table), kind.low, kind.high - kind.low + 1
 
 
@@ -162,6 +169,7 @@ _STEP_SHORT: Final = _short(_STEP)
 _HEADER: Final = _AREAS + len(_AREAS_READ)
 
 assert COUNT.high - COUNT.low < 1 << 20, "a long value has 20 bits"
+assert ACCESSED.high < 1 << 40, "a longer value has 40 bits"
 
 
 def decode(data: bytes) -> Program:
@@ -192,8 +200,13 @@ def decode(data: bytes) -> Program:
         for table, low, count in fields:
             value = table[padded[position]]
             if value < 0:
-                value = low + _long(padded, position) % count
-                position += 2
+                if value == -1:
+                    value = low + _long(padded, position) % count
+                    position += 2
+                else:
+                    value = int.from_bytes(padded[position + 1 : position + 6], "big")
+                    value = low + value % count
+                    position += 5
             position += 1
             args.append(value)
         for base, length, limit in spans:
@@ -265,5 +278,7 @@ def encode(program: Program) -> bytes:
 
 
 def _wide(offset: int) -> bytes:
-    """The three bytes of the value that lies `offset` above the lowest of its type."""
+    """The three or six bytes of the value that lies `offset` above the lowest of its type."""
+    if offset >> 20:
+        return bytes((_LONGER,)) + offset.to_bytes(5, "big")
     return bytes((_LONG | offset >> 16, offset >> 8 & 255, offset & 255))

@@ -10,7 +10,17 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from .guest_tables import ENTRY_WORDS, FLAG_WORDS, GVA_WORDS, ROOTS, TARGET_WORDS
-from .limits import AREA_PAGES, GFN_LIMIT, MAX_MMU_PAGES, MAX_PREFAULT, MAX_SLOTS, N_AREAS, N_AS
+from .limits import (
+    ACCESSED_LIMIT,
+    AREA_PAGES,
+    GFN_LIMIT,
+    LOW_GFNS,
+    MAX_MMU_PAGES,
+    MAX_PREFAULT,
+    MAX_SLOTS,
+    N_AREAS,
+    N_AS,
+)
 
 
 class FieldType(NamedTuple):
@@ -56,9 +66,9 @@ def _around(edges: tuple[int, ...], offsets: tuple[int, ...], limit: int) -> tup
 
 
 HOT_GFNS: Final = _around(
-    (0x0, 0x200, 0x400, 0x40000, 0x80000, 0x3FE00, 0xC0000, GFN_LIMIT),
+    (0x0, 0x200, 0x400, 0x40000, 0x80000, 0x3FE00, 0xC0000, LOW_GFNS),
     (0, 1, -1, 2, 3, 8, 0x40, 0x1FF),
-    GFN_LIMIT,
+    LOW_GFNS,
 )
 HOT_PAGES: Final = _around(
     (0x0, 0x200, 0x400, 0x40000, 0x3FE00, AREA_PAGES),
@@ -71,8 +81,11 @@ HOT_COUNTS: Final = (
 )  # fmt: skip
 
 GFN: Final = FieldType("gfn", 0, GFN_LIMIT - 1, base=16, hot=HOT_GFNS)
+ACCESSED: Final = FieldType("accessed", 0, ACCESSED_LIMIT - 1, base=16, hot=HOT_GFNS)
+"""A gfn that is accessed, or asked for: it need not be one that the CPU can address."""
+GFNS: Final = (GFN, ACCESSED)
 PAGE: Final = FieldType("page", 0, AREA_PAGES - 1, base=16, hot=HOT_PAGES)
-COUNT: Final = FieldType("count", 1, GFN_LIMIT, base=16, hot=HOT_COUNTS)
+COUNT: Final = FieldType("count", 1, LOW_GFNS, base=16, hot=HOT_COUNTS)
 HOST_COUNT: Final = FieldType("pages", 0, AREA_PAGES, base=16, hot=(*HOT_COUNTS, 0))
 """Pages of a range that the host does something to; none at all only if it may err."""
 FEW: Final = FieldType("few", 1, MAX_PREFAULT, base=16, hot=(1, 2, 512, 8, 1, 1, 513, 3, 9, 64))

@@ -23,8 +23,12 @@ N_AREAS: Final = 4
 """Host memory areas."""
 AREA_PAGES: Final = 0x80000
 """Pages of one host memory area (2 GiB)."""
-GFN_LIMIT: Final = 0x100000
-"""First gfn that no program uses (4 GiB of guest physical address space)."""
+LOW_GFNS: Final = 0x100000
+"""gfns below 4 GiB: where generated programs are, and all that a guest without paging addresses."""
+GFN_LIMIT: Final = 1 << 34
+"""First gfn that no memslot has: a CPU with MAXPHYADDR 46 has no such address."""
+ACCESSED_LIMIT: Final = 1 << 40
+"""First gfn that no access names: entries of page tables have no such address (52 bits)."""
 
 MAX_MMU_PAGES: Final = 0xFFFFF
 """Largest value of the MMU page limit; 0 leaves the kernel's default."""

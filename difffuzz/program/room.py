@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..errors import UsageError
-from .limits import GFN_LIMIT
+from .limits import LOW_GFNS
 from .model import Kind, Program
 from .ops import OPS
 
@@ -18,11 +18,13 @@ _APIC = 0xFEC00
 def code_gfn(program: Program) -> int:
     """The first gfn of 2 MiB of guest memory that the program never uses.
 
-    UsageError: it uses all of them.
+    UsageError: it uses all of them, or some that guests without paging cannot address.
     """
+    if any(gfn + n > LOW_GFNS for gfn, n in _used(program)):
+        raise UsageError("the program names gfns above 4 GiB: the guest has addresses of 32 bits")
     taken = {block for gfn, n in _used(program) for block in _blocks(gfn, n)}
-    taken |= set(_blocks(_APIC, GFN_LIMIT - _APIC))
-    for block in reversed(range(GFN_LIMIT // _BLOCK)):
+    taken |= set(_blocks(_APIC, LOW_GFNS - _APIC))
+    for block in reversed(range(LOW_GFNS // _BLOCK)):
         if block not in taken:
             return block * _BLOCK
     raise UsageError("the program uses all guest memory: there is no room for the guest's code")

@@ -11,6 +11,7 @@ from typing import Final, cast
 
 from difffuzz.native.kvm import NativeKvm
 from difffuzz.program import Config, Kind
+from difffuzz.program.limits import LOW_GFNS
 from difffuzz.program.model import READONLY
 from difffuzz.program.ops import GUEST_KINDS
 from difffuzz.sched import Scheduler, Task
@@ -31,6 +32,8 @@ def is_left_out(kind: Kind, args: tuple[int, ...]) -> bool:
     """Does the operation do nothing where the guest has page tables?"""
     if kind in LEFT_OUT or (kind == Kind.MMU_PAGES and args[0] < LEAST_MMU_PAGES):
         return True
+    if kind <= Kind.EXEC and args[0] >= LOW_GFNS:
+        return True  # the guest's direct map has 4 GiB
     return kind in OF_A_SLOT and args[:2] == (0, 0)
 
 

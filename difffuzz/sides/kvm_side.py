@@ -16,6 +16,7 @@ from difffuzz.sides.kvm_package import AnyPackage
 from difffuzz.sides.machine import PLAIN, Machine
 from difffuzz.sides.page_tables import PageTables
 from difffuzz.sides.params import vm_params
+from difffuzz.sides.reach import reachable_gfns, unreachable
 from difffuzz.sides.user_space import VCPU_EVENTS, VM_OPS, UserSpace
 
 EXEC = Kind.EXEC
@@ -56,6 +57,8 @@ class KvmSide:
         self.guests = Guests(package.x86, self.kvm, self.mm, self.sched)
         self._user = UserSpace(package, self.kvm)
         self._tasks: dict[int, Task] = {}
+        self._config = config
+        self._reach = reachable_gfns(config)
         for slot in config.slots:
             self._user.create_slot(slot)
 
@@ -113,6 +116,8 @@ class KvmSide:
                 if kind == BEGIN_FAULT:
                     return Outcome(NOTHING)
                 guests.finish_fault(task, thread, number)
+            if kind <= BEGIN_FAULT and args[0] >= self._reach:
+                return unreachable(self._config, args[1] if kind == BEGIN_FAULT else int(kind))
             if kind <= EXEC:
                 return sched.run_as(task, guests.access, thread, args[0], int(kind), number)
             if kind == BEGIN_FAULT:

@@ -17,6 +17,7 @@ from difffuzz.sched import Scheduler
 from difffuzz.sides.base import DONE, ERROR, MMIO, NOTHING, OK, SIGBUS, Outcome
 from difffuzz.sides.host_ops import HOST_OPS
 from difffuzz.sides.memory_map import MemoryMap, Slot
+from difffuzz.sides.reach import reachable_gfns, unreachable
 
 
 class SpecSide:
@@ -28,6 +29,8 @@ class SpecSide:
         self.mm = HostMM(self.sched, config.areas)
         self.map = MemoryMap(config)
         self.async_pf = config.async_pf
+        self._config = config
+        self._reach = reachable_gfns(config)
         self.parked: dict[int, tuple[int, int, int]] = {}
 
     def execute(self, op: Op, number: int) -> Outcome:
@@ -42,6 +45,9 @@ class SpecSide:
                 if kind == Kind.BEGIN_FAULT:
                     return Outcome(NOTHING)
                 self._finish(thread, number)
+            if kind <= Kind.BEGIN_FAULT and args[0] >= self._reach:
+                access = args[1] if kind == Kind.BEGIN_FAULT else int(kind)
+                return unreachable(self._config, access)
             if kind <= Kind.EXEC:
                 return self._access(thread, args[0], int(kind), number)
             if kind == Kind.BEGIN_FAULT:

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from difffuzz.errors import UsageError
 from difffuzz.program import SlotSpec
-from difffuzz.program.limits import AREA_PAGES, GFN_LIMIT, MAX_SLOTS
+from difffuzz.program.limits import AREA_PAGES, LOW_GFNS, MAX_SLOTS
 
 from .events import Changed, PageFault, Requested, SpteSet, Unmap
 from .layout import pages, present
@@ -49,7 +49,7 @@ class Placement(NamedTuple):
         for one in self.slots:
             if 0 <= gfn - one.traced.gfn < one.traced.npages:
                 return one.gfn + gfn - one.traced.gfn
-        if gfn >= GFN_LIMIT:
+        if gfn >= LOW_GFNS:
             return None
         taken = any(0 <= gfn - one.gfn < one.traced.npages for one in self.slots)
         return None if taken else gfn
@@ -146,7 +146,7 @@ def _offsets(trace: Trace) -> list[tuple[int, int]]:
 
 def _reached(trace: Trace, slot: TracedSlot, notes: list[str]) -> TracedSlot:
     """The part of a slot that a program can hold: what the trace uses of it, if it is large."""
-    if slot.npages <= AREA_PAGES // 2 and slot.gfn + slot.npages <= GFN_LIMIT:
+    if slot.npages <= AREA_PAGES // 2 and slot.gfn + slot.npages <= LOW_GFNS:
         return slot
     used = [gfn for gfn, _ in mapped(trace) if 0 <= gfn - slot.gfn < slot.npages]
     if not used:
@@ -161,7 +161,7 @@ def _reached(trace: Trace, slot: TracedSlot, notes: list[str]) -> TracedSlot:
 
 def _gfns(slots: list[TracedSlot]) -> list[int]:
     """Their own where that is in reach, else behind the others, aligned alike."""
-    gfns = [slot.gfn if slot.gfn + slot.npages <= GFN_LIMIT else -1 for slot in slots]
+    gfns = [slot.gfn if slot.gfn + slot.npages <= LOW_GFNS else -1 for slot in slots]
     ends = [gfn + slot.npages for gfn, slot in zip(gfns, slots, strict=True) if gfn >= 0]
     end = max(ends, default=0)
     for number, slot in enumerate(slots):
@@ -170,8 +170,8 @@ def _gfns(slots: list[TracedSlot]) -> list[int]:
         align = _1G if slot.npages >= _1G else _2M
         gfns[number] = end + (slot.gfn - end) % align
         end = gfns[number] + slot.npages
-        if end > GFN_LIMIT:
-            raise UsageError(f"--slot {slot.text}: programs have {GFN_LIMIT:#x} gfns in all")
+        if end > LOW_GFNS:
+            raise UsageError(f"--slot {slot.text}: programs have {LOW_GFNS:#x} gfns in all")
     return gfns
 
 

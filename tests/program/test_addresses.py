@@ -7,7 +7,7 @@ from random import Random
 
 from difffuzz.program import Config, Kind, Op, SlotSpec
 from difffuzz.program.addresses import aligned, hot_offsets, inside, near, outside, pick
-from difffuzz.program.limits import AREA_PAGES, GFN_LIMIT
+from difffuzz.program.limits import AREA_PAGES, LOW_GFNS
 from difffuzz.program.scene import Scene, place_of
 
 SLOT = SlotSpec(2, 0, 0x1FF, 0x402, 1, 0x3FF)
@@ -26,7 +26,7 @@ def test_places_keep_gfn_and_page_together() -> None:
     outer = 0
     for _ in range(2000):
         place = near(rng, pick(rng, CONFIG))
-        assert 0 <= place.gfn < GFN_LIMIT
+        assert 0 <= place.gfn < LOW_GFNS
         assert 0 <= place.page < AREA_PAGES
         if place.slot is None:
             outer += 1

@@ -49,7 +49,7 @@ WRONG = [
     ("slot 8 gfn=0 pages=1 area=0", 6, "a number in 0..7"),
     ("slot 0 gfn=0 pages=0 area=0", 20, "a number in 0x1.."),
     ("slot 0 gfn=0 area=0", 20, "pages="),
-    ("slot 0 gfn=0xfffff pages=2 area=0", 26, "at most 0x1 pages"),
+    ("slot 0 gfn=0x3ffffffff pages=2 area=0", 30, "at most 0x1 pages"),
     ("slot 0 gfn=0 pages=1 area=0 slot=0", 29, "gfn="),
     ("slot 0 1 gfn=0 pages=1 area=0", 8, "gfn="),
     ("slot 0 gfn=0 pages=1 area=0\nslot 0 gfn=9 pages=1 area=0", 6, "shares neither id nor"),
@@ -65,8 +65,9 @@ WRONG = [
     ("vcpu0: reload now", 15, "the end of the line"),
     ("vcpu0: read", 12, "gfn="),
     ("vcpu0: read gfn", 13, "gfn=value"),
-    ("vcpu0: read gfn=", 17, "a number in 0x0..0xfffff"),
-    ("vcpu0: read gfn=0x100000", 17, "a number in 0x0..0xfffff"),
+    ("vcpu0: read gfn=", 17, "a number in 0x0..0xffffffffff"),
+    ("vcpu0: read gfn=0x10000000000", 17, "a number in 0x0..0xffffffffff"),
+    ("vmm: track_add as=0 gfn=0x400000000", 25, "a number in 0x0..0x3ffffffff"),
     ("vcpu0: read gfn=1_0", 17, "a number in"),
     ("vcpu0: read gfn=\u0663", 17, "a number in"),
     ("vcpu0: read gfn=" + "9" * 5000, 17, "a number in"),
@@ -99,7 +100,7 @@ def test_the_first_line_must_stand_first(text: str) -> None:
 
 def test_the_message_is_one_short_line_of_ascii() -> None:
     message = str(failure(HEADER + "vcpu0: read gfn=\x07\u202e\ud800" + "x" * 9999))
-    assert message.startswith("wrong.prog:2:17: expected a number in 0x0..0xfffff, found '")
+    assert message.startswith("wrong.prog:2:17: expected a number in 0x0..0xffffffffff, found '")
     assert message.isascii()
     assert message.isprintable()
     assert len(message) < 200

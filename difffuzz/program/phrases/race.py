@@ -9,8 +9,8 @@ from typing import Final
 from .. import addresses
 from ..addresses import Place
 from ..limits import (
-    GFN_LIMIT,
     HOST_THREADS,
+    LOW_GFNS,
     MAX_SLOTS,
     N_AREAS,
     WORKER_THREAD,
@@ -201,7 +201,7 @@ def new_slot(scene: Scene) -> list[Op]:
     rng = scene.rng
     config = scene.config
     gfn = addresses.outside(rng, config).gfn
-    pages = min(rng.choice((1, 8, 512)), GFN_LIMIT - gfn)
+    pages = min(rng.choice((1, 8, 512)), LOW_GFNS - gfn)
     taken = {slot.slot for slot in config.slots if not slot.as_id}
     free = [slot for slot in range(MAX_SLOTS) if slot not in taken] or [0]
     slot = SlotSpec(rng.choice(free), 0, gfn, pages, rng.randrange(N_AREAS), 0)

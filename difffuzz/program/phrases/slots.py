@@ -9,7 +9,7 @@ from typing import Final
 
 from .. import addresses
 from ..addresses import Place
-from ..limits import AREA_PAGES, GFN_LIMIT, MAX_SLOTS, N_AREAS
+from ..limits import AREA_PAGES, LOW_GFNS, MAX_SLOTS, N_AREAS
 from ..model import DIRTY_LOG, Op, SlotSpec
 from ..ops import Kind
 from ..scene import Scene
@@ -132,7 +132,7 @@ def fill_hole(scene: Scene, kinds: Sequence[Kind]) -> list[Op]:
     gfn = addresses.outside(rng, scene.config).gfn
     thread = vcpu(scene)
     as_id = _space(scene)
-    pages = min(rng.choice((1, 2, _BLOCK)), GFN_LIMIT - gfn)
+    pages = min(rng.choice((1, 2, _BLOCK)), LOW_GFNS - gfn)
     page = gfn % (AREA_PAGES - _BLOCK)
     slot = SlotSpec(rng.randrange(MAX_SLOTS), as_id, gfn, pages, rng.randrange(N_AREAS), page)
     place = Place(gfn, as_id, slot, slot.area, page)

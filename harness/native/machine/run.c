@@ -25,6 +25,21 @@ static void set_mode(const struct op *op)
 		gm_flush_tlb(op->thread);
 }
 
+/* An access that the guest's CPU cannot make never reaches KVM: difffuzz/sides/reach.py. */
+static bool is_reachable(u64 gfn)
+{
+	return gfn >> (play_config->tdp ? NATIVE_MAXPHYADDR - 12 : 20) == 0;
+}
+
+static struct outcome unreachable(long access)
+{
+	static const long errors[] = { 0, PFERR_WRITE_MASK, PFERR_FETCH_MASK };
+
+	if (!play_config->tdp)
+		return outcome_of(RESULT_NOTHING, 0);
+	return outcome_of(RESULT_FAULT, PFERR_PRESENT_MASK | PFERR_RSVD_MASK | errors[access]);
+}
+
 static struct outcome run_vcpu_op(const struct op *op, long number)
 {
 	struct outcome outcome = outcome_of(RESULT_DONE, 0);
@@ -34,9 +49,12 @@ static struct outcome run_vcpu_op(const struct op *op, long number)
 		return outcome_of(RESULT_NOTHING, 0);
 	if (op->kind == OP_END_FAULT)
 		return access_finish_fault(vcpu, number);
+	if (op->kind == OP_BEGIN_FAULT && access_has_fault(vcpu))
+		return outcome_of(RESULT_NOTHING, 0);
+	if (op->kind <= OP_BEGIN_FAULT && !is_reachable(op->guest.gfn))
+		return unreachable(op->kind == OP_BEGIN_FAULT ? op->begin_fault.access : op->kind);
 	if (op->kind == OP_BEGIN_FAULT)
-		return access_has_fault(vcpu) ? outcome_of(RESULT_NOTHING, 0) :
-					     access_begin_fault(vcpu, op->begin_fault.gfn, op->begin_fault.access);
+		return access_begin_fault(vcpu, op->begin_fault.gfn, op->begin_fault.access);
 	task_run_as(vcpu);
 	if (op->kind <= OP_EXEC)
 		access_run(vcpu, op->guest.gfn, op->kind, number, MAX_ATTEMPTS, &outcome);
