@@ -7,11 +7,12 @@ import pytest
 
 from difffuzz.engine import lockstep
 from difffuzz.engine.fast_lockstep import FastLockstep
+from difffuzz.facts.errno import EINVAL
 from difffuzz.facts.paging import MAXPHYADDR, PAGE_SHIFT
 from difffuzz.program import Config, Program, SlotSpec, parse
 from difffuzz.program.limits import GFN_LIMIT, LOW_GFNS
 from difffuzz.sides import NativeFactory, open_side
-from difffuzz.sides.base import FAULT, MMIO, NOTHING, OK
+from difffuzz.sides.base import DONE, FAULT, MMIO, NOTHING, OK
 from difffuzz.sides.encoded import Encoded
 from difffuzz.sides.played import Player
 from tests.native.kernel import built
@@ -94,3 +95,10 @@ def test_programs_played_in_c_have_the_same_answers() -> None:
     )
     assert [(op.outcome.result, op.outcome.value) for op in played.operations()] == ANSWERS
     assert FastLockstep(left, right).run(of("layout=npt root_level=5"), 10_000_000) is not None
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_no_memslot_moves_beyond(name: str) -> None:
+    move = f"vmm: memslot_move slot=0 as=0 gfn={GFN_LIMIT - 1:#x}\nvcpu0: read gfn={END:#x}\n"
+    program = parse(f"difffuzz program v1\n{SLOT}{move}")
+    assert answers(name, program) == [(DONE, -EINVAL), (OK, 0)]

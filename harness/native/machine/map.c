@@ -98,6 +98,9 @@ static void set(int as_id, int slot, u64 gfn, u64 npages, u64 hva, long flags)
 		    gfn < other->end)
 			return;
 	}
+	/* Beyond kvm_mmu_max_gfn(); with shadow paging that is 52 bits. */
+	if (play_config->tdp && gfn + npages > 1UL << (NATIVE_MAXPHYADDR - 12))
+		return;
 	if (old)
 		remove_slot(old);
 	create(as_id, slot, gfn, npages, hva, flags);
