@@ -65,6 +65,8 @@ def each(pairs: list[tuple[Bug, str]]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize(("bug", "kernel"), pairs, ids=ids)
 
 
+KNOWN = {"v7.2": {f"accounting:tdp@v7.2:end:nx_pages_of_{mmu}" for mmu in ("legacy", "tdp")}}
+"""What a kernel shows without a bug put back, where a program has its NX recovery run."""
 HAD = [
     (bug, kernel)
     for bug in SHOWN
@@ -88,6 +90,11 @@ def run(program: Program, sides: tuple[str, str]) -> Verdict:
     if program.schedule:
         return concurrent.run(program, left, right)
     return lockstep.run(program, left, right)
+
+
+def signatures(verdict: Verdict) -> set[str]:
+    """What it shows."""
+    return {one.signature for one in verdict.divergences}
 
 
 def program_of(bug: Bug) -> Program:
@@ -160,8 +167,9 @@ def test_program_shows_the_bug_on_the_model_of_a_kernel(bug: Bug, kernel: str) -
     program = parse(bug.program_on(kernel), bug.id)
     assert normalise(program) == program
     assert len(program.schedule) <= 6
-    assert run(program, bug.sides(kernel)).divergences
-    assert run(program, bug.plain_sides(kernel)).divergences == []
+    plain = signatures(run(program, bug.plain_sides(kernel)))
+    assert plain <= KNOWN.get(kernel, set())
+    assert signatures(run(program, bug.sides(kernel))) - plain
 
 
 @pytest.mark.parametrize("kernel", KERNELS)

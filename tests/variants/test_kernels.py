@@ -22,7 +22,12 @@ MENDED = sorted((KERNELS / "mended").glob("*.patch"))
 HOST0, VCPU0 = THREADS.index("host0"), THREADS.index("vcpu0")
 KNOWN = {
     "v6.1": {"clear_log_edge", "late_read_fault"},
-    "v6.12": {"clear_log_edge", "late_read_fault", "nx_split_outlives_memslot"},
+    "v6.12": {
+        "clear_log_edge",
+        "late_read_fault",
+        "nx_split_outlives_memslot",
+        "prefault_after_delete",
+    },
     "v7.2": {
         "aged_under_late_read_fault",
         "clear_log_edge",
@@ -31,9 +36,21 @@ KNOWN = {
         "host_range_flush",
         "parked_fault_zap_gfn_range",
         "zap_gfn_range",
+        # NX recovery counts off the wrong list.
+        "nx_huge_pages_access_tracked",
+        "nx_huge_pages_dirty_log",
+        "nx_huge_pages_mmu_page_limit",
+        "nx_huge_pages_recovery_default",
+        "nx_huge_pages_recovery_ratio",
+        "nx_huge_pages_test",
+        "nx_huge_pages_test_1g",
+        "nx_huge_pages_test_disabled",
+        "parked_fault_nx_toggle",
     },
 }
-"""The regressions of bugs that the kernel has."""
+"""The programs that meet bugs that the kernel has."""
+KNOWN_RACES = {"v7.2": {"nx_huge_pages_test_recover"}}
+"""The same of programs whose threads run at once."""
 OTHER_SPACE = """difffuzz program v1
 slot 0 as=0 gfn=0x0 pages=0x2 area=1 page=0x0
 slot 0 as=1 gfn=0x0 pages=0x2 area=0 page=0x0
@@ -103,8 +120,11 @@ def test_the_two_mmus_agree(version: str) -> None:
 @pytest.mark.parametrize("version", VERSIONS)
 def test_the_two_mmus_agree_under_a_schedule(version: str) -> None:
     legacy, tdp = open_side(f"legacy@{version}"), open_side(f"tdp@{version}")
+    found = set()
     for name, program in corpus("concurrent"):
-        assert concurrent.run(program, legacy, tdp).divergences == [], name
+        if concurrent.run(program, legacy, tdp).divergences:
+            found.add(name)
+    assert found == KNOWN_RACES.get(version, set())
 
 
 @pytest.mark.parametrize("mended", MENDED, ids=lambda path: path.stem)

@@ -3,6 +3,8 @@
  * One operation of a program, as difffuzz/sides/kvm_side.py has it.  Guest accesses are in access.c,
  * ioctls in ioctls.c.
  */
+#include <errno.h>
+
 #include "guest.h"
 #include "interleave.h"
 #include "play.h"
@@ -40,6 +42,21 @@ static struct outcome unreachable(long access)
 	return outcome_of(RESULT_FAULT, PFERR_PRESENT_MASK | PFERR_RSVD_MASK | errors[access]);
 }
 
+/* A kernel without this ioctl refuses it; what others make of it is not played. */
+static struct outcome prefault(int vcpu, const struct op *op)
+{
+	long r = hm_kvm(FN_PREFAULT, vcpu, op->prefault.gfn, op->prefault.n, 0, 0, 0);
+
+	if (r != -EINVAL)
+		hm_give_up("a prefault that is done");
+	return outcome_of(RESULT_ERROR, r);
+}
+
+static bool is_vcpu_op(const struct op *op)
+{
+	return op->kind <= OP_RELOAD || op->kind == OP_PREFAULT;
+}
+
 static struct outcome run_vcpu_op(const struct op *op, long number)
 {
 	struct outcome outcome = outcome_of(RESULT_DONE, 0);
@@ -58,6 +75,8 @@ static struct outcome run_vcpu_op(const struct op *op, long number)
 	task_run_as(vcpu);
 	if (op->kind <= OP_EXEC)
 		access_run(vcpu, op->guest.gfn, op->kind, number, MAX_ATTEMPTS, &outcome);
+	else if (op->kind == OP_PREFAULT)
+		outcome = prefault(vcpu, op);
 	else if (op->kind == OP_RELOAD)
 		hm_kvm(FN_RESET_CONTEXT, vcpu, 0, 0, 0, 0, 0);
 	else
@@ -188,7 +207,7 @@ struct outcome run_op(const struct op *op, long number)
 {
 	struct outcome outcome;
 
-	if (op->kind <= OP_RELOAD) {
+	if (is_vcpu_op(op)) {
 		outcome = run_vcpu_op(op, number);
 	} else {
 		task_run_as(op->thread);
@@ -224,7 +243,7 @@ struct outcome run_op_among_others(const struct op *op, long number)
 	wants_park[op->thread] = op->kind == OP_BEGIN_FAULT;
 	if (op->kind == OP_BEGIN_FAULT)
 		op = &access;
-	if (op->kind <= OP_RELOAD)
+	if (is_vcpu_op(op))
 		outcome = run_vcpu_op(op, number);
 	else
 		outcome = is_host_op(op) ? run_host_op(op, number) : run_ioctl(op);
