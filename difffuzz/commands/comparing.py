@@ -85,10 +85,12 @@ def _model(name: str) -> KvmFactory:
 
 
 def read_programs(files: list[Path] | None) -> list[Program]:
-    """The programs of the files, or all that ship; UsageError for one that cannot be read."""
-    if files is None:
-        files = sorted(CORPUS.rglob("*.difffuzz"))
-    return [read_program(path) for path in files]
+    """The programs of the files, or all that ship and that a model can run; UsageError for one that
+    cannot be read."""
+    if files is not None:
+        return [read_program(path) for path in files]
+    shipped = map(read_program, sorted(CORPUS.rglob("*.difffuzz")))
+    return [program for program in shipped if program.config.guest == "none"]
 
 
 def _written(number: int, found: Found, out: Path) -> dict[str, object]:

@@ -49,7 +49,10 @@ def test_no_functional_change(
     status, document = diff(left, right, tmp_path, capsys)
     assert document["differences"] == []
     assert status == 0
-    assert document["agreed"] == document["programs"] + document["schedules"]
+    # A program that spins on both is cut short; all others are seen through.
+    assert document["cut_short"] <= 1
+    run = document["programs"] + document["schedules"]
+    assert document["agreed"] + document["cut_short"] == run
     for kind in ("RET_PF", "spte", "lock", "request", "reference", "root"):
         assert document["equal"][kind] > 100
     for changed in document["changed"].values():

@@ -65,7 +65,13 @@ def each(pairs: list[tuple[Bug, str]]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize(("bug", "kernel"), pairs, ids=ids)
 
 
-KNOWN = {"v7.2": {f"accounting:tdp@v7.2:end:nx_pages_of_{mmu}" for mmu in ("legacy", "tdp")}}
+KNOWN = {
+    "v7.2": {
+        f"accounting:tdp@v7.2:{when}:nx_pages_of_{mmu}"
+        for when in ("end", "meeting")
+        for mmu in ("legacy", "tdp")
+    }
+}
 """What a kernel shows without a bug put back, where a program has its NX recovery run."""
 HAD = [
     (bug, kernel)

@@ -9,7 +9,7 @@ from ..proposals import Pass
 from .config import default_config, drop_with_config, into_config
 from .names import plainer_areas, plainer_slots
 from .numbers import same_smaller_argument, shorter_ranges, smaller_arguments
-from .operations import drop_operations, drop_pairs, plain_order, weaker_operations
+from .operations import drop_operations, drop_pairs, plain_ends, plain_order, weaker_operations
 from .schedule import drop_schedule, drop_switches, earlier_switches
 from .slots import drop_slots, move_slots, shorter_slots, slots_to_zero, smaller_slots
 from .threads import fewer_threads, swap_threads
@@ -30,6 +30,7 @@ PASSES: Final[tuple[Pass, ...]] = (
     plainer_areas,
     plainer_slots,
     weaker_operations,
+    plain_ends,
     shorter_ranges,
     same_smaller_argument,
     shorter_slots,
@@ -44,6 +45,7 @@ DEEP: Final[tuple[Pass, ...]] = (
     default_config,
     fewer_threads,
     weaker_operations,
+    plain_ends,
 )
 """Those whose proposals are worth a search for a schedule of their own, once no other pass goes
 any further: there are few of them, and the rest follows."""

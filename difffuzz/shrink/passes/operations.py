@@ -62,6 +62,22 @@ def weaker_operations(program: Program) -> Proposals:
                 break
 
 
+def plain_ends(program: Program) -> Proposals:
+    """Put the end of a parked fault in the place of what ends it besides, as a memslot update does.
+
+    Pays where that is all that the operation was there for.  Costs a proposal for each operation
+    that stands behind the begin of a fault, and each vCPU with such a fault.  Keeps the rest.
+    """
+    for at in range(len(program.ops)):
+        if program.ops[at].kind <= Kind.END_FAULT:
+            continue
+        begun = {op.thread for op in program.ops[:at] if op.kind == Kind.BEGIN_FAULT}
+        for thread in sorted(begun):
+            if taken := (yield with_op(program, at, Op(Kind.END_FAULT, thread))):
+                program = taken
+                break
+
+
 def as_kind(op: Op, kind: Kind) -> Op:
     """The operation as one of another kind: its arguments by name, the lowest where it has none."""
     given = dict(zip((field.name for field in OPS[op.kind].fields), op.args, strict=True))
