@@ -53,6 +53,8 @@ class Bug(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """By kernel: a program of its own, where that of the base does not show it."""
     not_on: dict[str, str] = {}
     """By kernel, or "base": why there is nothing to bring back in its model."""
+    meets: dict[str, tuple[str, ...]] = {}
+    """By kernel: signatures of bugs of its own that the program meets, with this bug or without."""
     patch: Path | None = None
 
     def is_on(self, kernel: str) -> bool:

@@ -11,13 +11,14 @@ from difffuzz.measure.booted_bugs import CHANGES, KVM, SERIES, changed
 from difffuzz.native.cache import default_cache
 from difffuzz.native.fetch import source_path
 from difffuzz.native.tree import open_tree
+from tests.native.needs import missing
 
 
 @pytest.mark.parametrize("path", sorted(CHANGES.glob("*.toml")), ids=lambda path: path.stem)
 def test_a_change_is_made_and_taken_back(path: Path, tmp_path: Path) -> None:
     tree = source_path(default_cache(), SERIES)
     if not tree.is_dir():
-        pytest.skip(f"no fetched Linux {SERIES}: run 'difffuzz native fetch {SERIES}'")
+        missing(f"no fetched Linux {SERIES}")
     target = tmp_path / KVM / "mmu" / "mmu.c"
     target.parent.mkdir(parents=True)
     text = (tree / KVM / "mmu" / "mmu.c").read_bytes()

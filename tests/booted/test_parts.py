@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import lzma
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from difffuzz.booted.modules import Closure, depends, found_below
 from difffuzz.booted.packages import releases
 from difffuzz.booted.qemu import Qemu, find_qemu, threads
 from difffuzz.errors import MissingTool, UsageError
+from tests.native.needs import needs
 
 
 def module(needs: str = "") -> bytes:
@@ -31,7 +31,7 @@ def bzimage(release: str) -> bytes:
     return bytes(head)
 
 
-@pytest.mark.skipif(shutil.which("cpio") is None, reason="no cpio: apt-get install cpio")
+@needs("cpio")
 def test_cpio_unpacks_the_initramfs(tmp_path: Path) -> None:
     made = archive({"init": b"program", "modules/kvm.list": b"/modules/kvm.ko\n"})
     argv = ["cpio", "-idm", "--quiet", "--no-absolute-filenames", "init", "modules/kvm.list"]

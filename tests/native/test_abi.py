@@ -105,12 +105,12 @@ def test_another_description_has_other_headers(
     cache = Cache(tmp_path)
     before, number = write_headers(cache), header.number()
     assert write_headers(cache) == before
-    monkeypatch.setitem(limits.MACHINE, "NR_THREADS", 9)
+    monkeypatch.setitem(limits.BOTH, "MAX_ATTEMPTS", 13)
     assert header.number() != number
     after = write_headers(cache)
     assert after != before
-    assert "#define NR_THREADS 9\n" in (after / header.MACHINE_HEADER).read_text()
-    assert "#define NR_THREADS 8\n" in (before / header.MACHINE_HEADER).read_text()
+    assert "#define MAX_ATTEMPTS 13\n" in (after / header.ABI_HEADER).read_text()
+    assert "#define MAX_ATTEMPTS 12\n" in (before / header.ABI_HEADER).read_text()
 
 
 def test_a_library_of_another_description_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
