@@ -110,6 +110,8 @@ def adapted(program: Program, kernel: tuple[int, int]) -> Adapted:
     """
     if program.config.paging != "tdp":
         raise UsageError("a nonpaging guest under shadow paging is not run on a booted kernel")
+    if program.config.guest != "none":
+        raise UsageError("a guest with page tables of its own is not run on a booted kernel")
     if program.config.host_errs:
         raise UsageError("the host of a booted kernel does not err (host_errs=on)")
     config, remarks = _config(program.config, kernel)

@@ -66,6 +66,12 @@ def test_a_nonpaging_guest_is_refused() -> None:
         adapted(program, (6, 1))
 
 
+def test_a_guest_with_page_tables_is_refused() -> None:
+    program = parse(TEXT)._replace(config=Config(guest="paging64"))
+    with pytest.raises(UsageError, match="page tables of its own"):
+        adapted(program, (6, 1))
+
+
 def test_the_document_has_all_of_it() -> None:
     text = (Path(__file__).resolve().parents[2] / "docs/kernel.md").read_text()
     rows = [f"| `{kind.name.lower()}` | {why} |" for kind, why in (CANNOT | OTHERWISE).items()]
