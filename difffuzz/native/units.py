@@ -27,6 +27,8 @@ class Unit(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """It gets coverage and DIFFFUZZ_TARGET."""
     versions: tuple[str, ...] = ()
     """The series it is for; empty: all."""
+    optional: bool = False
+    """A file of the tree that some trees do not have."""
     symbols: tuple[str, ...] = ()
     """What it must define for others, none of them static."""
     flags: tuple[str, ...] = ()
@@ -42,6 +44,13 @@ class Unit(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         named = self.source.startswith(FROM_TREE)
         return self.source.removeprefix(FROM_TREE) if named else None
 
+    def is_in(self, tree: KernelTree) -> bool:
+        """Does the library of that tree have it?"""
+        if not meant_for(self.versions, tree):
+            return False
+        path = self.in_tree
+        return not self.optional or path is None or (tree.root / path).is_file()
+
 
 class Units(msgspec.Struct, forbid_unknown_fields=True):
     """The whole list."""
@@ -55,7 +64,7 @@ class Units(msgspec.Struct, forbid_unknown_fields=True):
 
     def of(self, tree: KernelTree) -> list[Unit]:
         """The units for this tree."""
-        return [unit for unit in self.unit if meant_for(unit.versions, tree)]
+        return [unit for unit in self.unit if unit.is_in(tree)]
 
 
 def read_units(harness: Path) -> Units:

@@ -121,8 +121,8 @@ class GuestMemory:
                 break
             table = entry & ADDRESS
             level -= 1
-        offset = gva & (1 << 12 + 9 * (level - 1)) - 1
-        gfn = (entry & ADDRESS | offset) >> 12
+        inside = (1 << 12 + 9 * (level - 1)) - 1
+        gfn = (entry & ADDRESS & ~inside | gva & inside) >> 12
         return Path(Translation(PAGE, gfn, user, writable, nx), tuple(entries))
 
 

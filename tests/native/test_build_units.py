@@ -90,3 +90,14 @@ def test_the_c_librarys_side_sees_no_kernel_header() -> None:
     words = flags(Unit(source="a.c", kind="libc"), kernel(1), HARNESS, HEADERS, GCC)
     assert [word for word in words if word.startswith("-I")] == ["-I/harness", "-I/headers"]
     assert "-nostdinc" not in words
+
+
+def test_a_file_that_some_trees_lack(tree: Path) -> None:
+    found = open_tree(tree)
+    unit = Unit(source="tree:arch/x86/kvm/regs.c", kind="kernel", optional=True)
+    assert not unit.is_in(found)
+    (tree / "arch/x86/kvm").mkdir(parents=True, exist_ok=True)
+    (tree / "arch/x86/kvm/regs.c").write_text("")
+    assert unit.is_in(found)
+    assert not unit.is_in(found._replace(root=tree / "elsewhere"))
+    assert Unit(source="tree:nowhere.c", kind="kernel").is_in(found)

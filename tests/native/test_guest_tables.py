@@ -18,7 +18,7 @@ from difffuzz.program import parse
 from difffuzz.program.generate_guest import generate_guest
 from difffuzz.sides import SideFactory, open_side
 
-from .kernel import built
+from .kernel import built, built_newer
 
 MACHINE = "difffuzz program v1\nconfig guest=paging64 vcpus=2\nslot 0 gfn=0x0 pages=0x200 area=0\n"
 LATE = "slot 1 gfn=0x600 pages=0x1 area=1\n"
@@ -114,6 +114,27 @@ def test_a_stale_mmio_spte_maps_a_table_writable() -> None:
 @pytest.mark.parametrize("left_out", ["vcpu0: write gfn=0x600\n", "vcpu0: gva_read gva=1.1.0.0\n"])
 def test_it_takes_the_mmio_spte_and_the_shadow_page(left_out: str) -> None:
     assert not verdict_of(STALE_MMIO.replace(left_out, ""), LATE).divergences
+
+
+@pytest.mark.parametrize("version", ["6.12", "7.2"])
+def test_newer_kernels_have_such_guests_too(version: str) -> None:
+    name = built_newer(version)
+    pair = open_side(f"native:{name}:legacy"), open_side(f"native:{name}:tdp")
+    registers = """\
+vcpu0: gva_write gva=0.0.0.0
+vcpu0: cr3 B
+vcpu0: gva_read gva=1.0.0.0 by=user
+vcpu0: toggle wp
+vcpu0: toggle smep
+vcpu0: toggle nx
+vcpu0: invlpg gva=1.0.0.0
+vcpu0: gva_exec gva=1.0.0.0
+"""
+    verdict = run(parse(MACHINE + registers, "test"), *pair, trace=True)
+    assert not verdict.divergences
+    assert verdict.trace[-1].left.result == "fault"  # type: ignore[attr-defined]
+    found = run(parse(MACHINE + LATE + STALE_MMIO, "test"), *pair).divergences
+    assert [one.oracle for one in found] == ["guest-shadow"]
 
 
 def test_generated_guests_reach_memory_and_take_faults() -> None:

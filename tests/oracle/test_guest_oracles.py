@@ -133,3 +133,10 @@ def test_a_device_leaves_little_to_judge() -> None:
 def test_error_codes(found: Translation, modes: Modes, access: int, user: bool, code: int) -> None:
     assert fault_code(found, modes, access, user) == code
     assert permits(found, modes, access, user) == (code == -1 or (found.nx and not modes.nx))
+
+
+def test_a_large_page_begins_at_its_boundary_whatever_bit_12_says() -> None:
+    guest = Guest()
+    guest.write("E", 0, (0x201 << 12) | 0x87)
+    walked = guest.tables.now(0, GVAS[1]).translation
+    assert walked == Translation("page", 0x202, user=True, writable=True)

@@ -58,7 +58,11 @@ unsigned long __get_free_pages(gfp_t gfp, unsigned int order)
 	return page_alloc();
 }
 
+#if HAS_ALLOC_PAGES_NODE
+struct page *alloc_pages_node_noprof(int nid, gfp_t gfp, unsigned int order)
+#else
 struct page *__alloc_pages(gfp_t gfp, unsigned int order, int nid, nodemask_t *nodes)
+#endif
 {
 	return virt_to_page((void *)__get_free_pages(gfp, order));
 }
