@@ -122,6 +122,12 @@ ROWS = {
     ),
     "scripts/difffuzz kernel doctor": Row("kernel doctor --json", 0, "QEMU"),
     "scripts/difffuzz kernel run it.c --kernel 7.2": Row(instead="tests/booted/test_run.py"),
+    "scripts/difffuzz kernel selftest --kernel 7.2 --trace traces": Row(
+        instead="tests/booted/test_selftests.py"
+    ),
+    "scripts/difffuzz kernel selftest 'dirty_log_test -i 2 -M clear-log' --kernel 7.2": Row(
+        instead="tests/booted/test_selftests.py"
+    ),
     "scripts/difffuzz kernel replay FILE --kernel 6.1": Row(instead="tests/booted/test_run.py"),
     "scripts/difffuzz kernel fuzz --kernel 6.1 --time 600": Row(
         instead="tests/booted/test_judge.py"

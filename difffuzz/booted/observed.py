@@ -78,7 +78,7 @@ def tag_of(number: int) -> int:
 
 def read_run(answer: bytes, kernel: tuple[int, int]) -> Run:
     """The answer to an OPS frame.  Broken: it is not one."""
-    reader = _Reader(answer)
+    reader = Reader(answer)
     seen = []
     for _ in range(reader.number()):
         told = Observation.from_buffer_copy(reader.take(ctypes.sizeof(Observation)))
@@ -104,15 +104,18 @@ def read_run(answer: bytes, kernel: tuple[int, int]) -> Run:
 
 def read_log(answer: bytes) -> list[str]:
     """The answer to an END frame: what the kernel's log says of the VM's end."""
-    reader = _Reader(answer)
+    reader = Reader(answer)
     return reader.take(reader.number()).decode("utf-8", "replace").splitlines()
 
 
-class _Reader:
+class Reader:
+    """The parts of an answer, one after the other.  Broken: it has less than it says."""
+
     def __init__(self, data: bytes) -> None:
         self._data, self._at = data, 0
 
     def take(self, size: int) -> bytes:
+        """The next bytes."""
         part = self._data[self._at : self._at + size]
         if len(part) != size:
             raise Broken("an answer that ends too early")
@@ -120,6 +123,7 @@ class _Reader:
         return part
 
     def number(self) -> int:
+        """The next 32 bits."""
         return int.from_bytes(self.take(4), "little")
 
 

@@ -14,7 +14,7 @@ from difffuzz.program import Kind
 from difffuzz.program.limits import AREA_PAGES, MAX_SLOTS, MAX_VCPUS, N_AREAS
 
 FRAME_MAGIC: Final = 0x315A4644
-FRAME_VERSION: Final = 1
+FRAME_VERSION: Final = 2
 MAX_FRAME: Final = 64 << 20
 """Bytes of a payload."""
 
@@ -130,7 +130,17 @@ class Observation(ctypes.LittleEndianStructure):
     )
 
 
+class ExecuteHead(ctypes.LittleEndianStructure):
+    """EXECUTE: bytes of `arguments`, each with a 0 behind it, and the file follow."""
+
+    _fields_ = (
+        ("seconds", _U32),
+        ("arguments", _U32),
+    )
+
+
 _STRUCTS: Final = {
+    "execute": ExecuteHead,
     "config_slot": ConfigSlot,
     "config": VmConfig,
     "operation": Operation,

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,10 +15,13 @@ from difffuzz.native.run import find, install_command
 from . import protocol
 from .agent import build
 from .boot import Refused
+from .observed import Reader
 from .session import Died, Lane, Session
 from .wire import Broken
 
 MOST_BYTES = 32 << 20
+READ_SECONDS = 120
+"""Besides its own: until its trace is read, at 15,000 lines a second."""
 SKIPPED = 4
 """Exit status of a reproducer that could not tell, as KTAP has it."""
 _BAD = re.compile(r"^\s*not ok .*$", re.MULTILINE)
@@ -31,6 +35,10 @@ class Outcome(NamedTuple):
     status: int
     """Exit status, or 128 and the signal that ended it."""
     output: str
+    trace: str = ""
+    """ftrace's text of it, if the session has all traced."""
+    log: tuple[str, ...] = ()
+    """Warnings of the kernel's log."""
 
     @property
     def verdict(self) -> str:
@@ -85,21 +93,33 @@ def binary_of(file: Path) -> bytes:
     return data
 
 
-def run_binary(session: Session, data: bytes, lane: Lane, seconds: int) -> Outcome:
+def run_binary(
+    session: Session, data: bytes, lane: Lane, seconds: int, arguments: Sequence[str] = ()
+) -> Outcome:
     """Runs it with kvm loaded for that MMU.  Died: the kernel does, on two boots."""
-    payload = seconds.to_bytes(4, "little") + data
+    words = b"".join(word.encode() + b"\0" for word in arguments)
+    payload = bytes(protocol.ExecuteHead(seconds, len(words))) + words + data
+    if len(payload) > protocol.MAX_FRAME:
+        raise UsageError("its arguments are too long")
     for last in (False, True):
         try:
             session.load(lane, alone=True)
-            answer = session.boot().ask(protocol.EXECUTE, payload, seconds + 30)
+            answer = session.boot().ask(protocol.EXECUTE, payload, seconds + READ_SECONDS)
+            return _outcome(lane, answer)
         except Broken as error:
             session.drop()
             if last:
                 raise Died(str(error)) from None
-            continue
         except Refused as error:
             raise UsageError(f"the agent: {error}") from None
-        break
-    status = int.from_bytes(answer[:4], "little")
+    raise AssertionError
+
+
+def _outcome(lane: Lane, answer: bytes) -> Outcome:
+    reader = Reader(answer)
+    status = reader.number()
     code = 128 + (status & 0x7F) if status & 0x7F else status >> 8
-    return Outcome(lane.mmu, code, answer[4:].decode("utf-8", "replace"))
+    output, trace, log = (
+        reader.take(reader.number()).decode("utf-8", "replace") for _ in range(3)
+    )  # fmt: skip
+    return Outcome(lane.mmu, code, output, trace, tuple(log.splitlines()))

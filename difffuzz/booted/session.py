@@ -27,6 +27,14 @@ INTERESTING: Final = ("WARNING:", "BUG:", "Oops", "KASAN", "possible recursive",
 """Lines of the kernel's log that say that something is wrong with it."""
 
 
+OBSERVED: Final = "t"
+"""Traced: what observations of programs are made of."""
+EVERYTHING: Final = "f"
+"""Traced: what `corpus import --trace` reads."""
+NOTHING: Final = "-"
+"""Not traced."""
+
+
 class Died(Exception):
     """The kernel crashed or hung under a program, twice, on boots of their own; one line."""
 
@@ -53,7 +61,7 @@ class Session:
         wish: Wish,
         cache: Cache,
         say: Callable[[str], None],
-        traced: bool = True,
+        traced: str = OBSERVED,
     ) -> None:
         self.wish = wish
         self.boots = 0
@@ -99,9 +107,8 @@ class Session:
         if self._loaded is not None and (both or self._loaded == lane.tdp):
             return
         parameters = "" if both else f"tdp_mmu={'Y' if lane.tdp else 'N'}"
-        how = "t" if self._traced else "-"
         try:
-            boot.ask(protocol.LOAD, f"{how}{parameters}".encode())
+            boot.ask(protocol.LOAD, f"{self._traced}{parameters}".encode())
         except Refused as error:
             raise UsageError(f"kernel {self.wish.kernel.name}: {error}") from None
         self._loaded = lane.tdp

@@ -13,12 +13,14 @@ from .kernel_fuzz import fuzz
 from .kernel_options import DEFAULT, QemuPath, Version
 from .kernel_replay import replay
 from .kernel_run import run
+from .kernel_selftest import selftest
 from .output import Json, emit
 from .progress import note
 
 app = typer.Typer(help="A booted kernel: fetch one, and run programs on its KVM.")
 app.command()(conform)
 app.command()(run)
+app.command()(selftest)
 app.command()(replay)
 app.command()(fuzz)
 

@@ -8,12 +8,13 @@ from typing import Annotated
 
 import typer
 
-from ..booted.reproduce import binary_of, run_binary
-from ..booted.session import BOTH, Died, Session
+from ..booted.reproduce import binary_of
+from ..booted.session import EVERYTHING, NOTHING, Session
 from ..errors import UsageError
 from ..native.cache import default_cache
+from .kernel_binary import BAD, run_both
 from .kernel_options import DEFAULT, Accel, Image, Modules, QemuPath, Which, wish_of
-from .output import Json, emit
+from .output import Json, emit, prepare_directory
 from .progress import note
 
 
@@ -25,6 +26,9 @@ def run(
     qemu: QemuPath = None,
     accel: Accel = "tcg",
     seconds: Annotated[int, typer.Option(min=1, max=3600, help="It may take so long.")] = 120,
+    trace: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Trace it, into files there.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Build an exported reproducer or a selftest, run it on a booted kernel; status 0 or 1.
@@ -33,33 +37,15 @@ def run(
     """
     wish = wish_of(series, image, modules, qemu, accel)
     data = binary_of(file)
-    runs: list[dict[str, object]] = []
-    lines: list[str] = []
-    with Session(wish, default_cache(), note, traced=False) as session:
-        for lane in BOTH:
-            try:
-                outcome = run_binary(session, data, lane, seconds)
-            except Died as death:
-                runs.append(
-                    {"mmu": lane.mmu, "verdict": "crash", "status": -1, "bad": [str(death)]}
-                )
-                lines.append(f"{lane.mmu}: the kernel did not survive it: {death}")
-                continue
-            runs.append(
-                {
-                    "mmu": lane.mmu,
-                    "verdict": outcome.verdict,
-                    "status": outcome.status,
-                    "bad": outcome.bad,
-                    "output": outcome.output,
-                }
-            )
-            lines += [f"{lane.mmu}: {outcome.verdict}", *(f"  {one}" for one in outcome.bad)]
-            if outcome.verdict != "ok" and not outcome.bad:
-                lines += [f"  {line}" for line in outcome.output.splitlines()[-3:]]
+    how = NOTHING if trace is None else EVERYTHING
+    if trace is not None:
+        prepare_directory(trace)
+    traces = (trace, file.stem) if trace is not None else None
+    with Session(wish, default_cache(), note, traced=how) as session:
+        runs, lines = run_both(session, data, seconds, traces=traces)
         release = session.release
     if all(one["verdict"] == "skipped" for one in runs):
         raise UsageError(f"{file}: it could tell nothing on Linux {release}: {lines[1].strip()}")
     document = {"kernel": release, "program": str(file), "runs": runs}
     emit(document, "\n".join([f"Linux {release}, {file}", *lines]), json)
-    raise typer.Exit(1 if any(one["verdict"] in ("not ok", "crash") for one in runs) else 0)
+    raise typer.Exit(1 if any(one["verdict"] in BAD for one in runs) else 0)

@@ -543,6 +543,8 @@ class ReproducerRun(Document):
     """Exit status, or 128 and a signal; -1: the kernel did not survive it."""
     bad: list[str]
     output: str | UnsetType = UNSET
+    trace: str | UnsetType = UNSET
+    """The file with its trace, with `--trace`."""
 
 
 class ReproducerRuns(Document):
@@ -587,6 +589,7 @@ DOCUMENTS: dict[str, Any] = {
     "kernel replay": list[KernelReplayed],
     "kernel fuzz": KernelFuzzed,
     "kernel run": ReproducerRuns,
+    "kernel selftest": list[ReproducerRuns],
     "kernel conform": KernelConformed,
 }
 """By the command's words."""

@@ -107,7 +107,7 @@ void stats_close(void);
 void stats_read(int vcpu, uint64_t *to);
 
 /* trace.c */
-int trace_on(void);
+int trace_on(int all);
 void trace_off(void);
 void trace_mark(int number);
 void trace_take(struct out *out);
@@ -115,6 +115,6 @@ void log_open(void);
 void log_take(struct out *out);
 
 /* execute.c: a file of the host's, run here. */
-void execute(const char *bytes, size_t size, struct out *out);
+int execute(const char *bytes, size_t size, struct out *out);
 
 #endif

@@ -31,6 +31,8 @@ static void mounts(void)
 	write_text("/sys/kernel/mm/transparent_hugepage/shmem_enabled", "deny");
 	write_text("/sys/kernel/debug/fault_around_bytes", "4096");
 	write_text("/proc/sys/vm/nr_hugepages", "24");
+	/* Selftests map more than they touch. */
+	write_text("/proc/sys/vm/overcommit_memory", "1");
 	write_text("/proc/sys/kernel/numa_balancing", "0");
 	write_text("/proc/sys/vm/compaction_proactiveness", "0");
 }
@@ -149,13 +151,13 @@ static int begin(const char *payload, size_t size)
 
 static int load(const char *parameters)
 {
-	int traced = parameters[0] == 't';
+	char how = parameters[0];	/* 't': what observations need; 'f': all that an import reads */
 
 	vm_end();
 	trace_off();
 	if (unload_kvm() || load_kvm(parameters + 1))
 		return -1;
-	return traced ? trace_on() : 0;
+	return how == '-' ? 0 : trace_on(how == 'f');
 }
 
 static void answer(struct frame *frame, char *payload)
@@ -181,7 +183,7 @@ static void answer(struct frame *frame, char *payload)
 		log_take(&out);
 		break;
 	case FRAME_EXECUTE:
-		execute(payload, frame->length, &out);
+		r = execute(payload, frame->length, &out);
 		break;
 	case FRAME_PARAM: {
 		char *value = strchr(payload, '=');

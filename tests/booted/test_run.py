@@ -28,6 +28,17 @@ vmm: dirty_clear slot=0 as=0 first=0x0 n=0x40
 vcpu0: write gfn=0x200
 vmm: dirty_get slot=0 as=0
 """
+TRACED = (
+    "kvm_page_fault",
+    "kvm_mmu_spte_requested",
+    "kvm_mmu_set_spte",
+    "kvm_mmu_get_page",
+    "kvm_unmap_hva_range",
+    "pf",
+    "begun",
+    "ends",
+    "vm",
+)
 KTAP = """TAP version 13
 1..2
 ok 1 - one
@@ -76,9 +87,14 @@ def test_linux_loses_the_write_on_both_mmus(
     program.write_text(LOST)
     assert main(["export", str(program), "--to", "c", "-o", str(made)]) == 0
     capsys.readouterr()
-    assert main(["kernel", "run", str(made), "--json"]) == 1
+    traces = tmp_path / "traces"
+    assert main(["kernel", "run", str(made), "--trace", str(traces), "--json"]) == 1
     found = convert(json.loads(capsys.readouterr().out), ReproducerRuns)
     assert [one.verdict for one in found.runs] == ["not ok", "not ok"]
+    for mmu, events in (("legacy", TRACED), ("tdp", (*TRACED, "kvm_tdp_mmu_spte_changed"))):
+        text = (traces / f"lost-{mmu}.trace").read_text()
+        for event in events:
+            assert f" {event}: " in text, (mmu, event)
     assert main(["kernel", "replay", str(program), "--json"]) == 1
     [replayed] = convert(json.loads(capsys.readouterr().out), list[KernelReplayed])
     lost = {f"dirty-log:kernel:{mmu}:dirty_get" for mmu in ("legacy", "tdp")}
