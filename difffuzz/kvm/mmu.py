@@ -533,7 +533,8 @@ def kvm_faultin_pfn(vcpu: KvmVcpu, fault: KvmPageFault, access: int) -> int:
         return kvm_handle_error_pfn(vcpu, fault)
     if fault.slot is None:
         return kvm_handle_noslot_fault(vcpu, fault, access)
-    vcpu.kvm.sched.park_point()
+    if not fault.prefetch:
+        vcpu.kvm.sched.park_point()
     return RET_PF_CONTINUE
 
 

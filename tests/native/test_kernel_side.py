@@ -12,6 +12,7 @@ from difffuzz.engine.conform import conform, conform_scheduled
 from difffuzz.errors import UsageError
 from difffuzz.program import generate, parse
 from difffuzz.program.limits import THREADS
+from difffuzz.shipped import CORPUS
 from difffuzz.sides import KvmFactory, NativeFactory, open_side
 
 from .kernel import built, programs
@@ -110,6 +111,13 @@ def test_the_model_does_what_the_kernel_does_under_a_schedule(mmu: str) -> None:
     left, right = model(mmu), kernel(mmu)
     for seed, program in enumerate(programs("concurrent")):
         assert conform_scheduled(program, left, right, seed) is None, program
+
+
+@pytest.mark.parametrize("seed", [2, 36, 41, 77])
+def test_a_fault_that_a_worker_made_is_not_the_one_to_park(seed: int) -> None:
+    """The program wants a fault of the guest parked, whose page a worker brought in before."""
+    program = parse((CORPUS / "seeds/host_swap_out_async_pf.difffuzz").read_text())
+    assert conform_scheduled(program, model("tdp"), kernel("tdp"), seed) is None
 
 
 def test_the_unlike_are_told_apart() -> None:
