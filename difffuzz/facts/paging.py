@@ -12,18 +12,24 @@ PAGE_SIZE = 1 << PAGE_SHIFT
 SPTE_ENT_PER_PAGE = 512
 
 MAXPHYADDR = 46
-"""Physical address bits of the one CPU there is, host's and guest's: CPUID 0x80000008, EAX 7..0.
+"""Physical address bits of the CPU, host's and guest's, unless a program says otherwise
+(Config.maxphyaddr): CPUID 0x80000008, EAX 7..0.
 
 KVM has one number for all that depends on it: kvm_get_shadow_phys_bits() (mmu.h) reads the CPUID
-leaf into `shadow_phys_bits`, and boot_cpu_data.x86_phys_bits is the same unless memory encryption
-takes bits away.  kvm_mmu_max_gfn(), and with it tdp_mmu_max_gfn_exclusive() and the largest
-memslot, ends there; kvm_mmu_reset_all_pte_masks() may take bit 51 for MMIO SPTEs because it is
-above; the CPU, in turn, refuses a present entry with any bit of `RSVD_PHYS_BITS_MASK`.  A model
-of the CPU with more bits than KVM was told of would miss entries that real hardware refuses.
+leaf into `shadow_phys_bits`, `kvm_host.maxphyaddr` in newer kernels, and
+boot_cpu_data.x86_phys_bits is the same unless memory encryption takes bits away.
+kvm_mmu_max_gfn(), and with it tdp_mmu_max_gfn_exclusive() and the largest memslot, ends there;
+kvm_mmu_reset_all_pte_masks() may take bit 51 for MMIO SPTEs if it is above; the CPU, in turn,
+refuses a present entry with any bit of `rsvd_phys_bits()`.  A model of the CPU with more bits than
+KVM was told of would miss entries that real hardware refuses.
 
 46 is what a server with four-level EPT has.  Such a CPU may have X86_BUG_L1TF, in which case KVM
 moves the gfn of an MMIO SPTE; this one does not have the bug.
 """
+MOST_MAXPHYADDR = 52
+"""An entry has room for so many."""
+FOUR_LEVEL_BITS = 48
+"""Address bits that four levels of tables map."""
 
 
 def rsvd_bits(first: int, last: int) -> int:
@@ -48,9 +54,18 @@ VMX_EPT_ACCESS_BIT = 1 << 8
 VMX_EPT_DIRTY_BIT = 1 << 9
 
 PHYS_ADDR_MASK = rsvd_bits(PAGE_SHIFT, MAXPHYADDR - 1)
-"""The address in an entry, as the CPU reads it."""
-RSVD_PHYS_BITS_MASK = rsvd_bits(MAXPHYADDR, 51)
-"""Bits of a present entry that must be 0: EPT misconfiguration, or PFERR_RSVD."""
+"""The address in an entry, as a CPU with MAXPHYADDR reads it."""
+ENTRY_ADDR_MASK = rsvd_bits(PAGE_SHIFT, MOST_MAXPHYADDR - 1)
+"""The address in an entry whose reserved bits are 0, whatever MAXPHYADDR."""
+
+
+def rsvd_phys_bits(maxphyaddr: int) -> int:
+    """Bits of a present entry that must be 0: EPT misconfiguration, or PFERR_RSVD."""
+    return rsvd_bits(maxphyaddr, MOST_MAXPHYADDR - 1)
+
+
+RSVD_PHYS_BITS_MASK = rsvd_phys_bits(MAXPHYADDR)
+"""Those of a CPU with MAXPHYADDR."""
 
 PFERR_PRESENT_MASK = 1 << 0
 PFERR_WRITE_MASK = 1 << 1

@@ -12,6 +12,7 @@ from difffuzz.facts.kvm import KVM_REQ_TLB_FLUSH as KVM_REQ_TLB_FLUSH
 from difffuzz.facts.kvm import KVM_REQ_TLB_FLUSH_CURRENT as KVM_REQ_TLB_FLUSH_CURRENT
 from difffuzz.facts.kvm import KVM_REQ_TLB_FLUSH_RANGE as KVM_REQ_TLB_FLUSH_RANGE
 from difffuzz.facts.kvm import KVM_REQ_UPDATE_CPU_DIRTY_LOGGING as KVM_REQ_UPDATE_CPU_DIRTY_LOGGING
+from difffuzz.facts.paging import MAXPHYADDR
 from difffuzz.machine.host import HostMM
 from difffuzz.machine.hw import Cpu
 from difffuzz.machine.range_map import RangeMap
@@ -27,6 +28,7 @@ PG_LEVEL_1G = 3
 PG_LEVEL_NUM = 5
 KVM_MAX_HUGEPAGE_LEVEL = PG_LEVEL_1G
 PT64_ROOT_MAX_LEVEL = 5
+PT64_ROOT_5LEVEL = 5
 PT64_ROOT_4LEVEL = 4
 PT32E_ROOT_LEVEL = 3
 PT32_ROOT_LEVEL = 2
@@ -341,6 +343,8 @@ class Kvm:
         "manual_dirty_log_protect",
         "masks",
         "max_huge_page_level",
+        "max_tdp_level",
+        "maxphyaddr",
         "mem",
         "memslots",
         "memslots_sets",
@@ -418,7 +422,11 @@ class Kvm:
         # arch: what the module parameters and the CPU decide
         self.tdp_enabled = True
         self.tdp_mmu_enabled = False
-        self.tdp_root_level = 4
+        self.maxphyaddr = MAXPHYADDR
+        """kvm_host.maxphyaddr; `shadow_phys_bits` in 6.1."""
+        self.tdp_root_level = 0
+        """Forced by the host's own tables; 0 lets kvm_mmu_get_tdp_level() choose."""
+        self.max_tdp_level = 4
         self.max_huge_page_level = PG_LEVEL_1G
         self.eager_page_split = True
         self.enable_async_pf = False

@@ -10,7 +10,7 @@ from difffuzz.facts.kvm import RET_PF_INVALID as RET_PF_INVALID
 from difffuzz.facts.kvm import RET_PF_RETRY as RET_PF_RETRY
 from difffuzz.facts.kvm import RET_PF_SPURIOUS as RET_PF_SPURIOUS
 from difffuzz.facts.paging import (
-    MAXPHYADDR,
+    MOST_MAXPHYADDR,
     PAGE_SHIFT,
     PFERR_FETCH_MASK,
     PFERR_PRESENT_MASK,
@@ -82,7 +82,7 @@ def kvm_mmu_max_gfn(kvm: Kvm) -> int:
 
     Shadow paging lets a guest have up to the 52 bits of the page-table format.
     """
-    max_gpa_bits = MAXPHYADDR if kvm.tdp_enabled else 52
+    max_gpa_bits = kvm.maxphyaddr if kvm.tdp_enabled else MOST_MAXPHYADDR
     return (1 << (max_gpa_bits - PAGE_SHIFT)) - 1
 
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from difffuzz.facts.errno import EIO
-from difffuzz.facts.paging import PT_PRESENT_MASK
+from difffuzz.facts.paging import FOUR_LEVEL_BITS, PT_PRESENT_MASK
 
 from .kvm_host import (
     INVALID_PAE_ROOT,
@@ -17,6 +17,7 @@ from .kvm_host import (
     PT32_ROOT_LEVEL,
     PT32E_ROOT_LEVEL,
     PT64_ROOT_4LEVEL,
+    PT64_ROOT_5LEVEL,
     PT64_ROOT_MAX_LEVEL,
     Kvm,
     KvmMmu,
@@ -53,6 +54,20 @@ def mmu_topup_memory_caches(vcpu: KvmVcpu) -> int:
     return kvm_mmu_topup_memory_cache(kvm, vcpu.mmu_page_header_cache, PT64_ROOT_MAX_LEVEL)
 
 
+def kvm_mmu_get_tdp_level(vcpu: KvmVcpu) -> int:
+    """Levels of a root with nested paging: five if the guest's addresses need them.
+
+    SVM has as many as the host's own tables (`tdp_root_level`).  What the kernel asks for is the
+    guest's MAXPHYADDR, cpuid_maxphyaddr(): here it is the host's.
+    """
+    kvm = vcpu.kvm
+    if kvm.tdp_root_level:
+        return kvm.tdp_root_level
+    if kvm.max_tdp_level == PT64_ROOT_5LEVEL and kvm.maxphyaddr <= FOUR_LEVEL_BITS:
+        return PT64_ROOT_4LEVEL
+    return kvm.max_tdp_level
+
+
 def kvm_init_mmu(vcpu: KvmVcpu) -> None:
     """Computes the role of the vCPU's root from its mode."""
     kvm = vcpu.kvm
@@ -63,7 +78,7 @@ def kvm_init_mmu(vcpu: KvmVcpu) -> None:
     role.direct = True
     if kvm.tdp_enabled:
         role.ad_disabled = not kvm_ad_enabled(kvm.masks)
-        role.level = kvm.tdp_root_level
+        role.level = kvm_mmu_get_tdp_level(vcpu)
     else:
         # Nonpaging shadow pages are PAE page tables.
         role.level = PT32E_ROOT_LEVEL

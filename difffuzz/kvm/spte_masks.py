@@ -7,6 +7,7 @@ They stand below kvm_host.py, because a `Kvm` has its own.
 from __future__ import annotations
 
 from difffuzz.facts.paging import (
+    MOST_MAXPHYADDR,
     PT64_NX_MASK,
     PT_ACCESSED_MASK,
     PT_DIRTY_MASK,
@@ -46,7 +47,8 @@ class SpteMasks:
     """The shadow_*_mask globals of one KVM: kvm_mmu_reset_all_pte_masks(), kvm_mmu_set_ept_masks().
 
     `ept`: EPT layout, else the x86 layout that NPT and nonpaging shadow pages use.  `ad`: the CPU
-    has accessed and dirty bits (EPT only; x86 page tables always have).
+    has accessed and dirty bits (EPT only; x86 page tables always have).  Of x86 tables an MMIO SPTE
+    has a reserved address bit, of which a CPU with `maxphyaddr` 52 has none.
     """
 
     mmio_gen_low_mask = MMIO_SPTE_GEN_LOW_MASK
@@ -72,7 +74,7 @@ class SpteMasks:
         "shadow_x_mask",
     )
 
-    def __init__(self, ept: bool, ad: bool, mmio_caching: bool) -> None:
+    def __init__(self, ept: bool, ad: bool, mmio_caching: bool, maxphyaddr: int) -> None:
         if ept:
             self.shadow_user_mask = VMX_EPT_READABLE_MASK
             self.shadow_accessed_mask = VMX_EPT_ACCESS_BIT if ad else 0
@@ -98,10 +100,11 @@ class SpteMasks:
             self.shadow_acc_track_mask = 0
             self.shadow_host_writable_mask = DEFAULT_SPTE_HOST_WRITABLE
             self.shadow_mmu_writable_mask = DEFAULT_SPTE_MMU_WRITABLE
-            # Reserved, for MAXPHYADDR is below 52.
-            self.shadow_mmio_value = 1 << 51 | PT_PRESENT_MASK
-            self.shadow_mmio_mask = 1 << 51 | PT_PRESENT_MASK
+            reserved = maxphyaddr < MOST_MAXPHYADDR
+            self.shadow_mmio_value = 1 << 51 | PT_PRESENT_MASK if reserved else 0
+            self.shadow_mmio_mask = self.shadow_mmio_value
             self.shadow_mmio_access_mask = ACC_WRITE_MASK | ACC_USER_MASK
-        self.enable_mmio_caching = mmio_caching
+        # kvm_mmu_set_mmio_spte_mask()
+        self.enable_mmio_caching = mmio_caching and self.shadow_mmio_value != 0
         if not mmio_caching:
             self.shadow_mmio_value = 0

@@ -7,6 +7,7 @@ The VM's life, its vCPUs, and the ioctls and module parameters that concern the 
 from __future__ import annotations
 
 from difffuzz.facts.errno import EINVAL
+from difffuzz.facts.paging import MAXPHYADDR
 from difffuzz.machine.host import HostMM
 from difffuzz.machine.hw import Cpu, PageFormat, Tlb
 from difffuzz.machine.spt import PhysMem
@@ -77,6 +78,7 @@ class VmParams:
         "guest",
         "manual_dirty_log_protect",
         "max_level",
+        "maxphyaddr",
         "mmio_caching",
         "mmu_invalidate_seq",
         "mmu_pages",
@@ -97,6 +99,8 @@ class VmParams:
         self.ept = True
         self.ad = True
         self.root_level = 4
+        """Levels that the CPU's nested paging has; the host's own tables have as many."""
+        self.maxphyaddr = MAXPHYADDR
         self.max_level = 3
         self.vcpus = 1
         self.nx_huge_pages = False
@@ -124,11 +128,15 @@ def kvm_create_vm(
 
     `mem` is the memory of the page tables, if they are not to lie in one of the VM's own.
     """
-    masks = SpteMasks(params.tdp and params.ept, params.ad, params.mmio_caching)
+    ept = params.tdp and params.ept
+    masks = SpteMasks(ept, params.ad, params.mmio_caching, params.maxphyaddr)
     kvm = Kvm(sched, mm, masks, mem)
     kvm.tdp_enabled = params.tdp
     kvm.tdp_mmu_enabled = params.tdp and params.tdp_mmu
-    kvm.tdp_root_level = params.root_level
+    kvm.maxphyaddr = params.maxphyaddr
+    # kvm_configure_mmu()
+    kvm.tdp_root_level = 0 if ept else params.root_level
+    kvm.max_tdp_level = params.root_level
     kvm.max_huge_page_level = params.max_level
     kvm.nx_huge_pages = params.nx_huge_pages
     kvm.nx_huge_pages_recovery_ratio = params.nx_recovery_ratio
@@ -157,6 +165,11 @@ def kvm_create_vm(
 
 def page_format(kvm: Kvm) -> PageFormat:
     """The page table format that the CPU walks."""
+    return entry_format(kvm).of_cpu(kvm.maxphyaddr)
+
+
+def entry_format(kvm: Kvm) -> PageFormat:
+    """That of its entries."""
     if not kvm.tdp_enabled:
         return PageFormat.PAE
     m = kvm.masks

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from difffuzz.facts.paging import PHYS_ADDR_MASK, RSVD_PHYS_BITS_MASK
+from difffuzz.facts.paging import ENTRY_ADDR_MASK
 
 from .pageformat import (
     EPT,
@@ -98,7 +98,7 @@ class Cpu:
             if not entry & fmt.present:
                 return self._fault(level, access, 0, False)
             if mask == 3:
-                if entry & RSVD_PHYS_BITS_MASK:
+                if entry & fmt.rsvd_phys_bits:
                     return self._fault(level, access, perms, True)
             else:
                 if fmt.is_reserved(entry, level, root_level):
@@ -107,7 +107,7 @@ class Cpu:
                 path.append((ptr, entry))
                 if level == 1 or entry & fmt.large:
                     break
-            table = entry & PHYS_ADDR_MASK
+            table = entry & ENTRY_ADDR_MASK
             level -= 1
         if not perms & PERM_OF_ACCESS[access]:
             return self._fault(level, access, perms, False)
@@ -115,7 +115,7 @@ class Cpu:
         if fmt.ad and not self._set_bits(path, access == WRITE, gpa):
             return -2
         below = (1 << 9 * (level - 1)) - 1  # a large x86 entry has PAT in bit 12: not an address
-        pfn = (entry & PHYS_ADDR_MASK) >> 12 & ~below | gpa >> 12 & below
+        pfn = (entry & ENTRY_ADDR_MASK) >> 12 & ~below | gpa >> 12 & below
         if self.tlb.epoch != epoch:
             return -2
         dirty = access == WRITE or bool(entry & fmt.dirty)

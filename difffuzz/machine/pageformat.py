@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from difffuzz.facts.paging import (
+    MAXPHYADDR,
     PFERR_FETCH_MASK,
     PFERR_PRESENT_MASK,
     PFERR_RSVD_MASK,
@@ -18,10 +19,10 @@ from difffuzz.facts.paging import (
     PT_PRESENT_MASK,
     PT_USER_MASK,
     PT_WRITABLE_MASK,
-    RSVD_PHYS_BITS_MASK,
     VMX_EPT_ACCESS_BIT,
     VMX_EPT_DIRTY_BIT,
     VMX_EPT_RWX_MASK,
+    rsvd_phys_bits,
 )
 
 READ, WRITE, EXEC = 0, 1, 2
@@ -35,17 +36,30 @@ class PageFormat:
     """What the bits of an entry mean, and the error code that a failed walk gives.
 
     `ad`: the hardware sets accessed and dirty bits.  `user`: PFERR_USER_MASK is set in every
-    error code (nested page tables are walked as user).
+    error code (nested page tables are walked as user).  `rsvd_phys_bits`: of an address, what the
+    CPU does not have.
     """
 
-    __slots__ = ("accessed", "ad", "dirty", "ept", "large", "name", "present", "user")
+    __slots__ = (
+        "accessed",
+        "ad",
+        "dirty",
+        "ept",
+        "large",
+        "name",
+        "present",
+        "rsvd_phys_bits",
+        "user",
+    )
 
     EPT: ClassVar[PageFormat]
     EPT_NO_AD: ClassVar[PageFormat]
     NPT: ClassVar[PageFormat]
     PAE: ClassVar[PageFormat]
 
-    def __init__(self, name: str, ept: bool, ad: bool, user: bool) -> None:
+    def __init__(
+        self, name: str, ept: bool, ad: bool, user: bool, maxphyaddr: int = MAXPHYADDR
+    ) -> None:
         self.name = name
         self.ept = ept
         self.ad = ad
@@ -54,6 +68,13 @@ class PageFormat:
         self.accessed = VMX_EPT_ACCESS_BIT if ept else PT_ACCESSED_MASK
         self.dirty = VMX_EPT_DIRTY_BIT if ept else PT_DIRTY_MASK
         self.large = PT_PAGE_SIZE_MASK
+        self.rsvd_phys_bits = rsvd_phys_bits(maxphyaddr)
+
+    def of_cpu(self, maxphyaddr: int) -> PageFormat:
+        """The same format on a CPU with so many physical address bits."""
+        if rsvd_phys_bits(maxphyaddr) == self.rsvd_phys_bits:
+            return self
+        return PageFormat(self.name, self.ept, self.ad, self.user, maxphyaddr)
 
     def perms(self, entry: int) -> int:
         """PERM_* of a present entry."""
@@ -65,7 +86,7 @@ class PageFormat:
 
     def is_reserved(self, entry: int, level: int, root_level: int) -> bool:
         """True if a present entry is one that the hardware refuses (EPT misconfiguration, RSVD)."""
-        if entry & RSVD_PHYS_BITS_MASK:
+        if entry & self.rsvd_phys_bits:
             return True
         leaf = level == 1 or bool(entry & self.large)
         if self.ept:

@@ -104,7 +104,8 @@ class NativeKvm:
 
     def create_vcpu(self) -> None:
         """KVM_CREATE_VCPU."""
-        cpu = Cpu(self._mem, _page_format(self.params), Tlb())
+        fmt = _page_format(self.params).of_cpu(self.params.maxphyaddr)
+        cpu = Cpu(self._mem, fmt, Tlb())
         vcpu = NativeVcpu(self, len(self.vcpus), cpu)
         if self.params.guest and not self.params.tdp:
             vcpu.gva = GvaCpu(self._mem)

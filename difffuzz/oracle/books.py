@@ -14,8 +14,8 @@ from difffuzz.oracle.verdict import Violation
 from difffuzz.sides.kvm_side import KvmSide
 from difffuzz.sides.kvm_state import Masks, ShadowPage
 
-MMIO_GFN = (1 << 39) - 1
-"""The gfn in an MMIO SPTE; bit 51 is reserved to the CPU, so that a gpa has fewer bits."""
+MMIO_GFN = (1 << 40) - 1
+"""The gfn in an MMIO SPTE; but where bit 51 makes it one, a gpa has fewer bits."""
 ACCESS = PT_WRITABLE_MASK | PT_USER_MASK
 """ACC_WRITE_MASK and ACC_USER_MASK, where an MMIO SPTE holds them: in the x86 layout."""
 
@@ -122,11 +122,12 @@ def mmio_spte_violations(
     Both MMUs map a gfn with all rights; what the masks have no bits for is not in it.
     """
     gfn = sp.gfn + index
+    made_for = spte >> 12 & MMIO_GFN & ~(side.kvm.masks.shadow_mmio_mask >> 12)
     if sp.role.level != 1:
         text = f"gfn {gfn:#x}: an MMIO SPTE of level {sp.role.level}"
         yield Violation("translation", side.name, "mmio-level", text)
-    elif spte >> 12 & MMIO_GFN != gfn:
-        text = f"gfn {gfn:#x}: its MMIO SPTE is for gfn {spte >> 12 & MMIO_GFN:#x}"
+    elif made_for != gfn:
+        text = f"gfn {gfn:#x}: its MMIO SPTE is for gfn {made_for:#x}"
         yield Violation("translation", side.name, "mmio-gfn", text)
     elif not side.kvm.masks.shadow_mmio_value & ACCESS and spte & ACCESS != ACCESS:
         text = f"gfn {gfn:#x}: its MMIO SPTE is for the access {spte & ACCESS:#x} only"

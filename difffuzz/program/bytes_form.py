@@ -4,8 +4,8 @@
 Every byte string decodes to a normalised program, in linear time, and `decode(encode(p)) == p` for
 every normalised program.  The encoding of a program is never longer than MAX_BYTES.
 
-    header:  one byte for each choice of the configuration (the last two share one), one for each
-             area, the MMU page limit
+    header:  one byte for each choice of the configuration (some share one), one for each area, the
+             MMU page limit
     records: a tag byte, then the fields of an operation, of an initial slot, or of a switch
 
 A field is one byte that stands for a value (many bytes stand for the same one), or, from _LONG on,
@@ -21,7 +21,7 @@ from __future__ import annotations
 from itertools import product
 from typing import Final, NamedTuple
 
-from .fields import ACCESSED, COUNT, MMU_PAGES, FieldType
+from .fields import COUNT, GFN, MMU_PAGES, FieldType
 from .limits import MAX_BYTES, MAX_OPS, MAX_SCHEDULE, MAX_STEP, MAX_VCPUS, THREADS
 from .model import (
     AREA_KINDS,
@@ -50,6 +50,8 @@ _RARE: Final = {"paging"}
 _SHARED: Final = ("recovery_ratio", "slot_zap_all", "host_errs", "guest")
 """Choices that share the byte between the others and the areas.  It named a kernel once, by one of
 the first few values, which mean the defaults since: bytes of old corpora keep their meaning."""
+_OF_ROOT: Final = ("root_level", "maxphyaddr")
+"""Choices that share a byte: where it is small it stands for the first of them alone."""
 _KERNELS: Final = 8
 """So many values are left to those."""
 _PAD: Final = bytes(6 * (1 + max(len(SLOT_FIELDS), *(len(spec.fields) for spec in OPS.values()))))
@@ -110,9 +112,23 @@ def _forms() -> tuple[_Form, ...]:
     return (*forms, *(repeats[turn * len(repeats) // free] for turn in range(free)))
 
 
+def _roots() -> tuple[tuple[int | str, ...], ...]:
+    """byte -> levels of a table, address bits; the last few bytes for other CPUs than the usual."""
+    levels, bits = (CONFIG_CHOICES[name] for name in _OF_ROOT)
+    others = list(product(levels, bits[1:]))
+    usual = [(levels[byte % len(levels)], bits[0]) for byte in range(256 - len(others))]
+    return (*usual, *others)
+
+
+_ROOTS_READ: Final = _roots()
+_ROOTS_WRITE: Final = {root: byte for byte, root in reversed(list(enumerate(_ROOTS_READ)))}
+
+
 def _choice(name: str) -> tuple[int | str, ...]:
     """byte -> value of a choice of the configuration."""
     values = CONFIG_CHOICES[name]
+    if name == _OF_ROOT[0]:
+        return tuple(level for level, _ in _ROOTS_READ)
     if name in _RARE:
         return (*values, *(values[0] for _ in range(256 - len(values))))
     return tuple(values[byte % len(values)] for byte in range(256))
@@ -129,9 +145,12 @@ _SLOT_LOWS: Final = tuple(field.type.low for field in SLOT_FIELDS)
 
 _MMU_PAGES_AT: Final = Config._fields.index("mmu_pages")
 _SEPARATE: Final = [
-    name for name in Config._fields if name in CONFIG_CHOICES and name not in _SHARED
+    name
+    for name in Config._fields
+    if name in CONFIG_CHOICES and name not in (*_SHARED, _OF_ROOT[1])
 ]
 _CHOICES_READ: Final = tuple(_choice(name) for name in _SEPARATE)
+_ROOT: Final = _SEPARATE.index(_OF_ROOT[0])
 _ERRS: Final = len(_SEPARATE) + _SHARED.index("host_errs")
 """Where the choices have whether the host errs."""
 _PAIRS: Final = list(product(*(CONFIG_CHOICES[name] for name in _SHARED[:2])))
@@ -169,7 +188,7 @@ _STEP_SHORT: Final = _short(_STEP)
 _HEADER: Final = _AREAS + len(_AREAS_READ)
 
 assert COUNT.high - COUNT.low < 1 << 20, "a long value has 20 bits"
-assert ACCESSED.high < 1 << 40, "a longer value has 40 bits"
+assert GFN.high < 1 << 40, "a longer value has 40 bits"
 
 
 def decode(data: bytes) -> Program:
@@ -179,6 +198,7 @@ def decode(data: bytes) -> Program:
     padded = data + bytes(_HEADER) + _PAD
     choices = [table[byte] for table, byte in zip(_CHOICES_READ, padded, strict=False)]
     choices += _SHARED_READ[padded[len(_CHOICES_READ)]]
+    choices.append(_ROOTS_READ[padded[_ROOT]][1])
     areas = [table[byte] for table, byte in zip(_AREAS_READ, padded[_AREAS:_HEADER], strict=True)]
     mmu_pages = _MMU_PAGES_CODES[0][padded[_HEADER]]
     position = _HEADER + 1
@@ -247,7 +267,9 @@ def _config(
 def encode(program: Program) -> bytes:
     """The bytes of a normalised program; at most MAX_BYTES."""
     config = program.config
-    parts = [bytes([table[config[at]] for at, table in _HEADER_WRITE])]  # type: ignore[index]
+    first = [table[config[at]] for at, table in _HEADER_WRITE]  # type: ignore[index]
+    first[_ROOT] = _ROOTS_WRITE[config.root_level, config.maxphyaddr]
+    parts = [bytes(first)]
     shared = config.recovery_ratio, config.slot_zap_all, config.host_errs, config.guest
     parts.append(_SHARED_WRITE[shared])
     parts.append(

@@ -11,7 +11,6 @@ from typing import Final, NamedTuple
 
 from .guest_tables import ENTRY_WORDS, FLAG_WORDS, GVA_WORDS, ROOTS, TARGET_WORDS
 from .limits import (
-    ACCESSED_LIMIT,
     AREA_PAGES,
     GFN_LIMIT,
     LOW_GFNS,
@@ -81,9 +80,7 @@ HOT_COUNTS: Final = (
 )  # fmt: skip
 
 GFN: Final = FieldType("gfn", 0, GFN_LIMIT - 1, base=16, hot=HOT_GFNS)
-ACCESSED: Final = FieldType("accessed", 0, ACCESSED_LIMIT - 1, base=16, hot=HOT_GFNS)
-"""A gfn that is accessed, or asked for: it need not be one that the CPU can address."""
-GFNS: Final = (GFN, ACCESSED)
+"""It need not be one that the CPU can address (Config.maxphyaddr)."""
 PAGE: Final = FieldType("page", 0, AREA_PAGES - 1, base=16, hot=HOT_PAGES)
 COUNT: Final = FieldType("count", 1, LOW_GFNS, base=16, hot=HOT_COUNTS)
 HOST_COUNT: Final = FieldType("pages", 0, AREA_PAGES, base=16, hot=(*HOT_COUNTS, 0))

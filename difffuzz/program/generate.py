@@ -15,6 +15,7 @@ from random import Random
 from typing import Any, Final
 
 from . import addresses
+from .far import far
 from .fields import MMU_PAGES
 from .limits import MAX_OPS, MAX_STEP
 from .model import (
@@ -82,6 +83,8 @@ _PLAIN: Final = 0.7
 else no table is cut off, no MMIO SPTE stays, and a change of slots zaps everything."""
 _RANGES: Final = 0.3
 """How often a race is where TLBs are flushed by ranges of gfns: those may name too few."""
+_FAR: Final = 0.02
+"""How often a program lies where the CPU's addresses end, or the fourth level of tables."""
 _SYNCS: Final = (0, 0, 1, 2, 3, 5)
 """Places where all threads of a concurrent program meet."""
 _SCHEDULED: Final = 0.5
@@ -103,11 +106,13 @@ def generate(
 ) -> Program:
     """A normalised program of about `ops` operations; `used` gets the names of its phrases.
 
-    With `config` that configuration is used as it is, else one is made for `paging`.  A
+    With `config` that configuration is used as it is, else one is made for `paging`; few of those
+    have their gfns above 4 GiB.  A
     `concurrent` one has places where all threads meet, often a schedule, and few addresses.
     """
     theme = rng.sample(THEMES, rng.choice((1, 1, 2))) if rng.random() < _THEMED else []
     races = concurrent and rng.random() < _RACES
+    own = config is None
     if config is None:
         config = generate_config(rng, paging=paging, theme=theme)
         if concurrent:
@@ -149,7 +154,10 @@ def generate(
             made.insert(rng.randrange(len(made) + 1), SYNC)
         if rng.random() < _SCHEDULED:
             schedule = generate_schedule(rng, made)
-    return normalise(Program(config, tuple(made[:MAX_OPS]), schedule))
+    program = normalise(Program(config, tuple(made[:MAX_OPS]), schedule))
+    if own and paging == "tdp" and rng.random() < _FAR:
+        program = far(program, rng)
+    return program
 
 
 def is_concurrent(program: Program) -> bool:

@@ -25,10 +25,17 @@ AREA_PAGES: Final = 0x80000
 """Pages of one host memory area (2 GiB)."""
 LOW_GFNS: Final = 0x100000
 """gfns below 4 GiB: where generated programs are, and all that a guest without paging addresses."""
-GFN_LIMIT: Final = 1 << 34
-"""First gfn that no memslot has: a CPU with MAXPHYADDR 46 has no such address."""
-ACCESSED_LIMIT: Final = 1 << 40
-"""First gfn that no access names: entries of page tables have no such address (52 bits)."""
+USUAL_BITS: Final = 46
+"""Physical address bits of a CPU, unless a program says otherwise."""
+LEAST_BITS: Final = 45
+"""The host's memory needs so many (machine/frames.py, machine/spt.py)."""
+MOST_BITS: Final = 52
+"""An entry of a page table has room for so many."""
+FOUR_LEVEL_BITS: Final = 48
+"""So many are mapped by four levels of tables."""
+PAGE_BITS: Final = 12
+GFN_LIMIT: Final = 1 << MOST_BITS - PAGE_BITS
+"""First gfn that nothing names: entries of page tables have no such address."""
 
 MAX_MMU_PAGES: Final = 0xFFFFF
 """Largest value of the MMU page limit; 0 leaves the kernel's default."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from .limits import MAX_STEP, THREADS
+from .limits import LEAST_BITS, MAX_STEP, MOST_BITS, THREADS, USUAL_BITS
 from .ops import OPS, Kind, OpSpec
 
 __all__ = [
@@ -81,7 +81,7 @@ class Config(NamedTuple):
     ad: bool = True
     """Hardware sets accessed and dirty bits."""
     root_level: int = 4
-    """Levels of a page table."""
+    """Levels of a page table: five where MAXPHYADDR is above 48, with EPT only there."""
     max_level: int = 3
     """Largest page KVM may map: 1 = 4K, 2 = 2M, 3 = 1G."""
     nx: bool = False
@@ -118,6 +118,8 @@ class Config(NamedTuple):
     guest: str = "none"
     """Page tables of the guest's own: "none", or "paging64" (4 levels; shadowed by the legacy MMU,
     walked by the CPU under the TDP MMU).  The kernel's own code only."""
+    maxphyaddr: int = USUAL_BITS
+    """Physical address bits of the CPU, the host's and the guest's."""
     areas: tuple[str, ...] = DEFAULT_AREAS
     """Kind of each host memory area."""
     slots: tuple[SlotSpec, ...] = ()
@@ -157,7 +159,11 @@ CONFIG_CHOICES: Final[dict[str, tuple[int | str, ...]]] = {
     "slot_zap_all": (True, False),
     "host_errs": (False, True),
     "guest": GUESTS,
+    "maxphyaddr": (
+        USUAL_BITS,
+        *(bits for bits in range(LEAST_BITS, MOST_BITS + 1) if bits != USUAL_BITS),
+    ),
 }
 """The legal values of every Config field that has a list of them; the default stands first."""
-DELIBERATE: Final = frozenset({"paging", "host_errs", "guest"})
-"""Of those what only a person or a campaign chooses: no dice."""
+DELIBERATE: Final = frozenset({"paging", "host_errs", "guest", "maxphyaddr"})
+"""Of those what only a person or a campaign chooses, or who has a reason: no dice."""

@@ -14,7 +14,20 @@ from typing import Any, Final
 
 from .fields import MMU_PAGES, Field
 from .guest_tables import HOME_PAGES, LATE_GFN
-from .limits import MAX_OPS, MAX_SCHEDULE, MAX_SLOTS, MAX_STEP, MAX_VCPUS, N_AREAS, THREADS
+from .limits import (
+    FOUR_LEVEL_BITS,
+    GFN_LIMIT,
+    MAX_OPS,
+    MAX_SCHEDULE,
+    MAX_SLOTS,
+    MAX_STEP,
+    MAX_VCPUS,
+    MOST_BITS,
+    N_AREAS,
+    PAGE_BITS,
+    THREADS,
+    USUAL_BITS,
+)
 from .model import (
     AREA_KINDS,
     CONFIG_CHOICES,
@@ -138,6 +151,8 @@ def normalise_schedule(schedule: tuple[tuple[int, int], ...]) -> tuple[tuple[int
 def normalise_config(config: Config) -> Config:
     """A configuration that hardware and kernel could have, with slots that can all be created.
 
+    Tables of five levels and more than 48 address bits go together; without the latter only NPT has
+    the former, where the host's own tables have five levels (`kvm_mmu_get_tdp_level()`).
     Nested paging on AMD has accessed and dirty bits and no PML; PML needs EPT with them; a
     nonpaging guest is shadowed with ordinary x86 entries in PAE tables, which have no 1G page, and
     without nested paging nothing limits KVM to 4K (`kvm_configure_mmu()`).
@@ -152,13 +167,22 @@ def normalise_config(config: Config) -> Config:
         areas = normalise_areas(config.areas)
         if areas != config.areas:
             changes["areas"] = areas
-    if config.slots:
-        slots = normalise_slots(config.slots)
-        if slots != config.slots:
-            changes["slots"] = slots
     if changes:
         config = config._replace(**changes)
-    return _consistent(config)
+    config = _consistent(config)
+    slots = config.slots
+    if slots:
+        slots = normalise_slots(slots, memslots_end(config))
+    if config.guest != "none":
+        slots = _with_home(slots)
+    return config._replace(slots=slots) if slots != config.slots else config
+
+
+def memslots_end(config: Config) -> int:
+    """The first gfn that no memslot has, kvm_mmu_max_gfn() + 1."""
+    if config.paging == "tdp":
+        return 1 << config.maxphyaddr - PAGE_BITS
+    return GFN_LIMIT
 
 
 def _consistent(config: Config) -> Config:
@@ -180,18 +204,23 @@ def _consistent(config: Config) -> Config:
         changes["manual_protect"] = True
     if config.guest != "none":
         changes |= _for_guest(config)
+    elif config.root_level == 4:
+        if config.maxphyaddr > FOUR_LEVEL_BITS:
+            changes["maxphyaddr"] = FOUR_LEVEL_BITS
+    elif config.maxphyaddr <= FOUR_LEVEL_BITS and changes.get("layout", config.layout) == "ept":
+        changes["maxphyaddr"] = MOST_BITS
     return config._replace(**changes) if changes else config
 
 
 def _for_guest(config: Config) -> dict[str, Any]:
     """What a guest with page tables of its own needs: paging, tables of four levels, synchronous
-    faults, shadow pages enough for a walk of each vCPU, and a slot where its tables lie."""
+    faults, shadow pages enough for a walk of each vCPU."""
     wanted = {
         "paging": "tdp",
         "root_level": 4,
+        "maxphyaddr": USUAL_BITS,
         "async_pf": False,
         "host_errs": False,
-        "slots": _with_home(config.slots),
     }
     if 0 < config.mmu_pages < _LEAST_SHADOWED:
         wanted["mmu_pages"] = _LEAST_SHADOWED
@@ -219,14 +248,18 @@ def normalise_areas(areas: tuple[str, ...]) -> tuple[str, ...]:
     )
 
 
-def normalise_slots(slots: tuple[SlotSpec, ...]) -> tuple[SlotSpec, ...]:
-    """The slots in order, without those whose id or gfns an earlier one of their space has."""
+def normalise_slots(slots: tuple[SlotSpec, ...], end: int = GFN_LIMIT) -> tuple[SlotSpec, ...]:
+    """The slots in order, below gfn `end`, without those whose id or gfns an earlier one of their
+    space has."""
     kept: list[SlotSpec] = []
     for slot in slots:
         if any(
             not low <= value <= high for value, (low, high) in zip(slot, _BOUNDS, strict=True)
         ) or any(slot[base] + slot[count] > limit for base, count, limit in SLOT_SPANS):
             slot = SlotSpec(*fit(slot, SLOT_FIELDS, SLOT_SPANS))
+        if slot.gfn + slot.npages > end:
+            gfn = slot.gfn % end
+            slot = slot._replace(gfn=gfn, npages=min(slot.npages, end - gfn))
         if len(kept) < MAX_SLOTS and not any(clash(slot, other) for other in kept):
             kept.append(slot)
     return tuple(kept)

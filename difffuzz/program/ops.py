@@ -22,7 +22,6 @@ from typing import Final, NamedTuple
 
 from .fields import (
     ACCESS,
-    ACCESSED,
     AREA,
     AS_ID,
     BOOL,
@@ -49,7 +48,6 @@ from .fields import (
     FieldType,
 )
 from .limits import (
-    ACCESSED_LIMIT,
     AREA_PAGES,
     GFN_LIMIT,
     HOST_THREADS,
@@ -150,7 +148,6 @@ class OpSpec(NamedTuple):
 
 
 _GFN = Field("gfn", GFN)
-_ACCESSED = Field("gfn", ACCESSED)
 _AREA = Field("area", AREA)
 _PAGE = Field("page", PAGE)
 _N = Field("n", COUNT)
@@ -172,10 +169,10 @@ _ANY_VMM = (VMM_THREAD, WORKER_THREAD)
 
 # fmt: off
 _TABLE: Final[tuple[tuple[Kind, tuple[int, ...], tuple[Field, ...], int, str], ...]] = (
-    (Kind.READ, VCPU_THREADS, (_ACCESSED,), 10, "guest reads one word of the page"),
-    (Kind.WRITE, VCPU_THREADS, (_ACCESSED,), 12, "guest writes one word of the page"),
-    (Kind.EXEC, VCPU_THREADS, (_ACCESSED,), 5, "guest fetches an instruction from the page"),
-    (Kind.BEGIN_FAULT, VCPU_THREADS, (_ACCESSED, Field("access", ACCESS)), 9,
+    (Kind.READ, VCPU_THREADS, (_GFN,), 10, "guest reads one word of the page"),
+    (Kind.WRITE, VCPU_THREADS, (_GFN,), 12, "guest writes one word of the page"),
+    (Kind.EXEC, VCPU_THREADS, (_GFN,), 5, "guest fetches an instruction from the page"),
+    (Kind.BEGIN_FAULT, VCPU_THREADS, (_GFN, Field("access", ACCESS)), 9,
      "handle a fault up to the point where the pfn is known, and park it there"),
     (Kind.END_FAULT, VCPU_THREADS, (), 6, "go on with the parked fault: take mmu_lock and map"),
     (Kind.SMM, VCPU_THREADS, (_ON,), 2, "enter or leave SMM: the other address space, other root"),
@@ -249,7 +246,7 @@ _TABLE: Final[tuple[tuple[Kind, tuple[int, ...], tuple[Field, ...], int, str], .
     (Kind.DMA, _VMM, _PTE, 0, "a device writes an entry of the page tables: KVM is not told"),
     (Kind.UFFD, HOST_THREADS, (*_RANGE, Field("what", UFFD, bare=True)), 4,
      "userfaultfd: register the range for faults of that kind, or off; fill it; protect it"),
-    (Kind.PREFAULT, VCPU_THREADS, (_ACCESSED, Field("n", FEW)), 2,
+    (Kind.PREFAULT, VCPU_THREADS, (_GFN, Field("n", FEW)), 2,
      "KVM_PRE_FAULT_MEMORY of n pages from gfn: up to the first that cannot be mapped"),
 )
 # fmt: on
@@ -259,7 +256,6 @@ def _spans(fields: tuple[Field, ...]) -> tuple[tuple[int, int, int], ...]:
     """Every pair of a start (gfn or page) and a count of pages, with the limit of their sum."""
     limits: dict[FieldType, int] = {
         GFN: GFN_LIMIT,
-        ACCESSED: ACCESSED_LIMIT,
         PAGE: AREA_PAGES,
     }
     return tuple(

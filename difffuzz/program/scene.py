@@ -9,7 +9,7 @@ from typing import Final
 
 from . import addresses
 from .addresses import Place
-from .fields import AREA, AS_ID, COUNT, GFNS, HOST_COUNT, PAGE, SLOT, FieldType
+from .fields import AREA, AS_ID, COUNT, GFN, HOST_COUNT, PAGE, SLOT, FieldType
 from .limits import MAX_SLOTS, VMM_THREAD
 from .model import Config, Op, Program
 from .ops import OPS, Kind, OpSpec
@@ -73,7 +73,7 @@ class Scene:
         args: list[int] = []
         for field in fields:
             kind = field.type
-            if kind in GFNS:
+            if kind is GFN:
                 args.append(place.gfn)
             elif kind is AREA:
                 args.append(place.area)
@@ -130,7 +130,7 @@ def place_of(op: Op, config: Config) -> Place | None:
     """The place that the operation names by gfn, or by area and page; None if it names none."""
     gfn = area = page = -1
     for field, value in zip(OPS[op.kind].fields, op.args, strict=True):
-        if field.type in GFNS:
+        if field.type is GFN:
             gfn = value
         elif field.type is AREA:
             area = value

@@ -31,7 +31,7 @@ from .limits import (
     THREADS,
 )
 from .model import AREA_KINDS, CONFIG_CHOICES, DEFAULT_AREAS, Config, Op, Program, SlotSpec
-from .normalise import clash, honestly, normalise_config
+from .normalise import clash, honestly, memslots_end, normalise_config
 from .ops import BY_NAME, HONEST, OPS, SLOT_FIELDS, SLOT_SPANS, Kind
 from .text_lex import Line, ProgramError, Word, lines
 from .text_render import HEADER, spell_choice
@@ -70,7 +70,7 @@ def parse(text: str | bytes, name: str = "<text>") -> Program:
 class _Reader:
     """What was read so far."""
 
-    __slots__ = ("areas", "erring", "given", "ops", "schedule", "slots")
+    __slots__ = ("areas", "erring", "given", "ops", "placed", "schedule", "slots")
 
     def __init__(self) -> None:
         self.given: dict[str, tuple[int | str, Word]] = {}
@@ -78,6 +78,8 @@ class _Reader:
         self.erring: Word | None = None
         """The first word that only a host that errs may say."""
         self.slots: list[SlotSpec] = []
+        self.placed: list[Word] = []
+        """The first word of each slot's line."""
         self.ops: list[tuple[Op, Word]] = []
         self.schedule: list[tuple[int, int]] = []
 
@@ -136,6 +138,7 @@ class _Reader:
                     f"a slot that shares neither id nor gfns with slot {other.slot} of its space"
                 )
         self.slots.append(slot)
+        self.placed.append(line.words[0])
 
     def _op(self, line: Line) -> None:
         label = line.words[0]
@@ -175,6 +178,10 @@ class _Reader:
             if getattr(config, key) != value:
                 fit = spell_choice(key, getattr(config, key))
                 raise word.error(f"{key}={fit}, to go with the rest of config")
+        end = memslots_end(config)
+        for slot, word in zip(self.slots, self.placed, strict=True):
+            if slot.gfn + slot.npages > end:
+                raise word.error(f"gfns below {end:#x} (config maxphyaddr={config.maxphyaddr})")
         if self.erring is not None and not config.host_errs:
             right = "whole"
             if self.erring.text not in BRACKET.words:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 
 from ..program import OPS, Op, Program, SlotSpec, normalise
-from ..program.fields import GFNS, FieldType
+from ..program.fields import FieldType
 from ..program.ops import SLOT_FIELDS
 
 Proposals = Generator[Program, Program | None, None]
@@ -47,21 +47,15 @@ def swap(values: tuple[int, ...], old: int, new: int) -> tuple[int, ...]:
 
 
 def with_values(program: Program, kind: FieldType, new: Callable[[int], int]) -> Program:
-    """With every argument, and every number of an initial slot, of that type replaced.
-
-    A gfn is one, whether of a memslot or of an access.
-    """
-    kinds = GFNS if kind in GFNS else (kind,)
+    """With every argument, and every number of an initial slot, of that type replaced."""
     slots = tuple(
-        SlotSpec(
-            *(new(v) if f.type in kinds else v for v, f in zip(slot, SLOT_FIELDS, strict=True))
-        )
+        SlotSpec(*(new(v) if f.type is kind else v for v, f in zip(slot, SLOT_FIELDS, strict=True)))
         for slot in program.config.slots
     )
     ops = tuple(
         op._replace(
             args=tuple(
-                new(v) if f.type in kinds else v
+                new(v) if f.type is kind else v
                 for v, f in zip(op.args, OPS[op.kind].fields, strict=True)
             )
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Final, cast
 
+from difffuzz.facts.paging import MAXPHYADDR, PAGE_SHIFT
 from difffuzz.native.kvm import NativeKvm
 from difffuzz.program import Config, Kind
 from difffuzz.program.limits import LOW_GFNS
@@ -25,6 +26,8 @@ from difffuzz.sides.paging_guest import PagingGuest
 LEFT_OUT: Final = frozenset({Kind.SMM, Kind.GUEST_MODE, Kind.BEGIN_FAULT, Kind.END_FAULT})
 ACCESSES: Final = frozenset({Kind.READ, Kind.WRITE, Kind.EXEC, *GUEST_KINDS} - {Kind.DMA})
 OF_A_SLOT: Final = frozenset({Kind.MEMSLOT_CREATE, Kind.MEMSLOT_DELETE, Kind.MEMSLOT_MOVE})
+PLACES_A_SLOT: Final = frozenset({Kind.MEMSLOT_CREATE, Kind.MEMSLOT_MOVE})
+FAR_GFNS: Final = 1 << MAXPHYADDR - PAGE_SHIFT - 1
 LEAST_MMU_PAGES: Final = 64
 
 
@@ -34,6 +37,8 @@ def is_left_out(kind: Kind, args: tuple[int, ...]) -> bool:
         return True
     if kind <= Kind.EXEC and args[0] >= LOW_GFNS:
         return True  # the guest's direct map has 4 GiB
+    if kind in PLACES_A_SLOT and args[2] >= FAR_GFNS:
+        return True  # the sides' CPUs end memslots at different gfns
     return kind in OF_A_SLOT and args[:2] == (0, 0)
 
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from difffuzz.facts.errno import EEXIST, EINVAL, ENOENT
 from difffuzz.program import Config, Kind, Op
-from difffuzz.program.limits import GFN_LIMIT, area_base
+from difffuzz.program.limits import area_base
 from difffuzz.program.model import DIRTY_LOG, READONLY
+from difffuzz.program.normalise import memslots_end
 from difffuzz.program.ops import IS_HOST
 
 MIN_MMU_PAGES = 8
@@ -52,12 +53,12 @@ class Slot:
 class MemoryMap:
     """The memslots of both address spaces, who is in which, and what is write-tracked."""
 
-    __slots__ = ("_by_space", "_ends", "guest_mode", "nx", "slots", "smm", "vcpus")
+    __slots__ = ("_by_space", "_end", "guest_mode", "nx", "slots", "smm", "vcpus")
 
     def __init__(self, config: Config) -> None:
         self.slots: dict[tuple[int, int], Slot] = {}
         self._by_space: tuple[list[Slot], list[Slot]] = ([], [])
-        self._ends = config.paging == "tdp" and config.guest == "none"
+        self._end = memslots_end(config)
         self.vcpus = config.vcpus
         self.smm = [0, 0, 0, 0]
         self.guest_mode = [0, 0, 0, 0]
@@ -75,7 +76,7 @@ class MemoryMap:
     def copy(self) -> MemoryMap:
         """A map that changes on its own."""
         new = MemoryMap.__new__(MemoryMap)
-        new.vcpus, new.nx, new._ends = self.vcpus, self.nx, self._ends
+        new.vcpus, new.nx, new._end = self.vcpus, self.nx, self._end
         new.smm, new.guest_mode = list(self.smm), list(self.guest_mode)
         new.slots, new._by_space = {}, ([], [])
         for key, old in self.slots.items():
@@ -161,8 +162,8 @@ class MemoryMap:
         for other in self._by_space[as_id]:
             if other is not old and other.gfn < gfn + npages and gfn < other.end:
                 return -EEXIST
-        if self._ends and gfn + npages > GFN_LIMIT:
-            return -EINVAL  # beyond kvm_mmu_max_gfn(); with shadow paging that is 52 bits
+        if gfn + npages > self._end:
+            return -EINVAL  # beyond kvm_mmu_max_gfn()
         if old is not None:
             self._by_space[as_id].remove(old)
         self._create(slot, as_id, gfn, npages, hva, flags)

@@ -10,7 +10,6 @@ RSVD set, before EPT or NPT is looked at.  A guest without paging has addresses 
 from __future__ import annotations
 
 from difffuzz.facts.paging import (
-    MAXPHYADDR,
     PAGE_SHIFT,
     PFERR_FETCH_MASK,
     PFERR_PRESENT_MASK,
@@ -21,15 +20,19 @@ from difffuzz.program import Config
 from difffuzz.program.limits import LOW_GFNS
 from difffuzz.sides.base import FAULT, NOTHING, Outcome
 
-GFNS = 1 << MAXPHYADDR - PAGE_SHIFT
 RESERVED = PFERR_PRESENT_MASK | PFERR_RSVD_MASK
 ERROR_CODES = (RESERVED, RESERVED | PFERR_WRITE_MASK, RESERVED | PFERR_FETCH_MASK)
 """By access: of a read, a write, a fetch."""
 
 
+def gfns_of_cpu(config: Config) -> int:
+    """The first gfn that is no address of the CPU's."""
+    return 1 << config.maxphyaddr - PAGE_SHIFT
+
+
 def reachable_gfns(config: Config) -> int:
     """The first gfn that no access of the guest reaches."""
-    return GFNS if config.paging == "tdp" else LOW_GFNS
+    return gfns_of_cpu(config) if config.paging == "tdp" else LOW_GFNS
 
 
 def unreachable(config: Config, access: int) -> Outcome:

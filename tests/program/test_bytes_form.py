@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from difffuzz.program import Config, Kind, Op, Program, SlotSpec, decode, encode, normalise
 from difffuzz.program.fields import COUNT, GFN, PAGE
 from difffuzz.program.limits import (
-    ACCESSED_LIMIT,
     AREA_PAGES,
     GFN_LIMIT,
     MAX_BYTES,
@@ -84,7 +83,7 @@ def test_extreme_values_survive() -> None:
         Op(Kind.READ, 0, (GFN_LIMIT - 1,)),
         Op(Kind.WRITE, 0, (0xFFFFF,)),
         Op(Kind.WRITE, 0, (0x123456,)),
-        Op(Kind.PREFAULT, 0, (ACCESSED_LIMIT - 1, 1)),
+        Op(Kind.PREFAULT, 0, (GFN_LIMIT - 1, 1)),
         Op(Kind.MEMSLOT_MOVE, 6, (0, 0, 0x2_3456_789A)),
         Op(Kind.ZAP_GFN_RANGE, 6, (0, COUNT.high)),
         Op(Kind.MUNMAP, 4, (3, PAGE.high, 1)),
@@ -112,7 +111,7 @@ def test_a_gfn_of_40_bits_begins_with_a_byte_that_nothing_was_written_with() -> 
         (5, (240, 0, 5)),
         (0x12345, (241, 0x23, 0x45)),
         (0x12345678, (239, 0, 0x12, 0x34, 0x56, 0x78)),
-        (ACCESSED_LIMIT - 1, (239, 255, 255, 255, 255, 255)),
+        (GFN_LIMIT - 1, (239, 255, 255, 255, 255, 255)),
     ):
         encoded = encode(Program(ops=(Op(Kind.READ, 0, (gfn,)),)))
         start = len(encode(Program()))

@@ -8,6 +8,7 @@ import re
 import pytest
 
 from difffuzz.engine import concurrent
+from difffuzz.facts.paging import MAXPHYADDR
 from difffuzz.kvm.spte_masks import SpteMasks
 from difffuzz.program import parse
 from difffuzz.report.timeline import timeline_lines
@@ -16,8 +17,8 @@ from difffuzz.sides.spte_text import spte_text
 
 from ..native.kernel import built
 
-EPT, NPT = SpteMasks(True, True, True), SpteMasks(False, True, True)
-NO_AD = SpteMasks(True, False, False)
+EPT, NPT = SpteMasks(True, True, True, MAXPHYADDR), SpteMasks(False, True, True, MAXPHYADDR)
+NO_AD = SpteMasks(True, False, False, MAXPHYADDR)
 
 HEAD = """\
 difffuzz program v1

@@ -84,7 +84,11 @@ def test_every_host_operation_has_its_call() -> None:
     ("config", "field", "value"),
     [
         ("", "tdp_mmu_enabled", True),
-        ("root_level=5", "tdp_root_level", 5),
+        ("root_level=5", "max_tdp_level", 5),
+        ("root_level=5", "maxphyaddr", 52),
+        ("root_level=5", "tdp_root_level", 0),
+        ("layout=npt root_level=5", "tdp_root_level", 5),
+        ("maxphyaddr=45", "maxphyaddr", 45),
         ("max_level=2M", "max_huge_page_level", 2),
         ("nx=on", "nx_huge_pages", True),
         ("eager_split=off", "eager_page_split", False),

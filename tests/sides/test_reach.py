@@ -8,41 +8,53 @@ import pytest
 from difffuzz.engine import lockstep
 from difffuzz.engine.fast_lockstep import FastLockstep
 from difffuzz.facts.errno import EINVAL
-from difffuzz.facts.paging import MAXPHYADDR, PAGE_SHIFT
+from difffuzz.facts.paging import PAGE_SHIFT
 from difffuzz.program import Config, Program, SlotSpec, parse
 from difffuzz.program.limits import GFN_LIMIT, LOW_GFNS
 from difffuzz.sides import NativeFactory, open_side
 from difffuzz.sides.base import DONE, FAULT, MMIO, NOTHING, OK
 from difffuzz.sides.encoded import Encoded
 from difffuzz.sides.played import Player
-from tests.native.kernel import built
+from tests.native.kernel import built, built_newer
 
-END = GFN_LIMIT - 0x400
 MODELS = ("spec", "legacy", "tdp")
-ACCESSES = f"""vcpu0: write gfn={END:#x}
-vcpu0: read gfn={GFN_LIMIT - 1:#x}
-vcpu0: exec gfn={END - 1:#x}
-vcpu0: read gfn={GFN_LIMIT:#x}
-vcpu0: write gfn=0x1000000000
-vcpu0: exec gfn=0xffffffffff
-vcpu0: begin_fault gfn={GFN_LIMIT:#x} access=write
-vcpu0: end_fault
-vcpu0: read gfn={END:#x}
-"""
-SLOT = f"slot 0 gfn={END:#x} pages=0x400 area=1\n"
+CPUS = [
+    ("ept", 4, 46),
+    ("ept", 4, 45),
+    ("ept", 4, 48),
+    ("ept", 5, 49),
+    ("ept", 5, 52),
+    ("npt", 4, 47),
+    ("npt", 5, 46),
+    ("npt", 5, 52),
+]
+"""Layout, levels of a table, MAXPHYADDR."""
 READ, WRITE, FETCH = 0b01001, 0b01011, 0b11001
 """Error codes: P and RSVD, W, I."""
-ANSWERS = [
-    (OK, 1),
-    (OK, 0),
-    (MMIO, 0),
-    (FAULT, READ),
-    (FAULT, WRITE),
-    (FAULT, FETCH),
-    (FAULT, WRITE),
-    (NOTHING, 0),
-    (OK, 1),
-]
+
+
+def on_cpu(layout: str, levels: int, bits: int) -> tuple[Program, list[tuple[str, int]]]:
+    """Accesses around the last address of a CPU, with their answers."""
+    end = 1 << bits - PAGE_SHIFT
+    reached = [
+        (f"write gfn={end - 0x400:#x}", (OK, 1)),
+        (f"read gfn={end - 1:#x}", (OK, 0)),
+        (f"exec gfn={end - 0x401:#x}", (MMIO, 0)),
+        (f"write gfn={(end - 1) & 0xFFFFFFFFF:#x}", (OK, 4) if bits <= 48 else (MMIO, 0)),
+    ]
+    beyond = [
+        (f"read gfn={end:#x}", (FAULT, READ)),
+        (f"write gfn={GFN_LIMIT - 1:#x}", (FAULT, WRITE)),
+        (f"exec gfn={end:#x}", (FAULT, FETCH)),
+        (f"begin_fault gfn={end:#x} access=write", (FAULT, WRITE)),
+        ("end_fault", (NOTHING, 0)),
+    ]
+    last = [(f"read gfn={end - 0x400:#x}", (OK, 1))]
+    steps = reached + (beyond if end < GFN_LIMIT else []) + last
+    text = f"config layout={layout} root_level={levels} maxphyaddr={bits}\n"
+    text += f"slot 0 gfn={end - 0x400:#x} pages=0x400 area=1\n"
+    text += "".join(f"vcpu0: {op}\n" for op, _ in steps)
+    return parse("difffuzz program v1\n" + text), [answer for _, answer in steps]
 
 
 def answers(name: str, program: Program) -> list[tuple[str, int]]:
@@ -52,23 +64,27 @@ def answers(name: str, program: Program) -> list[tuple[str, int]]:
     return [(outcome.result, outcome.value) for outcome in outcomes]
 
 
-def of(config: str) -> Program:
-    return parse(f"difffuzz program v1\nconfig {config}\n{SLOT}{ACCESSES}")
-
-
-def test_memslots_end_where_addresses_do() -> None:
-    assert GFN_LIMIT == 1 << MAXPHYADDR - PAGE_SHIFT
-
-
+@pytest.mark.parametrize("cpu", CPUS)
 @pytest.mark.parametrize("name", MODELS)
-@pytest.mark.parametrize("config", ["layout=ept root_level=4", "layout=npt root_level=5"])
-def test_each_side_has_the_same_answers(name: str, config: str) -> None:
-    assert answers(name, of(config)) == ANSWERS
+def test_each_side_has_the_same_answers(name: str, cpu: tuple[str, int, int]) -> None:
+    program, expected = on_cpu(*cpu)
+    assert answers(name, program) == expected
 
 
+@pytest.mark.parametrize("cpu", CPUS)
 @pytest.mark.parametrize("mmu", ["legacy", "tdp"])
-def test_the_kernels_own_code_too(mmu: str) -> None:
-    assert answers(f"native:{built()}:{mmu}", of("layout=ept root_level=4")) == ANSWERS
+def test_the_kernels_own_code_too(mmu: str, cpu: tuple[str, int, int]) -> None:
+    program, expected = on_cpu(*cpu)
+    assert answers(f"native:{built()}:{mmu}", program) == expected
+
+
+@pytest.mark.parametrize("version", ["6.12", "7.2"])
+def test_and_that_of_newer_kernels(version: str) -> None:
+    side = f"native:{built_newer(version)}:"
+    for cpu in CPUS:
+        program, expected = on_cpu(*cpu)
+        for mmu in ("legacy", "tdp"):
+            assert answers(side + mmu, program) == expected, (cpu, mmu)
 
 
 @pytest.mark.parametrize("name", ["spec", "legacy"])
@@ -80,25 +96,31 @@ def test_without_paging_addresses_have_32_bits(name: str) -> None:
     assert answers(name, program) == [(OK, 1), (NOTHING, 0)]
 
 
-def test_lockstep_sees_no_difference() -> None:
-    verdict = lockstep.run(of("layout=ept root_level=4"), open_side("legacy"), open_side("tdp"))
+@pytest.mark.parametrize("cpu", CPUS)
+def test_lockstep_sees_no_difference(cpu: tuple[str, int, int]) -> None:
+    program, expected = on_cpu(*cpu)
+    verdict = lockstep.run(program, open_side("legacy"), open_side("tdp"))
     assert not verdict.divergences
-    assert verdict.operations == len(ANSWERS)
+    assert verdict.operations == len(expected)
 
 
 def test_programs_played_in_c_have_the_same_answers() -> None:
     left, right = (open_side(f"native:{built()}:{mmu}") for mmu in ("legacy", "tdp"))
     assert isinstance(left, NativeFactory)
     assert isinstance(right, NativeFactory)
-    played = Player(left.library, left.tdp_mmu, 0).play(
-        Encoded(of("layout=ept root_level=4")), 10_000_000
-    )
-    assert [(op.outcome.result, op.outcome.value) for op in played.operations()] == ANSWERS
-    assert FastLockstep(left, right).run(of("layout=npt root_level=5"), 10_000_000) is not None
+    for cpu in CPUS:
+        program, expected = on_cpu(*cpu)
+        played = Player(left.library, left.tdp_mmu, 0).play(Encoded(program), 10_000_000)
+        assert [(op.outcome.result, op.outcome.value) for op in played.operations()] == expected
+        assert FastLockstep(left, right).run(program, 10_000_000) is not None
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_no_memslot_moves_beyond(name: str) -> None:
-    move = f"vmm: memslot_move slot=0 as=0 gfn={GFN_LIMIT - 1:#x}\nvcpu0: read gfn={END:#x}\n"
-    program = parse(f"difffuzz program v1\n{SLOT}{move}")
-    assert answers(name, program) == [(DONE, -EINVAL), (OK, 0)]
+@pytest.mark.parametrize("bits", [45, 46, 48])
+def test_no_memslot_moves_beyond(name: str, bits: int) -> None:
+    end = 1 << bits - PAGE_SHIFT
+    text = f"config maxphyaddr={bits}\nslot 0 gfn={end - 0x400:#x} pages=0x400 area=1\n"
+    text += f"vmm: memslot_move slot=0 as=0 gfn={end - 0x3FF:#x}\n"
+    text += f"vmm: memslot_move slot=0 as=0 gfn={GFN_LIMIT - 1:#x}\n"
+    program = parse(f"difffuzz program v1\n{text}vcpu0: read gfn={end - 0x400:#x}\n")
+    assert answers(name, program) == [(DONE, -EINVAL), (DONE, -EINVAL), (OK, 0)]

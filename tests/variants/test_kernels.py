@@ -11,6 +11,7 @@ import pytest
 from difffuzz.engine import concurrent, lockstep
 from difffuzz.facts import kvm as kvm_facts
 from difffuzz.facts import spte as spte_facts
+from difffuzz.facts.paging import MAXPHYADDR
 from difffuzz.program import Program, parse
 from difffuzz.program.limits import THREADS
 from difffuzz.sides import KERNELS, KvmFactory, open_side
@@ -89,7 +90,7 @@ def test_the_numbers_that_oracles_know_are_the_version_s(version: str) -> None:
     expected = facts(spte_facts, "SPTE_MMU_", "SPTE_BASE_")
     assert len(expected) == 2
     assert facts(package.spte, *expected).items() >= expected.items()
-    masks = package.spte_masks.SpteMasks(True, True, True)
+    masks = package.spte_masks.SpteMasks(True, True, True, MAXPHYADDR)
     assert masks.mmio_gen_low_mask == package.spte.MMIO_SPTE_GEN_LOW_MASK
     assert masks.mmio_gen_high_mask == package.spte.MMIO_SPTE_GEN_HIGH_MASK
     assert masks.mmio_gen_mask == package.spte.MMIO_SPTE_GEN_MASK
@@ -97,7 +98,7 @@ def test_the_numbers_that_oracles_know_are_the_version_s(version: str) -> None:
     assert masks.tdp_ad_disabled == package.spte.SPTE_TDP_AD_DISABLED_MASK
     assert spte_facts.is_frozen_spte(package.spte.REMOVED_SPTE)
     for ept in (True, False):
-        mmio = package.spte_masks.SpteMasks(ept, True, True).shadow_mmio_value
+        mmio = package.spte_masks.SpteMasks(ept, True, True, MAXPHYADDR).shadow_mmio_value
         assert not spte_facts.is_frozen_spte(mmio)
     requests = facts(kvm_facts, "KVM_REQ_")
     assert facts(package.kvm_host, "KVM_REQ_").items() >= requests.items()

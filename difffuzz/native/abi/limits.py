@@ -60,7 +60,7 @@ BOTH: Final = {
     "NATIVE_PAGES": PAGES,
     "NATIVE_PAGES_PA": PAGES_PA,
     "NATIVE_FRAMES": frames.BASE_DEVICE,
-    "NATIVE_MAXPHYADDR": paging.MAXPHYADDR,
+    "MAXPHYADDR": paging.MAXPHYADDR,
     "MAIN_TASK": MAIN_TASK,
     "CHANGE_NEW": CHANGE_NEW,
     "CHANGE_GONE": CHANGE_GONE,
@@ -114,7 +114,7 @@ MACHINE: Final = {
 MACHINE_BITS: Final = {
     **_named(pte, *(name for name in vars(pte) if name.startswith("PTE_"))),
     **_named(pte, "PMD_PAGES", "PUD_PAGES"),
-    **_named(paging, "PHYS_ADDR_MASK", "RSVD_PHYS_BITS_MASK", "PT64_NX_MASK"),
+    **_named(paging, "ENTRY_ADDR_MASK", "PT64_NX_MASK"),
     **_named(paging, *(name for name in vars(paging) if name.startswith(("PT_", "VMX_EPT_")))),
     **_named(spte, "SPTE_MMU_PRESENT_MASK", "SPTE_BASE_ADDR_MASK"),
     **_named(frames, "BASE_4K", "BASE_2M", "BASE_1G", "BASE_TAILS", "BASE_DEVICE"),

@@ -59,6 +59,7 @@ class VmConfig(CStruct):
     ept: Long
     ad: Long
     root_level: Long
+    maxphyaddr: Long
     max_level: Long
     nx_huge_pages: Long
     mmio_caching: Long

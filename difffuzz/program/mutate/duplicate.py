@@ -6,7 +6,7 @@ from __future__ import annotations
 from random import Random
 from typing import Final
 
-from ..fields import GFNS
+from ..fields import GFN
 from ..model import Op, Program
 from ..normalise import normalise
 from ..ops import OPS
@@ -39,7 +39,7 @@ def _elsewhere(op: Op, rng: Random) -> Op:
 def _walk(op: Op, rng: Random) -> tuple[Op, ...]:
     """The operation at several gfns, a stride apart; enough of them to meet the MMU page limit."""
     spec = OPS[op.kind]
-    at = next((n for n, field in enumerate(spec.fields) if field.type in GFNS), None)
+    at = next((n for n, field in enumerate(spec.fields) if field.type is GFN), None)
     if at is None:
         return (op,)
     stride = rng.choice(_STRIDES)

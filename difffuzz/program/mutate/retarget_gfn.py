@@ -8,7 +8,7 @@ from typing import Final
 
 from .. import addresses
 from ..addresses import Place
-from ..fields import AREA, GFNS
+from ..fields import AREA, GFN
 from ..model import Op, Program
 from ..normalise import normalise
 from ..ops import OPS, Kind
@@ -16,7 +16,7 @@ from ..scene import place_of
 
 name: Final = "retarget_gfn"
 _PLACED: Final = frozenset(
-    kind for kind, spec in OPS.items() if any(f.type in (*GFNS, AREA) for f in spec.fields)
+    kind for kind, spec in OPS.items() if any(f.type in (GFN, AREA) for f in spec.fields)
 )
 _TRIES: Final = 4
 
@@ -67,7 +67,7 @@ def _at(op: Op, place: Place) -> Op:
     fields = OPS[op.kind].fields
     args = list(op.args)
     for n, field in enumerate(fields):
-        if field.type in GFNS:
+        if field.type is GFN:
             args[n] = place.gfn
         elif op.kind is Kind.MEMSLOT_CREATE:
             continue

@@ -28,11 +28,17 @@ struct native_async_pf {
 
 static struct native_async_pf *async_pf[NATIVE_VCPUS];	/* of those that had one */
 
+/* Physical address bits of the host's CPU, and of the guest's. */
+static void native_set_maxphyaddr(int bits)
+{
+	boot_cpu_data.x86_phys_bits = bits;
+	boot_cpu_data.x86_cache_bits = bits;
+}
+
 /* Once, before the snapshot. */
 void native_init_module(void)
 {
-	boot_cpu_data.x86_phys_bits = NATIVE_MAXPHYADDR;
-	boot_cpu_data.x86_cache_bits = NATIVE_MAXPHYADDR;
+	native_set_maxphyaddr(MAXPHYADDR);
 	set_cpu_cap(&boot_cpu_data, X86_FEATURE_GBPAGES);
 	set_cpu_cap(&boot_cpu_data, X86_FEATURE_NX);
 	native_configure_nx(false, 1);
@@ -43,6 +49,7 @@ void native_init_module(void)
 
 static void configure(const struct native_params *params)
 {
+	native_set_maxphyaddr(params->maxphyaddr);
 	native_set_vendor(params->ept, params->async_pf);
 	native_flush_ranges(params->range_flush);
 	native_configure_nx(params->nx_huge_pages, params->nx_recovery_ratio);
@@ -53,7 +60,8 @@ static void configure(const struct native_params *params)
 		native_set_ept_masks(params->ad);
 	native_allow_tdp_mmu(params->tdp_mmu);
 	eager_page_split = params->eager_page_split;
-	kvm_configure_mmu(params->tdp, params->root_level, params->root_level, params->max_level);
+	/* VMX lets KVM choose; the levels of NPT are those of the host's own tables. */
+	kvm_configure_mmu(params->tdp, params->ept ? 0 : params->root_level, params->root_level, params->max_level);
 }
 
 static void init_memslots(struct kvm *kvm, int as_id, u64 generation)
@@ -125,8 +133,8 @@ long native_create_vcpu(void)
 	vcpu->kvm = kvm;
 	vcpu->vcpu_id = vcpu->vcpu_idx = vcpu->cpu = id;
 	memset(&vcpu->arch.regs_avail, 0xff, sizeof(vcpu->arch.regs_avail));
-	vcpu->arch.maxphyaddr = NATIVE_MAXPHYADDR;
-	vcpu->arch.reserved_gpa_bits = rsvd_bits(NATIVE_MAXPHYADDR, 63);
+	vcpu->arch.maxphyaddr = boot_cpu_data.x86_phys_bits;
+	vcpu->arch.reserved_gpa_bits = rsvd_bits(vcpu->arch.maxphyaddr, 63);
 	native_reset_async_pf(vcpu);
 	if (paging) {
 		vcpu->arch.cr0 = X86_CR0_PG | X86_CR0_PE | X86_CR0_WP;

@@ -8,8 +8,8 @@
 #include "guest.h"
 #include "play.h"
 
-/* Bit 51 is reserved to the CPU, so that a gpa has fewer bits. */
-#define MMIO_GFN ((1UL << 39) - 1)
+/* Where bit 51 makes an MMIO SPTE, a gpa has fewer bits. */
+#define MMIO_GFN ((1UL << 40) - 1)
 
 static bool is_live(long number)
 {
@@ -104,7 +104,7 @@ static void check_mmio_spte(const struct table *table, int index, u64 spte, cons
 
 	if (table->level != 1)
 		suspect("an MMIO SPTE that is of no page");
-	if ((spte >> 12 & MMIO_GFN) != table->gfn + index)
+	if ((spte >> 12 & MMIO_GFN & ~(masks->shadow_mmio_mask >> 12)) != table->gfn + index)
 		suspect("an MMIO SPTE is for another gfn");
 	if (!(masks->shadow_mmio_value & access) && (spte & access) != access)
 		suspect("an MMIO SPTE is for some accesses only");

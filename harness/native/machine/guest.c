@@ -16,7 +16,7 @@ enum { FAULT = -1, CHANGED = -2 };
 /* What the bits of an entry mean. */
 struct format {
 	bool ept, ad, user;
-	u64 present, accessed, dirty;
+	u64 present, accessed, dirty, rsvd_phys_bits;
 };
 
 struct gm_vcpu gm_vcpus[NATIVE_VCPUS];
@@ -27,7 +27,7 @@ static const int perm_of[] = { PERM_R, PERM_W, PERM_X };
 
 extern unsigned long *native_entry(unsigned long pa);
 
-void gm_init(bool tdp, bool ept, bool ad, bool pml)
+void gm_init(bool tdp, bool ept, bool ad, bool pml, int maxphyaddr)
 {
 	format.ept = tdp && ept;
 	format.ad = !format.ept || ad;
@@ -35,6 +35,7 @@ void gm_init(bool tdp, bool ept, bool ad, bool pml)
 	format.present = format.ept ? VMX_EPT_RWX_MASK : PT_PRESENT_MASK;
 	format.accessed = format.ept ? VMX_EPT_ACCESS_BIT : PT_ACCESSED_MASK;
 	format.dirty = format.ept ? VMX_EPT_DIRTY_BIT : PT_DIRTY_MASK;
+	format.rsvd_phys_bits = (1UL << 52) - (1UL << maxphyaddr);
 	logs_dirty = pml;
 }
 
@@ -133,7 +134,7 @@ static bool is_reserved(u64 entry, int level, int root_level)
 	bool leaf = level == 1 || entry & PT_PAGE_SIZE_MASK;
 	int type = entry >> 3 & 7;
 
-	if (entry & RSVD_PHYS_BITS_MASK)
+	if (entry & format.rsvd_phys_bits)
 		return true;
 	if (format.ept) {
 		if ((entry & 3) == 2)
@@ -217,7 +218,7 @@ static long walk(struct gm_vcpu *cpu, u64 root, int root_level, u64 gpa, int acc
 		if (!(entry & format.present))
 			return fault(cpu, access, 0, false);
 		if (mask == 3) {
-			if (entry & RSVD_PHYS_BITS_MASK)
+			if (entry & format.rsvd_phys_bits)
 				return fault(cpu, access, perms, true);
 		} else {
 			if (is_reserved(entry, level, root_level))
@@ -228,7 +229,7 @@ static long walk(struct gm_vcpu *cpu, u64 root, int root_level, u64 gpa, int acc
 			if (level == 1 || entry & PT_PAGE_SIZE_MASK)
 				break;
 		}
-		table = entry & PHYS_ADDR_MASK;
+		table = entry & ENTRY_ADDR_MASK;
 		level--;
 	}
 	if (!(perms & perm_of[access]))
@@ -236,7 +237,7 @@ static long walk(struct gm_vcpu *cpu, u64 root, int root_level, u64 gpa, int acc
 	if (format.ad && !set_bits(cpu, ptrs, entries, nr, access == GM_WRITE, gpa))
 		return CHANGED;
 	below = (1UL << 9 * (level - 1)) - 1;
-	pfn = ((entry & PHYS_ADDR_MASK) >> 12 & ~below) | (gpa >> 12 & below);
+	pfn = ((entry & ENTRY_ADDR_MASK) >> 12 & ~below) | (gpa >> 12 & below);
 	if (cpu->epoch != epoch)
 		return CHANGED;
 	insert(cpu, gpa >> 12, level, pfn, perms, access == GM_WRITE || entry & format.dirty);

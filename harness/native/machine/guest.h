@@ -28,7 +28,7 @@ struct gm_vcpu {
 extern struct gm_vcpu gm_vcpus[NATIVE_VCPUS];
 extern int gm_nr_vcpus;
 
-extern void gm_init(bool tdp, bool ept, bool ad, bool pml);
+extern void gm_init(bool tdp, bool ept, bool ad, bool pml, int maxphyaddr);
 extern long gm_translate(int vcpu, u64 root, int root_level, u64 gpa, int access);
 extern void gm_flush_tlb(int vcpu);
 extern void gm_queue_flush(u64 gfn, u64 pages);

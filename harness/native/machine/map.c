@@ -99,7 +99,7 @@ static void set(int as_id, int slot, u64 gfn, u64 npages, u64 hva, long flags)
 			return;
 	}
 	/* Beyond kvm_mmu_max_gfn(); with shadow paging that is 52 bits. */
-	if (play_config->tdp && gfn + npages > 1UL << (NATIVE_MAXPHYADDR - 12))
+	if (play_config->tdp && gfn + npages > 1UL << (play_config->maxphyaddr - 12))
 		return;
 	if (old)
 		remove_slot(old);

@@ -13,7 +13,7 @@ static void create_vm(const struct config *config, const struct slot_spec *slots
 {
 	hm_kvm(FN_CREATE_VM, (long)config, 0, 0, 0, 0, 0);
 	hm_init(config->areas, config->nr_areas);
-	gm_init(config->tdp, config->ept, config->ad, config->pml);
+	gm_init(config->tdp, config->ept, config->ad, config->pml, config->maxphyaddr);
 	access_init();
 	tables_init();
 	check_init();

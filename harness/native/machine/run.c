@@ -30,7 +30,7 @@ static void set_mode(const struct op *op)
 /* An access that the guest's CPU cannot make never reaches KVM: difffuzz/sides/reach.py. */
 static bool is_reachable(u64 gfn)
 {
-	return gfn >> (play_config->tdp ? NATIVE_MAXPHYADDR - 12 : 20) == 0;
+	return gfn >> (play_config->tdp ? play_config->maxphyaddr - 12 : 20) == 0;
 }
 
 static struct outcome unreachable(long access)
