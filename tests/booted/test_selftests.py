@@ -3,13 +3,19 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
+from msgspec import convert
 
+from difffuzz.booted.reproduce import Outcome
 from difffuzz.booted.selftests import FOLDER, SUITE, Selftest, built, source_of, split
+from difffuzz.booted.session import EVERYTHING, Lane
 from difffuzz.cli import main
+from difffuzz.commands import kernel_binary, kernel_selftest
 from difffuzz.errors import UsageError
+from difffuzz.manual.documents import ReproducerRuns
 from difffuzz.native.cache import Cache
 from difffuzz.native.tree import MMU, NEEDED
 
@@ -101,3 +107,54 @@ def test_the_command_needs_a_source(
     argv = ["kernel", "selftest", "--image", str(image), "--qemu", str(fake_qemu(tmp_path))]
     assert main(argv) == 2
     assert "run 'difffuzz native fetch 6.1', or name one with --tree" in capsys.readouterr().err
+
+
+class Booted:
+    """A session that is never asked."""
+
+    release = "6.1.0"
+
+    def __init__(self, *_: object, traced: str) -> None:
+        assert traced == EVERYTHING
+
+    def __enter__(self) -> Booted:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+def test_what_they_came_to_is_told_and_traces_are_kept(
+    tree: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    binary, image = tmp_path / "binary", tmp_path / "vmlinuz"
+    binary.write_bytes(b"\x7fELF")
+    image.write_bytes(bzimage("6.1.0"))
+    test = Selftest("one_test -a", binary, ("-a",))
+
+    def run_binary(
+        session: object, data: bytes, lane: Lane, seconds: int, arguments: tuple[str, ...]
+    ) -> Outcome:
+        assert (data, seconds, arguments) == (b"\x7fELF", 9, ("-a",))
+        bad = lane.mmu == "tdp"
+        return Outcome(lane.mmu, 254 if bad else 0, "1..1\nwhy it failed\n", f"trace of {lane.mmu}")
+
+    monkeypatch.setattr(kernel_selftest, "built", lambda *_: [test])
+    monkeypatch.setattr(kernel_selftest, "Session", Booted)
+    monkeypatch.setattr(kernel_binary, "run_binary", run_binary)
+    argv = ["kernel", "selftest", "one_test -a", "--image", str(image), "--tree", str(tree)]
+    argv += ["--qemu", str(fake_qemu(tmp_path)), "--trace", str(tmp_path / "traces")]
+    assert main([*argv, "--seconds", "9", "--json"]) == 1
+    [found] = convert(json.loads(capsys.readouterr().out), list[ReproducerRuns])
+    assert [(one.mmu, one.verdict, one.status) for one in found.runs] == [
+        ("legacy", "ok", 0),
+        ("tdp", "not ok", 254),
+    ]
+    for one in found.runs:
+        assert isinstance(one.trace, str)
+        assert Path(one.trace).read_text() == f"trace of {one.mmu}"
+    assert main([*argv, "--seconds", "9"]) == 1
+    assert "why it failed" in capsys.readouterr().out

@@ -31,6 +31,7 @@ ELSEWHERE = {
     "kernel replay": "tests/booted/test_run.py",
     "kernel fuzz": "tests/booted/test_judge.py",
     "kernel run": "tests/booted/test_run.py",
+    "kernel selftest": "tests/booted/test_selftests.py",
     "kernel conform": "tests/booted/test_conform.py",
 }
 """Commands whose documents other tests check, since it takes them long to make one."""
