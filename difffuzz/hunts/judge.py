@@ -36,6 +36,10 @@ class Judge:
             signature = signature.replace(patched, plain)
         return signature not in {one.signature for one in self._plain(program).divergences}
 
+    def is_quiet(self, program: Program) -> bool:
+        """True if the unpatched sides show nothing at all."""
+        return not self._plain(program).divergences
+
     def shown(self, program: Program) -> str:
         """The signature that is the bug's, if the program shows it, else ""."""
         verdict = self.run(program)

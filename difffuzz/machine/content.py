@@ -49,6 +49,10 @@ class Contents:
         self._words[name] = kept
         return name
 
+    def learn(self, number: int, words: dict[int, int]) -> None:
+        """A page that another one of these has named; `words` are those that are not 0."""
+        self._words[number] = words
+
     def with_word(self, content: int, index: int, value: int) -> int:
         """The number of the page with another word in one place."""
         if index == 0 and content not in self._words and 0 <= value < WORDS:

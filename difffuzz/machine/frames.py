@@ -335,9 +335,10 @@ class Frames:
         """What the page contains: 0 when fresh, FREED_DATA once it is free."""
         if pfn in self._maps:
             return self._data.get(pfn, 0)
-        if self.is_free(pfn):
-            return FREED_DATA
         run = self.run(pfn)
+        whole = run is not None and run.maps > 0 and pfn - run.head not in run.extra
+        if not whole and self.is_free(pfn):
+            return FREED_DATA
         if run is None:
             return self._data.get(pfn, 0)
         return run.data.get(pfn - run.head, 0)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from typing import Final
 
 from difffuzz.machine.host import HostMM
 from difffuzz.oracle.guest_walk import (
@@ -40,6 +41,8 @@ dirty bits are set."""
 
 NOT_WRITTEN = -1
 LOOKED_AT = (*TABLES.values(), DIRECT_PUD, *DIRECT_PMDS)
+_WATCHED: Final = frozenset(LOOKED_AT)
+_NEVER: Final = object()
 
 
 class Made:
@@ -51,6 +54,17 @@ class Made:
         self.gva = gva
         self.access = access
         self.user = user
+
+
+class _Known:
+    """A walk: the gfns of the tables that it looked at, where the entries that it used are."""
+
+    __slots__ = ("places", "tables", "translation")
+
+    def __init__(self, path: Path) -> None:
+        self.translation = path.translation
+        self.places = [gpa for gpa, _ in path.entries]
+        self.tables = {gpa >> 12 for gpa in self.places} | {path.table}
 
 
 class GuestTables:
@@ -72,6 +86,8 @@ class GuestTables:
         self._since_flush: dict[tuple[int, int], set[Translation]] = {}
         self._seen: dict[int, object] = {}
         self._plain: dict[int, object] = {}
+        self._known: dict[tuple[int, int], _Known] = {}
+        """What the tables said of an address, by root and address, when they settled last."""
         self._kept: set[tuple[int, int]] = set()
         """Addresses with a #PF since the flush that dropped nothing of what KVM had."""
         self._rewritten: set[tuple[int, int]] = set()
@@ -95,22 +111,27 @@ class GuestTables:
 
     def begin(self, vcpu: int) -> None:
         """A vCPU is there.  It may cache any address at any time, so that all count from here."""
-        for gva in GVAS:
-            self._since_flush[vcpu, gva >> 12] = {self.now(vcpu, gva).translation}
+        with self._memory.at_rest():
+            for gva in GVAS:
+                self._since_flush[vcpu, gva >> 12] = {self._settled(vcpu, gva).translation}
 
     # What the guest does
 
     def flushed(self, vcpu: int, gva: int) -> None:
         """INVLPG, or a #PF."""
-        self._since_flush[vcpu, gva >> 12] = {self.now(vcpu, gva).translation}
-        self._rewritten.discard((vcpu, gva >> 12))
-        self._kept.discard((vcpu, gva >> 12))
+        self._flushed((vcpu, gva >> 12), self.now(vcpu, gva).translation)
+
+    def _flushed(self, key: tuple[int, int], now: Translation) -> None:
+        self._since_flush[key] = {now}
+        self._rewritten.discard(key)
+        self._kept.discard(key)
 
     def flushed_all(self, vcpu: int) -> None:
         """MOV to CR3, or SMEP switched on."""
-        for key in self._since_flush:
-            if key[0] == vcpu:
-                self.flushed(vcpu, key[1] << 12)
+        with self._memory.at_rest():
+            for key in self._since_flush:
+                if key[0] == vcpu:
+                    self._flushed(key, self._settled(vcpu, key[1] << 12).translation)
 
     def settle(self, written: int = NOT_WRITTEN) -> None:
         """After an operation: what the tables say now may be used from now on.
@@ -122,18 +143,42 @@ class GuestTables:
             self._settle(written)
 
     def _settle(self, written: int) -> None:
-        seen = self._look()
+        seen, before = self._look(), self._seen
         gfn = written >> 12
-        if seen == self._seen and gfn not in seen:
+        if seen == before and gfn not in seen:
             return
-        if any(seen[table] != was for table, was in self._seen.items() if table != gfn):
+        changed = {table for table, now in seen.items() if before.get(table, _NEVER) != now}
+        if any(table != gfn and table in before for table in changed):
             self.foreign = True
         self._seen = seen
+        known = self._known if before else {}
+        self._known = {}
         for key, found in self._since_flush.items():
-            path = self.now(key[0], key[1] << 12)
+            path = self._path(known, changed, self.root.get(key[0], 0), key[1] << 12)
             found.add(path.translation)
-            if any(gpa == written for gpa, _ in path.entries):
+            if written in path.places:
                 self._rewritten.add(key)
+
+    def _path(
+        self, known: dict[tuple[int, int], _Known], changed: set[int], root: int, gva: int
+    ) -> _Known:
+        """What the tables say of an address; `known` is true still if none on its way changed."""
+        at = root, gva
+        path = self._known.get(at)
+        if path is None:
+            path = known.get(at)
+            if path is None or not path.tables <= _WATCHED or path.tables & changed:
+                path = _Known(self._memory.walk(root, gva))
+            self._known[at] = path
+        return path
+
+    def _settled(self, vcpu: int, gva: int) -> _Known:
+        """What the tables say now, where nothing changed since they settled."""
+        at = self.root.get(vcpu, 0), gva
+        path = self._known.get(at)
+        if path is None or not path.tables <= _WATCHED:
+            path = self._known[at] = _Known(self._memory.walk(*at))
+        return path
 
     def remapped(self) -> None:
         """The memory map changed: tables may be others now, as KVM knows."""

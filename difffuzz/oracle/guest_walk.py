@@ -46,6 +46,8 @@ class Path(NamedTuple):
 
     translation: Translation
     entries: tuple[tuple[int, int], ...]
+    table: int
+    """gfn of the last table that was looked at."""
 
 
 class Modes(NamedTuple):
@@ -108,12 +110,12 @@ class GuestMemory:
             gpa = table + (gva >> 3 + 9 * level & 511) * 8
             entry = self.word(gpa)
             if entry is None:
-                return Path(Translation(HOLE), tuple(entries))
+                return Path(Translation(HOLE), tuple(entries), table >> 12)
             if not entry & P:
-                return Path(Translation(ABSENT), tuple(entries))
+                return Path(Translation(ABSENT), tuple(entries), table >> 12)
             nx = nx or bool(entry & NX)
             if _reserved(entry, level):
-                return Path(Translation(RESERVED, nx=nx), tuple(entries))
+                return Path(Translation(RESERVED, nx=nx), tuple(entries), table >> 12)
             user = user and bool(entry & U)
             writable = writable and bool(entry & W)
             entries.append((gpa, entry))
@@ -123,7 +125,7 @@ class GuestMemory:
             level -= 1
         inside = (1 << 12 + 9 * (level - 1)) - 1
         gfn = (entry & ADDRESS & ~inside | gva & inside) >> 12
-        return Path(Translation(PAGE, gfn, user, writable, nx), tuple(entries))
+        return Path(Translation(PAGE, gfn, user, writable, nx), tuple(entries), table >> 12)
 
 
 def _reserved(entry: int, level: int) -> bool:

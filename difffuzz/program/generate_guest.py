@@ -12,10 +12,13 @@ from .limits import MAX_OPS
 from .model import AREA_KINDS, CONFIG_CHOICES, Config, Op, Program, SlotSpec
 from .normalise import normalise, normalise_config
 from .phrases.guest_pages import GUEST_PHRASES, GuestScene, by_device
+from .phrases.guest_shadow import DEVICE_PHRASES, SHADOW_PHRASES
 
 DEFAULT_OPS: Final = 24
-_DEVICE: Final = 0.15
+_DEVICE: Final = 0.2
 """How often a program has a device that writes to memory: after it next to nothing is judged."""
+_OF_GUESTS: Final = GUEST_PHRASES + SHADOW_PHRASES
+_OF_DEVICES: Final = ((by_device, 4), *DEVICE_PHRASES)
 _PLAIN: Final = 0.5
 _THEMED: Final = 0.5
 """How often a program is mostly about two or three phrases."""
@@ -35,7 +38,7 @@ def generate_guest(
     if config is None:
         config = guest_config(rng, guest)
     scene = GuestScene(rng, config)
-    phrases = [one for one in GUEST_PHRASES if one[0] is not by_device or rng.random() < _DEVICE]
+    phrases = [*_OF_GUESTS, *(_OF_DEVICES if rng.random() < _DEVICE else ())]
     themes = rng.sample(range(len(phrases)), rng.choice((2, 3))) if rng.random() < _THEMED else []
     weights = list(accumulate(w + 40 * (n in themes) for n, (_, w) in enumerate(phrases)))
     made: list[Op] = []
@@ -72,6 +75,5 @@ def guest_config(rng: Random, guest: str) -> Config:
 def guest_ops(rng: Random, config: Config) -> list[Op]:
     """One phrase about the tables as they are at first, for a program that is changed."""
     scene = GuestScene(rng, config)
-    phrases = [phrase for phrase, _ in GUEST_PHRASES if phrase is not by_device]
-    weights = [weight for phrase, weight in GUEST_PHRASES if phrase is not by_device]
-    return rng.choices(phrases, weights)[0](scene)
+    weights = [weight for _, weight in _OF_GUESTS]
+    return rng.choices(_OF_GUESTS, weights)[0][0](scene)

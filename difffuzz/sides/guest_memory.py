@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Final
 
 from difffuzz.facts.paging import (
@@ -14,6 +15,7 @@ from difffuzz.facts.paging import (
     PT_USER_MASK,
     PT_WRITABLE_MASK,
 )
+from difffuzz.machine.content import Contents
 from difffuzz.program.guest_tables import (
     DIRECT_INDEX,
     DIRECT_PMDS,
@@ -72,6 +74,14 @@ def first_words() -> dict[int, dict[int, int]]:
         table = words.setdefault(TABLES[letter], {})
         table |= {index(n): TABLES[to] << 12 | USUAL for n, to in enumerate(targets)}
     return words | _direct_map(words)
+
+
+@cache
+def first_pages() -> tuple[tuple[int, int, dict[int, int]], ...]:
+    """The same as pages: gfn, the number of the content, its words."""
+    contents = Contents()
+    made = [(gfn, contents.number(words)) for gfn, words in first_words().items()]
+    return tuple((gfn, number, contents.words(number)) for gfn, number in made)
 
 
 def _direct_map(words: dict[int, dict[int, int]]) -> dict[int, dict[int, int]]:

@@ -24,7 +24,7 @@ from difffuzz.program.guest_tables import DIRECT_BASE, GVAS, ROOTS, TABLES, entr
 from difffuzz.program.limits import MAX_ATTEMPTS, MAX_SLOTS, area_base
 from difffuzz.sched import Scheduler
 from difffuzz.sides.base import DONE, ERROR, FAULT, MMIO, NOTHING, OK, SIGBUS, STUCK, Outcome
-from difffuzz.sides.guest_memory import entry_value, first_words
+from difffuzz.sides.guest_memory import entry_value, first_pages
 
 ACCESS_OF: Final = {
     Kind.GVA_READ: READ,
@@ -77,8 +77,9 @@ class PagingGuest:
 
     def load(self) -> None:
         """Puts the tables where they are when the guest begins: behind the home slot."""
-        for gfn, words in first_words().items():
-            self._mm.copy_to_user(area_base(0) + (gfn << 12), self._mm.contents.number(words))
+        for gfn, number, words in first_pages():
+            self._mm.contents.learn(number, words)
+            self._mm.copy_to_user(area_base(0) + (gfn << 12), number)
 
     def of(self, vcpu_id: int) -> Registers:
         """The registers of a vCPU."""

@@ -8,8 +8,15 @@ from random import Random
 from difffuzz.program import decode, encode, mutate, normalise, parse, render
 from difffuzz.program.generate_guest import generate_guest
 from difffuzz.program.guest_tables import ADDRESSES, DIRECT_BASE, ENTRY_WORDS, GVAS, entry_gpa
-from difffuzz.program.model import GUESTS, Config, Program, SlotSpec
+from difffuzz.program.model import GUESTS, Config, Op, Program, SlotSpec
 from difffuzz.program.ops import GUEST_KINDS, Kind
+from difffuzz.program.phrases.guest_pages import GUEST_PHRASES, GuestScene
+from difffuzz.program.phrases.guest_shadow import (
+    DEVICE_PHRASES,
+    SHADOW_PHRASES,
+    by_the_kernel,
+    linked_late,
+)
 
 SEEDS = range(60)
 
@@ -56,3 +63,45 @@ def test_an_address_names_its_entries() -> None:
 def test_old_bytes_mean_no_guest() -> None:
     for byte in range(8):
         assert decode(bytes([0] * 17 + [byte])).config.guest == "none"
+
+
+def test_every_phrase_of_a_guest_is_used() -> None:
+    used: list[str] = []
+    for seed in SEEDS:
+        generate_guest(Random(seed), "paging64", used=used)
+    names = {phrase.__name__ for phrase, _ in (*GUEST_PHRASES, *SHADOW_PHRASES, *DEVICE_PHRASES)}
+    assert names <= set(used)
+
+
+def test_only_programs_with_a_device_have_its_writes() -> None:
+    devices = {phrase.__name__ for phrase, _ in DEVICE_PHRASES} | {"by_device"}
+    for seed in SEEDS:
+        used: list[str] = []
+        program = generate_guest(Random(seed), "paging64", used=used)
+        writes = any(op.kind == Kind.DMA for op in program.ops)
+        assert writes <= bool(devices & set(used))
+
+
+def test_a_table_is_linked_after_it_changed() -> None:
+    scene = GuestScene(Random(3), normalise(Program(Config(guest="paging64"))).config)
+    for _ in range(20):
+        ops = linked_late(scene)
+        if not ops:  # an entry on the way is gone by now
+            continue
+        unlinked, *between, linked, _, _ = ops
+        assert (unlinked.kind, linked.kind) == (Kind.PTE, Kind.PTE)
+        assert unlinked.args[:2] == (linked.args[0], 0)
+        assert any(op.kind == Kind.PTE and op.args[0] != linked.args[0] for op in between)
+        assert not any(op.kind in (Kind.CR3, Kind.INVLPG) for op in ops)
+
+
+def test_the_kernel_writes_while_write_protection_is_off() -> None:
+    scene = GuestScene(Random(5), normalise(Program(Config(guest="paging64"))).config)
+    protected = True
+    for _ in range(20):
+        assert scene.mode(0, "wp") == protected
+        writes = 0
+        for op in by_the_kernel(scene):
+            protected ^= op == Op(Kind.TOGGLE, 0, (0,))
+            writes += op.kind == Kind.GVA_WRITE and not op.args[1] and not protected
+        assert writes

@@ -8,9 +8,10 @@ import random
 import pytest
 
 from difffuzz.program import Kind, Op, Program, generate, normalise, parse, render
-from difffuzz.program.model import RUN_TO_BLOCK
+from difffuzz.program.model import RUN_TO_BLOCK, Config, SlotSpec
 from difffuzz.shrink.minimiser import MAX_TRIES, Minimiser
 from difffuzz.shrink.passes import PASSES
+from difffuzz.shrink.passes.slots import shorter_slots, slots_to_zero, smaller_slots
 from difffuzz.shrink.proposals import Pass, plainer_numbers
 from difffuzz.shrink.size import size
 
@@ -184,3 +185,13 @@ def test_plainer_numbers_are_smaller_and_plainest_first() -> None:
     assert plainer_numbers(0) == []
     assert plainer_numbers(1) == [0]
     assert plainer_numbers(0x401) == [0, 1, 2, 8, 0x200, 0x400]
+
+
+@pytest.mark.parametrize("simplify", [shorter_slots, smaller_slots, slots_to_zero])
+def test_a_pass_goes_on_when_normalising_took_a_slot(simplify: Pass) -> None:
+    slots = (SlotSpec(0, 0, 0x40, 0x40, 0, 0x40), SlotSpec(1, 0, 0x200, 0x40, 1, 0x40))
+    program = Program(Config(slots=slots))
+    proposals = simplify(program)
+    next(proposals)
+    with pytest.raises(StopIteration):
+        proposals.send(Program(Config()))

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from random import Random
 from typing import Final
 
+from ..fields import SWITCHED
 from ..guest_tables import (
     ADDRESSES,
     ENTRIES,
@@ -30,19 +31,19 @@ from ..ops import OPS, Kind
 Entry = tuple[str, int]
 LEAVES: Final = "GHI"
 UPPER: Final = "ABCDEF"
-_FLAGS: Final = {name: 1 << n for n, name in enumerate(FLAG_WORDS)}
-_USUAL: Final = _FLAGS["p"] | _FLAGS["w"] | _FLAGS["u"]
+FLAGS: Final = {name: 1 << n for n, name in enumerate(FLAG_WORDS)}
+USUAL: Final = FLAGS["p"] | FLAGS["w"] | FLAGS["u"]
 _RIGHTS: Final = (
-    _USUAL,
-    _USUAL,
-    _USUAL,
-    _USUAL | _FLAGS["a"] | _FLAGS["d"],
-    _USUAL | _FLAGS["a"],
-    _USUAL & ~_FLAGS["w"],
-    _USUAL & ~_FLAGS["w"],
-    _USUAL & ~_FLAGS["u"],
-    _USUAL | _FLAGS["nx"],
-    _FLAGS["p"],
+    USUAL,
+    USUAL,
+    USUAL,
+    USUAL | FLAGS["a"] | FLAGS["d"],
+    USUAL | FLAGS["a"],
+    USUAL & ~FLAGS["w"],
+    USUAL & ~FLAGS["w"],
+    USUAL & ~FLAGS["u"],
+    USUAL | FLAGS["nx"],
+    FLAGS["p"],
     0,
 )
 _ACCESSES: Final = (Kind.GVA_READ, Kind.GVA_WRITE, Kind.GVA_WRITE, Kind.GVA_EXEC)
@@ -63,6 +64,8 @@ class GuestScene:
         self.config = config
         self.links: dict[Entry, str | int | None] = dict(_first_links())
         self.roots: dict[int, str] = {}
+        self.modes: dict[int, set[str]] = {}
+        """What of CR0.WP, CR4.SMEP and EFER.NX is not as at first, of each vCPU."""
         self.used: list[str] = []
         self.slot: int | None = next((s.slot for s in config.slots if s.gfn == LATE_GFN), None)
         """The memslot that is at LATE_GFN, as far as is known."""
@@ -101,7 +104,7 @@ class GuestScene:
         """The guest writes an entry."""
         how = int(self.rng.random() < 0.08)
         self.links[entry] = target if flags & 1 else None
-        args = (ENTRIES.index(entry), _target(target), flags if target is not None else 0, how)
+        args = (ENTRIES.index(entry), target_of(target), flags if target is not None else 0, how)
         return Op(Kind.PTE, thread, args)
 
     def access(self, number: int, thread: int) -> Op:
@@ -117,6 +120,15 @@ class GuestScene:
         if way < 0.8:
             return [self.load(thread, self.roots.get(thread, ROOTS[0]))]
         return []
+
+    def toggle(self, thread: int, what: str) -> Op:
+        """The guest changes CR0.WP, CR4.SMEP or EFER.NX."""
+        self.modes.setdefault(thread, set()).symmetric_difference_update({what})
+        return Op(Kind.TOGGLE, thread, (SWITCHED.words.index(what),))
+
+    def mode(self, thread: int, what: str) -> bool:
+        """Is it on?"""
+        return (what in self.modes.get(thread, set())) != (what != "smep")
 
     def load(self, thread: int, root: str) -> Op:
         """The guest loads a root."""
@@ -146,7 +158,7 @@ def _first_links() -> dict[Entry, str | int]:
     return links | dict(zip((("I", n) for n in range(4)), rest, strict=True))
 
 
-def _target(target: str | int | None) -> int:
+def target_of(target: str | int | None) -> int:
     """Its place in TARGETS."""
     if target is None:
         return 0
@@ -170,7 +182,7 @@ def change(scene: GuestScene) -> list[Op]:
         target = scene.fitting(entry)
     flags = rng.choice(_RIGHTS)
     if entry[0] in "EF" and isinstance(target, int) and rng.random() < 0.8:
-        flags |= _FLAGS["ps"]
+        flags |= FLAGS["ps"]
     ops.append(scene.write(entry, target, flags, thread))
     ops += scene.flush(number, thread)
     ops.append(scene.access(scene.through(entry, thread), thread))
@@ -184,7 +196,7 @@ def restore(scene: GuestScene) -> list[Op]:
     number = scene.through(entry, thread)
     if target is None:
         target = scene.fitting(entry)
-    flags = _USUAL | (_FLAGS["ps"] if entry[0] in "EF" and isinstance(target, int) else 0)
+    flags = USUAL | (FLAGS["ps"] if entry[0] in "EF" and isinstance(target, int) else 0)
     ops = [scene.write(entry, None, 0, thread), *scene.flush(number, thread)]
     if scene.rng.random() < 0.6:
         ops.append(scene.access(number, thread))
@@ -237,13 +249,13 @@ def toggles(scene: GuestScene) -> list[Op]:
     """CR0.WP, CR4.SMEP or EFER.NX changes between two uses of an address."""
     thread, what = scene.vcpu(), scene.rng.choice((0, 0, 1, 1, 2))
     entry = scene.entry(LEAVES)
-    flags = (_FLAGS["p"] | _FLAGS["u"], _USUAL, _USUAL | _FLAGS["nx"])[what]
+    flags = (FLAGS["p"] | FLAGS["u"], USUAL, USUAL | FLAGS["nx"])[what]
     ops = [scene.write(entry, scene.rng.choice(PAGES), flags, thread)]
     number = scene.through(entry, thread)
-    toggle = Op(Kind.TOGGLE, thread, (what,))
-    ops += [scene.access(number, thread), toggle, scene.access(number, thread)]
+    name = SWITCHED.words[what]
+    ops += [scene.access(number, thread), scene.toggle(thread, name), scene.access(number, thread)]
     if what == 2 or scene.rng.random() < 0.5:
-        ops += [toggle, scene.access(number, thread)]
+        ops += [scene.toggle(thread, name), scene.access(number, thread)]
     return ops
 
 
@@ -251,11 +263,11 @@ def late_table(scene: GuestScene) -> list[Op]:
     """The late table comes into use: its slot is made, it is filled, an entry points to it."""
     rng = scene.rng
     thread = scene.vcpu()
-    ops = [] if scene.slot is not None else [_create(scene, LATE_GFN, rng.choice((1, 2)))]
+    ops = [] if scene.slot is not None else [create_late(scene, LATE_GFN, rng.choice((1, 2)))]
     inner = "L", int(rng.random() * 2)
     upper = rng.choice(("C", "D", "E", "F", "D", "C")), int(rng.random() * 2)
-    ops.append(scene.write(inner, scene.fitting(inner), _USUAL, thread))
-    ops.append(scene.write(upper, "L", _USUAL, thread))
+    ops.append(scene.write(inner, scene.fitting(inner), USUAL, thread))
+    ops.append(scene.write(upper, "L", USUAL, thread))
     number = scene.through(inner, thread)
     ops.append(scene.access(number, thread))
     ops.append(scene.write(inner, scene.fitting(inner), rng.choice(_RIGHTS), thread))
@@ -276,14 +288,14 @@ def mmio_before(scene: GuestScene) -> list[Op]:
         ops.append(Op(rng.choice((Kind.WRITE, Kind.WRITE, Kind.READ)), thread, (gfn,)))
     entry = scene.entry(LEAVES)
     if rng.random() < 0.5:
-        ops.append(scene.write(entry, LATE_GFN + 1, _USUAL, thread))
+        ops.append(scene.write(entry, LATE_GFN + 1, USUAL, thread))
         ops.append(scene.access(scene.through(entry, thread), thread))
     number = scene.through(entry, thread)
     ops.append(scene.access(number, thread))
     if rng.random() < 0.6:
         beside = entry[0], (entry[1] + 1) % SHAPE[-1]
-        ops.append(scene.write(beside, rng.choice(PAGES), _USUAL, thread))
-    ops.append(_create(scene, gfn, pages))
+        ops.append(scene.write(beside, rng.choice(PAGES), USUAL, thread))
+    ops.append(create_late(scene, gfn, pages))
     ops += scene.flush(number, thread)
     ops.append(scene.access(number, thread))
     return [*ops, *(late_table(scene) if rng.random() < 0.4 else ())]
@@ -293,20 +305,20 @@ def late_again(scene: GuestScene) -> list[Op]:
     """The late slot goes, its gfn is used, and it comes back with what it held."""
     rng = scene.rng
     thread = scene.vcpu()
-    ops = [] if scene.slot is not None else [_create(scene, LATE_GFN, 1)]
+    ops = [] if scene.slot is not None else [create_late(scene, LATE_GFN, 1)]
     inner = "L", int(rng.random() * 2)
-    ops.append(scene.write(inner, scene.fitting(inner), _USUAL, thread))
+    ops.append(scene.write(inner, scene.fitting(inner), USUAL, thread))
     ops.append(_delete(scene))
     ops.append(Op(rng.choice((Kind.WRITE, Kind.READ)), thread, (LATE_GFN,)))
-    ops.append(_create(scene, LATE_GFN, 1))
+    ops.append(create_late(scene, LATE_GFN, 1))
     upper = rng.choice("CDEF"), int(rng.random() * 2)
-    ops.append(scene.write(upper, "L", _USUAL, thread))
+    ops.append(scene.write(upper, "L", USUAL, thread))
     ops.append(scene.access(scene.through(inner, thread), thread))
-    ops.append(scene.write(inner, scene.fitting(inner), _USUAL, thread))
+    ops.append(scene.write(inner, scene.fitting(inner), USUAL, thread))
     return [*ops, *scene.flush(0, thread), scene.access(scene.through(inner, thread), thread)]
 
 
-def _create(scene: GuestScene, gfn: int, pages: int) -> Op:
+def create_late(scene: GuestScene, gfn: int, pages: int) -> Op:
     """A slot at the late gfns, of pages that no other has."""
     scene.slot = 1
     area = 1 if scene.rng.random() < 0.8 else 3
@@ -324,7 +336,7 @@ def flood(scene: GuestScene) -> list[Op]:
     number = scene.through(entry, thread)
     ops = [scene.access(number, thread)]
     for _ in range(scene.rng.choice((3, 4, 5))):
-        ops.append(scene.write(entry, scene.fitting(entry), _USUAL, thread))
+        ops.append(scene.write(entry, scene.fitting(entry), USUAL, thread))
     return [*ops, *scene.flush(number, thread), scene.access(scene.through(entry, thread), thread)]
 
 
@@ -357,7 +369,7 @@ def host(scene: GuestScene) -> list[Op]:
     op = Op(kind, HOST_THREADS[0], tuple(args[field.name] for field in fields))
     ops = [scene.access(number, thread), op]
     if rng.random() < 0.5:
-        ops.append(scene.write(entry, scene.fitting(entry), _USUAL, thread))
+        ops.append(scene.write(entry, scene.fitting(entry), USUAL, thread))
         ops += scene.flush(number, thread)
     return [*ops, scene.access(number, thread)]
 
@@ -368,7 +380,7 @@ def logged(scene: GuestScene) -> list[Op]:
     number = scene.through(entry, thread)
     on = Op(Kind.MEMSLOT_FLAGS, VMM_THREAD, (0, 0, DIRTY_LOG))
     ops = [scene.access(number, thread), on]
-    ops.append(scene.write(entry, scene.fitting(entry), _USUAL, thread))
+    ops.append(scene.write(entry, scene.fitting(entry), USUAL, thread))
     ops += [*scene.flush(number, thread), scene.access(number, thread)]
     if scene.rng.random() < 0.5:
         ops.append(Op(Kind.DIRTY_GET, VMM_THREAD, (0, 0)))
@@ -379,7 +391,7 @@ def by_device(scene: GuestScene) -> list[Op]:
     """A device writes an entry while the address is used."""
     thread, entry = scene.vcpu(), scene.entry()
     number = scene.through(entry, thread)
-    write = scene.write(entry, scene.fitting(entry), _USUAL, thread)
+    write = scene.write(entry, scene.fitting(entry), USUAL, thread)
     return [
         scene.access(number, thread),
         Op(Kind.DMA, VMM_THREAD, write.args[:3]),
@@ -411,7 +423,6 @@ GUEST_PHRASES: Final[tuple[tuple[GuestPhrase, int], ...]] = (
     (host, 10),
     (logged, 4),
     (reload, 3),
-    (by_device, 2),
 )
-"""How often each is made; by_device only in programs that have a device."""
+"""How often each is made."""
 assert len(ENTRY_WORDS) == len(ENTRIES)

@@ -69,6 +69,8 @@ def shorter_slots(program: Program) -> Proposals:
     ten proposals a slot.  Keeps where the slot begins, and all other operations.
     """
     for at in range(len(program.config.slots)):
+        if at >= len(program.config.slots):  # normalising took one that clashed
+            return
         for pages in plainer_numbers(program.config.slots[at].npages):
             slot = program.config.slots[at]
             slots = program.config.slots
@@ -86,7 +88,11 @@ def slots_to_zero(program: Program) -> Proposals:
     Costs two proposals a slot.  Keeps distances inside the slot behind its new start.
     """
     for at in range(len(program.config.slots)):
+        if at >= len(program.config.slots):  # normalising took one that clashed
+            return
         for front in (-program.config.slots[at].gfn % _2M, 0):
+            if at >= len(program.config.slots):
+                return
             slot = program.config.slots[at]
             if front >= slot.npages:
                 continue
