@@ -92,6 +92,8 @@ class Adapted(NamedTuple):
     skipped: dict[int, str]
     """Operations, by index, that do nothing, with the reason."""
     code_gfn: int
+    kernel: tuple[int, int]
+    """Whose version it is for."""
 
 
 def is_done(kind: Kind) -> bool:
@@ -124,7 +126,7 @@ def adapted(program: Program, kernel: tuple[int, int]) -> Adapted:
         if not is_done(kind):
             remarks.append(f"{kind.name.lower()} is left out: {CANNOT.get(kind, NEW)}")
     changed = Program(config, ops)
-    return Adapted(changed, tuple(remarks), skipped, code_gfn(changed))
+    return Adapted(changed, tuple(remarks), skipped, code_gfn(changed), kernel)
 
 
 def _config(config: Config, kernel: tuple[int, int]) -> tuple[Config, list[str]]:

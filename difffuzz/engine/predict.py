@@ -23,6 +23,8 @@ NX: Final = 1 << 63
 CODE_PAGES: Final = 2
 """4K pages of the guest's own code, in each address space."""
 ENDS: Final = (Kind.READ, Kind.WRITE, Kind.EXEC, Kind.END_FAULT)
+MERGES_UNFAULTED: Final = (6, 16)
+"""Kernels from here on merge a VMA that has an anon_vma with one that has none."""
 RETURNS: Final = (
     Kind.MEMSLOT_CREATE,
     Kind.MEMSLOT_DELETE,
@@ -95,7 +97,7 @@ def compare(one: Adapted, factory: KvmFactory, run: Run) -> Compared:
             else:
                 run_op(side, Op(Kind.END_FAULT, vcpu, ()), begun)
         if op.kind == Kind.FORK or (seen.parked and op.kind == Kind.BEGIN_FAULT):
-            _isolated(side, op, memory)
+            _isolated(side, op, memory, one.kernel)
         outcome = run_op(side, op, number)
         if op.kind == Kind.BEGIN_FAULT and seen.parked:
             parked.setdefault(op.thread, (index + 1, seen.faults))
@@ -117,9 +119,13 @@ def _ended_by(op: Op, parked: Container[int]) -> list[int]:
     return [op.thread] if own and op.thread in parked else []
 
 
-def _isolated(side: KvmSide, op: Op, memory: MemoryMap) -> None:
+def _isolated(side: KvmSide, op: Op, memory: MemoryMap, kernel: tuple[int, int]) -> None:
     """The range is a VMA of its own for a moment: MADV_DONTFORK on all else, or what userfaultfd
-    waits for.  A huge entry at its edges is split, and told to notifiers even if it is none."""
+    waits for.  A huge entry at its edges is split, and told to notifiers even if it is none.
+
+    What userfaultfd gave a page has an anon_vma, and stays alone beside what has none
+    (is_mergeable_anon_vma()).
+    """
     if op.kind == Kind.FORK:
         area, page, n = op.args
         start = area_base(area) + (page << 12)
@@ -136,7 +142,11 @@ def _isolated(side: KvmSide, op: Op, memory: MemoryMap) -> None:
             part = isolate(mm, vma, first, last)
             # UFFDIO_COPY and UFFDIO_ZEROPAGE see to that, so that fork() copies it.
             part.anon_vma |= op.kind == Kind.BEGIN_FAULT
-        mm.vmas.merge(first, last)
+        for edge in (first, last):
+            sides = [mm.vmas.find(edge - 1), mm.vmas.find(edge)]
+            faulted = {vma.anon_vma for vma in sides if vma is not None}
+            if op.kind == Kind.FORK or kernel >= MERGES_UNFAULTED or faulted == {True}:
+                mm.vmas.merge(edge, edge)
         mm.mmap_lock.up_write()
 
     side.sched.run_as(side.task(HOST_THREADS[0]), isolate_all)

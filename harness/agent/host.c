@@ -293,6 +293,8 @@ static void move(int area, unsigned long page, unsigned long n, unsigned long to
 
 	if (area_whole(area))
 		note(seen, "hugetlb memory is not moved here");
+	else if (area_fd[area] >= 0)	/* they leave out what a second mapping of its pages is */
+		note(seen, "the models do not move shared memory");
 	else if (mremap((void *)AREA(area, page), n * PG, n * PG, flags,
 			(void *)AREA(area, to)) == MAP_FAILED)
 		seen->told.ret = -errno;

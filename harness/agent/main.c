@@ -31,6 +31,7 @@ static void mounts(void)
 	write_text("/sys/kernel/mm/transparent_hugepage/shmem_enabled", "deny");
 	write_text("/sys/kernel/debug/fault_around_bytes", "4096");
 	write_text("/proc/sys/vm/nr_hugepages", "24");
+	write_text("/proc/sys/vm/nr_overcommit_hugepages", "256");
 	/* Selftests map more than they touch. */
 	write_text("/proc/sys/vm/overcommit_memory", "1");
 	write_text("/proc/sys/kernel/numa_balancing", "0");
@@ -56,6 +57,7 @@ static int waits(const struct operation *op)
 	case OP_MIGRATE:
 		return park_holds(AREA(op->args[0], op->args[1]), 1, -1);
 	case OP_FORK:
+	case OP_MREMAP:		/* the page is a VMA of its own, and one call moves one VMA */
 		return park_holds(AREA(op->args[0], op->args[1]), op->args[2], -1);
 	}
 	return 0;
