@@ -9,9 +9,12 @@ from typing import Final, NamedTuple
 from difffuzz.booted.doable import Adapted, nothing
 from difffuzz.booted.observed import Fault, Run, Seen, tag_of
 from difffuzz.engine.conform import run_op
+from difffuzz.engine.newer_host import RULES as NEWER_HOST
+from difffuzz.engine.newer_host import Excuses
 from difffuzz.facts.kvm import RET_PF_NAMES
 from difffuzz.facts.paging import PT_WRITABLE_MASK
 from difffuzz.machine.mmap import isolate, round_out
+from difffuzz.machine.vma import area_of
 from difffuzz.program import Kind, Op
 from difffuzz.program.limits import HOST_THREADS, VCPU_THREADS, area_base
 from difffuzz.sides import KvmFactory
@@ -42,6 +45,7 @@ RULES: Final = {
     "legacy MMU recycles others, so that only data, dirty logs and results are compared",
     "parked-before-its-page": "userfaultfd parks a fault before it has a pfn, the models after: "
     "what took the page away meanwhile is met at once",
+    **{name: rule.why for name, rule in NEWER_HOST.items()},
 }
 """What may differ, by name."""
 EXACT: Final = ("nx_lpage_splits",)
@@ -82,6 +86,7 @@ def compare(one: Adapted, factory: KvmFactory, run: Run) -> Compared:
     memory = MemoryMap(one.program.config)
     rules: list[str] = []
     limits = [0] if one.program.config.mmu_pages else []
+    excuses = Excuses(one.kernel, one.program.config.areas)
     parked: dict[int, tuple[int, list[Fault]]] = {}
     for index, (op, seen) in enumerate(zip(one.program.ops, run.seen, strict=True)):
         if seen.note:
@@ -104,7 +109,8 @@ def compare(one: Adapted, factory: KvmFactory, run: Run) -> Compared:
         if isinstance(outcome, str):
             died = Difference(index, "outcome", outcome, seen.result)
             return Compared(died, index, True, tuple(rules))
-        found = _Comparison(index, op, outcome, seen, side, memory, rules, limits).first()
+        excuses.note(op)
+        found = _Comparison(index, op, outcome, seen, side, memory, rules, limits, excuses).first()
         if found is not None:
             return Compared(found, index + 1, bool(side.kvm.splats), tuple(rules))
         memory.apply(op, outcome.value)
@@ -165,6 +171,7 @@ class _Comparison:
         memory: MemoryMap,
         rules: list[str],
         limits: list[int],
+        excuses: Excuses,
     ) -> None:
         self._index = index
         self._op = op
@@ -174,6 +181,7 @@ class _Comparison:
         self._memory = memory
         self._rules = rules
         self._limits = limits
+        self._excuses = excuses
 
     def first(self) -> Difference | None:
         """The first difference in what the operation did, and in what there is after it."""
@@ -190,7 +198,7 @@ class _Comparison:
         if self._limited():
             self._rules.append("mmu-page-limit")
             checks = tuple(check for check in checks if check not in (self._answers, self._leaf))
-        else:
+        elif not self._excuses.relaxed:
             checks = (*checks, self._statistics)
         for check in checks:
             found = check()
@@ -214,8 +222,21 @@ class _Comparison:
     def _gfn(self) -> int:
         return self._outcome.fault_gfn if self._op.kind == Kind.END_FAULT else self._op.args[0]
 
+    @property
+    def _area(self) -> int:
+        """Of the host's memory that is behind the gfn; -1: none."""
+        slot = self._memory.slot_at(self._memory.smm[self._op.thread], self._gfn)
+        return -1 if slot is None else area_of(slot.hva(self._gfn))
+
+    def _excused(self, rule: str) -> bool:
+        if rule:
+            self._rules.append(rule)
+        return bool(rule)
+
     def _answers(self) -> Difference | None:
         """RET_PF_* of each fault at the gfn."""
+        if self._area in self._excuses.relaxed:
+            return None
         said = [RET_PF_NAMES[ret] if ret >= 0 else str(ret) for ret in self._outcome.rets]
         shown = [fault.answer for fault in self._seen.faults if fault.gfn == self._gfn]
         if self._gfn == 0 and said[-1:] == ["EMULATE"] and shown == [*said, "EMULATE"]:
@@ -223,6 +244,8 @@ class _Comparison:
             return None
         if self._op.kind == Kind.END_FAULT and said[:1] == ["RETRY"] and said[1:] == shown:
             self._rules.append("parked-before-its-page")
+            return None
+        if said != shown and self._excused(self._excuses.answers(self._area, said, shown)):
             return None
         return self._differs("RET_PF", said, shown)
 
@@ -238,6 +261,8 @@ class _Comparison:
     def _leaf(self) -> Difference | None:
         """Level and permissions of the SPTE that was set last for the gfn."""
         gfn = self._gfn
+        if self._area in self._excuses.relaxed:
+            return None
         sets = [
             one for one in self._seen.sets if one.gfn == gfn & -(1 << (9 * (one.level - 1)))
         ] or [one for one in self._seen.sets if one.gfn == gfn]
@@ -250,6 +275,9 @@ class _Comparison:
         shown = (last.level, last.spte & PT_WRITABLE_MASK != 0, not last.spte & NX)
         if not last.spte & 1:  # an MMIO SPTE
             return self._differs("SPTE", said, [])
+        if len(said) == 1 and said != [shown]:
+            if self._excused(self._excuses.leaf(self._area, said[0], shown)):
+                return None
         return self._differs("SPTE", said, [shown])
 
     def _parked(self) -> Difference | None:
@@ -270,6 +298,12 @@ class _Comparison:
         return self._differs("host data", said, "a signal" if self._seen.ret else self._seen.value)
 
     def _statistics(self) -> Difference | None:
+        found = self._counted()
+        if found is not None and self._excused(self._excuses.statistics()):
+            return None
+        return found
+
+    def _counted(self) -> Difference | None:
         """Leaves of each level; those of the guest's code are at most a few of 4K."""
         stat, shown = self._side.kvm.stat, self._seen.stats
         pages = list(stat.pages)

@@ -142,13 +142,14 @@ static void cow_write(int area, unsigned long page, int tag, struct seen *seen)
 
 static void host_fork(int area, unsigned long page, unsigned long n, struct seen *seen)
 {
-	drop_child();
-	for (int i = 0; i < MAX_AREAS; i++)
-		madvise((void *)AREA(i, 0), AREA_SIZE, MADV_DONTFORK);
 	if (madvise((void *)AREA(area, page), n * PG, MADV_DOFORK) && errno == EINVAL) {
 		note(seen, "MADV_DOFORK is refused here");	/* of hugetlb, by newer kernels */
 		return;
 	}
+	drop_child();
+	for (int i = 0; i < MAX_AREAS; i++)
+		madvise((void *)AREA(i, 0), AREA_SIZE, MADV_DONTFORK);
+	madvise((void *)AREA(area, page), n * PG, MADV_DOFORK);
 	child = fork();
 	if (!child) {
 		syscall(SYS_close_range, 0, ~0u, 0);	/* no VM lives on by it */
