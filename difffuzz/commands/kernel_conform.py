@@ -109,4 +109,4 @@ def _programs(files: list[Path] | None, runs: int, seed: int) -> Iterator[Named]
         yield path.stem, read_program(path)
     rng = Random(seed)
     for number in range(runs):
-        yield f"generated-{number}", generate(rng)
+        yield f"generated-{number}", generate(rng, near=True)

@@ -122,7 +122,7 @@ def _programs(seed: int) -> Iterator[tuple[str, Program]]:
         yield path.stem, read_program(path)
     number = 0
     while True:
-        yield f"generated-{number}", generate(rng)
+        yield f"generated-{number}", generate(rng, near=True)
         number += 1
 
 

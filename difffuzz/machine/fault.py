@@ -206,6 +206,8 @@ def map_missing(mm: Mm, vma: Vma, addr: int, value: int) -> bool:
 def map_cached(mm: Mm, vma: Vma, addr: int) -> bool:
     """Maps what the page cache has; False if somebody was quicker."""
     pfn = cached_entry(mm, addr >> 12) >> 12
+    if not pfn:
+        return False
     mm.frames.map_page(pfn)
     done = _install(mm, addr, 0, pfn << 12 | filled(mm, vma), pfn)
     if not done:
@@ -219,8 +221,11 @@ def map_zero_page(mm: Mm, vma: Vma, addr: int) -> bool:
 
 
 def cached_entry(mm: Mm, vpn: int) -> int:
-    """What the page cache has, read from swap if it is there; 0 for nothing."""
+    """What the page cache has, unlocked, read from swap if it is there; 0 for nothing."""
     cached = mm.page_cache.get(vpn, 0)
+    while cached & PTE_MIGRATION:
+        migration_entry_wait(mm)  # its huge page is being filled
+        cached = mm.page_cache.get(vpn, 0)
     if cached & PTE_SWAP:
         cached = mm.page_cache[vpn] = swap_in(mm, cached >> 12) << 12 | PTE_PRESENT
         mm.frames.mark_dirty(cached >> 12)  # its slot in swap is gone
@@ -256,6 +261,8 @@ def do_fault(mm: Mm, vma: Vma, addr: int, write: bool, nowait: bool) -> int:
     cached = mm.page_cache.get(vpn, 0)
     if cached & PTE_HWPOISON:
         return VM_FAULT_HWPOISON
+    if cached & PTE_MIGRATION:
+        return migration_entry_wait(mm)
     if vma.flags & (VM_UFFD_MINOR if cached else VM_UFFD_MISSING):
         return monitor_fills(mm, vma, addr, nowait)
     cached = cached_entry(mm, vpn)

@@ -5,6 +5,13 @@ from __future__ import annotations
 
 from difffuzz.facts.errno import EAGAIN, EINVAL, ENOMEM
 
+from .collapse_file import (
+    SCAN_PMD_MAPPED,
+    SCAN_STOP,
+    SCAN_SUCCEED,
+    collapse_shmem,
+    may_be_huge,
+)
 from .fault import handle_mm_fault
 from .frames import ZERO_PFN
 from .mm import Mm
@@ -22,12 +29,6 @@ from .pte import (
     PTE_WRITE,
 )
 from .vma import UFFD_FLAGS, VM_NOHUGEPAGE, VM_READ, VM_WRITE, Vma
-
-SCAN_SUCCEED = 0
-SCAN_PMD_MAPPED = 1
-"""A THP is there already."""
-SCAN_STOP = 2
-"""Nor is what comes after worth a look."""
 
 
 def thp_collapse(mm: Mm, addr: int) -> bool:
@@ -71,23 +72,33 @@ def collapse_vma(mm: Mm, start: int, end: int) -> int:
     """madvise_collapse() of the part [start, end) of one VMA."""
     first, last = (start + PMD_SIZE - 1) & -PMD_SIZE, end & -PMD_SIZE
     vma = mm.vmas.find(start)
-    if vma is None or not vma.anonymous or vma.flags & VM_NOHUGEPAGE or not vma.anon_vma:
+    if vma is None or not may_collapse(vma):
         return -EINVAL
     answer = 0 if first <= last else -EINVAL
     for base in range(first, last, PMD_SIZE):
         mm.mmap_lock.down_read()
         vma = mm.vmas.find(base)
         result = SCAN_STOP
+        shmem = may_be_huge(vma, base)
         if vma is not None and vma.thp_allowed(base):
             result = scan_pmd(mm, vma, base)
         mm.mmap_lock.up_read()
-        if result == SCAN_SUCCEED:
+        if shmem:
+            result = collapse_shmem(mm, base)
+        elif result == SCAN_SUCCEED:
             result = SCAN_SUCCEED if thp_collapse(mm, base) else scan_again(mm, vma, base)
         if result == SCAN_STOP:
             return -EINVAL
         if result not in (SCAN_SUCCEED, SCAN_PMD_MAPPED):
             answer = result
     return answer
+
+
+def may_collapse(vma: Vma) -> bool:
+    """Is there anything in the VMA that could be huge?"""
+    if vma.is_shmem:
+        return may_be_huge(vma, vma.end - PMD_SIZE)
+    return vma.anonymous and not vma.flags & VM_NOHUGEPAGE and vma.anon_vma
 
 
 def scan_pmd(mm: Mm, vma: Vma, base: int) -> int:

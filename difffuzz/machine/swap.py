@@ -217,6 +217,12 @@ def reclaim_shared(mm: Mm, addr: int, pfn: int) -> None:
     If it is not, the page cache gets a swap entry for shmem, and keeps a page of a disk: only
     kswapd writes that.
     """
+    unmap_cached(mm, addr, pfn)
+    drop_cached(mm, addr, pfn)
+
+
+def unmap_cached(mm: Mm, addr: int, pfn: int) -> None:
+    """try_to_unmap() of a page of the page cache: its entry is cleared, if it has one."""
     mm.invalidate_range_start(addr, addr + 4096)
     mm.ptl.lock()
     pte, level = mm.pt.leaf(addr)
@@ -225,7 +231,6 @@ def reclaim_shared(mm: Mm, addr: int, pfn: int) -> None:
         mm.unmap_entry(addr, 1, pte)
     mm.ptl.unlock()
     mm.invalidate_range_end(addr, addr + 4096)
-    drop_cached(mm, addr, pfn)
 
 
 def drop_cached(mm: Mm, addr: int, pfn: int) -> None:

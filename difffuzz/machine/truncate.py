@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from difffuzz.facts.errno import EINVAL
 
+from .fault import migration_entry_wait
 from .frames import Run
 from .mm import Mm
 from .pagetable import VMAS, keys_in
-from .pte import LEVEL_SHIFT, PMD_PAGES, PMD_SIZE, PTE_HWPOISON, PTE_MAPPED, PTE_SWAP
+from .pte import LEVEL_SHIFT, PMD_PAGES, PMD_SIZE, PTE_HWPOISON, PTE_MAPPED, PTE_MIGRATION, PTE_SWAP
 from .split import split_shmem_folio
 from .vma import AREA_FLAGS, HUGETLB_LEVEL, VM_PFNMAP, VM_SHARED, area_of
 from .zap import unmap_hugepage_range, unmap_single_vma
@@ -59,6 +60,8 @@ def truncate_partial_folio(mm: Mm, base: int, start: int, end: int) -> None:
 
     If it cannot be, for somebody holds it, that part is filled with zeros where it is.
     """
+    if mm.page_cache.get(base >> 12, 0) & PTE_MIGRATION:
+        migration_entry_wait(mm)  # somebody makes it huge
     cached = mm.page_cache.get(base >> 12, 0)
     run = mm.frames.run(cached >> 12) if cached & PTE_MAPPED else None
     if run is None or run.split or end - start == PMD_SIZE:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from difffuzz.facts.errno import EEXIST, EFAULT, EINVAL, EIO, ENOENT, ENOMEM
 
-from .fault import map_cached, map_missing, map_zero_page
+from .fault import cached_entry, map_cached, map_missing, map_zero_page
 from .mm import Mm
 from .mmap import UFFD_PROTECT, UFFD_RESOLVE, change_protection, isolate
 from .pte import PTE_HWPOISON
@@ -86,7 +86,7 @@ def fill(mm: Mm, vma: Vma, start: int, end: int, what: int, value: int) -> int:
         if mm.pt.leaf(addr)[0]:
             return -EEXIST
         if what == CONTINUE:
-            cached = mm.page_cache.get(addr >> 12, 0)
+            cached = cached_entry(mm, addr >> 12)
             if not cached or cached & PTE_HWPOISON:
                 return -EIO if cached else -EFAULT
             done = map_cached(mm, vma, addr)

@@ -102,12 +102,13 @@ def generate(
     ops: int = DEFAULT_OPS,
     paging: str = "tdp",
     concurrent: bool = False,
+    near: bool = False,
     used: list[str] | None = None,
 ) -> Program:
     """A normalised program of about `ops` operations; `used` gets the names of its phrases.
 
     With `config` that configuration is used as it is, else one is made for `paging`; few of those
-    have their gfns above 4 GiB.  A
+    have their gfns above 4 GiB, and with `near` none.  A
     `concurrent` one has places where all threads meet, often a schedule, and few addresses.
     """
     theme = rng.sample(THEMES, rng.choice((1, 1, 2))) if rng.random() < _THEMED else []
@@ -155,7 +156,7 @@ def generate(
         if rng.random() < _SCHEDULED:
             schedule = generate_schedule(rng, made)
     program = normalise(Program(config, tuple(made[:MAX_OPS]), schedule))
-    if own and paging == "tdp" and rng.random() < _FAR:
+    if own and not near and paging == "tdp" and rng.random() < _FAR:
         program = far(program, rng)
     return program
 

@@ -34,6 +34,7 @@ MOST_BITS: Final = 52
 FOUR_LEVEL_BITS: Final = 48
 """So many are mapped by four levels of tables."""
 PAGE_BITS: Final = 12
+"""Of an address in a page; a gfn has the others."""
 GFN_LIMIT: Final = 1 << MOST_BITS - PAGE_BITS
 """First gfn that nothing names: entries of page tables have no such address."""
 

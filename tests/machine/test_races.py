@@ -32,6 +32,7 @@ OPS: dict[str, Body] = {
     "swap": lambda mm, kvm: mm.swap_out(BASE, BASE + 0x4000),
     "poison": lambda mm, kvm: mm.hwpoison(BASE + 0x1000, BASE + 0x2000),
     "collapse": lambda mm, kvm: mm.thp_collapse(BASE),
+    "madvised": lambda mm, kvm: mm.madvise_collapse(BASE, END),
     "split": lambda mm, kvm: mm.thp_split(BASE),
     "merge": lambda mm, kvm: mm.ksm_merge(BASE + 0x1000, BASE + 0x2000),
     "write": lambda mm, kvm: mm.host_write(BASE + 0x1000, 5),

@@ -64,5 +64,7 @@ def test_few_generated_programs_lie_there() -> None:
     made = [generate(rng, ops=4) for _ in range(600)]
     distant = [one for one in made if any(slot.gfn >= LOW_GFNS for slot in one.config.slots)]
     assert 2 <= len(distant) <= 40
+    near = [generate(rng, ops=4, near=True) for _ in range(400)]
+    assert not any(slot.gfn >= LOW_GFNS for one in near for slot in one.config.slots)
     nonpaging = [generate(rng, ops=4, paging="nonpaging") for _ in range(200)]
     assert not any(slot.gfn >= LOW_GFNS for one in nonpaging for slot in one.config.slots)

@@ -24,10 +24,15 @@ static int monitor_unprotects(struct hm_vma *vma, u64 addr, bool nowait)
 	return VM_FAULT_OK;
 }
 
-static int migration_entry_wait(void)
+void hm_wait_for_folio(void)
 {
 	hm_lock(&hm.page_lock);
 	hm_unlock(&hm.page_lock);
+}
+
+static int migration_entry_wait(void)
+{
+	hm_wait_for_folio();
 	return VM_FAULT_OK;
 }
 
@@ -102,11 +107,15 @@ static bool install_cached(u64 addr, u64 pte)
 
 static u64 swap_in(u64 number);
 
-/* What the page cache has, read from swap if it is there; 0 for nothing. */
-static u64 cached_entry(u64 addr)
+/* What the page cache has, unlocked, read from swap if it is there; 0 for nothing. */
+u64 hm_cached_entry(u64 addr)
 {
 	u64 cached = hm_cached(addr);
 
+	while (cached & PTE_MIGRATION) {
+		migration_entry_wait();		/* its huge page is being filled */
+		cached = hm_cached(addr);
+	}
 	if (cached & PTE_SWAP) {
 		cached = swap_in(cached >> 12) << 12 | PTE_PRESENT;
 		hm_set_cached(addr, cached);
@@ -151,9 +160,11 @@ bool hm_map_missing(struct hm_vma *vma, u64 addr, long value)
 /* Maps what the page cache has; false if somebody was quicker. */
 bool hm_map_cached(struct hm_vma *vma, u64 addr)
 {
-	u64 pfn = cached_entry(addr) >> 12;
+	u64 pfn = hm_cached_entry(addr) >> 12;
 	bool done;
 
+	if (!pfn)
+		return false;
 	hm_map_page(pfn);
 	done = install_cached(addr, pfn << 12 | filled(vma));
 	if (!done)
@@ -229,7 +240,7 @@ static u64 shmem_alloc_folio_huge(u64 addr)
 }
 
 /* Maps the huge page of a file at an empty pmd. */
-static void do_set_pmd(u64 addr, u64 pfn, u64 flags)
+void hm_set_pmd(u64 addr, u64 pfn, u64 flags)
 {
 	u64 base = addr & -PMD_BYTES, head = pfn & -(u64)PMD_PAGES;
 	bool done;
@@ -261,9 +272,11 @@ static int do_fault(struct hm_vma *vma, u64 addr, bool write, bool nowait)
 	cached = hm_cached(addr);
 	if (cached & PTE_HWPOISON)
 		return VM_FAULT_HWPOISON;
+	if (cached & PTE_MIGRATION)
+		return migration_entry_wait();
 	if (vma->flags & (cached ? VM_UFFD_MINOR : VM_UFFD_MISSING))
 		return monitor_fills(vma, addr, nowait);
-	cached = cached_entry(addr);
+	cached = hm_cached_entry(addr);
 	if (!cached && vma->flags & VM_SHMEM_HUGE && !(vma->flags & VM_NOHUGEPAGE))
 		cached = shmem_alloc_folio_huge(addr);
 	if (!cached) {
@@ -275,7 +288,7 @@ static int do_fault(struct hm_vma *vma, u64 addr, bool write, bool nowait)
 	if (write && notify)
 		hm_mark_dirty(pfn);
 	if (!hm_table(addr) && hm_vma_fits_huge(vma, addr) && hm_whole_run(pfn)) {
-		do_set_pmd(addr, pfn, flags);
+		hm_set_pmd(addr, pfn, flags);
 		return VM_FAULT_OK;
 	}
 	hm_map_page(pfn);

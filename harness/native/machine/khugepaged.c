@@ -2,9 +2,7 @@
 /* mm/khugepaged.c: replacing the 4K pages of a 2M range by a THP; madvise(MADV_COLLAPSE). */
 #include <errno.h>
 
-#include "machine.h"
-
-enum { SCAN_SUCCEED, SCAN_PMD_MAPPED, SCAN_STOP };	/* or -errno */
+#include "collapse.h"
 
 /* The VMA, if a THP may lie there and a page table does. */
 static struct hm_vma *collapsible_vma(u64 base)
@@ -168,22 +166,34 @@ static long scan_again(const struct hm_vma *vma, u64 base)
 	return result == SCAN_SUCCEED ? SCAN_STOP : result;
 }
 
+/* Is there anything in the VMA that could be huge? */
+static bool may_collapse(const struct hm_vma *vma)
+{
+	if (hm_vma_is_shmem(vma))
+		return hm_may_be_huge(vma, vma->end - PMD_BYTES);
+	return hm_vma_anonymous(vma) && !(vma->flags & VM_NOHUGEPAGE) && vma->anon_vma;
+}
+
 static long collapse_vma(u64 start, u64 end)
 {
 	u64 first = (start + PMD_BYTES - 1) & -PMD_BYTES, last = end & -PMD_BYTES;
 	struct hm_vma *vma = hm_vma_find(start);
 	long answer = first <= last ? 0 : -EINVAL;
 
-	if (!vma || !hm_vma_anonymous(vma) || vma->flags & VM_NOHUGEPAGE || !vma->anon_vma)
+	if (!vma || !may_collapse(vma))
 		return -EINVAL;
 	for (u64 base = first; base < last; base += PMD_BYTES) {
+		bool shmem;
 		long result;
 
 		hm_down_read(&hm.mmap_lock);
 		vma = hm_vma_find(base);
+		shmem = hm_may_be_huge(vma, base);
 		result = vma && hm_vma_thp_allowed(vma, base) ? scan_pmd(vma, base) : SCAN_STOP;
 		hm_up_read(&hm.mmap_lock);
-		if (result == SCAN_SUCCEED)
+		if (shmem)
+			result = hm_collapse_shmem(base);
+		else if (result == SCAN_SUCCEED)
 			result = hm_collapse(base) ? SCAN_SUCCEED : scan_again(vma, base);
 		if (result == SCAN_STOP)
 			return -EINVAL;

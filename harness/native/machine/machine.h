@@ -241,6 +241,7 @@ extern void hm_ksm_add(u64 pfn, u64 addr);
 extern void hm_ksm_remove(u64 pfn, u64 addr);
 extern void hm_ksm_forget(u64 pfn);
 extern void hm_swap_free(u64 number);
+extern void hm_unmap_cached(u64 addr, u64 pfn);
 extern long hm_swap_new(long count, long data, long cached);
 extern void hm_child_add_page(u64 pfn, int count);
 extern void hm_child_add_run(struct hm_run *run, int count);
@@ -253,6 +254,9 @@ extern int hm_fault(struct hm_vma *vma, u64 addr, bool write, bool nowait);
 extern int hm_hugetlb_fault(struct hm_vma *vma, u64 addr, bool write);
 extern bool hm_map_missing(struct hm_vma *vma, u64 addr, long value);
 extern bool hm_map_cached(struct hm_vma *vma, u64 addr);
+extern u64 hm_cached_entry(u64 addr);
+extern void hm_set_pmd(u64 addr, u64 pfn, u64 flags);
+extern void hm_wait_for_folio(void);
 extern bool hm_map_zero_page(struct hm_vma *vma, u64 addr);
 extern int hm_wp_page_copy(struct hm_vma *vma, u64 addr, u64 orig, bool unshare);
 

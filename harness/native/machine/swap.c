@@ -171,11 +171,8 @@ static void drop_cached(u64 addr, u64 pfn)
 	}
 }
 
-/*
- * A page of a file: the entry is cleared; the page is dropped if it is clean, else the page cache gets
- * a swap entry for shmem and keeps what only kswapd writes to a disk.
- */
-static void reclaim_shared(u64 addr, u64 pfn)
+/* A page of the page cache: its entry is cleared, if it has one. */
+void hm_unmap_cached(u64 addr, u64 pfn)
 {
 	struct hm_leaf leaf;
 
@@ -188,6 +185,15 @@ static void reclaim_shared(u64 addr, u64 pfn)
 	}
 	hm_unlock(&hm.ptl);
 	hm_invalidate_end(addr, addr + PAGE_BYTES);
+}
+
+/*
+ * A page of a file: the entry is cleared; the page is dropped if it is clean, else the page cache gets
+ * a swap entry for shmem and keeps what only kswapd writes to a disk.
+ */
+static void reclaim_shared(u64 addr, u64 pfn)
+{
+	hm_unmap_cached(addr, pfn);
 	drop_cached(addr, pfn);
 }
 

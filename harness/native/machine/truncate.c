@@ -26,9 +26,13 @@ static void truncate_huge_folio(u64 base, struct hm_run *run)
  */
 static void truncate_partial_folio(u64 base, u64 start, u64 end)
 {
-	u64 cached = hm_cached(base);
-	struct hm_run *run = cached & PTE_MAPPED ? hm_run(cached >> 12) : NULL;
+	struct hm_run *run;
+	u64 cached;
 
+	if (hm_cached(base) & PTE_MIGRATION)
+		hm_wait_for_folio();		/* somebody makes it huge */
+	cached = hm_cached(base);
+	run = cached & PTE_MAPPED ? hm_run(cached >> 12) : NULL;
 	if (!run || run->split || end - start == PMD_BYTES)
 		return;
 	hm_lock(&hm.page_lock);

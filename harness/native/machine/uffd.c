@@ -48,16 +48,17 @@ static long fill(struct hm_vma *vma, u64 start, u64 end, int what, long value)
 	if (what == CONTINUE && !hm_vma_is_shmem(vma))
 		return -EINVAL;
 	for (u64 addr = start; addr < end; addr += PAGE_BYTES) {
-		u64 cached = hm_cached(addr);
+		u64 cached;
 		bool done;
 
 		if (hm_leaf(addr).pte)
 			return -EEXIST;
 		if (what == CONTINUE) {
+			cached = hm_cached_entry(addr);
 			if (!cached || cached & PTE_HWPOISON)
 				return cached ? -EIO : -EFAULT;
 			done = hm_map_cached(vma, addr);
-		} else if (shared && cached) {
+		} else if (shared && hm_cached(addr)) {
 			return -EEXIST;
 		} else if (what == ZERO && !shared) {
 			done = hm_map_zero_page(vma, addr);
