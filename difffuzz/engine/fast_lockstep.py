@@ -14,11 +14,14 @@ from collections import Counter
 from difffuzz.engine.lockstep import IS_COMPARED, PART_WAYS
 from difffuzz.oracle import Verdict
 from difffuzz.oracle.access import alike, compare_outcomes
+from difffuzz.oracle.books import is_unprotected
 from difffuzz.program import Kind, Program
 from difffuzz.sides import NativeFactory, SideFactory
 from difffuzz.sides.encoded import Encoded
 from difffuzz.sides.played import Played, PlayedOp, Player, differences
 
+UNPROTECTED = "suspect: memslots were read without SRCU"
+"""The last thing that the player looks at: all else of that side is right, and recorded."""
 MOST_REPEATS = 16
 """Faults of one program that park on one side only, and are ended at once on both."""
 
@@ -28,6 +31,10 @@ class FastLockstep:
 
     def __init__(self, left: NativeFactory, right: NativeFactory) -> None:
         self.programs = 0
+        self.tells_once = False
+        """A side whose memslots are read without SRCU, which harms nobody here, is suspicious for
+        that until the engine has said so; then no more."""
+        self._told: set[str] = set()
         self.reasons: Counter[str] = Counter()
         self._factories = (left, right)
         self._names = (left.name, right.name)
@@ -58,8 +65,9 @@ class FastLockstep:
         ends: set[int] = set()
         while True:
             left, right = [player.play(encoded, max_steps) for player in self._players]
-            if left.reason or right.reason:
-                return left.reason or right.reason
+            for reason in map(self._suspicion, self._names, (left, right)):
+                if reason:
+                    return reason
             allowed: Counter[str] = Counter()
             if left.compared() == right.compared():
                 return self._clean(program, left, right, ends, allowed)
@@ -72,6 +80,15 @@ class FastLockstep:
                 return "parked-on-one-side"
             ends.add(parks)
             encoded.end_at_once(ends)
+
+    def judged(self, verdict: Verdict) -> None:
+        """The engine has judged a suspicious program."""
+        if self.tells_once:
+            found = verdict.divergences
+            self._told.update(one.sides for one in found if is_unprotected(one))
+
+    def _suspicion(self, name: str, played: Played) -> str:
+        return "" if played.reason == UNPROTECTED and name in self._told else played.reason
 
     def _clean(
         self, program: Program, left: Played, right: Played, ends: set[int], allowed: Counter[str]

@@ -249,6 +249,8 @@ def main(arguments: list[str]) -> NoReturn:
     runner = Runner(
         options.left, options.right, options.mode, FUZZ_STEPS, explores=True, policy=policy
     )
+    if runner.fast is not None:
+        runner.fast.tells_once = True
     target = Target(runner, atheris, branches, options.without)
     worker = Worker(target, options)
     flags = [sys.argv[0], "-handle_int=0", "-handle_term=0", *libfuzzer]

@@ -10,12 +10,14 @@ from difffuzz.facts.paging import PT_USER_MASK, PT_WRITABLE_MASK
 from difffuzz.facts.spte import (
     SPTE_MMU_PRESENT_MASK,
 )
-from difffuzz.oracle.verdict import Violation
+from difffuzz.oracle.verdict import Divergence, Violation
 from difffuzz.sides.kvm_side import KvmSide
 from difffuzz.sides.kvm_state import Masks, ShadowPage
 
 MMIO_GFN = (1 << 40) - 1
 """The gfn in an MMIO SPTE; but where bit 51 makes it one, a gpa has fewer bits."""
+UNPROTECTED_MEMSLOTS = "memslots"
+"""Where memslots are read without SRCU."""
 ACCESS = PT_WRITABLE_MASK | PT_USER_MASK
 """ACC_WRITE_MASK and ACC_USER_MASK, where an MMIO SPTE holds them: in the x86 layout."""
 
@@ -176,7 +178,12 @@ def unprotected_violations(side: KvmSide) -> Iterator[Violation]:
     """
     if side.kvm.unprotected_reads:
         text = "memslots are read without SRCU and without slots_lock"
-        yield Violation("rcu", side.name, "memslots", text)
+        yield Violation("rcu", side.name, UNPROTECTED_MEMSLOTS, text)
+
+
+def is_unprotected(found: Divergence) -> bool:
+    """Is that all that it says?"""
+    return found.oracle == "rcu" and found.location == UNPROTECTED_MEMSLOTS
 
 
 def leak_violations(side: KvmSide) -> Iterator[Violation]:

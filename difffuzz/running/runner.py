@@ -190,6 +190,8 @@ class Runner:
             notes=notes,
             max_steps=self.max_steps,
         )
+        if self.fast is not None:
+            self.fast.judged(verdict)
         return verdict if stuck is None else self._own_fault(stuck, verdict)
 
     def is_concurrent(self, program: Program) -> bool:

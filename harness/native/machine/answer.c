@@ -52,6 +52,15 @@ static long park(void)
 	return 0;
 }
 
+/* Did others run? */
+static long yield(void)
+{
+	long before = inter_switches();
+
+	inter_relax();
+	return inter_switches() != before;
+}
+
 long native_answer(enum native_request what, unsigned long a, unsigned long b, unsigned long c)
 {
 	(void)c;
@@ -115,8 +124,7 @@ long native_answer(enum native_request what, unsigned long a, unsigned long b, u
 	case HOST_LOCKED:
 		return 0;
 	case HOST_YIELD:
-		inter_relax();
-		return 0;
+		return yield();
 	case HOST_USER_LOAD:
 	case HOST_USER_STORE:
 	case HOST_USER_CMPXCHG:

@@ -123,6 +123,27 @@ static void note_end(int vcpu, int as_id, const struct outcome *outcome)
 	note_access(as_id, outcome->fault_gfn, outcome->access, outcome);
 }
 
+/* Any page of the range may have been mapped, and marked dirty by that: difffuzz/oracle/prefault.py. */
+static void note_prefault(int as_id, u64 gfn, u64 npages, const struct outcome *outcome)
+{
+	struct mapping *found;
+
+	if (outcome->result == RESULT_STUCK)
+		suspect("its prefault never completes");
+	if (outcome->result == RESULT_DONE && npages == 1 && !tables_leaves_in(as_id, gfn, gfn + 1, &found))
+		suspect("prefaulted, says KVM, and not mapped");
+	for (int i = 0; i < MOST_SLOTS; i++) {
+		const struct map_slot *slot = &map_slots[i];
+		u64 first = gfn > slot->gfn ? gfn : slot->gfn;
+		u64 end = gfn + npages < slot->end ? gfn + npages : slot->end;
+
+		if (!slot->live || slot->as_id != as_id || !(slot->flags & SLOT_DIRTY_LOG))
+			continue;
+		for (u64 page = first; page < end; page++)
+			dirty_note(slot, page, false);
+	}
+}
+
 /* Page tables */
 
 static unsigned long spte_class(u64 spte, int level)
@@ -245,6 +266,8 @@ void check_after(const struct op *op, const struct outcome *outcome, int as_id)
 		note_begin(op->thread, as_id, op->begin_fault.gfn, outcome);
 	else if (op->kind == OP_END_FAULT && outcome->result != RESULT_NOTHING)
 		note_end(op->thread, as_id, outcome);
+	else if (op->kind == OP_PREFAULT)
+		note_prefault(as_id, op->prefault.gfn, op->prefault.n, outcome);
 	else if (op->kind == OP_DIRTY_GET)
 		note_dirty_get(op, outcome);
 	else if (op->kind == OP_DIRTY_CLEAR && !outcome->value)

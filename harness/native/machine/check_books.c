@@ -176,6 +176,7 @@ void books_check_leaks(void)
 		suspect("page statistics are left");
 	if (hm_frames_leaked())
 		suspect("references to the host's pages are left");
+	/* The last of all: who was told of it before goes on (engine/fast_lockstep.py). */
 	if (left.unprotected_reads)
 		suspect("memslots were read without SRCU");
 }

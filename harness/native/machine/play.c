@@ -106,6 +106,6 @@ void play(const struct config *config)
 	steps = config->steps - native_control->budget;
 	/* The end is always seen through, however much is to be torn down. */
 	native_control->budget += STEP_LIMIT;
-	play_end(config, config->nr_ops + 1);
 	record_end(steps, config->nr_ops);
+	play_end(config, config->nr_ops + 1);
 }

@@ -70,7 +70,7 @@ static void add(long *to, long *nr, long value)
 
 static bool is_compared(long kind)
 {
-	return kind <= OP_EXEC || kind == OP_END_FAULT ||
+	return kind <= OP_EXEC || kind == OP_END_FAULT || kind == OP_PREFAULT ||
 	       (kind >= OP_HOST_READ && kind <= OP_TEST_AGE && kind != OP_HOST_WRITE) ||
 	       kind == OP_SWAP_OUT || kind == OP_PAGEOUT || (kind >= OP_MEMSLOT_CREATE && kind <= OP_DIRTY_CLEAR);
 }

@@ -42,14 +42,18 @@ static struct outcome unreachable(long access)
 	return outcome_of(RESULT_FAULT, PFERR_PRESENT_MASK | PFERR_RSVD_MASK | errors[access]);
 }
 
-/* A kernel without this ioctl refuses it; what others make of it is not played. */
+/* A signal ends it: SIGBUS, or one of a user who waits no longer. */
 static struct outcome prefault(int vcpu, const struct op *op)
 {
 	long r = hm_kvm(FN_PREFAULT, vcpu, op->prefault.gfn, op->prefault.n, 0, 0, 0);
 
-	if (r != -EINVAL)
-		hm_give_up("a prefault that is done");
-	return outcome_of(RESULT_ERROR, r);
+	if (gm_vcpus[vcpu].sigbus) {
+		gm_vcpus[vcpu].sigbus = false;
+		return outcome_of(RESULT_SIGBUS, r);
+	}
+	if (!r)
+		return outcome_of(RESULT_DONE, r);
+	return outcome_of(r == -EINTR ? RESULT_STUCK : RESULT_ERROR, r);
 }
 
 static bool is_vcpu_op(const struct op *op)
