@@ -65,9 +65,9 @@ class FastLockstep:
         ends: set[int] = set()
         while True:
             left, right = [player.play(encoded, max_steps) for player in self._players]
-            for reason in map(self._suspicion, self._names, (left, right)):
-                if reason:
-                    return reason
+            for name, played in zip(self._names, (left, right), strict=True):
+                if suspicion := self._suspicion(name, played):
+                    return suspicion
             allowed: Counter[str] = Counter()
             if left.compared() == right.compared():
                 return self._clean(program, left, right, ends, allowed)
