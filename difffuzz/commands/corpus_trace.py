@@ -14,6 +14,7 @@ from ..trace.placed import place
 from ..trace.reading import NEWER, Trace
 from ..trace.rebuild import Rebuild, rebuild
 from ..trace.slots import parse_slots
+from ..trace.vmm import slots_told
 from .output import emit, prepare_directory, write_text
 from .progress import note
 from .trace_options import read_and_tell, read_document, version_of
@@ -48,7 +49,7 @@ def import_trace(
     given = parse_slots(slot or [])
     trace = read_and_tell(path, kernel)
     factories = [_opened(name) for name in sides or [_side_of(trace, kernel)]]
-    placement = place(trace, given)
+    placement = place(trace, given, slots_told(trace.events))
     for text in placement.notes:
         note(f"guessed: {text}" if text.startswith("a slot") else text)
     made = rebuild(trace, placement)

@@ -10,6 +10,7 @@ import typer
 
 from ..trace.judge import judge as judge_trace
 from ..trace.slots import parse_slots
+from ..trace.vmm import slots_told
 from .output import Json, emit
 from .trace_options import KernelOf, Slots, read_and_tell, read_document
 
@@ -26,7 +27,7 @@ def judge(
     """Look for what an ftrace text of KVM proves wrong; status 1 if it does."""
     slots = parse_slots(slot or [])
     read = read_and_tell(trace, kernel)
-    judgement = judge_trace(read, slots)
+    judgement = judge_trace(read, slots or slots_told(read.events))
     proven = [one for one in judgement.findings if one.proven]
     document = {
         **read_document(read),

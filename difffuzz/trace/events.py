@@ -116,6 +116,17 @@ class VcpuEvent(NamedTuple):
     line: Line
 
 
+class VmIoctl(NamedTuple):
+    """A probe on kvm_vm_ioctl(): which one, and four words of 64 bits of what it was given."""
+
+    line: Line
+    number: int
+    """Within KVM's."""
+    size: int
+    """Of its structure, in bytes."""
+    words: tuple[int, int, int, int]
+
+
 Event = (
     PageFault
     | Requested
@@ -129,12 +140,20 @@ Event = (
     | Ends
     | Aged
     | VcpuEvent
+    | VmIoctl
 )
 _HANDLERS: Final = ("kvm_tdp_page_fault", "direct_page_fault")
 _START: Final = "kvm_mmu_notifier_invalidate_range_start"
 _END: Final = "kvm_mmu_notifier_invalidate_range_end"
 _RETURNED: Final = re.compile(r"<-\s*(\w+)(?:\+\w+/\w+)?\)(?:.*\bret=(-?\w+))?")
-_PROBED: Final = re.compile(r"^\((\w+)\+0x0/")
+_PROBED: Final = re.compile(r"^\((\w+)\+0x[04]/")
+"""The entry of a function, or what is behind its endbr64."""
+_VM_IOCTL: Final = "kvm_vm_ioctl"
+_IOCTL: Final = re.compile(
+    r"\) cmd=0x([0-9a-f]{1,8}) a=0x([0-9a-f]{1,16}) b=0x([0-9a-f]{1,16}) c=0x([0-9a-f]{1,16})"
+    r" d=0x([0-9a-f]{1,16})$"
+)
+_KVMIO: Final = 0xAE
 _RANGE: Final = re.compile(r"(?:0x)?([0-9a-f]+) -- (?:0x)?([0-9a-f]+)")
 _HVA: Final = re.compile(r"hva: (?:0x)?([0-9a-f]+)")
 _H: Final = r"(?:0x)?([0-9a-f]+)"
@@ -247,7 +266,20 @@ def event_of(line: Line) -> Event | None:
             except ValueError:
                 return None
     probed = _PROBED.match(line.text)
+    if probed is not None and probed[1] == _VM_IOCTL:
+        return _vm_ioctl(line)
     return Ends(line) if probed is not None and probed[1] == _END else None
+
+
+def _vm_ioctl(line: Line) -> Event | None:
+    found = _IOCTL.search(line.text)
+    if found is None:
+        return None
+    command, *words = _hex(*found.groups())
+    if command >> 8 & 0xFF != _KVMIO:
+        return None
+    a, b, c, d = words
+    return VmIoctl(line, command & 0xFF, command >> 16 & 0x3FFF, (a, b, c, d))
 
 
 def known(name: str) -> bool:

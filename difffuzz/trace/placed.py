@@ -64,13 +64,14 @@ class Placement(NamedTuple):
         return found
 
 
-def place(trace: Trace, given: list[TracedSlot]) -> Placement:
-    """Puts the slots into a program.
+def place(trace: Trace, given: list[TracedSlot], told: list[TracedSlot]) -> Placement:
+    """Puts the slots into a program: those given, else those that the trace tells, else guesses.
 
     UsageError: there are none, or they are more than a program holds.
     """
     notes: list[str] = []
-    slots = [_reached(trace, slot, notes) for slot in given] or guess_slots(trace, notes)
+    known = given or _used(trace, told, notes)
+    slots = [_reached(trace, slot, notes) for slot in known] or guess_slots(trace, notes)
     if not slots:
         raise UsageError(f"{trace.path}: no fault maps memory, and no --slot says where any is")
     if len(slots) > MAX_SLOTS:
@@ -93,6 +94,21 @@ def place(trace: Trace, given: list[TracedSlot]) -> Placement:
         if gfn != slot.gfn:
             notes.append(f"gfn {slot.gfn:#x} of the trace is gfn {gfn:#x} of the program")
     return Placement(placed, notes)
+
+
+def _used(trace: Trace, told: list[TracedSlot], notes: list[str]) -> list[TracedSlot]:
+    """All, or those that the trace maps most of; small ones that it maps nothing of come and go."""
+    uses = Counter(
+        slot for gfn, _ in mapped(trace) for slot in told if 0 <= gfn - slot.gfn < slot.npages
+    )
+    if not uses:
+        return []
+    unused = [slot for slot in told if slot not in uses and slot.npages <= AREA_PAGES // 2]
+    known = [slot for slot, _ in uses.most_common()] + unused
+    if len(known) < len(told) or len(known) > MAX_SLOTS:
+        notes.append(f"of {len(told)} slots that the trace tells {min(len(known), MAX_SLOTS)} are "
+                     "in the programs")  # fmt: skip
+    return sorted(known[:MAX_SLOTS])
 
 
 def guess_slots(trace: Trace, notes: list[str]) -> list[TracedSlot]:
@@ -149,13 +165,16 @@ def _reached(trace: Trace, slot: TracedSlot, notes: list[str]) -> TracedSlot:
     if slot.npages <= AREA_PAGES // 2 and slot.gfn + slot.npages <= LOW_GFNS:
         return slot
     used = [gfn for gfn, _ in mapped(trace) if 0 <= gfn - slot.gfn < slot.npages]
+    if not used and slot.npages <= AREA_PAGES // 2:
+        return slot
     if not used:
         raise UsageError(f"--slot {slot.text}: too large, and the trace maps nothing of it")
     first = max(slot.gfn, min(used) & -_1G)
     end = min(slot.gfn + slot.npages, (max(used) | (_1G - 1)) + 1)
     assert slot.hva is not None
     part = TracedSlot(first, end - first, slot.hva + ((first - slot.gfn) << 12))
-    notes.append(f"of slot {slot.text} the program has what the trace maps: {part.text}")
+    if part != slot:
+        notes.append(f"of slot {slot.text} the program has what the trace maps: {part.text}")
     return part
 
 

@@ -10,12 +10,13 @@ from difffuzz.program import Config, Kind, Op, Program, normalise
 from difffuzz.program.limits import HOST_THREADS, MAX_OPS, MAX_VCPUS
 
 from .asked import AskedBefore
-from .events import Aged, Event, PageFault, Unmap
+from .events import Aged, Event, PageFault, Unmap, VmIoctl
 from .faults import Fault
 from .layout import NPT, pages
 from .lines import Lost
 from .placed import KINDS, Placed, Placement
 from .reading import Trace
+from .vmm import Memslots, protects
 
 ACCESSES: Final = {"read": Kind.READ, "write": Kind.WRITE, "exec": Kind.EXEC}
 MIGRATORS: Final = ("kcompactd", "migration/")
@@ -72,8 +73,8 @@ def rebuild(trace: Trace, placement: Placement) -> Rebuild:
         vcpus=made.vcpus,
         layout="npt" if trace.layout is NPT else "ept",
         areas=KINDS,
-        slots=tuple(one.spec._replace(slot=number) for number, one in enumerate(placement.slots)),
     )
+    config = protects(trace.events, config)
     writer = _Writer(trace, placement, config, made)
     accesses = _accesses(trace, placement, threads, made)
     ends = {access.faults[-1].last: access for access in accesses.values()}
@@ -86,6 +87,8 @@ def rebuild(trace: Trace, placement: Placement) -> Rebuild:
             writer.begins(accesses[number])
         elif isinstance(event, Unmap | Aged):
             writer.host(event)
+        elif isinstance(event, VmIoctl):
+            writer.vmm(event)
         if number in ends:
             writer.ends(ends[number])
     writer.cut()
@@ -140,6 +143,8 @@ class _Writer:
         self._config = config
         self._made = made
         self._asked = AskedBefore(trace.events)
+        self._memslots = Memslots(placement, trace.events)
+        self._slots = self._memslots.specs
         self._ops: list[Op] = []
         self._expected: list[Expected] = []
         self._lines: list[int] = []
@@ -185,6 +190,22 @@ class _Writer:
                 self._park()
             for op in ops:
                 self._add(op, event)
+
+    def vmm(self, event: VmIoctl) -> None:
+        """What user space does to the VM."""
+        if self._memslots.another_vm(event):
+            self.cut()
+            self._memslots.begin_again()
+            self._slots = ()
+        ops = self._memslots.operations(event)
+        if not ops:
+            return
+        if not self._ops and not self._running:
+            self._slots = self._memslots.specs  # before anything else: the program begins with it
+            return
+        self._room(len(ops))
+        for op in ops:
+            self._add(op, event)
 
     def _park(self) -> None:
         for thread, access in self._running.items():
@@ -233,10 +254,12 @@ class _Writer:
         if len(self._made.programs) >= MAX_PROGRAMS:
             self._made.left_out["operations behind the last program"] += len(self._ops)
         else:
-            program = normalise(Program(self._config, tuple(self._ops)))
+            config = self._config._replace(slots=self._slots)
+            program = normalise(Program(config, tuple(self._ops)))
             lines = (min(self._lines), max(self._lines))
             self._made.programs.append(Rebuilt(program, self._expected, lines))
         self._ops, self._expected, self._lines = [], [], []
+        self._slots = self._memslots.specs
 
 
 def _aged(event: Aged, slot: Placed, page: int, n: int) -> list[Op]:

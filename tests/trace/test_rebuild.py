@@ -18,6 +18,7 @@ from difffuzz.sides import KvmFactory, open_side
 from difffuzz.trace.placed import place
 from difffuzz.trace.rebuild import Rebuild, rebuild
 from difffuzz.trace.slots import TracedSlot, parse_slots
+from difffuzz.trace.vmm import slots_told
 from tests.docs.valid import valid
 
 from .written import (
@@ -44,12 +45,12 @@ Events = list[tuple[str, str]]
 
 def made(folder: Path, events: Events, slots: list[TracedSlot]) -> Rebuild:
     trace = read(folder, *events)
-    return rebuild(trace, place(trace, slots))
+    return rebuild(trace, place(trace, slots, slots_told(trace.events)))
 
 
 def operations(one: Rebuild) -> list[str]:
     lines = [line for it in one.programs for line in render(it.program).splitlines()]
-    return [line for line in lines if line.startswith(("vcpu", "host"))]
+    return [line for line in lines if line.startswith(("vcpu", "host", "vmm"))]
 
 
 def agreed(one: Rebuild, side: str = "tdp") -> tuple[int, int]:
@@ -160,7 +161,7 @@ def test_slots_are_guessed_from_gfns_and_zaps(tmp_path: Path) -> None:
         *unmapped(0x23456, 0x23457, MAIN), (MAIN, changed(high, leaf(0x900), 0)),
     ]  # fmt: skip
     trace = read(tmp_path, *events)
-    placement = place(trace, [])
+    placement = place(trace, [], [])
     low, up = placement.slots
     assert (low.traced.text, low.gfn) == ("0x0,0x200,unknown", 0)
     assert (up.traced.gfn, up.traced.npages) == (0x123400, 0x200)
