@@ -12,6 +12,7 @@ from difffuzz.engine.features import answer
 from difffuzz.engine.noting import NoteTaker
 from difffuzz.engine.watch import ACCESS_KINDS, Watch, crash
 from difffuzz.errors import UsageError
+from difffuzz.facts.kvm import RET_PF_FIXED, RET_PF_SPURIOUS
 from difffuzz.oracle import Divergence, Verdict, Violation
 from difffuzz.oracle.access import alike, compare_outcomes, emulated_on_one_side
 from difffuzz.oracle.answers import AGING, compare_answers
@@ -304,6 +305,9 @@ class Lockstep:
             if models and emulated_on_one_side(left, right) and self._over_tracked(as_id, gfn):
                 self.verdict.allowed["huge-over-tracked"] += 1
                 return
+            if models and self._table_linked_again(left, right):
+                self.verdict.allowed["table-kept"] += 1
+                return
         violations = compare_outcomes(
             one.side.name,
             other.side.name,
@@ -315,6 +319,18 @@ class Lockstep:
             self.verdict.allowed,
         )
         self._report(list(violations), kind.name.lower(), self._index)
+
+    def _table_linked_again(self, left: Outcome, right: Outcome) -> bool:
+        """True if of the same access the legacy MMU says that the SPTE was there, and the TDP MMU
+        made it: with all else at rest, what was missing on the one side was a link above it."""
+        one, other = self._watches
+        assert one.model is not None
+        assert other.model is not None
+        if one.model.tdp_mmu == other.model.tdp_mmu or left.parked_rets or right.parked_rets:
+            return False
+        legacy, tdp = (right, left) if one.model.tdp_mmu else (left, right)
+        same = (legacy.result, legacy.value) == (tdp.result, tdp.value)
+        return same and (legacy.rets, tdp.rets) == ((RET_PF_SPURIOUS,), (RET_PF_FIXED,))
 
     def _over_tracked(self, as_id: int, gfn: int) -> bool:
         """True if a side maps `gfn`, which is not tracked, by a read-only huge page whose first gfn

@@ -169,6 +169,15 @@ ALLOWED: dict[str, Rule] = {
             "kvm_mmu_zap_oldest_mmu_pages()",
         ),
         Rule(
+            "table-kept",
+            "retry",
+            "the legacy MMU keeps a page table that a huge page takes the place of; linked again, "
+            "it may have the SPTE as the fault would make it: SPURIOUS; the TDP MMU makes it "
+            "anew: FIXED",
+            "drop_parent_pte() in mmu_set_spte(); kvm_mmu_find_shadow_page(); in 7.2 "
+            "make_spte() always sets the dirty bit of a writable SPTE, so that nothing differs",
+        ),
+        Rule(
             "tracked-absent",
             "retry",
             "a write to a tracked page is emulated at once if the page is mapped, else the page is "

@@ -48,6 +48,7 @@ class KvmSide:
         machine: Machine = PLAIN,
     ) -> None:
         self.name = name
+        self.tdp_mmu = tdp_mmu
         self.sched = sched if sched is not None else Scheduler()
         self.mm = machine.host(self.sched, config.areas)
         mem = machine.mem(self.sched) if machine.mem is not None else None

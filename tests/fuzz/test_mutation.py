@@ -6,7 +6,7 @@ from __future__ import annotations
 import random
 
 from difffuzz.fuzz.mutation import RECENT, ProgramMutation
-from difffuzz.program import decode, encode, generate
+from difffuzz.program import decode, encode, generate, parse
 from difffuzz.program.mutate import MUTATORS
 
 INPUTS = [encode(generate(random.Random(seed))) for seed in range(8)]
@@ -54,6 +54,22 @@ def test_a_guest_may_be_nonpaging_where_both_sides_can_run_it() -> None:
 
     assert modes("tdp") == {"tdp"}
     assert modes("tdp", "nonpaging") == {"tdp", "nonpaging"}
+
+
+def test_no_mutant_makes_the_host_err() -> None:
+    mutation = ProgramMutation("portfolio")
+    text = """difffuzz program v1
+    config host_errs=on
+    slot 0 as=0 gfn=0x0 pages=0x10 area=1 page=0x0
+    host0: invalidate area=1 page=0x1 n=0x1 start
+    host0: dontneed area=1 page=0x1 n=0x0
+    """
+    erring = encode(parse(text))
+    assert decode(erring).config.host_errs
+    for seed in range(40):
+        made = mutation.mutate(erring, LIMIT, seed)
+        assert not decode(made).config.host_errs
+        assert not decode(mutation.crossover(erring, made, LIMIT, seed)).config.host_errs
 
 
 def test_what_made_an_input_is_named() -> None:

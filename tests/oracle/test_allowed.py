@@ -24,6 +24,10 @@ from .broken import program_of, run_as_it_is
 
 SMALL = "slot 0 gfn=0x0 pages=0x400 area=1\n"
 HUGE = "slot 0 gfn=0x0 pages=0x800 area=2\n"
+HUGE_FIRST = (
+    "slot 0 gfn=0x0 pages=0x200 area=0\nvmm: track_add gfn=0x0\nvcpu0: read gfn=0x8\n"
+    "vmm: track_remove gfn=0x0\n"
+)
 LIMITED = f"config mmu_pages=8 vcpus=4\n{SMALL}"
 
 SLOT_LATER = "vmm: memslot_create slot=0 gfn=0x200 n=0x200 area=0 page=0x200\n"
@@ -156,6 +160,14 @@ USES = (
         "host0: thp_split area=0 page=0x200\nvcpu0: read gfn=0x280\nvcpu0: read gfn=0x203\n",
         f"vcpu0: read gfn=0x203\n{SLOT_LATER}vcpu0: read gfn=0x203\n"
         "host0: thp_split area=0 page=0x200\nvcpu0: read gfn=0x203\n",
+    ),
+    Use(
+        "table-kept",
+        # gfn 0x8 is mapped by a small page, then by a huge one, and then small again.
+        f"{HUGE_FIRST}vcpu0: read gfn=0x0\nvmm: track_add gfn=0x0\nvcpu0: write gfn=0x8\n",
+        f"{HUGE_FIRST}vcpu0: read gfn=0x0\nvmm: track_add gfn=0x0\nvcpu0: write gfn=0x9\n",
+        left="legacy@v7.2",
+        right="tdp@v7.2",
     ),
     Use(
         "no-prefault",
