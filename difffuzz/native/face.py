@@ -7,12 +7,14 @@ A NativePackage stands where KvmSide expects the package with the model: same na
 from __future__ import annotations
 
 import ctypes
+from struct import iter_unpack
 
 from difffuzz.errors import UsageError
 from difffuzz.kvm.vm import VmParams
 from difffuzz.machine.host import HostMM
 from difffuzz.native.abi.calls import FN
 from difffuzz.native.abi.limits import NOTHING_RETURNED
+from difffuzz.native.abi.view import DirtyBitmap
 from difffuzz.native.kvm import NativeKvm
 from difffuzz.native.library import Library
 from difffuzz.native.vcpu import NativeVcpu
@@ -150,10 +152,14 @@ class DirtyLog:
         kvm: NativeKvm, as_id: int, slot: int
     ) -> tuple[int, dict[int, int] | None]:
         """0 or -errno, and the words of the bitmap that are not 0, by number."""
-        known = kvm.memslots[as_id].id_hash.get(slot)
-        words = _words(known.npages if known is not None else 1)
-        r = kvm.library.run("get_dirty_log", as_id, slot, ctypes.addressof(words))
-        return r, {} if r else {i: words[i] for i in _set_words(words)}
+        bitmap = DirtyBitmap()
+        r = kvm.library.run("get_dirty_log", as_id, slot, ctypes.addressof(bitmap))
+        if r:
+            return r, {}
+        data = ctypes.string_at(bitmap.words, bitmap.nr_words * ctypes.sizeof(ctypes.c_uint64))
+        if not data.strip(b"\0"):
+            return r, {}
+        return r, {i: word for i, (word,) in enumerate(iter_unpack("=Q", data)) if word}
 
     @staticmethod
     def kvm_vm_ioctl_clear_dirty_log(
@@ -163,13 +169,6 @@ class DirtyLog:
         words = _words(n)
         ctypes.memset(words, 0xFF, ctypes.sizeof(words))
         return kvm.library.run("clear_dirty_log", as_id, slot, ctypes.addressof(words), first, n)
-
-
-def _set_words(words: Words) -> list[int]:
-    data = bytes(words)
-    if not data.strip(b"\0"):
-        return []
-    return [i for i, word in enumerate(words) if word]
 
 
 def _words(npages: int) -> Words:

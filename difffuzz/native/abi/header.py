@@ -35,6 +35,7 @@ STRUCTS: Final[tuple[type[CStruct], ...]] = (
     view.VcpuNumbers,
     view.SpNumbers,
     view.Memslot,
+    view.DirtyBitmap,
     view.Counts,
     view.Leaks,
     view.PageMemory,

@@ -124,6 +124,17 @@ class Memslot(CStruct):
 
 
 @described
+class DirtyBitmap(CStruct):
+    """What KVM_GET_DIRTY_LOG wrote to the caller's memory, which is as large as it takes: whose
+    turn it is at slots_lock decides which memslot the log is of."""
+
+    c_name = "native_bitmap"
+    words: Annotated[int, ctypes.c_ulong, PointsTo("const unsigned long")]
+    """Until the thread's next call."""
+    nr_words: Long
+
+
+@described
 class Leaks(CStruct):
     """What is left of a VM that was destroyed."""
 

@@ -25,6 +25,7 @@ struct mem_section **mem_section;
 /* What follow_pte() and vma_lookup() last answered to each task. */
 static struct vm_area_struct *vmas[NATIVE_TASKS];
 static __maybe_unused pte_t followed[NATIVE_TASKS];
+static unsigned long logs[NATIVE_TASKS][HM_AREA_PAGES / BITS_PER_LONG];
 static spinlock_t pte_lock;
 /* The pmd entries of an area, one for each 2M; and the pud entries above them. */
 static u64 *pmds[HM_AREAS], *puds[HM_AREAS];
@@ -305,9 +306,16 @@ int send_sig_mceerr(int code, void __user *address, short lsb, struct task_struc
 	return 0;
 }
 
+/* Only a dirty log goes to the user: `to` is told where it is. */
 unsigned long _copy_to_user(void __user *to, const void *from, unsigned long n)
 {
-	memcpy((__force void *)to, from, n);
+	struct native_bitmap *bitmap = (__force struct native_bitmap *)to;
+	unsigned long *words = logs[native_task->number];
+
+	if (n > sizeof(logs[0]))
+		native_die("harness", "copy_to_user", "a dirty log of more pages than a memslot has");
+	memcpy(words, from, n);
+	*bitmap = (struct native_bitmap){ .words = words, .nr_words = n / sizeof(*words) };
 	return 0;
 }
 

@@ -29,12 +29,13 @@ static struct outcome change_slot(int as_id, int slot, long gfn, long flags)
 static struct outcome get_dirty(int as_id, int slot)
 {
 	struct outcome outcome = done(0);
-	struct native_slot known = { .npages = 1 };
+	struct native_bitmap bitmap = {};
 
-	native_memslot(as_id, slot, &known);
-	outcome.bitmap_words = (known.npages + 63) / 64 + 1;
-	outcome.bitmap = hm_alloc(outcome.bitmap_words * sizeof(u64));
-	outcome.value = hm_kvm(FN_GET_DIRTY_LOG, as_id, slot, (long)outcome.bitmap, 0, 0, 0);
+	outcome.value = hm_kvm(FN_GET_DIRTY_LOG, as_id, slot, (long)&bitmap, 0, 0, 0);
+	outcome.bitmap_words = bitmap.nr_words;
+	outcome.bitmap = hm_alloc(bitmap.nr_words * sizeof(u64));
+	if (bitmap.nr_words)
+		memcpy(outcome.bitmap, bitmap.words, bitmap.nr_words * sizeof(u64));
 	return outcome;
 }
 
