@@ -125,7 +125,7 @@ ROWS = {
     "scripts/difffuzz kernel selftest --kernel 7.2 --trace traces": Row(
         instead="tests/booted/test_selftests.py"
     ),
-    "scripts/difffuzz kernel selftest 'dirty_log_test -i 2 -M clear-log' --kernel 7.2": Row(
+    "scripts/difffuzz kernel selftest 'dirty_log_test -i 3 -M clear-log' --kernel 7.2": Row(
         instead="tests/booted/test_selftests.py"
     ),
     "scripts/difffuzz kernel replay FILE --kernel 6.1": Row(instead="tests/booted/test_run.py"),

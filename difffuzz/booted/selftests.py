@@ -23,8 +23,8 @@ SUITE: Final = (
     "demand_paging_test -b 2M -v 2",
     "kvm_page_table_test -b 4M -v 1",
     "memslot_modification_stress_test -i 10 -v 2 -b 2M",
-    "dirty_log_test -i 2 -I 10 -M dirty-log",
-    "dirty_log_test -i 2 -I 10 -M clear-log",
+    "dirty_log_test -i 3 -I 10 -M dirty-log",
+    "dirty_log_test -i 3 -I 10 -M clear-log",
     "dirty_log_page_splitting_test -b 4M -s anonymous_thp",
     "pre_fault_memory_test",
 )

@@ -11,12 +11,13 @@ from typing import Annotated
 import typer
 
 from ..booted.doable import Adapted, adapted
-from ..booted.session import BOTH, Session
-from ..engine.kernel_judge import Wrong, run_and_judge
+from ..booted.session import BOTH, Died, Session
+from ..engine.kernel_features import Feature, Pool, features
+from ..engine.kernel_judge import Runs, Wrong, judge, run_and_judge, run_batch
 from ..errors import UsageError
 from ..files.program_file import read_program
 from ..native.cache import default_cache
-from ..program import Program, generate, render
+from ..program import Program, render
 from ..shipped import CORPUS
 from ..sides import KvmFactory
 from .kernel_options import (
@@ -32,6 +33,9 @@ from .kernel_options import (
 from .limit import Limit
 from .output import Json, emit, prepare_directory, write_text
 from .progress import Progress, note
+
+BATCH = 40
+"""Programs under one load of KVM, where a load has one MMU."""
 
 
 def fuzz(
@@ -51,39 +55,50 @@ def fuzz(
     ] = True,
     seconds: Annotated[float, typer.Option("--time", min=0.0, help="Seconds to spend.")] = 60.0,
     runs: Annotated[int, typer.Option(min=0, help="Programs at most; 0: no limit.")] = 0,
-    seed: Annotated[int, typer.Option(min=0, help="Of the generated programs.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Of what is drawn.")] = 1,
     stop_on_finding: Annotated[
         bool, typer.Option("--stop-on-finding", help="End with the first.")
     ] = False,
     out: Annotated[Path, typer.Option(help="Where findings go.")] = Path("out/kernel-fuzz"),
     json: Json = False,
 ) -> None:
-    """Run the corpus, then generated programs, on a booted kernel; status 1: findings.
+    """Run the corpus, then programs made of what was new, on a booted kernel; status 1: findings.
 
-    Something is a finding when it has come twice.
+    A program that shows what none before it showed (an answer, an SPTE, a statistic) is changed
+    further.  Something is a finding when it has come twice.
     """
     wish = wish_of(series, image, modules, qemu, accel)
     models = models_of(wish.kernel, model) if against_model else None
     prepare_directory(out / "findings")
     done = operations = once = 0
     findings: dict[str, dict[str, object]] = {}
+    rng = Random(seed)
+    pool = Pool(rng)
     with (
         Session(wish, default_cache(), note) as session,
         Limit(seconds) as limit,
         Progress() as progress,
     ):
         session.boot()
-        for name, one in _adapted(wish.kernel.number, seed):
-            found = run_and_judge(session, one, BOTH, models)
-            done += 1
-            operations += 2 * len(one.program.ops)
-            if found and found[0].signature not in findings:
-                if _again(session, one, found[0], models):
-                    findings[found[0].signature] = _kept(out, name, one, found[0])
-                    note(f"{found[0].signature}: {found[0].detail}"[:200])
-                else:
-                    once += 1
-            progress.show(f"{limit.clock}: {done} programs, {len(findings)} findings")
+        size = 1 if wish.kernel.both_at_once else BATCH
+        for batch in _batches(wish.kernel.number, pool, rng, size):
+            if runs:
+                del batch[runs - done :]
+            programs = [one for _, one in batch]
+            for (name, one), shown in zip(batch, run_batch(session, programs, BOTH), strict=True):
+                found = judge(one, shown, models)
+                pool.tell(one.program, _features(one.program, shown))
+                done += 1
+                operations += 2 * len(one.program.ops)
+                if found and found[0].signature not in findings:
+                    if _again(session, one, found[0], models):
+                        findings[found[0].signature] = _kept(out, name, one, found[0])
+                        note(f"{found[0].signature}: {found[0].detail}"[:200])
+                    else:
+                        once += 1
+            progress.show(
+                f"{limit.clock}: {done} programs, {pool.kept} kept, {len(findings)} findings"
+            )
             if limit.over() or done == runs or (findings and stop_on_finding):
                 break
         document = {
@@ -91,6 +106,8 @@ def fuzz(
             "programs": done,
             "operations": operations,
             "seconds": round(limit.spent, 1),
+            "features": pool.seen,
+            "kept": pool.kept,
             "findings": list(findings.values()),
             "once": once,
             "boots": session.boots,
@@ -105,24 +122,38 @@ def fuzz(
     raise typer.Exit(1 if findings else 0)
 
 
-def _adapted(kernel: tuple[int, int], seed: int) -> Iterator[tuple[str, Adapted]]:
-    for name, program in _programs(seed):
+def _features(program: Program, shown: Runs) -> set[Feature]:
+    found: set[Feature] = set()
+    for lane, run in shown.items():
+        if not isinstance(run, Died):
+            found |= features(program, run, lane.mmu)
+    return found
+
+
+def _batches(
+    kernel: tuple[int, int], pool: Pool, rng: Random, size: int
+) -> Iterator[list[tuple[str, Adapted]]]:
+    """Programs that the kernel can run, so many at a time; what they showed is known by then."""
+    batch: list[tuple[str, Adapted]] = []
+    for name, program in _programs(pool, rng):
         try:
-            yield name, adapted(program, kernel)
+            batch.append((name, adapted(program, kernel)))
         except UsageError:
             continue
+        if len(batch) == size:
+            yield batch
+            batch = []
 
 
-def _programs(seed: int) -> Iterator[tuple[str, Program]]:
-    """The corpus in an order that `seed` says, then generated ones without end."""
-    rng = Random(seed)
+def _programs(pool: Pool, rng: Random) -> Iterator[tuple[str, Program]]:
+    """The corpus in an order of its own, then what the pool makes of it, without end."""
     paths = sorted(CORPUS.rglob("*.difffuzz"))
     rng.shuffle(paths)
     for path in paths:
         yield path.stem, read_program(path)
     number = 0
     while True:
-        yield f"generated-{number}", generate(rng, near=True)
+        yield f"generated-{number}", pool.next()
         number += 1
 
 

@@ -34,23 +34,32 @@ class Wrong(NamedTuple):
         return f"{self.oracle}:kernel:{self.mmu or 'both'}:{self.kind}"
 
 
-def run_and_judge(
-    session: Session,
-    one: Adapted,
-    lanes: Sequence[Lane],
-    models: dict[str, KvmFactory] | None = None,
-) -> list[Wrong]:
-    """Runs the program with each MMU and judges; with models, also by what they predict."""
-    runs: list[Run] = []
+Runs = dict[Lane, "Run | Died"]
+"""Of one program, by MMU."""
+
+
+def run_batch(session: Session, batch: Sequence[Adapted], lanes: Sequence[Lane]) -> list[Runs]:
+    """Runs all programs with one MMU, then with the other: loading KVM anew takes seconds."""
+    runs: list[Runs] = [{} for _ in batch]
+    for lane in lanes:
+        for one, its in zip(batch, runs, strict=True):
+            try:
+                its[lane] = session.run(one, lane)
+            except Died as death:
+                its[lane] = death
+    return runs
+
+
+def judge(one: Adapted, runs: Runs, models: dict[str, KvmFactory] | None = None) -> list[Wrong]:
+    """What is wrong with its runs; with models, also by what they predict."""
     found: list[Wrong] = []
     last = len(one.program.ops) - 1
-    for lane in lanes:
-        try:
-            run = session.run(one, lane)
-        except Died as death:
-            found.append(Wrong("crash", lane.mmu, last, "end", str(death)))
+    lived: list[Run] = []
+    for lane, run in runs.items():
+        if isinstance(run, Died):
+            found.append(Wrong("crash", lane.mmu, last, "end", str(run)))
             continue
-        runs.append(run)
+        lived.append(run)
         found += _of_one(one, lane, run)
         if models is not None and not found:
             difference = compare(one, models[lane.mmu], run).difference
@@ -60,9 +69,20 @@ def run_and_judge(
                 found.append(
                     Wrong(told, lane.mmu, difference.at, op.kind.name.lower(), difference.text)
                 )
-    if len(runs) == 2 and not found:
-        found += _between(one, runs[0], runs[1])
+    if len(lived) == 2 and not found:
+        found += _between(one, lived[0], lived[1])
     return found
+
+
+def run_and_judge(
+    session: Session,
+    one: Adapted,
+    lanes: Sequence[Lane],
+    models: dict[str, KvmFactory] | None = None,
+) -> list[Wrong]:
+    """Runs the program with each MMU and judges; with models, also by what they predict."""
+    [runs] = run_batch(session, [one], lanes)
+    return judge(one, runs, models)
 
 
 def _of_one(one: Adapted, lane: Lane, run: Run) -> Iterator[Wrong]:

@@ -514,6 +514,10 @@ class KernelFuzzed(Document):
     programs: int
     operations: int
     seconds: float
+    features: int
+    """Different things that operations showed."""
+    kept: int
+    """Programs that showed some of them first, and are changed further."""
     findings: list[KernelFinding]
     once: int
     """Programs that showed something that did not come again."""
