@@ -54,7 +54,10 @@ class Boot:
         self.wish = wish
         self.console: list[str] = []
         self._sequence = 0
-        self._folder = Path(tempfile.mkdtemp(prefix="difffuzz-"))
+        try:
+            self._folder = Path(tempfile.mkdtemp(prefix="difffuzz-"))
+        except OSError as error:
+            raise unwritable(Path(tempfile.gettempdir()), error) from None
         self._process: subprocess.Popen[bytes] | None = None
         self._wire: Wire | None = None
         began = time.monotonic()

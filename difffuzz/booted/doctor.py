@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from difffuzz.native.doctor import Requirement
 
 from .agent import agent
 from .kernel import IMAGE
-from .qemu import PATCHES_MORE, SOUND, find_qemu
+from .qemu import PATCHES_MORE, SOUND, find_qemu, lacks_nesting
 
 SERIES = ("6.1", "6.12", "7.2")
 """Kernels that are looked for."""
@@ -63,11 +62,7 @@ def _kernels(cache: Cache) -> Iterator[Requirement]:
 
 def _kvm() -> Requirement:
     """--accel kvm needs a processor that nests, and may be absent."""
-    for module in ("kvm_amd", "kvm_intel"):
-        try:
-            nested = Path(f"/sys/module/{module}/parameters/nested").read_text().strip()
-        except OSError:
-            continue
-        if nested in ("1", "Y") and os.access("/dev/kvm", os.R_OK | os.W_OK):
-            return Requirement("nesting", "ok", "--accel kvm works here")
-    return Requirement("nesting", "absent", "no /dev/kvm that nests: kernels run under TCG")
+    lack = lacks_nesting()
+    if lack:
+        return Requirement("nesting", "absent", f"{lack}: kernels run under TCG")
+    return Requirement("nesting", "ok", "--accel kvm works here")

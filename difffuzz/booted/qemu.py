@@ -55,6 +55,19 @@ def find_qemu(named: Path | None = None) -> Qemu:
     return Qemu(path, (int(found[1]), int(found[2]), int(found[3])))
 
 
+def lacks_nesting(dev: Path = Path("/dev/kvm"), modules: Path = Path("/sys/module")) -> str:
+    """Why this machine's KVM cannot run a guest with a KVM of its own; empty: it can."""
+    if not os.access(dev, os.R_OK | os.W_OK):
+        return f"{dev} is not there, or not for this user"
+    for module in ("kvm_amd", "kvm_intel"):
+        try:
+            nested = (modules / module / "parameters" / "nested").read_text().strip()
+        except OSError:
+            continue
+        return "" if nested in ("1", "Y") else f"{module} does not nest (nested={nested})"
+    return "neither kvm_amd nor kvm_intel is loaded"
+
+
 def threads(qemu: Qemu, kernel: tuple[int, int]) -> str:
     """How TCG runs the processors of that kernel: multi, or single where multi breaks it."""
     return "multi" if qemu.version[:2] >= SOUND or kernel < PATCHES_MORE else "single"

@@ -10,8 +10,8 @@ import typer
 
 from ..booted.boot import Wish
 from ..booted.kernel import Kernel, fetched, own
-from ..booted.qemu import ACCELERATORS, find_qemu
-from ..errors import UsageError
+from ..booted.qemu import ACCELERATORS, find_qemu, lacks_nesting
+from ..errors import MissingTool, UsageError
 from ..native.cache import default_cache
 from ..sides import KERNELS, KvmFactory, open_side
 from .progress import note
@@ -38,6 +38,8 @@ def wish_of(
     """What to boot.  UsageError, MissingTool: it is not there."""
     if accel not in ACCELERATORS:
         raise UsageError(f"--accel {accel}: {' or '.join(ACCELERATORS)}")
+    if accel == "kvm" and (lack := lacks_nesting()):
+        raise MissingTool(f"--accel kvm: {lack}", "difffuzz kernel doctor")
     if image is None and modules is not None:
         raise UsageError("--modules belongs to --image")
     which: Kernel = fetched(default_cache(), series) if image is None else own(image, modules)
