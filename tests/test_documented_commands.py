@@ -128,6 +128,9 @@ ROWS = {
     "scripts/difffuzz kernel selftest 'dirty_log_test -i 3 -M clear-log' --kernel 7.2": Row(
         instead="tests/booted/test_selftests.py"
     ),
+    "scripts/difffuzz kernel run harness/reproducers/nx_recovery_list.c --kernel 7.2": Row(
+        instead="tests/booted/test_run.py"
+    ),
     "scripts/difffuzz kernel replay FILE --kernel 6.1": Row(instead="tests/booted/test_run.py"),
     "scripts/difffuzz kernel fuzz --kernel 6.1 --time 600": Row(
         instead="tests/booted/test_judge.py"

@@ -28,6 +28,7 @@ vmm: dirty_clear slot=0 as=0 first=0x0 n=0x40
 vcpu0: write gfn=0x200
 vmm: dirty_get slot=0 as=0
 """
+REPRODUCERS = Path(__file__).resolve().parents[2] / "harness" / "reproducers"
 TRACED = (
     "kvm_page_fault",
     "kvm_mmu_spte_requested",
@@ -71,6 +72,12 @@ def test_what_is_no_reproducer(tmp_path: Path) -> None:
         binary_of(text)
     with pytest.raises(UsageError, match="No such file"):
         binary_of(tmp_path / "absent.c")
+
+
+@needs("gcc")
+@pytest.mark.parametrize("path", sorted(REPRODUCERS.glob("*.c")), ids=lambda path: path.stem)
+def test_shipped_reproducers_build(path: Path) -> None:
+    assert binary_of(path).startswith(b"\x7fELF")
 
 
 @pytest.mark.slow
