@@ -77,6 +77,9 @@ class GuestLockstep:
             allowed, features = self.verdict.allowed, self.verdict.features
             watch = GuestWatch(number, side, config, self._memory, allowed, features)
             self._watches.append(watch)
+            if watch.tables.foreign:
+                self.comparable = False
+                allowed["foreign-tables"] += number == 0
         except KernelSplat as splat:
             violation = Violation(splat.oracle, factory.name, splat.where, splat.text)
             self.verdict.report(violation, "start", None)
@@ -89,6 +92,8 @@ class GuestLockstep:
         """One operation on both sides; False if that ended the run."""
         if len(self._watches) < 2:
             return False
+        if op.kind == Kind.TRACK_REMOVE and not self._is_tracked(*op.args):
+            return True
         before = [watch.tables.foreign for watch in self._watches]
         outcomes = [watch.execute(op, index + 1) for watch in self._watches]
         left, right = outcomes
@@ -114,6 +119,11 @@ class GuestLockstep:
             self.verdict.trace.append(Step(index, op, left, right, ((), ()), found, walks))
         self.verdict.operations += not self.verdict.divergences
         return not self.verdict.divergences
+
+    def _is_tracked(self, as_id: int, gfn: int) -> bool:
+        """Who tracks writes removes only what it added, not what KVM tracks for itself."""
+        slot = self._memory.slot_at(as_id, gfn)
+        return slot is not None and gfn in slot.tracked
 
     def _report(self, watch: GuestWatch, op: Op, index: int) -> None:
         for violation in watch.violations:

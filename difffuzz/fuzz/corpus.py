@@ -35,7 +35,7 @@ def prepare(
     """Write every program of `directory` as bytes into `destination`, and some `generated` ones.
 
     The generated ones have the `pagings` in turn, and schedules (for a portfolio every other one).
-    In the mode "guests" they have guests with page tables.
+    In the mode "guests" they have guests with page tables; other modes leave such programs out.
     Returns how many programs were written.
     """
     destination.mkdir(parents=True, exist_ok=True)
@@ -52,7 +52,8 @@ def prepare(
         kinds = GUESTS[1:]
         programs = [generate_guest(rng, kinds[n % len(kinds)]) for n in range(generated)]
     if directory is not None:
-        programs += [read_program(path) for path in program_files(directory)]
+        given = map(read_program, program_files(directory))
+        programs += [one for one in given if mode == "guests" or one.config.guest == "none"]
     for program in programs:
         data = encode(program)
         (destination / hashlib.sha1(data, usedforsecurity=False).hexdigest()).write_bytes(data)

@@ -92,6 +92,7 @@ class GuestTables:
         """Addresses with a #PF since the flush that dropped nothing of what KVM had."""
         self._rewritten: set[tuple[int, int]] = set()
         """Addresses with an entry that was written since: its bits may be behind what is cached."""
+        self.remapped()
 
     def memory(self) -> GuestMemory:
         """The guest's memory."""
@@ -183,6 +184,17 @@ class GuestTables:
     def remapped(self) -> None:
         """The memory map changed: tables may be others now, as KVM knows."""
         self._seen = {}
+        self.foreign |= self._has_aliases()
+
+    def _has_aliases(self) -> bool:
+        """True if a table can be written through another gfn, which KVM does not protect."""
+        for gfn in LOOKED_AT:
+            slot = self._map.slot_at(0, gfn)
+            if slot is not None:
+                hva = slot.hva(gfn)
+                if len(self._map.slots_over(hva, hva + 1)) > 1:
+                    return True
+        return False
 
     def _look(self) -> dict[int, object]:
         """The tables without accessed and dirty bits, by gfn."""

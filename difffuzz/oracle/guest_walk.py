@@ -30,8 +30,8 @@ class Translation(NamedTuple):
     """What the tables say of one address, accessed and dirty bits aside.
 
     `kind`: a page; an entry that is not present, or one with reserved bits; or a table where no
-    memory is that can be read, of which nothing follows.  `nx`: some entry has that bit, which is
-    reserved while EFER.NX is off.
+    memory is that can be read, of which nothing follows.  `nx`: some present entry has that bit,
+    which is reserved while EFER.NX is off.
     """
 
     kind: str
@@ -112,7 +112,7 @@ class GuestMemory:
             if entry is None:
                 return Path(Translation(HOLE), tuple(entries), table >> 12)
             if not entry & P:
-                return Path(Translation(ABSENT), tuple(entries), table >> 12)
+                return Path(Translation(ABSENT, nx=nx), tuple(entries), table >> 12)
             nx = nx or bool(entry & NX)
             if _reserved(entry, level):
                 return Path(Translation(RESERVED, nx=nx), tuple(entries), table >> 12)
@@ -142,10 +142,10 @@ def fault_code(found: Translation, modes: Modes, access: int, user: bool) -> int
     code = (PF_USER if user else 0) | (PF_WRITE if access == WRITE else 0)
     if access == EXEC and (modes.nx or modes.smep):
         code |= PF_FETCH
-    if found.kind == ABSENT:
-        return code
     if found.kind == RESERVED or (found.nx and not modes.nx):
         return code | PF_PRESENT | PF_RSVD
+    if found.kind == ABSENT:
+        return code
     return -1 if permits(found, modes, access, user) else code | PF_PRESENT
 
 

@@ -28,6 +28,16 @@ def test_both_forms_become_bytes(tmp_path: Path) -> None:
     assert {PROGRAM, other} <= programs
 
 
+def test_guests_with_page_tables_are_for_their_mode(tmp_path: Path) -> None:
+    corpus = tmp_path / "corpus"
+    corpus.mkdir()
+    (corpus / "a.difffuzz").write_text("difffuzz program v1\nconfig guest=paging64\n")
+    for mode, many in (("portfolio", 0), ("lockstep", 0), ("concurrent", 0), ("guests", 4)):
+        assert prepare(corpus, tmp_path / mode, seed=1, mode=mode, generated=3) == 3 + many // 4
+        made = [decode(path.read_bytes()) for path in (tmp_path / mode).iterdir()]
+        assert sum(one.config.guest != "none" for one in made) == many
+
+
 def test_the_same_seed_generates_the_same_programs(tmp_path: Path) -> None:
     for name in ("one", "two"):
         prepare(None, tmp_path / name, seed=7)

@@ -217,3 +217,21 @@ vmm: memslot_flags slot=0 flags=readonly
 vcpu0: gva_write gva=0.0.0.0
 """
     ) == [("nothing", 0), ("done", 0), ("ok", 3)]
+
+
+def test_who_tracks_removes_no_more_than_it_added() -> None:
+    tracks = "vcpu0: gva_write gva=0.0.0.0\nvmm: track_remove gfn=0x0\n"
+    assert not verdict_of(tracks).divergences
+
+
+def test_a_table_that_has_another_gfn_is_not_judged() -> None:
+    verdict = verdict_of("vcpu0: read gfn=0x600\n", "slot 1 gfn=0x600 pages=0x1 area=0\n")
+    assert not verdict.divergences
+    assert verdict.allowed["foreign-tables"] == 1
+    assert not verdict_of("vcpu0: read gfn=0x600\n", LATE).allowed
+
+
+def test_a_reserved_bit_comes_before_an_entry_that_is_absent() -> None:
+    absent = "vcpu0: pte A.0 to=A flags=p,w,u{nx}\nvcpu0: toggle nx\nvcpu0: gva_write gva=0.0.0.2\n"
+    assert faults(absent.format(nx=",nx")) == [0xB]
+    assert faults(absent.format(nx="")) == [0x2]
