@@ -29,10 +29,17 @@ from difffuzz.oracle.books import (
     root_violations,
     unprotected_violations,
 )
+from difffuzz.oracle.emptied import release_violations
 from difffuzz.oracle.pages import leaf_violations
 from difffuzz.oracle.witness import Witness
 from difffuzz.program import Kind, Op, Program
-from difffuzz.program.limits import FEATURES, HOST_THREADS, MAX_SCHEDULE
+from difffuzz.program.limits import (
+    FEATURES,
+    HOST_THREADS,
+    MAX_SCHEDULE,
+    VMM_THREAD,
+    WORKER_THREAD,
+)
 from difffuzz.program.model import RUN_TO_BLOCK
 from difffuzz.sched import KernelSplat, Task
 from difffuzz.sched.core import OUT_OF_STEPS, STEP_LIMIT
@@ -152,6 +159,20 @@ def schedule_of(record: Record) -> tuple[tuple[int, int], ...]:
     return tuple(record.switches[:MAX_SCHEDULE]) or RUN_TO_BLOCK
 
 
+def split_exit(program: Program) -> tuple[list[list[tuple[int, Op]]], list[tuple[int, Op]]]:
+    """The phases, and what goes on beside the exit of the process (Config.exit_races).
+
+    That is what others than the process do to the VM: writes of nx_huge_pages, which go through
+    all VMs, until kvm_destroy_vm() takes this one off vm_list.
+    """
+    found = phases(program.ops)
+    if not program.config.exit_races or not found:
+        return found, []
+    beside = [(at, op) for at, op in found[-1] if (op.kind, op.thread) == (Kind.NX, WORKER_THREAD)]
+    last = [one for one in found[-1] if one not in beside]
+    return [*found[:-1], *([last] if last else [])], beside
+
+
 class SideRun:
     """One side's run of a program."""
 
@@ -212,7 +233,8 @@ class SideRun:
         ends: list[str] = []
         verdict = self._verdict
         try:
-            for phase in phases(self._program.ops):
+            before, beside = split_exit(self._program)
+            for phase in before:
                 self._phase(phase)
                 self._witnessed()
                 if self.witness.versions.unclear and not verdict.divergences:
@@ -222,6 +244,8 @@ class SideRun:
                 if verdict.divergences:
                     return ends
             ends = self._probes()
+            if not verdict.divergences and beside:
+                self._exit(beside)
             if not verdict.divergences:
                 self._finish()
         except KernelSplat as splat:
@@ -407,8 +431,21 @@ class SideRun:
             ends.append(NO_PAGES if failed else outcome.result)
         return ends
 
+    def _exit(self, beside: list[tuple[int, Op]]) -> None:
+        """The process exits, whose threads have all left KVM; what `beside` does goes on."""
+        side = self.side
+        exits = (side.task(VMM_THREAD), side.exit)
+        self._sched.run([exits, (side.task(WORKER_THREAD), self._body(beside))])
+        self._witnessed()
+        side.kvm.rcu.run_callbacks()
+        for violation in (*release_violations(side), *accounting_violations(side)):
+            self._found(violation, None)
+
     def _finish(self) -> None:
         side = self.side
+        side.exit()
+        for violation in release_violations(side):
+            self._found(violation, None)
         side.destroy()
         self._splats()
         if not self._verdict.divergences:

@@ -13,13 +13,13 @@ from functools import partial
 from itertools import zip_longest
 from typing import NamedTuple
 
-from difffuzz.engine.concurrent import phases
+from difffuzz.engine.concurrent import split_exit
 from difffuzz.engine.watch import crash
 from difffuzz.errors import UsageError
 from difffuzz.facts.paging import PT_PAGE_SIZE_MASK
 from difffuzz.facts.spte import SPTE_BASE_ADDR_MASK, SPTE_MMU_PRESENT_MASK
 from difffuzz.program import Kind, Op, Program
-from difffuzz.program.limits import MAX_VCPUS
+from difffuzz.program.limits import MAX_VCPUS, VMM_THREAD, WORKER_THREAD
 from difffuzz.sched import KernelSplat, Task
 from difffuzz.sched.choice import Moment
 from difffuzz.sched.core import OUT_OF_STEPS, STEP_LIMIT
@@ -121,7 +121,8 @@ def _scheduled(program: Program, factory: KvmFactory, seed: int) -> list[object]
                 events.append((index, fields_of(outcome)))
 
     try:
-        for phase in phases(program.ops):
+        before, beside = split_exit(program)
+        for phase in before:
             threads: dict[int, list[tuple[int, Op]]] = {}
             for index, op in phase:
                 threads.setdefault(op.thread, []).append((index, op))
@@ -131,6 +132,11 @@ def _scheduled(program: Program, factory: KvmFactory, seed: int) -> list[object]
             events.append(sorted(table_entries(side)))
             events.append(str([getattr(side.kvm.stat, name) for name in VM_STATS]))
             side.kvm.mem.log.clear()
+        if beside:
+            exits = (side.task(VMM_THREAD), side.exit)
+            sched.run([exits, (side.task(WORKER_THREAD), partial(body, beside))])
+            side.kvm.rcu.run_callbacks()
+            events.append(sorted(table_entries(side)))
         events.append(end_of(side, len(program.ops) + 1))
     except UsageError:
         raise

@@ -21,7 +21,12 @@ from difffuzz.oracle.books import (
 )
 from difffuzz.oracle.contents import Contents
 from difffuzz.oracle.dirty_log import WrittenPages, bitmap_violations
-from difffuzz.oracle.emptied import Range, emptied_violations, slot_to_empty
+from difffuzz.oracle.emptied import (
+    Range,
+    emptied_violations,
+    release_violations,
+    slot_to_empty,
+)
 from difffuzz.oracle.history import History
 from difffuzz.oracle.pages import leaf_violations
 from difffuzz.oracle.prefault import note_prefault, prefault_violations
@@ -486,6 +491,8 @@ class Watch:
         self.violations += obsolete_violations(model)
         if self.violations:
             return
+        model.exit()
+        self.violations += release_violations(model)
         model.destroy()
         for where, text in model.kvm.splats:
             self.violations.append(Violation("warn", model.name, where, text))

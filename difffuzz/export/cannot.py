@@ -62,6 +62,7 @@ _CONFIG: dict[str, str] = {
     "async_pf": "the guest would have to ask for it",
     "range_flush": "only on Hyper-V",
     "seq_bias": "2^31 invalidations before the first step",
+    "exit_races": "what is exported ends when all of its threads have",
     "maxphyaddr": "that of the processor: QEMU's -cpu phys-bits= where the kernel runs under it",
     "recovery_ratio": "what is exported recovers all of them",
     "host_errs": "the kernel of the host does not err so; empty ranges do nothing",

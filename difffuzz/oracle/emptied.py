@@ -13,7 +13,7 @@ from difffuzz.sides.memory_map import MemoryMap
 
 EMPTIED = """After a zap of a range of gfns, the end or the move of a memslot, and a zap of all, no
 leaf is left of what was zapped, in any table of either address space; in a race, when whoever
-zapped released mmu_lock last."""
+zapped released mmu_lock last.  After the end of the address space no leaf is left at all."""
 
 Range = tuple[int, int, int]
 """Address space, first gfn and the gfn behind the last."""
@@ -59,6 +59,12 @@ def emptied_violations(
         left, what = first_leaf(side, 0, 1 << 52), "all"
     if left:
         yield Violation("emptied", side.name, what, left)
+
+
+def release_violations(side: KvmSide) -> Iterator[Violation]:
+    """What the end of the address space, release() of the mmu notifier, has left."""
+    if left := first_leaf(side, 0, 1 << 52):
+        yield Violation("emptied", side.name, "release", left)
 
 
 class RaceEmptied:

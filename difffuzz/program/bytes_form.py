@@ -19,6 +19,7 @@ The meaning of a byte changes when an operation is added: what is to be kept is 
 from __future__ import annotations
 
 from itertools import product
+from operator import attrgetter
 from typing import Final, NamedTuple
 
 from .fields import COUNT, GFN, MMU_PAGES, FieldType
@@ -47,9 +48,10 @@ _SLOT: Final = -1
 _SWITCH: Final = -2
 _RARE: Final = {"paging"}
 """Choices that a random byte should leave at their default nearly always."""
-_SHARED: Final = ("recovery_ratio", "slot_zap_all", "host_errs", "guest")
+_SHARED: Final = ("recovery_ratio", "slot_zap_all", "host_errs", "guest", "exit_races")
 """Choices that share the byte between the others and the areas.  It named a kernel once, by one of
 the first few values, which mean the defaults since: bytes of old corpora keep their meaning."""
+_shared: Final = attrgetter(*_SHARED)
 _OF_ROOT: Final = ("root_level", "maxphyaddr")
 """Choices that share a byte: where it is small it stands for the first of them alone."""
 _KERNELS: Final = 8
@@ -158,13 +160,21 @@ _ERRING: Final = 256 - len(_PAIRS)
 """From this byte on the host errs ..."""
 _GUESTS: Final = _ERRING - len(_PAIRS) * (len(GUESTS) - 1)
 """... and from this one up to there guests have page tables: a random byte seldom makes one."""
+_EXITING: Final = _GUESTS - len(_PAIRS)
+"""From here up to there an exit races."""
 _SHARED_READ: Final = (
     *(
-        (*_PAIRS[(byte - _KERNELS) % len(_PAIRS) if byte >= _KERNELS else 0], False, GUESTS[0])
-        for byte in range(_GUESTS)
+        (
+            *_PAIRS[(byte - _KERNELS) % len(_PAIRS) if byte >= _KERNELS else 0],
+            False,
+            GUESTS[0],
+            False,
+        )
+        for byte in range(_EXITING)
     ),
-    *((*pair, False, guest) for pair in _PAIRS for guest in GUESTS[1:]),
-    *((*pair, True, GUESTS[0]) for pair in _PAIRS),
+    *((*pair, False, GUESTS[0], True) for pair in _PAIRS),
+    *((*pair, False, guest, False) for pair in _PAIRS for guest in GUESTS[1:]),
+    *((*pair, True, GUESTS[0], False) for pair in _PAIRS),
 )
 _SHARED_WRITE: Final = {
     pair: bytes((byte,)) for byte, pair in reversed(list(enumerate(_SHARED_READ)))
@@ -197,8 +207,8 @@ def decode(data: bytes) -> Program:
     size = len(data)
     padded = data + bytes(_HEADER) + _PAD
     choices = [table[byte] for table, byte in zip(_CHOICES_READ, padded, strict=False)]
-    choices += _SHARED_READ[padded[len(_CHOICES_READ)]]
-    choices.append(_ROOTS_READ[padded[_ROOT]][1])
+    *shared, exits = _SHARED_READ[padded[len(_CHOICES_READ)]]
+    choices += (*shared, _ROOTS_READ[padded[_ROOT]][1], exits)
     areas = [table[byte] for table, byte in zip(_AREAS_READ, padded[_AREAS:_HEADER], strict=True)]
     mmu_pages = _MMU_PAGES_CODES[0][padded[_HEADER]]
     position = _HEADER + 1
@@ -270,8 +280,7 @@ def encode(program: Program) -> bytes:
     first = [table[config[at]] for at, table in _HEADER_WRITE]  # type: ignore[index]
     first[_ROOT] = _ROOTS_WRITE[config.root_level, config.maxphyaddr]
     parts = [bytes(first)]
-    shared = config.recovery_ratio, config.slot_zap_all, config.host_errs, config.guest
-    parts.append(_SHARED_WRITE[shared])
+    parts.append(_SHARED_WRITE[_shared(config)])
     parts.append(
         bytes(
             [

@@ -17,7 +17,7 @@ from typing import Any, Final
 from . import addresses
 from .far import far
 from .fields import MMU_PAGES
-from .limits import MAX_OPS, MAX_STEP
+from .limits import MAX_OPS, MAX_STEP, WORKER_THREAD
 from .model import (
     AREA_KINDS,
     CONFIG_CHOICES,
@@ -83,6 +83,8 @@ _PLAIN: Final = 0.7
 else no table is cut off, no MMIO SPTE stays, and a change of slots zaps everything."""
 _RANGES: Final = 0.3
 """How often a race is where TLBs are flushed by ranges of gfns: those may name too few."""
+_EXITS: Final = 0.03
+"""How often the process that owns the VM of a concurrent program exits while others go on."""
 _FAR: Final = 0.02
 """How often a program lies where the CPU's addresses end, or the fourth level of tables."""
 _SYNCS: Final = (0, 0, 1, 2, 3, 5)
@@ -155,6 +157,10 @@ def generate(
             made.insert(rng.randrange(len(made) + 1), SYNC)
         if rng.random() < _SCHEDULED:
             schedule = generate_schedule(rng, made)
+    if own and concurrent and rng.random() < _EXITS:
+        config = config._replace(exit_races=True)
+        made[MAX_OPS - 2 :] = []
+        made += [Op(Kind.NX, WORKER_THREAD, (int(on),)) for on in (not config.nx, config.nx)]
     program = normalise(Program(config, tuple(made[:MAX_OPS]), schedule))
     if own and not near and paging == "tdp" and rng.random() < _FAR:
         program = far(program, rng)

@@ -120,6 +120,9 @@ class Config(NamedTuple):
     walked by the CPU under the TDP MMU).  The kernel's own code only."""
     maxphyaddr: int = USUAL_BITS
     """Physical address bits of the CPU, the host's and the guest's."""
+    exit_races: bool = False
+    """The process that owns the VM exits while others write nx_huge_pages: what `worker` does of
+    that in the last phase of a concurrent program it does beside the exit.  Nothing in lockstep."""
     areas: tuple[str, ...] = DEFAULT_AREAS
     """Kind of each host memory area."""
     slots: tuple[SlotSpec, ...] = ()
@@ -163,7 +166,8 @@ CONFIG_CHOICES: Final[dict[str, tuple[int | str, ...]]] = {
         USUAL_BITS,
         *(bits for bits in range(LEAST_BITS, MOST_BITS + 1) if bits != USUAL_BITS),
     ),
+    "exit_races": (False, True),
 }
 """The legal values of every Config field that has a list of them; the default stands first."""
-DELIBERATE: Final = frozenset({"paging", "host_errs", "guest", "maxphyaddr"})
+DELIBERATE: Final = frozenset({"paging", "host_errs", "guest", "maxphyaddr", "exit_races"})
 """Of those what only a person or a campaign chooses, or who has a reason: no dice."""

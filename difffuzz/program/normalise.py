@@ -202,6 +202,8 @@ def _consistent(config: Config) -> Config:
         changes["dirty_mode"] = "wrprot"
     if config.init_set and not config.manual_protect:
         changes["manual_protect"] = True
+    if config.exit_races and (config.host_errs or config.guest != "none"):
+        changes["exit_races"] = False
     if config.guest != "none":
         changes |= _for_guest(config)
     elif config.root_level == 4:

@@ -63,7 +63,8 @@ class ScheduleSearch:
         rng = random.Random(digest_of(program))
         phase = rng.choice(raced_phases(program))
         limit = rng.choice(policy.search_steps)
-        if len(concurrent.phases(program.ops)[phase - 1]) == 2:
+        before, _ = concurrent.split_exit(program)
+        if phase <= len(before) and len(before[phase - 1]) == 2:
             limit = policy.search_steps[-1]
         found = explore(
             program,
@@ -88,6 +89,8 @@ def digest_of(program: Program) -> int:
 
 
 def raced_phases(program: Program) -> list[int]:
-    """The phases, counted from 1, in which two threads or more do something."""
-    phases = concurrent.phases(program.ops)
-    return [at for at, phase in enumerate(phases, 1) if len({op.thread for _, op in phase}) > 1]
+    """The phases, counted from 1, in which two threads or more do something; the exit is one."""
+    phases, beside = concurrent.split_exit(program)
+    exits = [len(phases) + 1] if beside else []
+    numbered = enumerate(phases, 1)
+    return [at for at, phase in numbered if len({op.thread for _, op in phase}) > 1] + exits

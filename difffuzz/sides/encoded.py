@@ -26,6 +26,7 @@ CONCURRENT: Final = place(PlayConfig, "concurrent")
 SEED: Final = place(PlayConfig, "seed")
 GAP: Final = place(PlayConfig, "gap")
 NR_SCHEDULE: Final = place(PlayConfig, "nr_schedule")
+EXIT_RACES: Final = place(PlayConfig, "exit_races")
 NR_VCPUS: Final = place(PlayConfig, "vcpus")
 MMU_PAGES: Final = place(PlayConfig, "mmu_pages")
 NR_AREAS: Final = place(PlayConfig, "nr_areas")
@@ -96,6 +97,7 @@ class Encoded:
         if threads:
             numbers[CONCURRENT] = True
             numbers[SEED], numbers[GAP] = threads.seed, threads.gap
+            numbers[EXIT_RACES] = config.exit_races
             numbers[NR_SCHEDULE] = len(threads.schedule)
         numbers[NR_VCPUS], numbers[MMU_PAGES] = config.vcpus, config.mmu_pages
         numbers[NR_AREAS] = len(config.areas)

@@ -137,7 +137,11 @@ class KvmSide:
         for vcpu_id in sorted(self.guests.faults):
             self.guests.finish_fault(self.task(vcpu_id), vcpu_id, number)
 
+    def exit(self) -> None:
+        """The process exits, and its address space goes: release() of the mmu notifier."""
+        self.mm.destroy()
+
     def destroy(self) -> None:
         """The process exits: its address space goes, then the VM."""
-        self.mm.destroy()
+        self.exit()
         self._vm.kvm_destroy_vm(self.kvm)

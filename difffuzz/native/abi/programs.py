@@ -94,6 +94,7 @@ class PlayConfig(VmConfig):
     """Of a random walk; 0: the schedule behind the operations."""
     gap: Long
     nr_schedule: Long
+    exit_races: Long
     vcpus: Long
     mmu_pages: Long
     nr_areas: Long

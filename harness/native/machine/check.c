@@ -332,6 +332,21 @@ void check_end(void)
 	books_check();
 }
 
+/* The address space ended, and release() of the mmu notifier with it. */
+void check_released(void)
+{
+	struct native_change *changes;
+
+	tables_changes(&changes, true);
+	for (long number = 0; number < nr_tables; number++)
+		for (int i = 0; tables[number].live && i < 512; i++) {
+			u64 spte = tables_entry(number, i);
+
+			if (spte && tables_is_leaf(&tables[number], spte))
+				suspect("a leaf is left when the address space has ended");
+		}
+}
+
 void check_destroyed(void)
 {
 	struct native_change *changes;

@@ -125,6 +125,8 @@ void play_at_once(const struct op *all)
 	const struct config *config = play_config;
 	long nr = config->nr_ops;
 
+	if (config->exit_races)
+		hm_give_up("an exit that races");
 	ops = all;
 	strategy_begin((const struct decision *)(ops + nr), config->nr_schedule, config->seed, config->gap);
 	inter_begin(config->steps);

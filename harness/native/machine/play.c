@@ -78,6 +78,7 @@ void play_end(const struct config *config, long number)
 					    table->level);
 		}
 	hm_destroy();
+	check_released();
 	hm_kvm(FN_DESTROY_VM, 0, 0, 0, 0, 0, 0);
 	check_destroyed();
 }

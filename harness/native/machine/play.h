@@ -127,6 +127,7 @@ extern void check_init(void);
 extern void check_before(const struct op *op);
 extern void check_after(const struct op *op, const struct outcome *outcome, int as_id);
 extern void check_end(void);
+extern void check_released(void);
 extern void check_destroyed(void);
 extern int check_updates;	/* memslot updates and the like that are going on */
 extern void check_touch(int as_id, u64 gfn, u64 pfn, int access, long number);
