@@ -128,10 +128,9 @@ def split_shmem_folio(mm: Mm, base: int, run: Run) -> bool:
 
 
 def folio_range(base: int) -> tuple[int, int]:
-    """The hvas of a THP whose first page would be at `base`, which mremap may have moved over the
-    edge of the area."""
-    middle = base + PMD_SIZE // 2
-    area = area_base(area_of(middle))
+    """The hvas of a THP whose first page would be at `base`, which may be before the area: mremap
+    moves pages one by one."""
+    area = area_base(area_of(base + PMD_SIZE - 1))
     return max(base, area), min(base + PMD_SIZE, area + (AREA_PAGES << 12))
 
 

@@ -66,10 +66,10 @@ bool hm_remove_migration_pte(u64 addr, u64 old, u64 new)
 	return true;
 }
 
-/* The hvas of a THP whose first page would be at `base`, which mremap may have moved over an edge. */
+/* The hvas of a THP whose first page would be at `base`, which mremap may have moved before the area. */
 static struct hm_range folio_range(u64 base)
 {
-	u64 area = (base + PMD_BYTES / 2) & -(1UL << 40), last = area + (HM_AREA_PAGES << 12);
+	u64 area = (base + PMD_BYTES - 1) & -(1UL << 40), last = area + (HM_AREA_PAGES << 12);
 
 	return (struct hm_range){ base > area ? base : area, base + PMD_BYTES < last ? base + PMD_BYTES : last };
 }
