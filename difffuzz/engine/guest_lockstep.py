@@ -59,6 +59,7 @@ class GuestLockstep:
         self.verdict = Verdict()
         self.comparable = True
         self._trace = trace
+        self._guest = program.config.guest
         self._memory = MemoryMap(program.config)
         self._watches: list[GuestWatch] = []
         self._budgets: list[int] = []
@@ -97,7 +98,8 @@ class GuestLockstep:
         before = [watch.tables.foreign for watch in self._watches]
         outcomes = [watch.execute(op, index + 1) for watch in self._watches]
         left, right = outcomes
-        if left is not None and right is not None and not is_left_out(op.kind, op.args):
+        left_out = is_left_out(op.kind, op.args, self._guest)
+        if left is not None and right is not None and not left_out:
             self._memory.apply(op, left.value)
         for watch, outcome in zip(self._watches, outcomes, strict=True):
             if outcome is not None:

@@ -13,7 +13,7 @@ from difffuzz.oracle.guest_walk import PAGE
 from difffuzz.program import Op
 from difffuzz.program.guest_tables import FLAG_WORDS, PLACES, TABLES
 from difffuzz.sched import KernelSplat
-from difffuzz.sides.guest_memory import FLAG_BITS
+from difffuzz.sides.guest_memory import EPT_FLAG_BITS, FLAG_BITS
 from difffuzz.sides.guest_side import GuestSide
 
 _LETTERS: Final = {gfn: letter for letter, gfn in TABLES.items()}
@@ -26,11 +26,12 @@ def walk_lines(side: GuestSide, tables: GuestTables, op: Op) -> tuple[str, ...]:
     if made is None or op.thread >= len(side.kvm.vcpus):
         return ()
     path = tables.now(op.thread, made.gva)
-    steps = [f"{entry_name(gpa)} = {spell_entry(entry)}" for gpa, entry in path.entries]
+    bits = EPT_FLAG_BITS if side.guest.ept else FLAG_BITS
+    steps = [f"{entry_name(gpa)} = {spell_entry(entry, bits)}" for gpa, entry in path.entries]
     if path.translation.kind != PAGE:
         steps.append(path.translation.kind)
     lines = [f"guest {made.gva:#x}: " + ", ".join(steps)]
-    if not side.kvm.tdp_mmu_enabled:
+    if not side.guest.ept and not side.kvm.tdp_mmu_enabled:
         lines.append("KVM: " + ", ".join(_shadow(side, op.thread, made.gva)))
     return tuple(lines)
 
@@ -43,10 +44,10 @@ def entry_name(gpa: int) -> str:
     return f"{letter or hex(gpa >> 12)}[{word}]"
 
 
-def spell_entry(entry: int) -> str:
+def spell_entry(entry: int, bits: tuple[int, ...] = FLAG_BITS) -> str:
     """A guest's entry: what it points to, and its flags."""
     gfn = (entry & PHYS_ADDR_MASK) >> 12
-    flags = [name for name, bit in zip(FLAG_WORDS, FLAG_BITS, strict=True) if entry & bit]
+    flags = [name for name, bit in zip(FLAG_WORDS, bits, strict=True) if entry & bit]
     return f"{_LETTERS.get(gfn, hex(gfn))} {','.join(flags)}"
 
 

@@ -18,6 +18,7 @@ from difffuzz.oracle.books import (
 from difffuzz.oracle.guest_shadow import shadow_violations
 from difffuzz.oracle.guest_tables import NOT_WRITTEN, GuestTables, Made
 from difffuzz.oracle.guest_walk import WRITE, Modes
+from difffuzz.oracle.nested_tables import EPT_FORMAT_NO_AD, NestedTables
 from difffuzz.oracle.verdict import Violation
 from difffuzz.program import Config, Kind, Op
 from difffuzz.program.guest_tables import GVAS, ROOTS, TABLES
@@ -51,8 +52,12 @@ class GuestWatch:
         self.features = features
         self.violations: list[Violation] = []
         self.abandoned = False
-        self.shadowed = not side.kvm.tdp_mmu_enabled
-        self.tables = GuestTables(side.name, side.mm, memory, allowed)
+        nested = config.guest == "ept12"
+        self.shadowed = nested or not side.kvm.tdp_mmu_enabled
+        tables = NestedTables if nested else GuestTables
+        self.tables = tables(side.name, side.mm, memory, allowed)
+        if nested and not config.ad:
+            self.tables.format = EPT_FORMAT_NO_AD
         self.tables.settle()
         for vcpu in range(config.vcpus):
             self.tables.begin(vcpu)
@@ -100,7 +105,10 @@ class GuestWatch:
         self.features.add(answer(self.index, kind, outcome))
         if self.shadowed and not self.tables.foreign:
             name, mm = self.side.name, self.side.mm
-            self.violations += shadow_violations(name, kvm, mm, memory, self.tables.memory())
+            tables = self.tables
+            self.violations += shadow_violations(
+                name, kvm, mm, memory, tables.memory(), tables.format
+            )
         mem.log.clear()
 
     def _written(self, vcpu: int, made: Made | None, outcome: Outcome) -> int:
@@ -114,6 +122,11 @@ class GuestWatch:
         tables = self.tables
         if kind == Kind.VCPU_CREATE:
             tables.begin(len(self.side.kvm.vcpus) - 1)
+        elif isinstance(tables, NestedTables):
+            if kind == Kind.CR3:
+                tables.chosen[thread] = args[0]
+            elif kind == Kind.INVLPG:
+                tables.flushed_all(thread)
         elif kind == Kind.INVLPG:
             tables.flushed(thread, GVAS[args[0]])
         elif kind == Kind.CR3:

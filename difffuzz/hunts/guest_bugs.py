@@ -22,11 +22,12 @@ from ..native.cache import default_cache
 from ..native.named_change import read_changes
 from ..native.tree import KernelTree, open_tree
 from ..native.units import meant_for
-from ..program import Program, parse, render
+from ..program import Program, render
 from ..program.generate_guest import generate_guest
+from ..program.model import GUESTS
 from ..running.runner import Runner
 from ..script import end, note
-from ..shipped import CORPUS, HARNESS
+from ..shipped import HARNESS
 from ..shrink.finding import shrink
 from .judge import Judge
 from .kernel import PLAIN, fetched_tree
@@ -57,14 +58,6 @@ class Hunted(msgspec.Struct, kw_only=True):
         found = "yes" if self.found else "NO"
         seconds, ops = f"{self.cpu_seconds:.1f}", self.operations or "-"
         return COLUMNS.format(self.id, found, self.programs, seconds, ops, self.signature)
-
-
-def guest_of(patch: Path) -> str:
-    """The guest that the bug needs: that of its program, if it has one."""
-    program = CORPUS / "guests" / f"{patch.stem}.difffuzz"
-    if program.is_file():
-        return parse(program.read_text(), program.name).config.guest
-    return "paging64"
 
 
 def fitting(names: list[str], tree: KernelTree) -> list[Path]:
@@ -104,7 +97,7 @@ def hunted(patch: Path, tree: KernelTree, options: argparse.Namespace) -> Hunted
     name = f"guest-{patch.stem}-{tree.series}"
     wish = Wish(tree=tree.root, patches=(patch,), name=name, coverage=False)
     build(wish, default_cache(), note)
-    row = Hunted(id=patch.stem, kernel=tree.series, guest=guest_of(patch), seed=options.seed)
+    row = Hunted(id=patch.stem, kernel=tree.series, guest=options.guest, seed=options.seed)
     run = Runner(f"native:{name}:legacy", f"native:{name}:tdp", "guests")
     plain = plain_name(tree)
     judge = Judge(run, (f"native:{plain}:legacy", f"native:{plain}:tdp"))
@@ -129,6 +122,7 @@ def main() -> int:
     parser.add_argument("ids", nargs="*", metavar="ID", help="default: all that fit")
     parser.add_argument("--tree", type=Path, help="kernel tree; default: the fetched 6.1")
     parser.add_argument("--seconds", type=float, default=60.0, help="of a CPU, for each")
+    parser.add_argument("--guest", choices=GUESTS[1:], default=GUESTS[1])
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all rows")
     options = parser.parse_args()

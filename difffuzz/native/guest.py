@@ -70,6 +70,23 @@ class GuestCalls:
         """The error code of the #PF that KVM injects; NO_FAULT for none."""
         return self._library.run("take_page_fault", vcpu.vcpu_id)
 
+    def enter_l2(self, vcpu: NativeVcpu, root: int, ad: bool) -> None:
+        """L1 enters its L2 under the EPT with that top table (gpa); `ad`: with accessed and dirty
+        bits."""
+        self._library.run("enter_l2", vcpu.vcpu_id, root, ad)
+
+    def leave_l2(self, vcpu: NativeVcpu) -> None:
+        """L2 exits to L1."""
+        self._library.run("leave_l2", vcpu.vcpu_id)
+
+    def invept(self, vcpu: NativeVcpu, root: int) -> None:
+        """INVEPT of one EPT, by its top table (gpa)."""
+        self._library.run("invept", vcpu.vcpu_id, root)
+
+    def take_ept_fault(self, vcpu: NativeVcpu) -> int:
+        """The exit to L1 that is due, EPT_VIOLATION or EPT_MISCONFIG; NO_FAULT for none."""
+        return self._library.run("take_ept_fault", vcpu.vcpu_id)
+
     def emulate(self, vcpu: NativeVcpu, gva: int, access: int, word: int) -> Emulated:
         """An access (0 read, 1 write, 2 fetch) by the kernel's emulator."""
         self._word.value = word

@@ -221,6 +221,8 @@ class Host:
         one.cpu.tlb.flush_all()
         if one.gva is not None:
             one.gva.tlb.flush_all()
+        if one.l2 is not None:
+            one.l2.tlb.flush_all()
         one.tlb_ranges.clear()
         return 0
 

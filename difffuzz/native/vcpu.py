@@ -66,6 +66,7 @@ class NativeVcpu:
         "guest_mode",
         "gva",
         "kvm",
+        "l2",
         "pml",
         "pml_enabled",
         "results",
@@ -83,6 +84,8 @@ class NativeVcpu:
         self.cpu = cpu
         self.gva: GvaCpu | None = None
         """The CPU without nested paging, for a guest whose page tables are shadowed."""
+        self.l2: Cpu | None = None
+        """The CPU as it runs an L2 under an EPT of L1's."""
         self.srcu_idx = vcpu_id
         self.smm = False
         self.guest_mode = False

@@ -18,7 +18,7 @@ from difffuzz.facts.spte import SPTE_MMU_PRESENT_MASK
 from difffuzz.machine.host import HostMM
 from difffuzz.native.kvm import NativeKvm
 from difffuzz.native.memory import ShadowPage
-from difffuzz.oracle.guest_walk import ADDRESS, A, D, GuestMemory, P, W
+from difffuzz.oracle.guest_walk import ADDRESS, A, EntryFormat, GuestMemory, P, W
 from difffuzz.oracle.verdict import Violation
 from difffuzz.sides.memory_map import MemoryMap
 
@@ -27,9 +27,14 @@ entries point to, no more rights than they give, and nothing maps its table writ
 
 
 def shadow_violations(
-    name: str, kvm: NativeKvm, mm: HostMM, memory: MemoryMap, guest: GuestMemory
+    name: str,
+    kvm: NativeKvm,
+    mm: HostMM,
+    memory: MemoryMap,
+    guest: GuestMemory,
+    fmt: EntryFormat,
 ) -> Iterator[Violation]:
-    """All shadow pages that are in use."""
+    """All shadow pages that are in use; `fmt`: of the guest's entries."""
     used = list(kvm.mem.pages.values())
     generation = kvm.mmu_valid_gen
     synced: dict[int, int] = {}
@@ -46,7 +51,7 @@ def shadow_violations(
         if pte:
             synced[pte >> 12] = sp.gfn
         if sp.role.level == 1:
-            yield from _entry_violations(name, sp, page.ent, mm, memory, guest)
+            yield from _entry_violations(name, sp, page.ent, mm, memory, guest, fmt)
     for page in used:
         sp = page.sp
         assert sp is not None
@@ -62,6 +67,7 @@ def _entry_violations(
     mm: HostMM,
     memory: MemoryMap,
     guest: GuestMemory,
+    fmt: EntryFormat,
 ) -> Iterator[Violation]:
     """The entries of a shadow page of leaves against the guest's."""
     for index, spte in entries.items():
@@ -69,7 +75,7 @@ def _entry_violations(
             continue
         entry = guest.word((sp.gfn << 12) + index * 8)
         where = f"table gfn {sp.gfn:#x} entry {index}"
-        if entry is None or not entry & P:
+        if entry is None or not entry & fmt.present:
             text = f"{where}: SPTE {spte:#x}, the guest's entry is not present"
             yield Violation("guest-shadow", name, "absent", text)
             return
@@ -79,7 +85,9 @@ def _entry_violations(
             text = f"{where}: SPTE {spte:#x}, the guest's entry is {entry:#x}"
             yield Violation("guest-shadow", name, "pfn", text)
             return
-        if spte & PT_WRITABLE_MASK and entry & (W | D) != W | D and entry & (A | W) != A:
+        writable = fmt.writable | fmt.dirty
+        by_kernel = fmt.present == P and entry & (A | W) == A
+        if spte & PT_WRITABLE_MASK and entry & writable != writable and not by_kernel:
             text = f"{where}: SPTE {spte:#x} is writable, the guest's entry is {entry:#x}"
             yield Violation("guest-shadow", name, "dirty", text)
             return

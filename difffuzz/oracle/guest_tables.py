@@ -19,8 +19,7 @@ from difffuzz.oracle.guest_walk import (
     PF_PRESENT,
     PF_RSVD,
     WRITE,
-    A,
-    D,
+    EntryFormat,
     GuestMemory,
     Modes,
     Path,
@@ -74,6 +73,9 @@ class GuestTables:
     them is up to them: only what no guest may do is judged from there on.
     """
 
+    format: EntryFormat = EntryFormat()
+    memory_type: type[GuestMemory] = GuestMemory
+
     def __init__(self, name: str, mm: HostMM, memory: MemoryMap, allowed: Counter[str]) -> None:
         self.root: dict[int, int] = {}
         self.modes: dict[int, Modes] = {}
@@ -81,7 +83,9 @@ class GuestTables:
         self._name = name
         self._mm = mm
         self._map = memory
-        self._memory = GuestMemory(mm, memory)
+        self._memory = self.memory_type(mm, memory)
+        self.chosen: dict[int, int] = {}
+        """Place in ROOTS of the root that a vCPU uses, where it has several."""
         self._allowed = allowed
         self._since_flush: dict[tuple[int, int], set[Translation]] = {}
         self._seen: dict[int, object] = {}
@@ -206,8 +210,18 @@ class GuestTables:
             return None
         found = self._plain.get(content)
         if found is None:
-            found = self._plain[content] = _plain(self._mm.contents.words(content))
+            found = self._plain[content] = _plain(self._mm.contents.words(content), self.format)
         return found
+
+    # What entries mean
+
+    def permits(self, found: Translation, modes: Modes, made: Made) -> bool:
+        """Does a page translation allow the access?"""
+        return permits(found, modes, made.access, made.user)
+
+    def fault_code(self, found: Translation, modes: Modes, made: Made) -> int:
+        """The error code of the #PF that the access takes; -1: it takes none."""
+        return fault_code(found, modes, made.access, made.user)
 
     # Judging
 
@@ -242,7 +256,7 @@ class GuestTables:
     ) -> Iterator[Violation]:
         """The access used a frame."""
         where = f"gva {made.gva:#x}"
-        allowed = [one for one in usable if permits(one, modes, made.access, made.user)]
+        allowed = [one for one in usable if self.permits(one, modes, made)]
         if not modes.nx and any(one.nx for one in allowed):
             # Shadow pages of a time when NX was on are used on.
             self._allowed["efer-nx"] += 1
@@ -252,7 +266,7 @@ class GuestTables:
             return
         if (vcpu, made.gva >> 12) in self._kept:
             now = self.now(vcpu, made.gva).translation
-            if not permits(now, modes, made.access, made.user):
+            if not self.permits(now, modes, made):
                 self._allowed["fault-keeps-stale"] += 1
         for one in allowed:
             if self._is_at(one.gfn, outcome.pfn) and made.access == WRITE:
@@ -270,7 +284,8 @@ class GuestTables:
             if not self._memory.writable(gpa >> 12):
                 continue
             leaf = at == len(path.entries) - 1
-            wanted = A | (D if leaf and made.access == WRITE else 0)
+            fmt = self.format
+            wanted = fmt.accessed | (fmt.dirty if leaf and made.access == WRITE else 0)
             if path.translation.kind == PAGE and entry & wanted != wanted:
                 text = f"gva {made.gva:#x}: the entry at gpa {gpa:#x} is {entry:#x} after it"
                 yield Violation("guest-walk", self._name, "accessed-dirty", text)
@@ -284,7 +299,7 @@ class GuestTables:
         for one in usable:
             if one.kind == HOLE:
                 return
-            if not permits(one, modes, made.access, made.user):
+            if not self.permits(one, modes, made):
                 continue
             if outcome.result == OK or self._is_mmio(one.gfn, write):
                 return
@@ -297,7 +312,7 @@ class GuestTables:
     ) -> Iterator[Violation]:
         """The guest took a #PF."""
         path = self.now(vcpu, made.gva)
-        expected = fault_code(path.translation, modes, made.access, made.user)
+        expected = self.fault_code(path.translation, modes, made)
         if path.translation.kind != HOLE and outcome.value != expected:
             says = f"{expected:#x}" if expected >= 0 else "none"
             text = f"gva {made.gva:#x}: #PF {outcome.value:#x}, its tables give {says}"
@@ -329,9 +344,10 @@ class GuestTables:
         return len(usable) == 1 and one.kind != HOLE
 
 
-def _plain(words: dict[int, int]) -> tuple[tuple[int, int], ...]:
+def _plain(words: dict[int, int], fmt: EntryFormat) -> tuple[tuple[int, int], ...]:
     """Entries without accessed and dirty bits; word 0 is data."""
-    return tuple((n, word & ~(A | D)) for n, word in words.items() if n)
+    bits = ~(fmt.accessed | fmt.dirty)
+    return tuple((n, word & bits) for n, word in words.items() if n)
 
 
 def _spell(one: Translation) -> str:

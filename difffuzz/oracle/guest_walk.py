@@ -50,6 +50,15 @@ class Path(NamedTuple):
     """gfn of the last table that was looked at."""
 
 
+class EntryFormat(NamedTuple):
+    """Bits of an entry: any of `present` makes it one; accessed and dirty bits are 0 without."""
+
+    present: int = P
+    writable: int = W
+    accessed: int = A
+    dirty: int = D
+
+
 class Modes(NamedTuple):
     """What of a vCPU's registers decides what its tables mean."""
 

@@ -158,10 +158,12 @@ _ERRS: Final = len(_SEPARATE) + _SHARED.index("host_errs")
 _PAIRS: Final = list(product(*(CONFIG_CHOICES[name] for name in _SHARED[:2])))
 _ERRING: Final = 256 - len(_PAIRS)
 """From this byte on the host errs ..."""
-_GUESTS: Final = _ERRING - len(_PAIRS) * (len(GUESTS) - 1)
+_GUESTS: Final = _ERRING - len(_PAIRS)
 """... and from this one up to there guests have page tables: a random byte seldom makes one."""
 _EXITING: Final = _GUESTS - len(_PAIRS)
 """From here up to there an exit races."""
+_LATER: Final = _EXITING - len(_PAIRS) * (len(GUESTS) - 2)
+"""From here up to there are the guests that came later, the last one first: others keep theirs."""
 _SHARED_READ: Final = (
     *(
         (
@@ -170,10 +172,11 @@ _SHARED_READ: Final = (
             GUESTS[0],
             False,
         )
-        for byte in range(_EXITING)
+        for byte in range(_LATER)
     ),
+    *((*pair, False, guest, False) for guest in reversed(GUESTS[2:]) for pair in _PAIRS),
     *((*pair, False, GUESTS[0], True) for pair in _PAIRS),
-    *((*pair, False, guest, False) for pair in _PAIRS for guest in GUESTS[1:]),
+    *((*pair, False, GUESTS[1], False) for pair in _PAIRS),
     *((*pair, True, GUESTS[0], False) for pair in _PAIRS),
 )
 _SHARED_WRITE: Final = {

@@ -11,8 +11,8 @@ from .guest_tables import LATE_GFN
 from .limits import MAX_OPS
 from .model import AREA_KINDS, CONFIG_CHOICES, Config, Op, Program, SlotSpec
 from .normalise import normalise, normalise_config
-from .phrases.guest_pages import GUEST_PHRASES, GuestScene, by_device
-from .phrases.guest_shadow import DEVICE_PHRASES, SHADOW_PHRASES
+from .phrases.guest_pages import GUEST_PHRASES, GuestPhrase, GuestScene, by_device, toggles
+from .phrases.guest_shadow import DEVICE_PHRASES, SHADOW_PHRASES, by_the_kernel
 
 DEFAULT_OPS: Final = 24
 _DEVICE: Final = 0.2
@@ -38,7 +38,7 @@ def generate_guest(
     if config is None:
         config = guest_config(rng, guest)
     scene = GuestScene(rng, config)
-    phrases = [*_OF_GUESTS, *(_OF_DEVICES if rng.random() < _DEVICE else ())]
+    phrases = [*_of(guest), *(_OF_DEVICES if rng.random() < _DEVICE else ())]
     themes = rng.sample(range(len(phrases)), rng.choice((2, 3))) if rng.random() < _THEMED else []
     weights = list(accumulate(w + 40 * (n in themes) for n, (_, w) in enumerate(phrases)))
     made: list[Op] = []
@@ -75,5 +75,13 @@ def guest_config(rng: Random, guest: str) -> Config:
 def guest_ops(rng: Random, config: Config) -> list[Op]:
     """One phrase about the tables as they are at first, for a program that is changed."""
     scene = GuestScene(rng, config)
-    weights = [weight for _, weight in _OF_GUESTS]
-    return rng.choices(_OF_GUESTS, weights)[0][0](scene)
+    phrases = _of(config.guest)
+    weights = [weight for _, weight in phrases]
+    return rng.choices(phrases, weights)[0][0](scene)
+
+
+def _of(guest: str) -> tuple[tuple[GuestPhrase, int], ...]:
+    """The phrases of such guests: an L2 has no registers that decide what its tables mean."""
+    if guest == "ept12":
+        return tuple(one for one in _OF_GUESTS if one[0] not in (toggles, by_the_kernel))
+    return _OF_GUESTS

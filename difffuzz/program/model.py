@@ -45,7 +45,7 @@ AREA_KINDS: Final = (
     "pfnmap_tails",
     "shmem_thp",
 )
-GUESTS: Final = ("none", "paging64")
+GUESTS: Final = ("none", "paging64", "ept12")
 DEFAULT_AREAS: Final = ("thp", "4k", "hugetlb2m", "shared")
 
 
@@ -116,8 +116,9 @@ class Config(NamedTuple):
     """The host may err: ranges of no page (n=0x0), which it brackets, and parts of a bracket
     (`invalidate`).  KVM warns, or never maps again; no generator makes such programs."""
     guest: str = "none"
-    """Page tables of the guest's own: "none", or "paging64" (4 levels; shadowed by the legacy MMU,
-    walked by the CPU under the TDP MMU).  The kernel's own code only."""
+    """Page tables of the guest's own: "none"; "paging64" (4 levels; shadowed by the legacy MMU,
+    walked by the CPU under the TDP MMU); "ept12" (an L1 that runs an L2 under an EPT, which both
+    shadow).  The kernel's own code only."""
     maxphyaddr: int = USUAL_BITS
     """Physical address bits of the CPU, the host's and the guest's."""
     exit_races: bool = False

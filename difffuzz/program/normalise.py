@@ -205,7 +205,7 @@ def _consistent(config: Config) -> Config:
     if config.exit_races and (config.host_errs or config.guest != "none"):
         changes["exit_races"] = False
     if config.guest != "none":
-        changes |= _for_guest(config)
+        changes |= _for_guest(config._replace(**changes))
     elif config.root_level == 4:
         if config.maxphyaddr > FOUR_LEVEL_BITS:
             changes["maxphyaddr"] = FOUR_LEVEL_BITS
@@ -224,6 +224,8 @@ def _for_guest(config: Config) -> dict[str, Any]:
         "async_pf": False,
         "host_errs": False,
     }
+    if config.guest == "ept12":
+        wanted["layout"] = "ept"
     if 0 < config.mmu_pages < _LEAST_SHADOWED:
         wanted["mmu_pages"] = _LEAST_SHADOWED
     return {name: value for name, value in wanted.items() if getattr(config, name) != value}

@@ -20,6 +20,7 @@ from difffuzz.program.guest_tables import (
     DIRECT_INDEX,
     DIRECT_PMDS,
     DIRECT_PUD,
+    FLAG_WORDS,
     LATE_GFN,
     ROOTS,
     TABLES,
@@ -37,6 +38,10 @@ FLAG_BITS: Final = (
     PT64_NX_MASK,
 )
 """In the order of FLAG_WORDS."""
+EPT_FLAG_BITS: Final = (1 << 0, 1 << 1, 1 << 2, 1 << 8, 1 << 9, 1 << 7, 0)
+"""The same in an EPT: readable, writable, executable, accessed, dirty; nx takes executable away."""
+_EXECUTABLE: Final = 1 << 2
+_NX: Final = FLAG_WORDS.index("nx")
 USUAL: Final = PT_PRESENT_MASK | PT_WRITABLE_MASK | PT_USER_MASK
 LINKS: Final = {
     "A": ("C", "D"),
@@ -56,15 +61,23 @@ LEAVES: Final = {
 """gfns that entries map at first; those of a directory by a large page."""
 
 
-def entry_value(target: int, flags: int) -> int:
-    """The entry for a place in TARGETS and a set of FLAG_WORDS."""
+def entry_value(target: int, flags: int, ept: bool = False) -> int:
+    """The entry for a place in TARGETS and a set of FLAG_WORDS; `ept`: of an EPT, uncached."""
     gfn = TARGETS[target]
     if gfn < 0:
         return 0
-    return gfn << 12 | sum(bit for n, bit in enumerate(FLAG_BITS) if flags >> n & 1)
+    bits = EPT_FLAG_BITS if ept else FLAG_BITS
+    entry = gfn << 12 | sum(bit for n, bit in enumerate(bits) if flags >> n & 1)
+    return entry & ~_EXECUTABLE if ept and flags >> _NX & 1 else entry
 
 
 def first_words() -> dict[int, dict[int, int]]:
+    """Words of all tables when the guest begins, by gfn and index."""
+    words = _tables()
+    return words | _direct_map(words)
+
+
+def _tables() -> dict[int, dict[int, int]]:
     """Words of the tables when the guest begins, by gfn and index."""
     words: dict[int, dict[int, int]] = {}
     for letter, pages in LEAVES.items():
@@ -73,14 +86,15 @@ def first_words() -> dict[int, dict[int, int]]:
     for letter, targets in LINKS.items():
         table = words.setdefault(TABLES[letter], {})
         table |= {index(n): TABLES[to] << 12 | USUAL for n, to in enumerate(targets)}
-    return words | _direct_map(words)
+    return words
 
 
 @cache
-def first_pages() -> tuple[tuple[int, int, dict[int, int]], ...]:
-    """The same as pages: gfn, the number of the content, its words."""
+def first_pages(ept: bool = False) -> tuple[tuple[int, int, dict[int, int]], ...]:
+    """The same as pages: gfn, the number of the content, its words.  An EPT has no direct map."""
     contents = Contents()
-    made = [(gfn, contents.number(words)) for gfn, words in first_words().items()]
+    found = _tables() if ept else first_words()
+    made = [(gfn, contents.number(words)) for gfn, words in found.items()]
     return tuple((gfn, number, contents.words(number)) for gfn, number in made)
 
 

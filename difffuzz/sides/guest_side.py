@@ -21,6 +21,7 @@ from difffuzz.sides.guest_memory import entry_value
 from difffuzz.sides.kvm_package import AnyPackage
 from difffuzz.sides.kvm_side import KvmSide
 from difffuzz.sides.machine import PLAIN, Machine
+from difffuzz.sides.nested_guest import NestedGuest
 from difffuzz.sides.paging_guest import PagingGuest
 
 LEFT_OUT: Final = frozenset({Kind.SMM, Kind.GUEST_MODE, Kind.BEGIN_FAULT, Kind.END_FAULT})
@@ -31,8 +32,10 @@ FAR_GFNS: Final = 1 << MAXPHYADDR - PAGE_SHIFT - 1
 LEAST_MMU_PAGES: Final = 64
 
 
-def is_left_out(kind: Kind, args: tuple[int, ...]) -> bool:
+def is_left_out(kind: Kind, args: tuple[int, ...], guest: str = "paging64") -> bool:
     """Does the operation do nothing where the guest has page tables?"""
+    if kind == Kind.TOGGLE and guest == "ept12":
+        return True
     if kind in LEFT_OUT or (kind == Kind.MMU_PAGES and args[0] < LEAST_MMU_PAGES):
         return True
     if kind <= Kind.EXEC and args[0] >= LOW_GFNS:
@@ -55,20 +58,23 @@ class GuestSide(KvmSide):
         machine: Machine = PLAIN,
     ) -> None:
         super().__init__(name, package, config, tdp_mmu, sched, machine)
-        self.guest = PagingGuest(cast(NativeKvm, self.kvm), self.mm, self.sched)
+        self._name_of_guest = config.guest
+        guest = NestedGuest if config.guest == "ept12" else PagingGuest
+        self.guest = guest(cast(NativeKvm, self.kvm), self.mm, self.sched)
         self.guest.load()
 
     def _execute(
         self, task: Task, kind: Kind, thread: int, args: tuple[int, ...], number: int
     ) -> Outcome:
-        if is_left_out(kind, args):
+        if is_left_out(kind, args, self._name_of_guest):
             return Outcome(NOTHING)
         if kind in ACCESSES:
             if thread >= len(self.kvm.vcpus):
                 return Outcome(NOTHING)
             return self.sched.run_as(task, self.guest.run, kind, thread, args, number)
         if kind == Kind.DMA:
-            return self.sched.run_as(task, self.guest.dma, args[0], entry_value(*args[1:]))
+            word = entry_value(args[1], args[2], self.guest.ept)
+            return self.sched.run_as(task, self.guest.dma, args[0], word)
         if kind == Kind.MEMSLOT_FLAGS and args[:2] == (0, 0):
             args = (*args[:2], args[2] & ~READONLY)
         return super()._execute(task, kind, thread, args, number)

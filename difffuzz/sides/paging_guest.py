@@ -49,8 +49,10 @@ class Access:
         self.slowly = slowly
 
 
-def access_of(kind: Kind, args: tuple[int, ...], number: int) -> Access | None:
-    """The access that an operation makes; None if it makes none.  `number`: what data is."""
+def access_of(kind: Kind, args: tuple[int, ...], number: int, ept: bool = False) -> Access | None:
+    """The access that an operation makes; None if it makes none.  `number`: what data is.
+
+    `ept`: tables are those of an EPT."""
     if kind in (Kind.GVA_READ, Kind.GVA_WRITE, Kind.GVA_EXEC):
         return Access(GVAS[args[0]], ACCESS_OF[kind], bool(args[1]), number)
     if kind in ACCESS_OF:
@@ -58,7 +60,7 @@ def access_of(kind: Kind, args: tuple[int, ...], number: int) -> Access | None:
     if kind == Kind.PTE:
         entry, target, flags, how = args
         where = DIRECT_BASE + entry_gpa(entry)
-        return Access(where, WRITE, False, entry_value(target, flags), bool(how))
+        return Access(where, WRITE, False, entry_value(target, flags, ept), bool(how))
     return None
 
 
@@ -66,6 +68,9 @@ class PagingGuest:
     """The guest of one VM."""
 
     __slots__ = ("_calls", "_kvm", "_mm", "_sched", "_x86", "registers")
+
+    ept = False
+    """Its tables are those of an EPT."""
 
     def __init__(self, kvm: NativeKvm, mm: HostMM, sched: Scheduler) -> None:
         self._x86 = X86()
@@ -77,7 +82,7 @@ class PagingGuest:
 
     def load(self) -> None:
         """Puts the tables where they are when the guest begins: behind the home slot."""
-        for gfn, number, words in first_pages():
+        for gfn, number, words in first_pages(self.ept):
             self._mm.contents.learn(number, words)
             self._mm.copy_to_user(area_base(0) + (gfn << 12), number)
 
@@ -85,10 +90,14 @@ class PagingGuest:
         """The registers of a vCPU."""
         return self.registers.setdefault(vcpu_id, Registers())
 
+    def access_of(self, kind: Kind, args: tuple[int, ...], number: int) -> Access | None:
+        """The access that an operation makes; None if it makes none."""
+        return access_of(kind, args, number, self.ept)
+
     def run(self, kind: Kind, vcpu_id: int, args: tuple[int, ...], number: int) -> Outcome:
         """One instruction of a vCPU."""
         vcpu = self._kvm.vcpus[vcpu_id]
-        made = access_of(kind, args, number)
+        made = self.access_of(kind, args, number)
         if made is not None:
             return self._access(vcpu, made)
         registers = self.of(vcpu_id)
@@ -168,9 +177,8 @@ class PagingGuest:
 
     def _exit(self, vcpu: NativeVcpu, made: Access, walked: Walked, outcome: Outcome) -> bool:
         """KVM handles the fault; False: the operation is over."""
-        code = vcpu.gva.error_code if vcpu.gva is not None else vcpu.cpu.error_code
-        r = self._x86.kvm_mmu_page_fault(vcpu, walked.gpa, code)
-        fault = self._calls.take_page_fault(vcpu)
+        r = self._x86.kvm_mmu_page_fault(vcpu, walked.gpa, self._error_code(vcpu))
+        fault = self._take_fault(vcpu)
         if fault != NO_FAULT:
             outcome.result, outcome.value = FAULT, fault
         elif r < 0:
@@ -189,6 +197,14 @@ class PagingGuest:
             return self._emulate(vcpu, made, outcome)
         return False
 
+    def _error_code(self, vcpu: NativeVcpu) -> int:
+        """That of the fault that made the CPU exit."""
+        return vcpu.gva.error_code if vcpu.gva is not None else vcpu.cpu.error_code
+
+    def _take_fault(self, vcpu: NativeVcpu) -> int:
+        """The fault that KVM hands to the guest; NO_FAULT for none."""
+        return self._calls.take_page_fault(vcpu)
+
     def _emulate(self, vcpu: NativeVcpu, made: Access, outcome: Outcome) -> bool:
         """The emulator makes the access; True if KVM lets the CPU try again instead, once."""
         if made.slowly and vcpu.gva is not None:
@@ -197,7 +213,7 @@ class PagingGuest:
                 return True
         done = self._calls.emulate(vcpu, made.gva, made.access, made.word)
         if done.faults:
-            outcome.result, outcome.value = FAULT, self._calls.take_page_fault(vcpu)
+            outcome.result, outcome.value = FAULT, self._take_fault(vcpu)
         elif done.errno:
             outcome.result, outcome.value = ERROR, done.errno
         elif done.mmio:

@@ -45,8 +45,13 @@ def vm_params(config: Config, tdp_mmu: bool) -> VmParams:
 
 
 def _for_guest(params: VmParams, config: Config, tdp_mmu: bool) -> None:
-    """A guest with page tables: the legacy MMU shadows them, and the CPU has no nested paging."""
+    """A guest with page tables: the legacy MMU shadows them, and the CPU has no nested paging.
+
+    L1s have it on both sides: there the EPT for L2 is shadowed."""
     params.guest = GUESTS.index(config.guest)
+    if config.guest == "ept12":
+        params.range_flush = False
+        return
     if not tdp_mmu:
         params.tdp = False
         params.pml = params.range_flush = False

@@ -47,6 +47,10 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {
     "emulate": ("vcpu", "gva", "access", "word"),
     "unprotect": ("vcpu", "gva"),
     "take_page_fault": ("vcpu",),
+    "enter_l2": ("vcpu", "root", "ad"),
+    "leave_l2": ("vcpu",),
+    "invept": ("vcpu", "root"),
+    "take_ept_fault": ("vcpu",),
 }
 """What the library can be asked to do as a task, and with what: all longs; buffers are addresses.
 

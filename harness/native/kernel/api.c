@@ -162,6 +162,29 @@ API_FN(take_page_fault)
 	return native_take_page_fault(native_vcpus[vcpu]);
 }
 
+API_FN(enter_l2)
+{
+	native_enter_l2(native_vcpus[vcpu], root, ad);
+	return 0;
+}
+
+API_FN(leave_l2)
+{
+	native_leave_l2(native_vcpus[vcpu]);
+	return 0;
+}
+
+API_FN(invept)
+{
+	native_invept(native_vcpus[vcpu], root);
+	return 0;
+}
+
+API_FN(take_ept_fault)
+{
+	return native_take_ept_fault(native_vcpus[vcpu]);
+}
+
 API_FN(mark_dirty)
 {
 	kvm_vcpu_mark_page_dirty(native_vcpus[vcpu], gfn);

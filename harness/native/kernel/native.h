@@ -41,6 +41,13 @@ extern void native_set_cr0(struct kvm_vcpu *vcpu, unsigned long cr0);
 extern void native_set_cr4(struct kvm_vcpu *vcpu, unsigned long cr4);
 extern long native_take_page_fault(struct kvm_vcpu *vcpu);
 
+/* nested.c */
+extern void native_init_nested(void);
+extern void native_enter_l2(struct kvm_vcpu *vcpu, gpa_t root, bool ad);
+extern void native_leave_l2(struct kvm_vcpu *vcpu);
+extern void native_invept(struct kvm_vcpu *vcpu, gpa_t root);
+extern long native_take_ept_fault(struct kvm_vcpu *vcpu);
+
 /* host.c */
 extern void native_init_host(void);
 extern void native_clear_host(void);

@@ -42,6 +42,7 @@ void native_init_module(void)
 	set_cpu_cap(&boot_cpu_data, X86_FEATURE_GBPAGES);
 	set_cpu_cap(&boot_cpu_data, X86_FEATURE_NX);
 	native_configure_nx(false, 1);
+	native_init_nested();
 	kvm_mmu_x86_module_init();
 	if (kvm_mmu_vendor_module_init())
 		native_die("crash", "kvm_mmu_vendor_module_init", "failed");
@@ -117,7 +118,8 @@ long native_create_vm(const struct native_params *params)
 	native_allow_write_tracking(kvm);
 	kvm_mmu_init_vm(kvm);
 	guest = params->guest;
-	paging = params->tdp || guest;
+	paging = (params->tdp && params->guest != NATIVE_GUEST_EPT12) ||
+		 params->guest == NATIVE_GUEST_PAGING64;
 	list_add(&kvm->vm_list, &vm_list);
 	native_kvm = kvm;
 	return 0;

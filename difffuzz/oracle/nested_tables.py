@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The oracle of an L1 that runs an L2: what L1's EPT says of the addresses of L2.
+
+What it maps may be cached by each vCPU until INVEPT there, also while another EPT is in use, and
+whatever L2 is entered and left.  L1 itself has no tables: an access of it is where it says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from difffuzz.oracle.guest_tables import GuestTables, Made
+from difffuzz.oracle.guest_walk import (
+    ADDRESS,
+    EXEC,
+    HOLE,
+    MAXPHYADDR_BITS,
+    PAGE,
+    PS,
+    RESERVED,
+    WRITE,
+    EntryFormat,
+    GuestMemory,
+    Modes,
+    Path,
+    Translation,
+)
+from difffuzz.oracle.verdict import Violation
+from difffuzz.program.guest_tables import DIRECT_BASE, ROOTS, TABLES
+from difffuzz.sides.base import Outcome
+
+R, W, X = 1 << 0, 1 << 1, 1 << 2
+UPPER_RESERVED: Final = 0x78
+"""Bits 6:3 of an entry that points to a table; the memory type of one that maps a page is 0."""
+EPT_FORMAT: Final = EntryFormat(R | W | X, W, 1 << 8, 1 << 9)
+EPT_FORMAT_NO_AD: Final = EntryFormat(R | W | X, W, 0, 0)
+_CONTEXTS: Final = 100
+"""Numbers from here on are a vCPU under one EPT."""
+VIOLATION, MISCONFIG = 0, 8
+
+
+class EptMemory(GuestMemory):
+    """L1's memory, in which an EPT lies."""
+
+    __slots__ = ()
+
+    def walk(self, root: int, gva: int) -> Path:
+        """The path of an L2's gpa from the table at gfn `root`.
+
+        Of a translation `user` is readable, `nx` not executable."""
+        table, level = root << 12, 4
+        rights = R | W | X
+        entries: list[tuple[int, int]] = []
+        while True:
+            gpa = table + (gva >> 3 + 9 * level & 511) * 8
+            entry = self.word(gpa)
+            if entry is None:
+                return Path(Translation(HOLE), tuple(entries), table >> 12)
+            if not entry & (R | W | X):
+                return Path(Translation("absent"), tuple(entries), table >> 12)
+            if _misconfigured(entry, level):
+                return Path(Translation(RESERVED), tuple(entries), table >> 12)
+            rights &= entry
+            entries.append((gpa, entry))
+            if level == 1 or entry & PS:
+                break
+            table = entry & ADDRESS
+            level -= 1
+        inside = (1 << 12 + 9 * (level - 1)) - 1
+        gfn = (entry & ADDRESS & ~inside | gva & inside) >> 12
+        found = Translation(PAGE, gfn, bool(rights & R), bool(rights & W), not rights & X)
+        return Path(found, tuple(entries), table >> 12)
+
+
+def _misconfigured(entry: int, level: int) -> bool:
+    """What VMX says of an entry: writable and not readable, or reserved bits."""
+    if entry & (R | W) == W or entry & MAXPHYADDR_BITS:
+        return True
+    if level == 1:
+        return False
+    if not entry & PS:
+        return bool(entry & UPPER_RESERVED)
+    return level > 2 or bool(entry & (1 << 21) - (1 << 12))
+
+
+class NestedTables(GuestTables):
+    """Of one side: L1's two EPTs as each vCPU may have cached them.
+
+    A vCPU is told by its number, or as a context: under one EPT.
+    """
+
+    format = EPT_FORMAT
+    memory_type = EptMemory
+
+    def context(self, vcpu: int) -> int:
+        """The vCPU under the EPT that it uses."""
+        if vcpu >= _CONTEXTS:
+            return vcpu
+        return _CONTEXTS + 2 * vcpu + self.chosen.get(vcpu, 0)
+
+    def begin(self, vcpu: int) -> None:
+        """A vCPU is there, and may cache what both EPTs say."""
+        for number, letter in enumerate(ROOTS):
+            context = _CONTEXTS + 2 * vcpu + number
+            self.root[context] = TABLES[letter]
+            super().begin(context)
+
+    def now(self, vcpu: int, gva: int) -> Path:
+        """What the tables say now."""
+        if gva >= DIRECT_BASE:
+            return Path(_itself(gva), (), gva - DIRECT_BASE >> 12)
+        return super().now(self.context(vcpu), gva)
+
+    def may_use(self, vcpu: int, gva: int) -> set[Translation]:
+        """What an access of that address may use."""
+        if gva >= DIRECT_BASE:
+            return {_itself(gva)}
+        return super().may_use(self.context(vcpu), gva)
+
+    def flushed_all(self, vcpu: int) -> None:
+        """INVEPT of the EPT in use."""
+        super().flushed_all(self.context(vcpu))
+
+    def access(self, vcpu: int, made: Made, outcome: Outcome) -> Iterator[Violation]:
+        """What is wrong with an access."""
+        yield from super().access(self.context(vcpu), made, outcome)
+
+    def permits(self, found: Translation, modes: Modes, made: Made) -> bool:
+        """Does a page translation allow the access?"""
+        if found.kind != PAGE:
+            return False
+        if made.access == WRITE:
+            return found.writable
+        return not found.nx if made.access == EXEC else found.user
+
+    def fault_code(self, found: Translation, modes: Modes, made: Made) -> int:
+        """What the access exits to L1 with; -1: it does not."""
+        if found.kind == RESERVED:
+            return MISCONFIG
+        return -1 if self.permits(found, modes, made) else VIOLATION
+
+
+def _itself(gva: int) -> Translation:
+    """Where an access of L1 is."""
+    return Translation(PAGE, gva - DIRECT_BASE >> 12, user=True, writable=True)

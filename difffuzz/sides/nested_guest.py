@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""An L1 that runs an L2 under an EPT of its own: what their instructions do, on the kernel's code.
+
+L1 has no page tables: it reaches memory by gpa through KVM's EPT.  An access by address is one of
+L2, which has none either: the address is a gpa of L2, which L1's EPT maps, and KVM shadows that
+EPT.  L2 is entered for its first access and left for the next thing that L1 does.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from difffuzz.machine.two_dimensional import Walked
+from difffuzz.native.abi.limits import EPT_MISCONFIG
+from difffuzz.native.guest import NO_FAULT
+from difffuzz.native.vcpu import NativeVcpu
+from difffuzz.program import Kind
+from difffuzz.program.guest_tables import DIRECT_BASE, ROOTS, TABLES
+from difffuzz.sides.base import DONE, NOTHING, Outcome
+from difffuzz.sides.paging_guest import Access, PagingGuest
+
+VIOLATION, MISCONFIG = 0, 8
+"""What a fault's value is: an EPT violation, an EPT misconfiguration (as PFERR_RSVD_MASK)."""
+OF_L2: Final = frozenset({Kind.GVA_READ, Kind.GVA_WRITE, Kind.GVA_EXEC})
+
+
+class NestedGuest(PagingGuest):
+    """L1 and L2 of one VM."""
+
+    __slots__ = ()
+
+    ept = True
+
+    def run(self, kind: Kind, vcpu_id: int, args: tuple[int, ...], number: int) -> Outcome:
+        """One instruction of L1 or L2."""
+        vcpu = self._kvm.vcpus[vcpu_id]
+        if kind in OF_L2:
+            return self._in_l2(vcpu, kind, args, number)
+        self._leave(vcpu)
+        made = self.access_of(kind, args, number)
+        if made is not None:
+            made.gva -= DIRECT_BASE
+            return self._access(vcpu, made)
+        if not self._enter_once(vcpu):
+            return Outcome(NOTHING)
+        registers = self.of(vcpu_id)
+        if kind == Kind.CR3:
+            registers.root = TABLES[ROOTS[args[0]]]
+        else:
+            idx = self._kvm.srcu.read_lock()
+            self._calls.invept(vcpu, registers.root << 12)
+            self._kvm.srcu.read_unlock(idx)
+        return Outcome(DONE)
+
+    def _in_l2(self, vcpu: NativeVcpu, kind: Kind, args: tuple[int, ...], number: int) -> Outcome:
+        if not vcpu.guest_mode:
+            if not self._enter_once(vcpu):
+                return Outcome(NOTHING)
+            idx = self._kvm.srcu.read_lock()
+            self._calls.enter_l2(vcpu, self.of(vcpu.vcpu_id).root << 12, vcpu.cpu.fmt.ad)
+            self._kvm.srcu.read_unlock(idx)
+            vcpu.guest_mode = True
+        made = self.access_of(kind, args, number)
+        assert made is not None
+        made.user = False
+        return self._access(vcpu, made)
+
+    def _leave(self, vcpu: NativeVcpu) -> None:
+        """L2 exits to L1, if it runs."""
+        if vcpu.guest_mode:
+            idx = self._kvm.srcu.read_lock()
+            self._calls.leave_l2(vcpu)
+            self._kvm.srcu.read_unlock(idx)
+            vcpu.guest_mode = False
+
+    def _translate(self, vcpu: NativeVcpu, made: Access) -> Walked:
+        cpu = vcpu.l2 if vcpu.guest_mode else vcpu.cpu
+        assert cpu is not None
+        mmu = vcpu.mmu
+        pfn = cpu.translate(mmu.root.hpa, mmu.root_role.level, made.gva, made.access)
+        return Walked(pfn, gpa=made.gva, access=made.access)
+
+    def _error_code(self, vcpu: NativeVcpu) -> int:
+        cpu = vcpu.l2 if vcpu.guest_mode else vcpu.cpu
+        assert cpu is not None
+        return cpu.error_code
+
+    def _take_fault(self, vcpu: NativeVcpu) -> int:
+        """The exit to L1 that L2's access ends in."""
+        fault = self._calls.take_ept_fault(vcpu)
+        if fault == NO_FAULT:
+            return super()._take_fault(vcpu)
+        self._leave(vcpu)
+        return MISCONFIG if fault == EPT_MISCONFIG else VIOLATION
