@@ -182,6 +182,26 @@ vcpu0: gva_read gva=0.0.0.0
     assert verdict_of(nx).allowed["efer-nx"] == 1
 
 
+def test_a_fault_without_present_keeps_what_is_stale() -> None:
+    """docs/guest-tables.md: reads get the page of before; the TDP MMU's CPU gets the new one."""
+    verdict = verdict_of(
+        """\
+vcpu0: write gfn=0x10
+vcpu0: write gfn=0x13
+vcpu0: pte G.0 to=0x10 flags=p,u
+vcpu0: gva_read gva=0.0.0.0
+vcpu0: pte G.0 to=none
+vcpu0: gva_write gva=0.0.0.0
+vcpu0: pte G.0 to=0x13 flags=p,u
+vcpu0: gva_read gva=0.0.0.0
+"""
+    )
+    last = verdict.trace[-1]
+    values = last.left.value, last.right.value  # type: ignore[attr-defined]
+    assert not verdict.divergences
+    assert values == (1, 2)
+
+
 def test_models_have_no_such_guests() -> None:
     program = parse(MACHINE, "test")
     for name in ("legacy", "tdp", "spec"):
