@@ -131,6 +131,12 @@ ROWS = {
     "scripts/difffuzz kernel run harness/reproducers/nx_recovery_list.c --kernel 7.2": Row(
         instead="tests/booted/test_run.py"
     ),
+    "scripts/difffuzz replay FILE --left kernel:legacy --right kernel:tdp": Row(
+        instead="tests/booted/test_replay.py"
+    ),
+    "scripts/difffuzz replay FILE --left native:tdp --right kernel:6.1:tdp": Row(
+        instead="tests/booted/test_replay.py"
+    ),
     "scripts/difffuzz kernel replay FILE --kernel 6.1": Row(instead="tests/booted/test_run.py"),
     "scripts/difffuzz kernel fuzz --kernel 6.1 --time 600": Row(
         instead="tests/booted/test_judge.py"

@@ -25,6 +25,7 @@ from .loaded import Choice, Loaded, load_program
 from .output import Json, emit, prepare_directory, write_text
 from .progress import Progress, note
 from .replaying import replay_each, status_of
+from .replaying_booted import is_booted, replay_booted
 
 MINIMIZE_SECONDS = 60.0
 
@@ -79,11 +80,16 @@ def replay(
 ) -> None:
     """Run programs on two sides and say whether they diverge.
 
+    A side may be a booted kernel, too (kernel:tdp, kernel:7.2:legacy); the other one is then named
+    as well: its other MMU, or a model or native side of the same MMU.
+
     Exit status 1: one does; 2: a file holds no program (the others were run all the same).
     """
     replays = []
     try:
-        for one in replay_each(files, Choice(left, right, mode, trust, as_bytes)):
+        choice = Choice(left, right, mode, trust, as_bytes)
+        each = replay_booted if is_booted(choice) else replay_each
+        for one in each(files, choice):
             replays.append(one)
             if one.error:
                 note(f"difffuzz: {one.lines()[0]}")
