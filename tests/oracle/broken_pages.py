@@ -92,7 +92,7 @@ TRANSLATION = (
      if fault.slot is None:
 -        return kvm_handle_noslot_fault(vcpu, fault, access)
 +        return -EFAULT
-     vcpu.kvm.sched.park_point()
+     if not fault.prefetch:
 """,
         "translation:legacy/tdp:read:mmio-error",
         f"{ONE_PAGE}vcpu0: read gfn=0x1000\n",
