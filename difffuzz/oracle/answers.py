@@ -69,7 +69,7 @@ class Ages:
             if outcome.rets:
                 self._young.clear()  # a fault may put a page of another size in place of others
             if slot is not None:
-                self._touched(slot, gfn)
+                self._touched(slot, gfn, bool(outcome.rets))
                 self.walks.append(walked)
                 if kind <= Kind.EXEC and walked and outcome.result == OK and outcome.pfn >= 0:
                     self._young.add(slot.hva(gfn) >> 12)
@@ -94,11 +94,13 @@ class Ages:
             for page, pfn in self._used.items()
         )
 
-    def _touched(self, slot: Slot, gfn: int) -> None:
+    def _touched(self, slot: Slot, gfn: int, faulted: bool) -> None:
+        """`faulted`: what maps the gfn may be smaller now.  The TDP MMU splits a huge page for that
+        and keeps the rest, the legacy MMU takes all of it away."""
         near = block_of(slot.hva(gfn) >> 12)
-        self._old = [
-            one for one in self._old if not block_of(one[0]) <= near <= block_of(one[1] - 1)
-        ]
+        self._old = _without(near, self._old)
+        if faulted:
+            self._aged = _without(near, self._aged)
 
     def _judge(self, kind: Kind, args: tuple[int, ...], told: int) -> Iterator[Violation]:
         first = (area_base(args[0]) >> 12) + args[1]
@@ -137,6 +139,11 @@ def compare_answers(both: str, left: Outcome, right: Outcome) -> Iterator[Violat
 
 def _within(first: int, last: int, ranges: list[tuple[int, int]]) -> bool:
     return any(low <= first and last <= high for low, high in ranges)
+
+
+def _without(block: int, ranges: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The ranges that have no page in the gigabyte."""
+    return [one for one in ranges if not block_of(one[0]) <= block <= block_of(one[1] - 1)]
 
 
 def block_of(page: int) -> int:
