@@ -50,7 +50,7 @@ from difffuzz.sides.base import ERROR, Outcome
 from difffuzz.sides.machine import PLAIN, Machine
 
 HOST0, HOST1 = HOST_THREADS
-FAULT_KINDS = frozenset({*ACCESS_KINDS, Kind.BEGIN_FAULT})
+FAULT_KINDS = frozenset({*ACCESS_KINDS, Kind.BEGIN_FAULT, Kind.PREFAULT})
 PROBES = 6
 """Pages that are read on both sides when all is over, to compare what the guest sees."""
 

@@ -232,6 +232,18 @@ def test_a_schedule_decides_whether_an_mmio_spte_outlives_the_wrap() -> None:
     assert not run_as_it_is(f"{WRAP}schedule 1:vmm\n").allowed
 
 
+def test_a_prefault_may_install_it_as_well() -> None:
+    prefault = WRAP.replace("read gfn=0x1", "prefault gfn=0x1 n=0x1")
+    verdicts = [
+        run_as_it_is(
+            f"{prefault}schedule 1:vmm {step}:vcpu0 {step + 30}:vmm\n", "tdp@v7.2", "tdp@v7.2"
+        )
+        for step in range(2, 40)
+    ]
+    assert not any(verdict.divergences for verdict in verdicts)
+    assert any(verdict.allowed["mmio-generation-window"] for verdict in verdicts)
+
+
 def test_who_came_first_is_not_told() -> None:
     # Both threads write the parameter, one on, one off; or one writes while the other has written.
     both = f"{SMALL}vmm: nx on\nworker: nx off\nschedule 1:worker 2:vmm 5:worker\n"
