@@ -15,7 +15,6 @@ OPERATIONS: dict[Kind, str] = {
     Kind.ZAP_GFN_RANGE: "kvm_zap_gfn_range() is called where MTRRs change, not for a range",
     Kind.INVALIDATE: "an invalidation around nothing is the kernel's own: no call makes one",
     Kind.UFFD: "nobody would answer the faults: what is exported has no monitor",
-    Kind.PREFAULT: "KVM_PRE_FAULT_MEMORY is not exported yet: reads would map other pages, too",
     Kind.KSM_MERGE: "which pages ksmd merges, and when, is its own choice",
     **dict.fromkeys(GUEST_KINDS, "the guest that is exported runs without page tables of its own"),
 }
@@ -30,6 +29,7 @@ WEAKER: dict[Kind, str] = {
     Kind.TEST_AGE: "reading the bit of page idle tracking; its answer is not judged",
     Kind.BEGIN_FAULT: "it waits in userfaultfd, before its pfn is known; not in hugetlb or files",
     Kind.MMU_PAGES: "the kernel's least is 64 pages",
+    Kind.PREFAULT: "skipped by kernels without KVM_PRE_FAULT_MEMORY; its answer is not judged",
     Kind.NX_RECOVER: "the worker is woken by its parameters, and given 0.2 s",
 }
 """Operations that are done in another way than difffuzz does them."""

@@ -26,6 +26,10 @@ _RETURNS = (
     Kind.DIRTY_CLEAR,
     Kind.MMU_PAGES,
 )
+_OF_A_VCPU = frozenset({*(kind for kind in Kind if kind <= Kind.RELOAD), Kind.PREFAULT})
+"""Operations that one vCPU does or that are done to it: its number is their first argument."""
+_IN_SMM = frozenset({*(kind for kind in Kind if kind <= Kind.BEGIN_FAULT), Kind.PREFAULT})
+"""Operations of a vCPU that concern the memory of the address space that it is in."""
 _FUNCTIONS = {
     Kind.READ: "guest_read",
     Kind.WRITE: "guest_write",
@@ -87,7 +91,7 @@ def _ends(program: Program, concurrent: bool) -> list[list[str]]:
         ended: list[int] = []
         if Kind.MEMSLOT_CREATE <= op.kind <= Kind.MEMSLOT_FLAGS:
             ended = sorted(parked)  # a memslot update waits for faults in flight
-        elif op.kind <= Kind.RELOAD and op.thread in parked and op.kind != Kind.BEGIN_FAULT:
+        elif op.kind in _OF_A_VCPU and op.thread in parked and op.kind != Kind.BEGIN_FAULT:
             ended = [op.thread]
         parked.difference_update(ended)
         ends.append([f"end_fault({vcpu})" for vcpu in ended])
@@ -102,7 +106,7 @@ def _step(number: int, op: Op, known: MemoryMap, concurrent: bool, before: list[
     calls, comment = list(before), _comment(op, known, concurrent)
     pieces = ["park"] if before else []
     reason = OPERATIONS.get(kind)
-    if kind <= Kind.BEGIN_FAULT and known.smm[thread]:
+    if kind in _IN_SMM and known.smm[thread]:
         reason = "this vCPU would be in system management mode"
     meets = kind == Kind.SYNC
     if reason is not None:
@@ -126,7 +130,7 @@ def _call(number: int, op: Op, concurrent: bool) -> tuple[str, list[str]]:
         return _call(number, Op(Kind(args[1]), thread, args[:1]), concurrent)
     name = OPS[kind].name
     function = _FUNCTIONS.get(kind) or (f"host_{name}" if IS_HOST[kind] else name)
-    arguments = [str(thread)] if kind <= Kind.RELOAD else []
+    arguments = [str(thread)] if kind in _OF_A_VCPU else []
     for field, value in zip(OPS[kind].fields, args, strict=True):
         if field.name == "access":
             arguments.append(_ACCESSES[value])

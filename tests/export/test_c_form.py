@@ -153,6 +153,19 @@ def test_every_program_of_the_catalogue_has_a_form(bug: Bug) -> None:
     assert f"#define CODE_GPA {code_gfn(one.program) << 12:#x}ul" in source
 
 
+def test_a_prefault_is_a_call_of_its_vcpu_and_ends_its_parked_fault() -> None:
+    text = """difffuzz program v1
+    config vcpus=2
+    slot 0 as=0 gfn=0x0 pages=0x400 area=0 page=0x0
+    vcpu1: begin_fault gfn=0x3 access=write
+    vcpu0: prefault gfn=0x8 n=0x2
+    vcpu1: prefault gfn=0x1 n=0x1
+    """
+    source = as_c(Reproducer("one", parse(text), {}, "legacy", "tdp", "lockstep"))
+    assert "\tprefault(0, 0x8, 0x2);" in source
+    assert "\tend_fault(1);\n\tprefault(1, 0x1, 0x1);" in source
+
+
 def test_vcpu_of_a_parked_fault_ends_it_first() -> None:
     source = as_c(every_operation("lockstep"))
     updated = source.index('"vmm: memslot_create slot=2')

@@ -426,6 +426,21 @@ static int dirty_clear(int id, int as, unsigned long first, unsigned long n)
 	return r;
 }
 
+//: prefault needs vm points
+/* KVM_PRE_FAULT_MEMORY of n pages, where the kernel has it (6.11). */
+struct pages_to_fault {
+	uint64_t gpa, size, flags, padding[5];
+};
+
+static void prefault(int v, unsigned long gfn, unsigned long n)
+{
+	struct pages_to_fault pages = { .gpa = gfn << 12, .size = n << 12 };
+	int r = vcpu_call(v, _IOWR(KVMIO, 0xd5, struct pages_to_fault), &pages);
+
+	if (r == -EINVAL || r == -ENOTTY || r == -EOPNOTSUPP)
+		skip("this kernel has no KVM_PRE_FAULT_MEMORY");
+}
+
 //: guest needs vm slots memory points
 /*
  * The guest: 32-bit protected mode without paging, an address is a guest physical one.  A page
