@@ -266,7 +266,12 @@ class FuzzRun:
             for one in worker.stats():
                 for finding in one.findings:
                     if finding.signature not in self._verdicts:
-                        accepted = self._accept(finding)
+                        try:
+                            accepted = self._accept(finding)
+                        except UsageError:
+                            if Path(finding.program).exists():
+                                raise
+                            continue  # removed meanwhile, with the rest: poll() sees that
                         self._verdicts[finding.signature] = accepted
                         self._log.info(
                             "finding",

@@ -67,8 +67,10 @@ def test_each_target_has_a_wrapper_seeds_and_options(tmp_path: Path) -> None:
         assert "--collect-all difffuzz" in (out / f"{name}.arguments").read_text()
         with zipfile.ZipFile(out / f"{name}_seed_corpus.zip") as archive:
             seeds = [archive.read(one) for one in archive.namelist()]
-        assert len(seeds) == len(program_files(CORPUS))
-        assert set(seeds) == {encode(parse(path.read_text())) for path in program_files(CORPUS)}
+        shipped = [parse(path.read_text()) for path in program_files(CORPUS)]
+        models = [one for one in shipped if one.config.guest == "none"]
+        assert len(seeds) == len(models) > 200
+        assert set(seeds) == set(map(encode, models))
         assert all(decode(seed).ops for seed in seeds)
         options = configparser.ConfigParser()
         options.read(out / f"{name}.options")

@@ -23,9 +23,11 @@ service_main("legacy", %r)
 
 
 def run(target: Path, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """libFuzzer takes what its parent once had in memory, pytest with all its libraries, for its
+    own: there is no limit."""
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     return subprocess.run(
-        [target, *arguments],
+        [target, "-rss_limit_mb=0", *arguments],
         cwd=cwd,
         env={**os.environ, "PATH": path},
         capture_output=True,
