@@ -2,8 +2,8 @@
 """What the memory management of newer kernels does otherwise than that of 6.1, which models have.
 
 An operation of the host gives its area a reason.  The first difference that has the reason's shape
-is excused by it; from there on SPTEs, RET_PF_* and statistics of that area are not compared, data,
-dirty logs and results are.
+is excused by it; from there on SPTEs and RET_PF_* of that area and statistics of the VM are not
+compared; data, dirty logs and results are.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ CPUs that are judged by it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final, NamedTuple
 
@@ -48,6 +48,21 @@ class Path(NamedTuple):
     entries: tuple[tuple[int, int], ...]
     table: int
     """gfn of the last table that was looked at."""
+
+
+class Descent(NamedTuple):
+    """A way through tables: where it ends, and why."""
+
+    kind: str
+    gfn: int
+    """That the address is mapped to; of a page only."""
+    every: int
+    """Bits that all entries have."""
+    some: int
+    """Bits that any entry has."""
+    entries: tuple[tuple[int, int], ...]
+    """As of a Path: those that were used."""
+    table: int
 
 
 class EntryFormat(NamedTuple):
@@ -111,30 +126,46 @@ class GuestMemory:
 
     def walk(self, root: int, gva: int) -> Path:
         """The path of an address from the table at gfn `root`."""
+        went = self.descend(root, gva, P, _reserved)
+        nx = bool(went.some & NX)
+        if went.kind != PAGE:
+            found = Translation(went.kind, nx=nx)
+        else:
+            found = Translation(PAGE, went.gfn, bool(went.every & U), bool(went.every & W), nx)
+        return Path(found, went.entries, went.table)
+
+    def descend(
+        self, root: int, gva: int, present: int, reserved: Callable[[int, int], bool]
+    ) -> Descent:
+        """Goes from the table at gfn `root` to what maps the address.
+
+        An entry is there if it has any bit of `present`; `reserved`: of an entry and its level.
+        """
         table, level = root << 12, 4
-        user = writable = True
-        nx = False
         entries: list[tuple[int, int]] = []
+        kind = PAGE
+        every, some = -1, 0
         while True:
             gpa = table + (gva >> 3 + 9 * level & 511) * 8
             entry = self.word(gpa)
             if entry is None:
-                return Path(Translation(HOLE), tuple(entries), table >> 12)
-            if not entry & P:
-                return Path(Translation(ABSENT, nx=nx), tuple(entries), table >> 12)
-            nx = nx or bool(entry & NX)
-            if _reserved(entry, level):
-                return Path(Translation(RESERVED, nx=nx), tuple(entries), table >> 12)
-            user = user and bool(entry & U)
-            writable = writable and bool(entry & W)
+                kind = HOLE
+            elif not entry & present:
+                kind = ABSENT
+            elif reserved(entry, level):
+                kind = RESERVED
+            if entry is None or kind != PAGE:
+                return Descent(kind, 0, every, some, tuple(entries), table >> 12)
             entries.append((gpa, entry))
+            every &= entry
+            some |= entry
             if level == 1 or entry & PS:
                 break
             table = entry & ADDRESS
             level -= 1
         inside = (1 << 12 + 9 * (level - 1)) - 1
         gfn = (entry & ADDRESS & ~inside | gva & inside) >> 12
-        return Path(Translation(PAGE, gfn, user, writable, nx), tuple(entries), table >> 12)
+        return Descent(PAGE, gfn, every, some, tuple(entries), table >> 12)
 
 
 def _reserved(entry: int, level: int) -> bool:

@@ -12,9 +12,7 @@ from typing import Final
 
 from difffuzz.oracle.guest_tables import GuestTables, Made
 from difffuzz.oracle.guest_walk import (
-    ADDRESS,
     EXEC,
-    HOLE,
     MAXPHYADDR_BITS,
     PAGE,
     PS,
@@ -49,28 +47,12 @@ class EptMemory(GuestMemory):
         """The path of an L2's gpa from the table at gfn `root`.
 
         Of a translation `user` is readable, `nx` not executable."""
-        table, level = root << 12, 4
-        rights = R | W | X
-        entries: list[tuple[int, int]] = []
-        while True:
-            gpa = table + (gva >> 3 + 9 * level & 511) * 8
-            entry = self.word(gpa)
-            if entry is None:
-                return Path(Translation(HOLE), tuple(entries), table >> 12)
-            if not entry & (R | W | X):
-                return Path(Translation("absent"), tuple(entries), table >> 12)
-            if _misconfigured(entry, level):
-                return Path(Translation(RESERVED), tuple(entries), table >> 12)
-            rights &= entry
-            entries.append((gpa, entry))
-            if level == 1 or entry & PS:
-                break
-            table = entry & ADDRESS
-            level -= 1
-        inside = (1 << 12 + 9 * (level - 1)) - 1
-        gfn = (entry & ADDRESS & ~inside | gva & inside) >> 12
-        found = Translation(PAGE, gfn, bool(rights & R), bool(rights & W), not rights & X)
-        return Path(found, tuple(entries), table >> 12)
+        went = self.descend(root, gva, R | W | X, _misconfigured)
+        if went.kind != PAGE:
+            return Path(Translation(went.kind), went.entries, went.table)
+        rights = went.every
+        found = Translation(PAGE, went.gfn, bool(rights & R), bool(rights & W), not rights & X)
+        return Path(found, went.entries, went.table)
 
 
 def _misconfigured(entry: int, level: int) -> bool:

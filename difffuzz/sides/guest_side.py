@@ -12,6 +12,7 @@ from typing import Final, cast
 from difffuzz.facts.paging import MAXPHYADDR, PAGE_SHIFT
 from difffuzz.native.kvm import NativeKvm
 from difffuzz.program import Config, Kind
+from difffuzz.program.guest_tables import DIRECT_PMDS, DIRECT_PUD
 from difffuzz.program.limits import LOW_GFNS
 from difffuzz.program.model import READONLY
 from difffuzz.program.ops import GUEST_KINDS
@@ -40,6 +41,8 @@ def is_left_out(kind: Kind, args: tuple[int, ...], guest: str = "paging64") -> b
         return True
     if kind <= Kind.EXEC and args[0] >= LOW_GFNS:
         return True  # the guest's direct map has 4 GiB
+    if kind == Kind.WRITE and guest == "paging64" and args[0] in (DIRECT_PUD, *DIRECT_PMDS):
+        return True  # it would write over its own way there
     if kind in PLACES_A_SLOT and args[2] >= FAR_GFNS:
         return True  # the sides' CPUs end memslots at different gfns
     return kind in OF_A_SLOT and args[:2] == (0, 0)

@@ -28,7 +28,7 @@ static void mounts(void)
 	write_text("/sys/kernel/mm/transparent_hugepage/khugepaged/scan_sleep_millisecs",
 		   "4000000000");
 	/* Neither has shared memory huge pages there, nor does a fault bring its neighbours. */
-	write_text("/sys/kernel/mm/transparent_hugepage/shmem_enabled", "deny");
+	write_text("/sys/kernel/mm/transparent_hugepage/shmem_enabled", "never");
 	write_text("/sys/kernel/debug/fault_around_bytes", "4096");
 	write_text("/proc/sys/vm/nr_hugepages", "24");
 	write_text("/proc/sys/vm/nr_overcommit_hugepages", "256");

@@ -12,6 +12,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from difffuzz.fuzz.process import rss_limit_mb
+
 FUZZ = [sys.executable, "-m", "difffuzz", "fuzz"]
 FIELDS = {
     "executions",
@@ -110,8 +112,7 @@ def test_workers_end_when_their_parent_is_killed(tmp_path: Path) -> None:
 
 def test_a_blind_fuzzer_ends_with_one_line(tmp_path: Path) -> None:
     own = ["--left", "legacy", "--right", "tdp", "--out", str(tmp_path), "--work", str(tmp_path)]
-    # libFuzzer takes what pytest once had in memory for its own.
-    flags = ["-seed=1", "-len_control=0", "-rss_limit_mb=0"]
+    flags = ["-seed=1", "-len_control=0", f"-rss_limit_mb={rss_limit_mb(2048)}"]
     arguments = [*own, "--stats", str(tmp_path / "stats"), "--", *flags]
     done = subprocess.run(
         [sys.executable, "-c", BLIND % arguments],

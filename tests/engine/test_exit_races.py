@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
@@ -12,11 +13,11 @@ from difffuzz.engine import concurrent, lockstep
 from difffuzz.engine.concurrent import split_exit
 from difffuzz.engine.conform import conform_scheduled
 from difffuzz.engine.explore import explore
-from difffuzz.program import Config, Kind, decode, encode, parse, render
+from difffuzz.program import Config, Kind, Program, decode, encode, parse, render
 from difffuzz.program.generate import generate
 from difffuzz.program.normalise import normalise_config
 from difffuzz.running.search import raced_phases
-from difffuzz.sched.strategy import RandomWalk
+from difffuzz.sched.strategy import RandomWalk, Strategy
 from difffuzz.sides import KvmFactory, open_side
 from tests.native.kernel import built
 
@@ -54,13 +55,18 @@ def test_it_goes_with_a_host_that_does_not_err_and_a_guest_without_tables() -> N
     assert decode(encode(PROGRAM)) == PROGRAM == parse(render(PROGRAM))
 
 
+def always(strategy: Strategy) -> Callable[[Program], Strategy]:
+    """The same for any program."""
+    return lambda program: strategy
+
+
 @pytest.mark.parametrize("kernel", ["", "@v6.1", "@v6.12", "@v7.2"])
 def test_nothing_is_left_however_they_meet(kernel: str) -> None:
     sides = open_side(f"legacy{kernel}"), open_side(f"tdp{kernel}")
     assert lockstep.run(PROGRAM, *sides).divergences == []
     for seed in range(25):
         walk = RandomWalk(Random(seed), 4.0)
-        verdict = concurrent.run(PROGRAM, *sides, strategy=lambda program: walk)  # noqa: B023
+        verdict = concurrent.run(PROGRAM, *sides, strategy=always(walk))
         assert verdict.divergences == []
 
 

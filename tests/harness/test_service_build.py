@@ -19,6 +19,7 @@ from pathlib import Path
 from ruamel.yaml import YAML
 
 from difffuzz.files.collection import program_files
+from difffuzz.fuzz.process import rss_limit_mb
 from difffuzz.program import decode, encode, parse
 from difffuzz.program.limits import MAX_BYTES
 from difffuzz.shipped import CORPUS
@@ -84,8 +85,13 @@ def test_what_was_built_fuzzes_from_its_seeds(tmp_path: Path) -> None:
         archive.extractall(corpus, archive.namelist()[:20])
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     done = subprocess.run(
-        # libFuzzer takes what pytest once had in memory for its own.
-        [out / "fuzz_lockstep", "-runs=40", "-seed=1", "-rss_limit_mb=0", corpus],
+        [
+            out / "fuzz_lockstep",
+            "-runs=40",
+            "-seed=1",
+            f"-rss_limit_mb={rss_limit_mb(2048)}",
+            corpus,
+        ],
         env={**os.environ, "PATH": path, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from difffuzz.fuzz.process import rss_limit_mb
 from difffuzz.program import encode, generate, parse
 from tests.fuzz.planted import plant_at_fault
 
@@ -23,11 +24,9 @@ service_main("legacy", %r)
 
 
 def run(target: Path, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """libFuzzer takes what its parent once had in memory, pytest with all its libraries, for its
-    own: there is no limit."""
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     return subprocess.run(
-        [target, "-rss_limit_mb=0", *arguments],
+        [target, f"-rss_limit_mb={rss_limit_mb(2048)}", *arguments],
         cwd=cwd,
         env={**os.environ, "PATH": path},
         capture_output=True,

@@ -255,3 +255,11 @@ def test_a_reserved_bit_comes_before_an_entry_that_is_absent() -> None:
     absent = "vcpu0: pte A.0 to=A flags=p,w,u{nx}\nvcpu0: toggle nx\nvcpu0: gva_write gva=0.0.0.2\n"
     assert faults(absent.format(nx=",nx")) == [0xB]
     assert faults(absent.format(nx="")) == [0x2]
+
+
+def test_the_guest_does_not_write_over_the_tables_of_its_direct_map() -> None:
+    assert results("".join(f"vcpu0: write gfn={gfn:#x}\n" for gfn in range(8, 15))) == [
+        ("ok", 1),
+        *[("nothing", 0)] * 5,
+        ("ok", 7),
+    ]
