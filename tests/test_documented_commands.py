@@ -137,6 +137,10 @@ ROWS = {
     "scripts/difffuzz replay FILE --left native:tdp --right kernel:6.1:tdp": Row(
         instead="tests/booted/test_replay.py"
     ),
+    "scripts/difffuzz fuzz --left kernel:7.2:legacy --right kernel:7.2:tdp --time 600": Row(
+        instead="tests/booted/test_fuzz_side.py"
+    ),
+    "scripts/difffuzz kernel fetch qemu": Row(instead="tests/booted/test_qemu_fetch.py"),
     "scripts/difffuzz kernel replay FILE --kernel 6.1": Row(instead="tests/booted/test_run.py"),
     "scripts/difffuzz kernel fuzz --kernel 6.1 --time 600": Row(
         instead="tests/booted/test_judge.py"

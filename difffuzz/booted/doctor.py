@@ -16,17 +16,18 @@ from .qemu import PATCHES_MORE, SOUND, find_qemu, lacks_nesting
 
 SERIES = ("6.1", "6.12", "7.2")
 """Kernels that are looked for."""
-_BACKPORTS = "apt-get install -t bookworm-backports qemu-system-x86"
+_NEWER = "difffuzz kernel fetch qemu"
 
 
 def requirements(cache: Cache, qemu: Path | None = None) -> list[Requirement]:
     """Look at everything."""
-    return [_qemu(qemu), _agent(cache), *_kernels(cache), _kvm()]
+    return [qemu_requirement(cache, qemu), _agent(cache), *_kernels(cache), _kvm()]
 
 
-def _qemu(named: Path | None) -> Requirement:
+def qemu_requirement(cache: Cache, named: Path | None = None) -> Requirement:
+    """Which QEMU, and how to get a newer one."""
     try:
-        found = find_qemu(named)
+        found = find_qemu(named, cache)
     except MissingTool as error:
         return Requirement("QEMU", "MISSING", error.what, error.command)
     except UsageError as error:
@@ -37,7 +38,7 @@ def _qemu(named: Path | None) -> Requirement:
             f"{'.'.join(map(str, PATCHES_MORE))};"
             " newer ones run on one thread, for its TCG breaks code that they patch (8.1 does not)"
         )
-        return Requirement("QEMU", "ok", detail, _BACKPORTS)
+        return Requirement("QEMU", "ok", detail, _NEWER)
     return Requirement("QEMU", "ok", f"{found.text} at {found.path}")
 
 

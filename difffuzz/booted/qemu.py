@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from difffuzz.errors import MissingTool, UsageError
+from difffuzz.native.cache import Cache
 from difffuzz.native.run import Failed, find, install_command, run
 
 PROGRAM = "qemu-system-x86_64"
@@ -38,8 +39,16 @@ class Qemu(NamedTuple):
         return ".".join(map(str, self.version))
 
 
-def find_qemu(named: Path | None = None) -> Qemu:
-    """The named one, or that of PATH.  MissingTool, UsageError."""
+def cached_qemu(cache: Cache) -> Path | None:
+    """The one that `kernel fetch qemu` made."""
+    program = cache.qemu / PROGRAM
+    return program if program.is_file() else None
+
+
+def find_qemu(named: Path | None = None, cache: Cache | None = None) -> Qemu:
+    """The named one, else that of the cache, else that of PATH.  MissingTool, UsageError."""
+    if named is None and cache is not None:
+        named = cached_qemu(cache)
     path = str(named) if named is not None else find(PROGRAM)
     if path is None:
         raise MissingTool(f"{PROGRAM} is not installed", install_command(PACKAGE))

@@ -16,7 +16,10 @@ from ..fuzz.stats import Summary
 from ..running.runner import Runner
 from ..shipped import CORPUS
 from .baselined import BaselineOption, accept, open_baseline, settle
+from .booted_sides import is_booted
 from .completing import complete_mode
+from .fuzzing_booted import fuzz_booted
+from .kernel_hunt import hunt_text
 from .output import Json, Left, Right, emit, prepare_corpus
 from .screen import FuzzProgress, figures, taken_over_text
 
@@ -61,6 +64,8 @@ def fuzz(
 ) -> None:
     """Fuzz two sides against each other. Exit status 1: something was found.
 
+    Sides may be a booted kernel, too: kernel:legacy and kernel:tdp, or one of them and a model or
+    native side of the same MMU; `kernel fuzz` has more options for it.
     Coverage is branches of the model and states of its page tables. `allowed RULE: n` in the
     summary: so many differences are meant and no findings; docs/oracles.md says why, by rule.
     """
@@ -70,6 +75,10 @@ def fuzz(
     options = FuzzOptions(
         left, right, mode, seconds, runs, seed, corpus, out, jobs, stop_on_finding
     )
+    if is_booted(left, right):
+        document = fuzz_booted(options, baseline)
+        emit(document, hunt_text(document), json)
+        raise typer.Exit(1 if document["findings"] else 0 if document["programs"] else INTERRUPTED)
     Runner(left, right, mode)  # a side that does not exist is wrong use, said at once
     known = open_baseline(baseline, left, right, mode)
     with FuzzProgress("fuzz") as progress:

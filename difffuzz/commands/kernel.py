@@ -7,10 +7,11 @@ import typer
 
 from ..booted.doctor import requirements
 from ..booted.packages import fetch_kernel
+from ..booted.qemu_fetch import fetch_qemu
 from ..native.cache import default_cache
 from .kernel_conform import conform
 from .kernel_fuzz import fuzz
-from .kernel_options import DEFAULT, QemuPath, Version
+from .kernel_options import DEFAULT, QemuPath, What
 from .kernel_replay import replay
 from .kernel_run import run
 from .kernel_selftest import selftest
@@ -31,9 +32,12 @@ def kernel() -> None:
 
 
 @app.command()
-def fetch(series: Version = DEFAULT) -> None:
-    """Fetch Debian's kernel with its modules into the cache and print where it is."""
-    print(fetch_kernel(default_cache(), series, note).image.parent)
+def fetch(what: What = DEFAULT) -> None:
+    """Fetch Debian's kernel with its modules, or its QEMU, into the cache; print where it is."""
+    if what == "qemu":
+        print(fetch_qemu(default_cache(), note).path)
+    else:
+        print(fetch_kernel(default_cache(), what, note).image.parent)
 
 
 @app.command()

@@ -16,8 +16,11 @@ from ..native.cache import default_cache
 from ..sides import KERNELS, KvmFactory, open_side
 from .progress import note
 
-Version = Annotated[
-    str, typer.Argument(metavar="[6.1|6.12|7.2]", help="A fetched kernel; none with --image.")
+What = Annotated[
+    str,
+    typer.Argument(
+        metavar="[6.1|6.12|7.2|qemu]", help="A kernel's series; qemu: a QEMU that is new enough."
+    ),
 ]
 Which = Annotated[str, typer.Option("--kernel", metavar="V", help="A fetched kernel.")]
 Image = Annotated[
@@ -42,8 +45,9 @@ def wish_of(
         raise MissingTool(f"--accel kvm: {lack}", "difffuzz kernel doctor")
     if image is None and modules is not None:
         raise UsageError("--modules belongs to --image")
-    which: Kernel = fetched(default_cache(), series) if image is None else own(image, modules)
-    return Wish(which, find_qemu(qemu), accel)
+    cache = default_cache()
+    which: Kernel = fetched(cache, series) if image is None else own(image, modules)
+    return Wish(which, find_qemu(qemu, cache), accel)
 
 
 def models_of(kernel: Kernel, model: str | None) -> dict[str, KvmFactory]:

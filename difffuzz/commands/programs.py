@@ -18,6 +18,7 @@ from ..report.timeline import timeline_lines
 from ..running.runner import Runner
 from ..shrink.finding import shrink
 from ..sides.identity import side_notes
+from .booted_sides import is_booted
 from .completing import complete_own_mode, complete_side
 from .drawing import Drawings, Html, Trace
 from .limit import Limit
@@ -25,7 +26,7 @@ from .loaded import Choice, Loaded, load_program
 from .output import Json, emit, prepare_directory, write_text
 from .progress import Progress, note
 from .replaying import replay_each, status_of
-from .replaying_booted import is_booted, replay_booted
+from .replaying_booted import replay_booted
 
 MINIMIZE_SECONDS = 60.0
 
@@ -88,7 +89,7 @@ def replay(
     replays = []
     try:
         choice = Choice(left, right, mode, trust, as_bytes)
-        each = replay_booted if is_booted(choice) else replay_each
+        each = replay_booted if is_booted(left, right) else replay_each
         for one in each(files, choice):
             replays.append(one)
             if one.error:

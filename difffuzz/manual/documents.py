@@ -512,17 +512,29 @@ class KernelFuzzed(Document):
 
     kernel: str
     programs: int
+    executions: int
+    """The same, as in the document of `fuzz`."""
+    executions_per_second: float
     operations: int
     seconds: float
     features: int
     """Different things that operations showed."""
+    coverage: int
+    """The same."""
     kept: int
     """Programs that showed some of them first, and are changed further."""
+    corpus: int
+    """The same."""
     findings: list[KernelFinding]
+    explained: list[str]
+    """Signatures that a baseline explains: they are not among `findings`."""
     once: int
     """Programs that showed something that did not come again."""
+    seed: int
     boots: int
     failures: list[str]
+    interrupted: bool
+    """By Ctrl-C."""
 
 
 class Confirmed(Document):

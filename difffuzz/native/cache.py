@@ -44,6 +44,11 @@ class Cache:
         return self.root / "kernels"
 
     @property
+    def qemu(self) -> Path:
+        """A fetched QEMU."""
+        return self.root / "qemu" / "fetched"
+
+    @property
     def objects(self) -> Path:
         """Compiled units, by content."""
         return self.root / "native" / "objects"

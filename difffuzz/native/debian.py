@@ -4,6 +4,7 @@ apt knows of this machine stays as it is."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +15,7 @@ from .run import Failed, run
 
 SUITES = ("trixie", "sid", "experimental")
 """Of Debian, behind the machine's own: newer kernels are there."""
+_INSTALLED = re.compile(r"^Inst (\S+) \((\S+) ", re.MULTILINE)
 
 
 class Suite(NamedTuple):
@@ -34,6 +36,29 @@ class Suite(NamedTuple):
             raise UsageError(last_line(failed)) from None
         [archive] = work.glob(f"{package}_*.deb")
         return archive
+
+    def needed(self, package: str, target: str = "") -> dict[str, str]:
+        """The package and all that it needs, by name, with their versions; empty: there is none.
+
+        `target`: the release that is taken where there are several, as bookworm-backports.
+        """
+        release = ("-t", target) if target else ()
+        command = ("-s", "--no-install-recommends", *release, "install", package)
+        try:
+            said = run(["apt-get", *self.options, *command])
+        except Failed:
+            return {}
+        return dict(_INSTALLED.findall(said))
+
+    def download_all(self, packages: dict[str, str], work: Path) -> list[Path]:
+        """The archives of these versions, in `work`, a new folder.  MissingTool: one is gone."""
+        work.mkdir()
+        names = [f"{package}={version}" for package, version in packages.items()]
+        try:
+            run(["apt-get", *self.options, "download", *names], cwd=work)
+        except Failed as failed:
+            raise MissingTool(f"{failed}: {last_line(failed)}", "apt-get update") from None
+        return sorted(work.glob("*.deb"))
 
 
 def suites(work: Path, say: Callable[[str], None]) -> Iterator[Suite]:

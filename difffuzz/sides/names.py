@@ -6,7 +6,7 @@ tdp@v6.12                 the model of a kernel version
 tdp+ID, tdp@v6.12+ID      with a bug of the catalogue
 tdp+FILE.patch            with a patch of the user's: code, which runs
 native:tdp, native:NAME:tdp   a build of the kernel's own code: a library, which is loaded
-kernel:tdp, kernel:7.2:tdp    a booted kernel, of `replay` only
+kernel:tdp, kernel:7.2:tdp    a booted kernel, of `replay` and `fuzz` only
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ def parse_name(name: str) -> SideName:
     """UsageError for a name that no side can have.  Files are not looked for."""
     if name.startswith(BOOTED):
         raise UsageError(
-            f"side {name!r}: a booted kernel runs whole programs: 'replay' takes it for a side, "
-            "'kernel fuzz' fuzzes it"
+            f"side {name!r}: a booted kernel runs whole programs: 'replay' and 'fuzz' take it for "
+            "a side"
         )
     if name.startswith(NATIVE):
         build, _, mmu = name.removeprefix(NATIVE).rpartition(":")

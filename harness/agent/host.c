@@ -342,8 +342,9 @@ void host_op(int kind, const uint64_t *args, int tag, struct seen *seen)
 	case OP_MIGRATE:
 		migrate(area, page, seen);
 		break;
-	case OP_THP_COLLAPSE:
-		advise(area, page & ~511ul, 512, MADV_COLLAPSE, seen);
+	case OP_THP_COLLAPSE:	/* by khugepaged, which leaves such shared memory alone */
+		if (area_fd[area] < 0)
+			advise(area, page & ~511ul, 512, MADV_COLLAPSE, seen);
 		break;
 	case OP_COLLAPSE:
 		advise(area, page, n, MADV_COLLAPSE, seen);

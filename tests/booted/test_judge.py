@@ -16,7 +16,7 @@ from difffuzz.booted.doable import Adapted, adapted
 from difffuzz.booted.observed import Fault, Run, Seen
 from difffuzz.booted.session import BOTH, Died, Lane, Session
 from difffuzz.cli import main
-from difffuzz.commands import kernel_fuzz
+from difffuzz.commands import kernel_hunt
 from difffuzz.engine.kernel_judge import Wrong, run_and_judge
 from difffuzz.engine.predict import compare
 from difffuzz.files.notes import notes_of
@@ -165,7 +165,7 @@ def test_a_finding_of_fuzzing_is_a_program_on_disk(
 ) -> None:
     image = tmp_path / "vmlinuz"
     image.write_bytes(bzimage("6.1.0"))
-    monkeypatch.setattr(kernel_fuzz, "Session", Dying)
+    monkeypatch.setattr(kernel_hunt, "Session", Dying)
     argv = ["kernel", "fuzz", "--image", str(image), "--qemu", str(fake_qemu(tmp_path))]
     status = main([*argv, "--runs", "3", "--out", str(tmp_path / "out"), "--json"])
     found = convert(json.loads(capsys.readouterr().out), KernelFuzzed)

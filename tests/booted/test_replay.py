@@ -125,5 +125,7 @@ def test_sides_that_cannot_be(
 
 
 def test_other_commands_do_not_take_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["fuzz", "--left", "kernel:tdp", "--out", str(tmp_path / "out")]) == 2
-    assert "'kernel fuzz' fuzzes it" in capsys.readouterr().err
+    (tmp_path / "one.difffuzz").write_text(LOGGED)
+    argv = ["explain", str(tmp_path / "one.difffuzz"), "--left", "kernel:tdp"]
+    assert main(argv) == 2
+    assert "'replay' and 'fuzz' take it for a side" in capsys.readouterr().err
