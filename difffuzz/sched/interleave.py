@@ -72,6 +72,7 @@ class Interleaver(Scheduler):
         self.live = [task for task, _ in bodies]
         for task, body in bodies:
             task.glet = greenlet(body)
+            task.wants = None
         try:
             while self.live:
                 self.budget -= 1
@@ -122,10 +123,13 @@ class Interleaver(Scheduler):
             raise KernelSplat("progress", OUT_OF_STEPS, "step limit reached")
         if self.hub is None:
             return
+        current = self.current
+        current.wants = what
+        current.changes = write
         enabled = self.enabled()
         task = self._strategy.preempt(self, enabled)
         self._arm()
-        if task is not self.current:
+        if task is not current:
             self._switch(task, what)
 
     def acquired(self, lock: HeldLock) -> None:
@@ -143,6 +147,7 @@ class Interleaver(Scheduler):
         current = self.current
         others = [task for task in self.enabled() if task is not current]
         if others:
+            current.wants = None
             current.starves = [task for task in others if task.ran_at < current.relaxed_at]
             current.relaxed_at = self.switches
             self._forced(others)
@@ -154,7 +159,8 @@ class Interleaver(Scheduler):
             return
         task = self.current
         while not ready():
-            task.blocked_on = what
+            task.blocked_on = task.wants = what
+            task.changes = True
             task.ready = ready
             enabled = self.enabled()
             if not enabled:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Protocol
 
 from greenlet import greenlet
@@ -50,6 +50,7 @@ class Task:
     __slots__ = (
         "atomic",
         "blocked_on",
+        "changes",
         "glet",
         "held",
         "name",
@@ -65,6 +66,7 @@ class Task:
         "srcu",
         "starves",
         "want_park",
+        "wants",
     )
 
     def __init__(self, name: str, number: int = -1) -> None:
@@ -86,6 +88,9 @@ class Task:
         self.relaxed_at = -1
         self.starves: list[Task] = []
         self.want_park = False
+        self.wants: Hashable = None
+        """What it touches next, if it was stopped before it did; `changes`: maybe changes."""
+        self.changes = False
 
     @property
     def alive(self) -> bool:

@@ -9,10 +9,12 @@ from difffuzz.sched.choice import NO_STEP, Strategy, run_to_block
 from .anchored import Anchor, Anchored, Locate
 from .check import Check, Nondeterminism
 from .pct import Pct
+from .pos import Pos
 from .random_walk import RandomWalk
 from .record import Record
 from .round_robin import RoundRobin
 from .schedule import ScheduleStrategy
+from .surw import Surw
 
 __all__ = [
     "NO_STEP",
@@ -22,10 +24,12 @@ __all__ = [
     "Locate",
     "Nondeterminism",
     "Pct",
+    "Pos",
     "RandomWalk",
     "Record",
     "RoundRobin",
     "ScheduleStrategy",
     "Strategy",
+    "Surw",
     "run_to_block",
 ]

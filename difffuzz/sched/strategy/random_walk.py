@@ -10,7 +10,7 @@ from difffuzz.sched.task import Task
 
 
 class RandomWalk:
-    """Preempts about every `gap` steps; all choices are uniform."""
+    """Preempts about every `gap` steps, or with 0 decides at each; all choices are uniform."""
 
     __slots__ = ("_gap", "_rng", "next_step")
 
@@ -20,7 +20,7 @@ class RandomWalk:
         self.next_step = self._draw()
 
     def _draw(self) -> int:
-        return 1 + int(self._rng.expovariate(1 / self._gap))
+        return 1 + int(self._rng.expovariate(1 / self._gap)) if self._gap else 1
 
     def preempt(self, sched: Moment, enabled: list[Task]) -> Task:
         """Any task that can run, the current one too."""
