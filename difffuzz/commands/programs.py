@@ -193,7 +193,7 @@ def explain(
         "verdict": word,
         "left": sides[0],
         "right": sides[1],
-        "operations": [render_op(op) for op in loaded.program.ops],
+        "operations": [render_op(op, loaded.program.config.guest) for op in loaded.program.ops],
         "divergences": [one._asdict() for one in verdict.divergences],
         "trace": lines[1:],
         "drawn": [str(path) for path in drawings.wanted],

@@ -17,12 +17,12 @@ from difffuzz.oracle.books import (
 )
 from difffuzz.oracle.guest_shadow import shadow_violations
 from difffuzz.oracle.guest_tables import NOT_WRITTEN, GuestTables, Made
-from difffuzz.oracle.guest_walk import WRITE, Modes
-from difffuzz.oracle.nested_tables import EPT_FORMAT_NO_AD, NestedTables
+from difffuzz.oracle.guest_walk import WRITE
+from difffuzz.oracle.nested_tables import EPT_FORMAT_NO_AD, EptTables, NptTables
 from difffuzz.oracle.verdict import Violation
 from difffuzz.program import Config, Kind, Op
-from difffuzz.program.guest_tables import GVAS, ROOTS, TABLES
 from difffuzz.program.limits import MAX_VCPUS
+from difffuzz.program.model import NESTED
 from difffuzz.sched import KernelSplat
 from difffuzz.sched.core import OUT_OF_STEPS
 from difffuzz.sides.base import NOTHING, OK, Outcome
@@ -30,6 +30,7 @@ from difffuzz.sides.guest_side import GuestSide
 from difffuzz.sides.memory_map import MemoryMap
 from difffuzz.sides.paging_guest import access_of
 
+TABLES_OF: Final = {"paging64": GuestTables, "ept12": EptTables, "npt12": NptTables}
 REMAPS: Final = (Kind.MEMSLOT_CREATE, Kind.MEMSLOT_DELETE, Kind.MEMSLOT_MOVE, Kind.MEMSLOT_FLAGS)
 
 
@@ -52,11 +53,9 @@ class GuestWatch:
         self.features = features
         self.violations: list[Violation] = []
         self.abandoned = False
-        nested = config.guest == "ept12"
-        self.shadowed = nested or not side.kvm.tdp_mmu_enabled
-        tables = NestedTables if nested else GuestTables
-        self.tables = tables(side.name, side.mm, memory, allowed)
-        if nested and not config.ad:
+        self.shadowed = config.guest in NESTED or not side.kvm.tdp_mmu_enabled
+        self.tables = TABLES_OF[config.guest](side.name, side.mm, memory, allowed)
+        if config.guest == "ept12" and not config.ad:
             self.tables.format = EPT_FORMAT_NO_AD
         self.tables.settle()
         for vcpu in range(config.vcpus):
@@ -98,7 +97,9 @@ class GuestWatch:
             self.tables.remapped()
         self.tables.settle(self._written(thread, made, outcome))
         if outcome.result != NOTHING:
-            self._guest(kind, thread, args)
+            if kind == Kind.VCPU_CREATE:
+                self.tables.begin(len(kvm.vcpus) - 1)
+            self.tables.instruction(thread, kind, args)
             # Also one that takes away no more than accessed and dirty bits.
             self.tables.foreign |= kind == Kind.DMA
         self._note(kind)
@@ -116,29 +117,6 @@ class GuestWatch:
         if made is None or made.access != WRITE or outcome.result != OK:
             return NOT_WRITTEN
         return self.tables.now(vcpu, made.gva).translation.gfn << 12 | made.gva & 0xFF8
-
-    def _guest(self, kind: Kind, thread: int, args: tuple[int, ...]) -> None:
-        """What the instruction does to the vCPU's registers and to what it may have cached."""
-        tables = self.tables
-        if kind == Kind.VCPU_CREATE:
-            tables.begin(len(self.side.kvm.vcpus) - 1)
-        elif isinstance(tables, NestedTables):
-            if kind == Kind.CR3:
-                tables.chosen[thread] = args[0]
-            elif kind == Kind.INVLPG:
-                tables.flushed_all(thread)
-        elif kind == Kind.INVLPG:
-            tables.flushed(thread, GVAS[args[0]])
-        elif kind == Kind.CR3:
-            tables.root[thread] = TABLES[ROOTS[args[0]]]
-            tables.flushed_all(thread)
-        elif kind == Kind.TOGGLE:
-            modes = tables.modes.get(thread, Modes())
-            name = ("wp", "smep", "nx")[args[0]]
-            modes = modes._replace(**{name: not getattr(modes, name)})
-            tables.modes[thread] = modes
-            if name == "smep" and modes.smep:
-                tables.flushed_all(thread)
 
     def _note(self, kind: Kind) -> None:
         """Which SPTEs changed how: what guides the fuzzer."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ..program import OPS, THREADS, Op, SlotSpec
+from ..program import THREADS, Op, SlotSpec
 from ..program.fields import BOOL, Field
 from ..program.model import Config
 from ..program.ops import SLOT_FIELDS
-from ..program.text_render import HEADER, spell_choice
+from ..program.text_render import HEADER, spell_choice, spelled
 from .reproducer import Reproducer
 from .text import as_text
 
@@ -30,7 +30,7 @@ def as_json(one: Reproducer) -> dict[str, object]:
         "config": _config(program.config),
         "areas": list(program.config.areas),
         "slots": [_slot(slot) for slot in program.config.slots],
-        "operations": [_operation(op) for op in program.ops],
+        "operations": [_operation(op, program.config.guest) for op in program.ops],
         "schedule": [
             {"step": step, "thread": THREADS[thread]} for step, thread in program.schedule
         ],
@@ -51,12 +51,12 @@ def _slot(slot: SlotSpec) -> dict[str, Value]:
     return _named(SLOT_FIELDS, slot)
 
 
-def _operation(op: Op) -> dict[str, object]:
-    spec = OPS[op.kind]
+def _operation(op: Op, guest: str) -> dict[str, object]:
+    spec, args = spelled(op, guest)
     return {
         "thread": THREADS[op.thread],
         "kind": spec.name,
-        "arguments": _named(spec.fields, op.args),
+        "arguments": _named(spec.fields, args),
     }
 
 

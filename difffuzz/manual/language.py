@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from ..program import limits, model, text_form
 from ..program.fields import Field, FieldType
 from ..program.model import AREA_KINDS, CONFIG_CHOICES, DEFAULT_AREAS, Config
-from ..program.ops import OPS, SLOT_FIELDS, OpSpec
+from ..program.ops import NESTED_OPS, OPS, SLOT_FIELDS, OpSpec
 from ..program.text_lex import spell
 from ..program.text_render import spell_choice
 from .docstrings import documented
@@ -106,6 +106,13 @@ def _operations() -> Iterator[str]:
         yield f"### Of {', '.join(limits.THREADS[thread] for thread in threads)}\n"
         rows = ((code(one.name), _arguments(one), plain(one.doc)) for one in specs)
         yield table(("operation", "arguments", "what it does"), rows)
+    yield "### Where an L1 runs an L2\n"
+    yield "With `config guest=ept12` or `npt12` these have other names (the others work as well).\n"
+    said = (
+        (code(one.name), _arguments(one), code(OPS[kind].name), plain(one.doc))
+        for kind, one in NESTED_OPS.items()
+    )
+    yield table(("operation", "arguments", "stands for", "what it does"), said)
 
 
 def _arguments(spec: OpSpec) -> str:

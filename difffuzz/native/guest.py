@@ -83,9 +83,10 @@ class GuestCalls:
         """INVEPT of one EPT, by its top table (gpa)."""
         self._library.run("invept", vcpu.vcpu_id, root)
 
-    def take_ept_fault(self, vcpu: NativeVcpu) -> int:
-        """The exit to L1 that is due, EPT_VIOLATION or EPT_MISCONFIG; NO_FAULT for none."""
-        return self._library.run("take_ept_fault", vcpu.vcpu_id)
+    def take_l2_fault(self, vcpu: NativeVcpu) -> int:
+        """The exit to L1 that is due: the error code of a nested page fault, PFERR_RSVD_MASK for an
+        EPT misconfiguration, 0 for a violation; NO_FAULT for none."""
+        return self._library.run("take_l2_fault", vcpu.vcpu_id)
 
     def emulate(self, vcpu: NativeVcpu, gva: int, access: int, word: int) -> Emulated:
         """An access (0 read, 1 write, 2 fetch) by the kernel's emulator."""

@@ -24,7 +24,7 @@ from difffuzz.native.params import param_numbers
 from difffuzz.native.slots import NativeMemslots
 from difffuzz.native.vcpu import NativeVcpu
 from difffuzz.program.limits import N_AS
-from difffuzz.program.model import GUESTS
+from difffuzz.program.model import GUESTS, NESTED
 from difffuzz.sched import KernelSplat, RwLock, Scheduler
 from difffuzz.sched.locks import Rank
 
@@ -110,8 +110,9 @@ class NativeKvm:
         vcpu = NativeVcpu(self, len(self.vcpus), cpu)
         if self.params.guest and not self.params.tdp:
             vcpu.gva = GvaCpu(self._mem)
-        if self.params.guest == GUESTS.index("ept12"):
-            vcpu.l2 = Cpu(self._mem, cpu.fmt, Tlb(), tag_roots=True)
+        if GUESTS[self.params.guest] in NESTED:
+            # What it caches of an L2 is told apart by the root of the EPT, under NPT by nothing.
+            vcpu.l2 = Cpu(self._mem, cpu.fmt, Tlb(), tag_roots=self.params.ept)
         self.vcpus.append(vcpu)
         if self.params.pml:
             cpu.on_dirty = lambda gpa: _log_dirty_gpa(vcpu, gpa)

@@ -85,7 +85,7 @@ class NativeVcpu:
         self.gva: GvaCpu | None = None
         """The CPU without nested paging, for a guest whose page tables are shadowed."""
         self.l2: Cpu | None = None
-        """The CPU as it runs an L2 under an EPT of L1's."""
+        """The CPU as it runs an L2 under tables of L1's."""
         self.srcu_idx = vcpu_id
         self.smm = False
         self.guest_mode = False

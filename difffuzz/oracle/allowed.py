@@ -75,6 +75,13 @@ ALLOWED: dict[str, Rule] = {
             "kvm_inject_emulated_page_fault() asks PFERR_PRESENT_MASK and no PFERR_RSVD_MASK",
         ),
         Rule(
+            "npt-fetch",
+            "guest-walk",
+            "a nested page fault for a fetch says so whatever EFER.NX is; KVM tells it as a #PF, "
+            "which does not while EFER.NX and CR4.SMEP are off",
+            "FNAME(walk_addr_generic)() sets PFERR_FETCH_MASK by is_efer_nx() or is_cr4_smep()",
+        ),
+        Rule(
             "foreign-tables",
             "guest-walk",
             "who changes a guest's page tables behind its back (a device, the host, another gfn "

@@ -18,7 +18,7 @@ from difffuzz.facts.spte import SPTE_MMU_PRESENT_MASK
 from difffuzz.machine.host import HostMM
 from difffuzz.native.kvm import NativeKvm
 from difffuzz.native.memory import ShadowPage
-from difffuzz.oracle.guest_walk import ADDRESS, A, EntryFormat, GuestMemory, P, W
+from difffuzz.oracle.guest_walk import ADDRESS, A, EntryFormat, GuestMemory, W
 from difffuzz.oracle.verdict import Violation
 from difffuzz.sides.memory_map import MemoryMap
 
@@ -86,7 +86,7 @@ def _entry_violations(
             yield Violation("guest-shadow", name, "pfn", text)
             return
         writable = fmt.writable | fmt.dirty
-        by_kernel = fmt.present == P and entry & (A | W) == A
+        by_kernel = fmt.exempts and entry & (A | W) == A
         if spte & PT_WRITABLE_MASK and entry & writable != writable and not by_kernel:
             text = f"{where}: SPTE {spte:#x} is writable, the guest's entry is {entry:#x}"
             yield Violation("guest-shadow", name, "dirty", text)

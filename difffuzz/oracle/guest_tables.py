@@ -28,7 +28,9 @@ from difffuzz.oracle.guest_walk import (
     permits,
 )
 from difffuzz.oracle.verdict import Violation
-from difffuzz.program.guest_tables import DIRECT_PMDS, DIRECT_PUD, GVAS, TABLES
+from difffuzz.program import Kind
+from difffuzz.program.fields import SWITCHED
+from difffuzz.program.guest_tables import DIRECT_PMDS, DIRECT_PUD, GVAS, ROOTS, TABLES
 from difffuzz.program.model import READONLY
 from difffuzz.sides.base import ERROR, FAULT, MMIO, OK, SIGBUS, STUCK, Outcome
 from difffuzz.sides.memory_map import MemoryMap
@@ -75,6 +77,8 @@ class GuestTables:
 
     format: EntryFormat = EntryFormat()
     memory_type: type[GuestMemory] = GuestMemory
+    faults_flush = True
+    """A fault drops what is cached of its address."""
 
     def __init__(self, name: str, mm: HostMM, memory: MemoryMap, allowed: Counter[str]) -> None:
         self.root: dict[int, int] = {}
@@ -137,6 +141,18 @@ class GuestTables:
             for key in self._since_flush:
                 if key[0] == vcpu:
                     self._flushed(key, self._settled(vcpu, key[1] << 12).translation)
+
+    def instruction(self, vcpu: int, kind: Kind, args: tuple[int, ...]) -> None:
+        """What one that is no access does to registers, and to what may be cached."""
+        if kind == Kind.INVLPG:
+            self.flushed(vcpu, GVAS[args[0]])
+        elif kind == Kind.CR3:
+            self.root[vcpu] = TABLES[ROOTS[args[0]]]
+            self.flushed_all(vcpu)
+        elif kind == Kind.TOGGLE:
+            modes = self.modes[vcpu] = switched(self.modes.get(vcpu, Modes()), args[0])
+            if SWITCHED.words[args[0]] == "smep" and modes.smep:
+                self.flushed_all(vcpu)
 
     def settle(self, written: int = NOT_WRITTEN) -> None:
         """After an operation: what the tables say now may be used from now on.
@@ -223,6 +239,10 @@ class GuestTables:
         """The error code of the #PF that the access takes; -1: it takes none."""
         return fault_code(found, modes, made.access, made.user)
 
+    def is_told(self, value: int, expected: int, modes: Modes) -> bool:
+        """Is a fault the one that the tables give?"""
+        return value == expected
+
     # Judging
 
     def access(self, vcpu: int, made: Made, outcome: Outcome) -> Iterator[Violation]:
@@ -246,6 +266,8 @@ class GuestTables:
             yield from self._emulated(made, outcome, usable, modes)
         elif result == FAULT:
             yield from self._faulted(vcpu, made, outcome, modes)
+            if not self.faults_flush:
+                return
             if outcome.value & (PF_PRESENT | PF_RSVD) == PF_PRESENT:
                 self.flushed(vcpu, made.gva)
             else:
@@ -313,7 +335,7 @@ class GuestTables:
         """The guest took a #PF."""
         path = self.now(vcpu, made.gva)
         expected = self.fault_code(path.translation, modes, made)
-        if path.translation.kind != HOLE and outcome.value != expected:
+        if path.translation.kind != HOLE and not self.is_told(outcome.value, expected, modes):
             says = f"{expected:#x}" if expected >= 0 else "none"
             text = f"gva {made.gva:#x}: #PF {outcome.value:#x}, its tables give {says}"
             yield Violation("guest-walk", self._name, "page-fault", text)
@@ -342,6 +364,12 @@ class GuestTables:
         if one.nx and not self.modes.get(vcpu, Modes()).nx:
             return False
         return len(usable) == 1 and one.kind != HOLE
+
+
+def switched(modes: Modes, what: int) -> Modes:
+    """With CR0.WP, CR4.SMEP or EFER.NX changed."""
+    name = SWITCHED.words[what]
+    return modes._replace(**{name: not getattr(modes, name)})
 
 
 def _plain(words: dict[int, int], fmt: EntryFormat) -> tuple[tuple[int, int], ...]:

@@ -66,12 +66,15 @@ class Descent(NamedTuple):
 
 
 class EntryFormat(NamedTuple):
-    """Bits of an entry: any of `present` makes it one; accessed and dirty bits are 0 without."""
+    """Bits of an entry: any of `present` makes it one; accessed and dirty bits are 0 without.
+
+    `exempts`: without CR0.WP the kernel writes what is not writable."""
 
     present: int = P
     writable: int = W
     accessed: int = A
     dirty: int = D
+    exempts: bool = True
 
 
 class Modes(NamedTuple):

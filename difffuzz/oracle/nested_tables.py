@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The oracle of an L1 that runs an L2: what L1's EPT says of the addresses of L2.
+"""The oracle of an L1 that runs an L2: what L1's EPT or NPT says of the addresses of L2.
 
-What it maps may be cached by each vCPU until INVEPT there, also while another EPT is in use, and
-whatever L2 is entered and left.  L1 itself has no tables: an access of it is where it says.
+What it maps may be cached by each vCPU until L1 invalidates it there (INVEPT, or a VMRUN that
+flushes the ASID: each of L1's NPTs has one), also while the other is in use, and whatever L2 is
+entered and left.  L1's own paging is left out: an access of it is where it says.
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from difffuzz.oracle.guest_tables import GuestTables, Made
+from difffuzz.oracle.guest_tables import GuestTables, Made, switched
 from difffuzz.oracle.guest_walk import (
     EXEC,
     MAXPHYADDR_BITS,
     PAGE,
+    PF_FETCH,
     PS,
     RESERVED,
     WRITE,
@@ -23,18 +25,22 @@ from difffuzz.oracle.guest_walk import (
     Modes,
     Path,
     Translation,
+    fault_code,
+    permits,
 )
 from difffuzz.oracle.verdict import Violation
+from difffuzz.program import Kind
 from difffuzz.program.guest_tables import DIRECT_BASE, ROOTS, TABLES
 from difffuzz.sides.base import Outcome
 
 R, W, X = 1 << 0, 1 << 1, 1 << 2
 UPPER_RESERVED: Final = 0x78
 """Bits 6:3 of an entry that points to a table; the memory type of one that maps a page is 0."""
-EPT_FORMAT: Final = EntryFormat(R | W | X, W, 1 << 8, 1 << 9)
-EPT_FORMAT_NO_AD: Final = EntryFormat(R | W | X, W, 0, 0)
+EPT_FORMAT: Final = EntryFormat(R | W | X, W, 1 << 8, 1 << 9, exempts=False)
+EPT_FORMAT_NO_AD: Final = EPT_FORMAT._replace(accessed=0, dirty=0)
+NPT_FORMAT: Final = EntryFormat(exempts=False)
 _CONTEXTS: Final = 100
-"""Numbers from here on are a vCPU under one EPT."""
+"""Numbers from here on are a vCPU under one of L1's roots."""
 VIOLATION, MISCONFIG = 0, 8
 
 
@@ -67,24 +73,25 @@ def _misconfigured(entry: int, level: int) -> bool:
 
 
 class NestedTables(GuestTables):
-    """Of one side: L1's two EPTs as each vCPU may have cached them.
+    """Of one side: L1's two roots as each vCPU may have cached them.
 
-    A vCPU is told by its number, or as a context: under one EPT.
+    A vCPU is told by its number, or as a context: under one root.
     """
 
-    format = EPT_FORMAT
-    memory_type = EptMemory
-
     def context(self, vcpu: int) -> int:
-        """The vCPU under the EPT that it uses."""
+        """The vCPU under the root that it uses."""
         if vcpu >= _CONTEXTS:
             return vcpu
-        return _CONTEXTS + 2 * vcpu + self.chosen.get(vcpu, 0)
+        return self.contexts(vcpu)[self.chosen.get(vcpu, 0)]
+
+    def contexts(self, vcpu: int) -> range:
+        """The vCPU under each root."""
+        first = _CONTEXTS + len(ROOTS) * vcpu
+        return range(first, first + len(ROOTS))
 
     def begin(self, vcpu: int) -> None:
-        """A vCPU is there, and may cache what both EPTs say."""
-        for number, letter in enumerate(ROOTS):
-            context = _CONTEXTS + 2 * vcpu + number
+        """A vCPU is there, and may cache what both roots say."""
+        for context, letter in zip(self.contexts(vcpu), ROOTS, strict=True):
             self.root[context] = TABLES[letter]
             super().begin(context)
 
@@ -100,13 +107,27 @@ class NestedTables(GuestTables):
             return {_itself(gva)}
         return super().may_use(self.context(vcpu), gva)
 
+    def instruction(self, vcpu: int, kind: Kind, args: tuple[int, ...]) -> None:
+        """What one of L1's that is no access does."""
+        if kind == Kind.CR3:
+            self.chosen[vcpu] = args[0]
+        elif kind == Kind.INVLPG:
+            self.flushed_all(vcpu)
+
     def flushed_all(self, vcpu: int) -> None:
-        """INVEPT of the EPT in use."""
+        """L1 invalidates what is cached by the root in use."""
         super().flushed_all(self.context(vcpu))
 
     def access(self, vcpu: int, made: Made, outcome: Outcome) -> Iterator[Violation]:
         """What is wrong with an access."""
         yield from super().access(self.context(vcpu), made, outcome)
+
+
+class EptTables(NestedTables):
+    """L1 has EPTs.  Of a translation `user` is readable, `nx` not executable."""
+
+    format = EPT_FORMAT
+    memory_type = EptMemory
 
     def permits(self, found: Translation, modes: Modes, made: Made) -> bool:
         """Does a page translation allow the access?"""
@@ -121,6 +142,38 @@ class NestedTables(GuestTables):
         if found.kind == RESERVED:
             return MISCONFIG
         return -1 if self.permits(found, modes, made) else VIOLATION
+
+
+class NptTables(NestedTables):
+    """L1 has NPTs, walked as the user's tables are.  `modes`: L1's, by context; EFER.NX counts."""
+
+    format = NPT_FORMAT
+    faults_flush = False
+
+    def instruction(self, vcpu: int, kind: Kind, args: tuple[int, ...]) -> None:
+        """What one of L1's that is no access does."""
+        super().instruction(vcpu, kind, args)
+        if kind == Kind.TOGGLE:
+            for context in self.contexts(vcpu):
+                self.modes[context] = switched(self.modes.get(context, Modes()), args[0])
+
+    def permits(self, found: Translation, modes: Modes, made: Made) -> bool:
+        """Does a page translation allow the access?  KVM keeps none from before EFER.NX changed."""
+        if found.nx and not modes.nx:
+            return False
+        return permits(found, Modes(nx=modes.nx), made.access, user=True)
+
+    def fault_code(self, found: Translation, modes: Modes, made: Made) -> int:
+        """What the access exits to L1 with; -1: it does not.  A fetch is always told as one."""
+        code = fault_code(found, Modes(nx=modes.nx), made.access, user=True)
+        return code | PF_FETCH if code >= 0 and made.access == EXEC else code
+
+    def is_told(self, value: int, expected: int, modes: Modes) -> bool:
+        """Is a fault the one that the tables give?"""
+        if value == expected & ~PF_FETCH and value != expected and not modes.nx:
+            self._allowed["npt-fetch"] += 1
+            return True
+        return value == expected
 
 
 def _itself(gva: int) -> Translation:

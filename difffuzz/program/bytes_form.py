@@ -29,12 +29,13 @@ from .model import (
     CONFIG_CHOICES,
     DEFAULT_AREAS,
     GUESTS,
+    NESTED,
     Config,
     Op,
     Program,
     SlotSpec,
 )
-from .normalise import honestly, normalise_config
+from .normalise import as_nested, honestly, normalise_config
 from .ops import HONEST, OPS, SLOT_FIELDS, SLOT_SPANS, Kind
 
 _LONG: Final = 240
@@ -261,7 +262,10 @@ def decode(data: bytes) -> Program:
             step += args[1]
             schedule.append((step, args[0]))
     config = _config(choices, mmu_pages, tuple(areas), tuple(slots))
-    return Program(config, tuple(ops), tuple(schedule))
+    told = tuple(ops)
+    if config.guest in NESTED:
+        told = as_nested(told)
+    return Program(config, told, tuple(schedule))
 
 
 def _long(padded: bytes, at: int) -> int:

@@ -19,6 +19,7 @@ _DEVICE: Final = 0.2
 """How often a program has a device that writes to memory: after it next to nothing is judged."""
 _OF_GUESTS: Final = GUEST_PHRASES + SHADOW_PHRASES
 _OF_DEVICES: Final = ((by_device, 4), *DEVICE_PHRASES)
+_NOT_FOR: Final = {"ept12": (toggles, by_the_kernel), "npt12": (by_the_kernel,)}
 _PLAIN: Final = 0.5
 _THEMED: Final = 0.5
 """How often a program is mostly about two or three phrases."""
@@ -81,7 +82,6 @@ def guest_ops(rng: Random, config: Config) -> list[Op]:
 
 
 def _of(guest: str) -> tuple[tuple[GuestPhrase, int], ...]:
-    """The phrases of such guests: an L2 has no registers that decide what its tables mean."""
-    if guest == "ept12":
-        return tuple(one for one in _OF_GUESTS if one[0] not in (toggles, by_the_kernel))
-    return _OF_GUESTS
+    """The phrases of such guests: an EPT goes by no registers, an NPT by fewer."""
+    left_out = _NOT_FOR.get(guest, ())
+    return tuple(one for one in _OF_GUESTS if one[0] not in left_out)

@@ -45,7 +45,9 @@ AREA_KINDS: Final = (
     "pfnmap_tails",
     "shmem_thp",
 )
-GUESTS: Final = ("none", "paging64", "ept12")
+GUESTS: Final = ("none", "paging64", "ept12", "npt12")
+NESTED: Final = frozenset({"ept12", "npt12"})
+"""Guests that are an L1 with an L2."""
 DEFAULT_AREAS: Final = ("thp", "4k", "hugetlb2m", "shared")
 
 
@@ -117,8 +119,8 @@ class Config(NamedTuple):
     (`invalidate`).  KVM warns, or never maps again; no generator makes such programs."""
     guest: str = "none"
     """Page tables of the guest's own: "none"; "paging64" (4 levels; shadowed by the legacy MMU,
-    walked by the CPU under the TDP MMU); "ept12" (an L1 that runs an L2 under an EPT, which both
-    shadow).  The kernel's own code only."""
+    walked by the CPU under the TDP MMU); "ept12", "npt12" (an L1 that runs an L2 under an EPT or
+    NPT, which both shadow).  The kernel's own code only."""
     maxphyaddr: int = USUAL_BITS
     """Physical address bits of the CPU, the host's and the guest's."""
     exit_races: bool = False

@@ -33,15 +33,18 @@ from .model import (
     CONFIG_CHOICES,
     DEFAULT_AREAS,
     DIRTY_LOG,
+    NESTED,
     Config,
     Op,
     Program,
     SlotSpec,
 )
-from .ops import HONEST, OPS, SLOT_FIELDS, SLOT_SPANS, Kind
+from .ops import HONEST, NESTED_OPS, OPS, SLOT_FIELDS, SLOT_SPANS, Kind
 
 _LEAST_SHADOWED: Final = 64
 """MMU pages of a guest with page tables: the walk of one address takes four."""
+_LAYOUTS: Final = {"ept12": "ept", "npt12": "npt"}
+"""An L1 has what its CPU has."""
 _HOME: Final = 0x200
 """Pages of the home slot, unless the program says more."""
 Spans = tuple[tuple[int, int, int], ...]
@@ -66,6 +69,8 @@ def normalise(program: Program) -> Program:
     """The nearest program that keeps every rule; the program itself if it does."""
     config = normalise_config(program.config)
     ops = normalise_ops(program.ops, config.vcpus, config.host_errs)
+    if config.guest in NESTED:
+        ops = as_nested(ops)
     schedule = program.schedule
     if schedule:
         schedule = normalise_schedule(schedule)
@@ -115,6 +120,22 @@ def normalise_ops(ops: tuple[Op, ...], vcpus: int, errs: bool = False) -> tuple[
     for position, op in changes:
         result[position] = op
     return tuple(result)
+
+
+def as_nested(ops: tuple[Op, ...]) -> tuple[Op, ...]:
+    """The operations of a program with an L2: fields that count for nothing are at their lowest."""
+    changes = {
+        at: op._replace(args=_telling(op))
+        for at, op in enumerate(ops)
+        if op.kind in NESTED_OPS and op.args != _telling(op)
+    }
+    return tuple(changes.get(at, op) for at, op in enumerate(ops)) if changes else ops
+
+
+def _telling(op: Op) -> tuple[int, ...]:
+    told = {field.name for field in NESTED_OPS[op.kind].fields}
+    pairs = zip(op.args, OPS[op.kind].fields, strict=True)
+    return tuple(value if field.name in told else field.type.low for value, field in pairs)
 
 
 def honestly(kind: Kind, args: tuple[int, ...]) -> tuple[int, ...]:
@@ -187,6 +208,8 @@ def memslots_end(config: Config) -> int:
 
 def _consistent(config: Config) -> Config:
     """Apply the rules between fields; each field is in range already."""
+    if config.guest != "none":
+        config = _for_guest(config)
     changes: dict[str, Any] = {}
     if config.paging == "nonpaging":
         if config.layout != "npt":
@@ -204,9 +227,7 @@ def _consistent(config: Config) -> Config:
         changes["manual_protect"] = True
     if config.exit_races and (config.host_errs or config.guest != "none"):
         changes["exit_races"] = False
-    if config.guest != "none":
-        changes |= _for_guest(config._replace(**changes))
-    elif config.root_level == 4:
+    if config.root_level == 4:
         if config.maxphyaddr > FOUR_LEVEL_BITS:
             changes["maxphyaddr"] = FOUR_LEVEL_BITS
     elif config.maxphyaddr <= FOUR_LEVEL_BITS and changes.get("layout", config.layout) == "ept":
@@ -214,21 +235,22 @@ def _consistent(config: Config) -> Config:
     return config._replace(**changes) if changes else config
 
 
-def _for_guest(config: Config) -> dict[str, Any]:
-    """What a guest with page tables of its own needs: paging, tables of four levels, synchronous
-    faults, shadow pages enough for a walk of each vCPU."""
-    wanted = {
+def _for_guest(config: Config) -> Config:
+    """With what a guest with page tables of its own needs: paging, tables of four levels,
+    synchronous faults, shadow pages enough for a walk of each vCPU."""
+    wanted: dict[str, Any] = {
         "paging": "tdp",
         "root_level": 4,
         "maxphyaddr": USUAL_BITS,
         "async_pf": False,
         "host_errs": False,
     }
-    if config.guest == "ept12":
-        wanted["layout"] = "ept"
+    if config.guest in _LAYOUTS:
+        wanted["layout"] = _LAYOUTS[config.guest]
     if 0 < config.mmu_pages < _LEAST_SHADOWED:
         wanted["mmu_pages"] = _LEAST_SHADOWED
-    return {name: value for name, value in wanted.items() if getattr(config, name) != value}
+    changes = {name: value for name, value in wanted.items() if getattr(config, name) != value}
+    return config._replace(**changes) if changes else config
 
 
 def _with_home(slots: tuple[SlotSpec, ...]) -> tuple[SlotSpec, ...]:

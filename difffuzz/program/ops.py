@@ -290,7 +290,22 @@ OPS: Final[dict[Kind, OpSpec]] = {
     kind: OpSpec(kind, kind.name.lower(), threads, fields, _spans(fields), weight, doc)
     for kind, threads, fields, weight, doc in _TABLE
 }
-BY_NAME: Final[dict[str, OpSpec]] = {spec.name: spec for spec in OPS.values()}
+_GPA: Final = Field("gva", GVA, key="gpa")
+_NESTED: Final[tuple[tuple[Kind, str, tuple[Field, ...], str], ...]] = (
+    (Kind.GVA_READ, "l2_read", (_GPA,), "L2 reads by its gpa"),
+    (Kind.GVA_WRITE, "l2_write", (_GPA,), "L2 writes by its gpa"),
+    (Kind.GVA_EXEC, "l2_exec", (_GPA,), "L2 fetches by its gpa"),
+    (Kind.INVLPG, "invept", (), "L1 flushes what is cached by the tables in use"),
+)
+NESTED_OPS: Final[dict[Kind, OpSpec]] = {
+    kind: OPS[kind]._replace(name=name, fields=fields, doc=doc)
+    for kind, name, fields, doc in _NESTED
+}
+"""What some kinds are called where an L1 runs an L2, with the fields that count there; the others
+have their lowest values."""
+BY_NAME: Final[dict[str, OpSpec]] = {
+    spec.name: spec for spec in (*OPS.values(), *NESTED_OPS.values())
+}
 HONEST: Final[dict[Kind, tuple[tuple[int, int, int], ...]]] = {
     kind: tuple(
         (position, *((1, AREA_PAGES) if field.type is HOST_COUNT else (0, 0)))

@@ -30,9 +30,19 @@ from .limits import (
     N_AREAS,
     THREADS,
 )
-from .model import AREA_KINDS, CONFIG_CHOICES, DEFAULT_AREAS, Config, Op, Program, SlotSpec
-from .normalise import clash, honestly, memslots_end, normalise_config
-from .ops import BY_NAME, HONEST, OPS, SLOT_FIELDS, SLOT_SPANS, Kind
+from .model import (
+    AREA_KINDS,
+    CONFIG_CHOICES,
+    DEFAULT_AREAS,
+    GUESTS,
+    NESTED,
+    Config,
+    Op,
+    Program,
+    SlotSpec,
+)
+from .normalise import as_nested, clash, fit, honestly, memslots_end, normalise_config
+from .ops import BY_NAME, HONEST, NESTED_OPS, OPS, SLOT_FIELDS, SLOT_SPANS, Kind
 from .text_lex import Line, ProgramError, Word, lines
 from .text_render import HEADER, spell_choice
 
@@ -42,6 +52,7 @@ _OPS_OF: Final = [
     ", ".join(spec.name for spec in OPS.values() if thread in spec.threads)
     for thread in range(len(THREADS))
 ]
+_NESTED_NAMES: Final = {spec.name for spec in NESTED_OPS.values()}
 _CHOICES: Final[Mapping[str, Mapping[str, int | str]]] = {
     key: {spell_choice(key, value): value for value in values}
     for key, values in CONFIG_CHOICES.items()
@@ -70,13 +81,15 @@ def parse(text: str | bytes, name: str = "<text>") -> Program:
 class _Reader:
     """What was read so far."""
 
-    __slots__ = ("areas", "erring", "given", "ops", "placed", "schedule", "slots")
+    __slots__ = ("areas", "erring", "given", "nested", "ops", "placed", "schedule", "slots")
 
     def __init__(self) -> None:
         self.given: dict[str, tuple[int | str, Word]] = {}
         self.areas: dict[int, str] = {}
         self.erring: Word | None = None
         """The first word that only a host that errs may say."""
+        self.nested: Word | None = None
+        """The first operation's name that only programs with an L2 may say."""
         self.slots: list[SlotSpec] = []
         self.placed: list[Word] = []
         """The first word of each slot's line."""
@@ -152,6 +165,9 @@ class _Reader:
         if len(self.ops) >= MAX_OPS:
             raise label.error(f"at most {MAX_OPS} operations")
         args = _arguments(line, 2, spec.fields, spec.spans)
+        if spec.name in _NESTED_NAMES:
+            args = fit(args, OPS[spec.kind].fields, ())
+            self.nested = self.nested or name
         op = Op(spec.kind, thread, args)
         if spec.kind in HONEST and honestly(spec.kind, args) != args and self.erring is None:
             self.erring = _erring_word(line)
@@ -187,13 +203,19 @@ class _Reader:
             if self.erring.text not in BRACKET.words:
                 right = f"a number in 0x1..{AREA_PAGES:#x}"
             raise self.erring.error(f"{right}: else the host errs (config host_errs=on)")
+        if self.nested is not None and config.guest not in NESTED:
+            either = " or ".join(guest for guest in GUESTS if guest in NESTED)
+            raise self.nested.error(f"an operation of this guest: an L2 has config guest={either}")
         vcpus = config.vcpus
         for op, label in self.ops:
             if op.kind is Kind.VCPU_CREATE:
                 vcpus = min(vcpus + 1, MAX_VCPUS)
             elif vcpus <= op.thread < MAX_VCPUS:
                 raise label.error(f"one of the {vcpus} vCPUs that exist here (config vcpus=)")
-        return Program(config, tuple(op for op, _ in self.ops), tuple(self.schedule))
+        ops = tuple(op for op, _ in self.ops)
+        if config.guest in NESTED:
+            ops = as_nested(ops)
+        return Program(config, ops, tuple(self.schedule))
 
 
 def _erring_word(line: Line) -> Word:

@@ -7,8 +7,8 @@ from typing import Final
 
 from .fields import Field
 from .limits import THREADS
-from .model import CONFIG_CHOICES, DEFAULT_AREAS, Config, Op, Program
-from .ops import OPS, SLOT_FIELDS
+from .model import CONFIG_CHOICES, DEFAULT_AREAS, NESTED, Config, Op, OpSpec, Program
+from .ops import NESTED_OPS, OPS, SLOT_FIELDS
 from .text_lex import spell
 
 HEADER: Final = "difffuzz program v1"
@@ -33,17 +33,28 @@ def render(program: Program, *, comment: str = "") -> str:
             out.append(f"area {area} {kind}")
     for slot in config.slots:
         out.append(f"slot{_arguments(slot, SLOT_FIELDS)}".removesuffix(" flags=none"))
-    out += [render_op(op) for op in program.ops]
+    out += [render_op(op, config.guest) for op in program.ops]
     switches = [f"{step}:{THREADS[thread]}" for step, thread in program.schedule]
     for first in range(0, len(switches), _SWITCHES_A_LINE):
         out.append("schedule " + " ".join(switches[first : first + _SWITCHES_A_LINE]))
     return "\n".join(out) + "\n"
 
 
-def render_op(op: Op) -> str:
-    """The line of one operation, as in `host0: dontneed area=0 page=0x0 n=0x200`."""
+def render_op(op: Op, guest: str = "none") -> str:
+    """The line of one operation, as in `host0: dontneed area=0 page=0x0 n=0x200`.
+
+    `guest`: Config.guest of its program."""
+    spec, args = spelled(op, guest)
+    return f"{THREADS[op.thread]}: {spec.name}{_arguments(args, spec.fields)}"
+
+
+def spelled(op: Op, guest: str) -> tuple[OpSpec, tuple[int, ...]]:
+    """What an operation is called in a program of such a guest, and the arguments it has there."""
     spec = OPS[op.kind]
-    return f"{THREADS[op.thread]}: {spec.name}{_arguments(op.args, spec.fields)}"
+    if guest not in NESTED or op.kind not in NESTED_OPS:
+        return spec, op.args
+    said = NESTED_OPS[op.kind]
+    return said, tuple(op.args[spec.position(field.name)] for field in said.fields)
 
 
 def spell_choice(key: str, value: int | str) -> str:

@@ -28,7 +28,7 @@ def explain_lines(program: Program, verdict: Verdict, left: str, right: str) -> 
     for step in steps:
         implied = step.op != program.ops[step.op_index]
         note = "    (comes first: the next operation waits for it)" if implied else ""
-        yield f"{step.op_index:4}  {render_op(step.op)}{note}"
+        yield f"{step.op_index:4}  {render_op(step.op, program.config.guest)}{note}"
         for number, (name, outcome) in enumerate(((left, step.left), (right, step.right))):
             leaves = step.maps[number] if number < len(step.maps) else ()
             told = young_text(outcome) if step.op.kind in AGING else ""

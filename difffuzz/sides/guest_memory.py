@@ -90,10 +90,11 @@ def _tables() -> dict[int, dict[int, int]]:
 
 
 @cache
-def first_pages(ept: bool = False) -> tuple[tuple[int, int, dict[int, int]], ...]:
-    """The same as pages: gfn, the number of the content, its words.  An EPT has no direct map."""
+def first_pages(nested: bool = False) -> tuple[tuple[int, int, dict[int, int]], ...]:
+    """The same as pages: gfn, the number of the content, its words.  Tables that an L1 has for its
+    L2 have no direct map; in an EPT the usual bits mean readable, writable and executable."""
     contents = Contents()
-    found = _tables() if ept else first_words()
+    found = _tables() if nested else first_words()
     made = [(gfn, contents.number(words)) for gfn, words in found.items()]
     return tuple((gfn, number, contents.words(number)) for gfn, number in made)
 

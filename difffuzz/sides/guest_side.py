@@ -12,6 +12,7 @@ from typing import Final, cast
 from difffuzz.facts.paging import MAXPHYADDR, PAGE_SHIFT
 from difffuzz.native.kvm import NativeKvm
 from difffuzz.program import Config, Kind
+from difffuzz.program.fields import SWITCHED
 from difffuzz.program.guest_tables import DIRECT_PMDS, DIRECT_PUD
 from difffuzz.program.limits import LOW_GFNS
 from difffuzz.program.model import READONLY
@@ -22,21 +23,23 @@ from difffuzz.sides.guest_memory import entry_value
 from difffuzz.sides.kvm_package import AnyPackage
 from difffuzz.sides.kvm_side import KvmSide
 from difffuzz.sides.machine import PLAIN, Machine
-from difffuzz.sides.nested_guest import NestedGuest
+from difffuzz.sides.nested_guest import EptGuest, NestedGuest
 from difffuzz.sides.paging_guest import PagingGuest
 
+GUEST_TYPES: Final = {"paging64": PagingGuest, "ept12": EptGuest, "npt12": NestedGuest}
 LEFT_OUT: Final = frozenset({Kind.SMM, Kind.GUEST_MODE, Kind.BEGIN_FAULT, Kind.END_FAULT})
 ACCESSES: Final = frozenset({Kind.READ, Kind.WRITE, Kind.EXEC, *GUEST_KINDS} - {Kind.DMA})
 OF_A_SLOT: Final = frozenset({Kind.MEMSLOT_CREATE, Kind.MEMSLOT_DELETE, Kind.MEMSLOT_MOVE})
 PLACES_A_SLOT: Final = frozenset({Kind.MEMSLOT_CREATE, Kind.MEMSLOT_MOVE})
 FAR_GFNS: Final = 1 << MAXPHYADDR - PAGE_SHIFT - 1
 LEAST_MMU_PAGES: Final = 64
+WP: Final = SWITCHED.words.index("wp")
 
 
 def is_left_out(kind: Kind, args: tuple[int, ...], guest: str = "paging64") -> bool:
     """Does the operation do nothing where the guest has page tables?"""
-    if kind == Kind.TOGGLE and guest == "ept12":
-        return True
+    if kind == Kind.TOGGLE and (guest == "ept12" or (guest == "npt12" and args[0] == WP)):
+        return True  # nested paging goes by less
     if kind in LEFT_OUT or (kind == Kind.MMU_PAGES and args[0] < LEAST_MMU_PAGES):
         return True
     if kind <= Kind.EXEC and args[0] >= LOW_GFNS:
@@ -62,8 +65,7 @@ class GuestSide(KvmSide):
     ) -> None:
         super().__init__(name, package, config, tdp_mmu, sched, machine)
         self._name_of_guest = config.guest
-        guest = NestedGuest if config.guest == "ept12" else PagingGuest
-        self.guest = guest(cast(NativeKvm, self.kvm), self.mm, self.sched)
+        self.guest = GUEST_TYPES[config.guest](cast(NativeKvm, self.kvm), self.mm, self.sched)
         self.guest.load()
 
     def _execute(

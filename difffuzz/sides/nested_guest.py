@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""An L1 that runs an L2 under an EPT of its own: what their instructions do, on the kernel's code.
+"""An L1 that runs an L2 under an EPT or NPT of its own: what they do, on the kernel's code.
 
-L1 has no page tables: it reaches memory by gpa through KVM's EPT.  An access by address is one of
-L2, which has none either: the address is a gpa of L2, which L1's EPT maps, and KVM shadows that
-EPT.  L2 is entered for its first access and left for the next thing that L1 does.
+L1 itself reaches memory by gpa through KVM's tables, its own paging is left out.  An access by
+address is one of L2, which has no paging: the address is a gpa of L2, which L1's tables map, and
+KVM shadows these.  L2 is entered for its first access and left for the next thing that L1 does.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 from typing import Final
 
 from difffuzz.machine.two_dimensional import Walked
-from difffuzz.native.abi.limits import EPT_MISCONFIG
 from difffuzz.native.guest import NO_FAULT
 from difffuzz.native.vcpu import NativeVcpu
 from difffuzz.program import Kind
@@ -19,17 +18,15 @@ from difffuzz.program.guest_tables import DIRECT_BASE, ROOTS, TABLES
 from difffuzz.sides.base import DONE, NOTHING, Outcome
 from difffuzz.sides.paging_guest import Access, PagingGuest
 
-VIOLATION, MISCONFIG = 0, 8
-"""What a fault's value is: an EPT violation, an EPT misconfiguration (as PFERR_RSVD_MASK)."""
 OF_L2: Final = frozenset({Kind.GVA_READ, Kind.GVA_WRITE, Kind.GVA_EXEC})
 
 
 class NestedGuest(PagingGuest):
-    """L1 and L2 of one VM."""
+    """L1 and L2 of one VM, under NPT.  L1's faults have values of GuestCalls.take_l2_fault()."""
 
     __slots__ = ()
 
-    ept = True
+    nested = True
 
     def run(self, kind: Kind, vcpu_id: int, args: tuple[int, ...], number: int) -> Outcome:
         """One instruction of L1 or L2."""
@@ -46,11 +43,17 @@ class NestedGuest(PagingGuest):
         registers = self.of(vcpu_id)
         if kind == Kind.CR3:
             registers.root = TABLES[ROOTS[args[0]]]
+            return Outcome(DONE)
+        idx = self._kvm.srcu.read_lock()
+        if kind == Kind.TOGGLE:
+            self._toggle(vcpu, registers, args[0])
         else:
-            idx = self._kvm.srcu.read_lock()
-            self._calls.invept(vcpu, registers.root << 12)
-            self._kvm.srcu.read_unlock(idx)
+            self._invalidate(vcpu, registers.root << 12)
+        self._kvm.srcu.read_unlock(idx)
         return Outcome(DONE)
+
+    def _invalidate(self, vcpu: NativeVcpu, root: int) -> None:
+        """L1's next VMRUN has TLB_CONTROL flush L2's ASID: KVM does so at each."""
 
     def _in_l2(self, vcpu: NativeVcpu, kind: Kind, args: tuple[int, ...], number: int) -> Outcome:
         if not vcpu.guest_mode:
@@ -87,8 +90,19 @@ class NestedGuest(PagingGuest):
 
     def _take_fault(self, vcpu: NativeVcpu) -> int:
         """The exit to L1 that L2's access ends in."""
-        fault = self._calls.take_ept_fault(vcpu)
+        fault = self._calls.take_l2_fault(vcpu)
         if fault == NO_FAULT:
             return super()._take_fault(vcpu)
         self._leave(vcpu)
-        return MISCONFIG if fault == EPT_MISCONFIG else VIOLATION
+        return fault
+
+
+class EptGuest(NestedGuest):
+    """L1 has an EPT for L2, and invalidates it by INVEPT; `root`: gpa of its top table."""
+
+    __slots__ = ()
+
+    ept = True
+
+    def _invalidate(self, vcpu: NativeVcpu, root: int) -> None:
+        self._calls.invept(vcpu, root)

@@ -71,6 +71,8 @@ class PagingGuest:
 
     ept = False
     """Its tables are those of an EPT."""
+    nested = False
+    """It is an L1, and its tables are for an L2."""
 
     def __init__(self, kvm: NativeKvm, mm: HostMM, sched: Scheduler) -> None:
         self._x86 = X86()
@@ -82,7 +84,7 @@ class PagingGuest:
 
     def load(self) -> None:
         """Puts the tables where they are when the guest begins: behind the home slot."""
-        for gfn, number, words in first_pages(self.ept):
+        for gfn, number, words in first_pages(self.nested):
             self._mm.contents.learn(number, words)
             self._mm.copy_to_user(area_base(0) + (gfn << 12), number)
 

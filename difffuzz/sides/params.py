@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from difffuzz.kvm.vm import VmParams
 from difffuzz.program import Config
-from difffuzz.program.model import GUESTS
+from difffuzz.program.model import GUESTS, NESTED
 
 
 def vm_params(config: Config, tdp_mmu: bool) -> VmParams:
@@ -47,9 +47,9 @@ def vm_params(config: Config, tdp_mmu: bool) -> VmParams:
 def _for_guest(params: VmParams, config: Config, tdp_mmu: bool) -> None:
     """A guest with page tables: the legacy MMU shadows them, and the CPU has no nested paging.
 
-    L1s have it on both sides: there the EPT for L2 is shadowed."""
+    L1s have it on both sides: there the tables for L2 are shadowed."""
     params.guest = GUESTS.index(config.guest)
-    if config.guest == "ept12":
+    if config.guest in NESTED:
         params.range_flush = False
         return
     if not tdp_mmu:

@@ -122,7 +122,7 @@ def finding_id(signature: str, left: str, right: str) -> str:
 def shape(program: Program) -> str:
     """What two findings have in common that are shrunk to the same operations, whatever was seen of
     them first: operations and machine, without the schedule."""
-    ops = "\n".join(render_op(op) for op in program.ops)
+    ops = "\n".join(render_op(op, program.config.guest) for op in program.ops)
     return hashlib.sha256(f"{program.config}\n{ops}".encode()).hexdigest()
 
 

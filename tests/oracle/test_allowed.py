@@ -208,11 +208,12 @@ OWN_TESTS = {
     "unclear-order",
     "efer-nx",
     "fault-keeps-stale",
+    "npt-fetch",
     "foreign-tables",
     "stale-translation",
 }
-"""`abandoned` excuses nothing, the next three take races that lockstep does not have, the last four
-a guest with page tables (tests/native/test_guest_tables.py)."""
+"""`abandoned` excuses nothing, the next three take races that lockstep does not have, the last five
+guests with page tables (tests/native/test_guest_tables.py, test_npt_guests.py)."""
 WRAP = """\
 config gen_bias=1
 slot 0 gfn=0x0 pages=0x1 area=0

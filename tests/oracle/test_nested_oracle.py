@@ -9,7 +9,7 @@ from difffuzz.machine.host import HostMM
 from difffuzz.machine.user_access import user_load, user_store
 from difffuzz.oracle.guest_tables import Made
 from difffuzz.oracle.guest_walk import Translation
-from difffuzz.oracle.nested_tables import EPT_FORMAT_NO_AD, NestedTables
+from difffuzz.oracle.nested_tables import EPT_FORMAT_NO_AD, EptTables
 from difffuzz.program import normalise
 from difffuzz.program.guest_tables import DIRECT_BASE, GVAS, TABLES
 from difffuzz.program.limits import area_base
@@ -30,12 +30,12 @@ class L1:
     def __init__(self) -> None:
         config = normalise(Program(Config(guest="ept12"))).config
         self.mm = HostMM(Scheduler(), config.areas)
-        for gfn, number, words in first_pages(ept=True):
+        for gfn, number, words in first_pages(nested=True):
             self.mm.contents.learn(number, words)
             self.mm.copy_to_user(area_base(0) + (gfn << 12), number)
         for gfn in (0x10, 0x11, 0x13):
             user_load(self.mm, area_base(0) + (gfn << 12), atomic=False)
-        self.tables = NestedTables("side", self.mm, MemoryMap(config), Counter())
+        self.tables = EptTables("side", self.mm, MemoryMap(config), Counter())
         self.tables.format = EPT_FORMAT_NO_AD
         self.tables.begin(0)
         self.tables.settle()

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from random import Random
 
+import pytest
+
 from difffuzz.program import decode, encode, mutate, normalise, parse, render
 from difffuzz.program.generate_guest import generate_guest
 from difffuzz.program.guest_tables import ADDRESSES, DIRECT_BASE, ENTRY_WORDS, GVAS, entry_gpa
@@ -21,9 +23,10 @@ from difffuzz.program.phrases.guest_shadow import (
 SEEDS = range(60)
 
 
-def test_generated_programs_survive_both_forms() -> None:
+@pytest.mark.parametrize("guest", GUESTS[1:])
+def test_generated_programs_survive_both_forms(guest: str) -> None:
     for seed in SEEDS:
-        program = generate_guest(Random(seed), "paging64")
+        program = generate_guest(Random(seed), guest)
         assert normalise(program) is program
         assert decode(encode(program)) == program
         assert parse(render(program), "test") == program
@@ -35,12 +38,13 @@ def test_every_kind_of_a_guest_is_generated() -> None:
     assert {Kind.READ, Kind.WRITE, Kind.MEMSLOT_CREATE, Kind.SWAP_OUT} <= kinds
 
 
-def test_mutants_stay_guests() -> None:
+@pytest.mark.parametrize("guest", GUESTS[1:])
+def test_mutants_stay_guests(guest: str) -> None:
     rng = Random(1)
-    program = generate_guest(rng, "paging64")
+    program = generate_guest(rng, guest)
     for _ in range(200):
         program = mutate.mutate(program, rng)
-        assert program.config.guest == "paging64"
+        assert program.config.guest == guest
         assert normalise(program) is program
 
 
@@ -58,6 +62,21 @@ def test_an_address_names_its_entries() -> None:
     assert GVAS[0] == 1 << 39 | 1 << 30 | 1 << 21 | 1 << 12
     assert entry_gpa(ENTRY_WORDS.index("G.2")) == 0x6018
     assert DIRECT_BASE >> 39 & 511 == 256
+
+
+@pytest.mark.parametrize(("guest", "layout"), [("ept12", "ept"), ("npt12", "npt")])
+def test_an_l1_has_tables_as_its_cpu(guest: str, layout: str) -> None:
+    other = "npt" if layout == "ept" else "ept"
+    config = Config(guest=guest, layout=other, ad=False, dirty_mode="pml")
+    program = normalise(Program(config))
+    assert program.config.layout == layout
+    assert normalise(program) is program
+
+
+def test_bytes_of_guests_stay_what_they_were() -> None:
+    at = 16
+    for guest, byte in (("paging64", 0xF4), ("ept12", 0xE8), ("npt12", 0xE2)):
+        assert encode(normalise(Program(Config(guest=guest))))[at] == byte
 
 
 def test_old_bytes_mean_no_guest() -> None:

@@ -50,7 +50,7 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {
     "enter_l2": ("vcpu", "root", "ad"),
     "leave_l2": ("vcpu",),
     "invept": ("vcpu", "root"),
-    "take_ept_fault": ("vcpu",),
+    "take_l2_fault": ("vcpu",),
 }
 """What the library can be asked to do as a task, and with what: all longs; buffers are addresses.
 

@@ -42,8 +42,6 @@ NOTHING_RETURNED: Final = -(1 << 40)
 
 CR: Final = {"CR0": 0, "CR3": 3, "CR4": 4, "EFER": 5}
 """Registers of `set_cr`."""
-EPT_VIOLATION, EPT_MISCONFIG = 1, 2
-"""What `take_ept_fault` answers, besides -1."""
 EMULATED_DONE, EMULATED_MMIO, EMULATED_FAULT = 0, 1, 2
 """What `emulate` answers, besides -errno."""
 
@@ -70,8 +68,7 @@ BOTH: Final = {
     **{f"NATIVE_{name}": number for name, number in CR.items()},
     "NATIVE_GUEST_PAGING64": GUESTS.index("paging64"),
     "NATIVE_GUEST_EPT12": GUESTS.index("ept12"),
-    "NATIVE_EPT_VIOLATION": EPT_VIOLATION,
-    "NATIVE_EPT_MISCONFIG": EPT_MISCONFIG,
+    "NATIVE_GUEST_NPT12": GUESTS.index("npt12"),
     "NATIVE_EMULATED_DONE": EMULATED_DONE,
     "NATIVE_EMULATED_MMIO": EMULATED_MMIO,
     "NATIVE_EMULATED_FAULT": EMULATED_FAULT,

@@ -25,7 +25,7 @@ from ..guest_tables import (
     TARGET_WORDS,
 )
 from ..limits import HOST_THREADS, VMM_THREAD
-from ..model import DIRTY_LOG, Config, Op
+from ..model import DIRTY_LOG, NESTED, Config, Op
 from ..ops import OPS, Kind
 
 Entry = tuple[str, int]
@@ -247,7 +247,8 @@ def two_cpus(scene: GuestScene) -> list[Op]:
 
 def toggles(scene: GuestScene) -> list[Op]:
     """CR0.WP, CR4.SMEP or EFER.NX changes between two uses of an address."""
-    thread, what = scene.vcpu(), scene.rng.choice((0, 0, 1, 1, 2))
+    switches = (1, 2, 2, 2) if scene.config.guest in NESTED else (0, 0, 1, 1, 2)
+    thread, what = scene.vcpu(), scene.rng.choice(switches)
     entry = scene.entry(LEAVES)
     flags = (FLAGS["p"] | FLAGS["u"], USUAL, USUAL | FLAGS["nx"])[what]
     ops = [scene.write(entry, scene.rng.choice(PAGES), flags, thread)]

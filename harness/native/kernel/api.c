@@ -180,9 +180,9 @@ API_FN(invept)
 	return 0;
 }
 
-API_FN(take_ept_fault)
+API_FN(take_l2_fault)
 {
-	return native_take_ept_fault(native_vcpus[vcpu]);
+	return native_take_l2_fault(native_vcpus[vcpu]);
 }
 
 API_FN(mark_dirty)

@@ -46,7 +46,8 @@ extern void native_init_nested(void);
 extern void native_enter_l2(struct kvm_vcpu *vcpu, gpa_t root, bool ad);
 extern void native_leave_l2(struct kvm_vcpu *vcpu);
 extern void native_invept(struct kvm_vcpu *vcpu, gpa_t root);
-extern long native_take_ept_fault(struct kvm_vcpu *vcpu);
+extern long native_take_l2_fault(struct kvm_vcpu *vcpu);
+extern void native_set_nested(bool is_npt);
 
 /* host.c */
 extern void native_init_host(void);

@@ -19,7 +19,7 @@
 struct kvm *native_kvm;
 struct kvm_vcpu *native_vcpus[NATIVE_VCPUS];
 long native_vcpu_ipis[NATIVE_VCPUS];
-static bool paging, guest;
+static bool paging, guest, npt12;
 
 struct native_async_pf {
 	struct kvm_async_pf works[ASYNC_PF_PER_VCPU];
@@ -118,8 +118,9 @@ long native_create_vm(const struct native_params *params)
 	native_allow_write_tracking(kvm);
 	kvm_mmu_init_vm(kvm);
 	guest = params->guest;
-	paging = (params->tdp && params->guest != NATIVE_GUEST_EPT12) ||
-		 params->guest == NATIVE_GUEST_PAGING64;
+	npt12 = params->guest == NATIVE_GUEST_NPT12;
+	paging = params->guest == NATIVE_GUEST_PAGING64 || (params->tdp && !params->guest);
+	native_set_nested(npt12);
 	list_add(&kvm->vm_list, &vm_list);
 	native_kvm = kvm;
 	return 0;
@@ -144,6 +145,11 @@ long native_create_vcpu(void)
 		vcpu->arch.efer = EFER_LMA | EFER_LME | EFER_NX;
 	} else {
 		vcpu->arch.cr0 = X86_CR0_PE;
+	}
+	if (npt12) {
+		/* By these an L1 has its NPT walked, whose own paging is left out. */
+		vcpu->arch.cr4 = X86_CR4_PAE;
+		vcpu->arch.efer = EFER_LMA | EFER_LME | EFER_NX;
 	}
 	if (guest)
 		native_create_emulator(vcpu);
