@@ -60,6 +60,9 @@ ROWS = {
     ),
     "scripts/difffuzz explain FILE --mode concurrent": Row("explain FILE --mode concurrent"),
     "scripts/difffuzz explore FILE --preemptions 2": Row("explore RACE", 0, "complete"),
+    "scripts/difffuzz explore FILE --strategy portfolio --time 60": Row(
+        "explore RACE --strategy portfolio --schedules 10", 0, "20 schedules"
+    ),
     (
         "scripts/difffuzz explore FILE --left native:legacy --right native:tdp --preemptions 1 "
         "--no-reduction"

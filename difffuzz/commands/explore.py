@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""`difffuzz explore`: every schedule of a program with a bounded number of preemptions."""
+"""`difffuzz explore`: every schedule of a program with few preemptions, or many of a strategy."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ import typer
 
 from ..engine.explore import Exploration, Shown
 from ..engine.explore import explore as run_explore
+from ..engine.sampling import sample
 from ..engine.there_and_back import there_and_back
+from ..errors import UsageError
 from ..files.notes import text_of
 from ..program import Program
 from ..program.limits import THREADS
+from ..sched.series import SERIES
 from ..sides import open_side, short_name
 from ..sides.identity import side_notes
 from .kept import Kept
@@ -25,6 +28,8 @@ from .programs import AsBytes, OwnLeft, OwnRight, Trust
 from .progress import Progress
 
 EXPLORE_SECONDS = 300.0
+EXHAUSTIVE = "exhaustive"
+"""The strategy of --preemptions."""
 
 
 def explore(
@@ -47,6 +52,14 @@ def explore(
             help="Native sides: to another thread and back only, everywhere, played in C.",
         ),
     ] = False,
+    strategy: Annotated[
+        str,
+        typer.Option(help=f"How schedules are chosen: {', '.join((EXHAUSTIVE, *SERIES))}."),
+    ] = EXHAUSTIVE,
+    seed: Annotated[int, typer.Option(help="Of a strategy that draws.")] = 0,
+    schedules: Annotated[
+        int, typer.Option(min=0, help="Of a strategy that draws, for each side; 0: no limit.")
+    ] = 0,
     first: Annotated[bool, typer.Option(help="End at each side's first divergence.")] = False,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Write the program with its schedule.")
@@ -56,10 +69,15 @@ def explore(
     ),
     json: Json = False,
 ) -> None:
-    """Run a program under all its schedules. Exit status 1: one of them shows a divergence.
+    """Run a program under all its schedules, or under many. Exit status 1: one shows a divergence.
 
     Ctrl-C ends it with what was found so far.
     """
+    if strategy not in (EXHAUSTIVE, *SERIES):
+        names = ", ".join((EXHAUSTIVE, *SERIES))
+        raise UsageError(f"--strategy {strategy!r} is not one of {names}")
+    if back and strategy != EXHAUSTIVE:
+        raise UsageError("--there-and-back is a strategy of its own: leave --strategy out")
     loaded = load_program(file, as_bytes)
     sides = loaded.sides(Choice(left, right, None, trust))
     opened = open_side(sides[0]), open_side(sides[1])
@@ -71,6 +89,16 @@ def explore(
         program = loaded.program._replace(schedule=())
         if back:
             found = there_and_back(program, *opened, stop=watch.stop)
+        elif strategy != EXHAUSTIVE:
+            found = sample(
+                program,
+                *opened,
+                strategy,
+                seed=seed,
+                schedules=schedules,
+                first_only=first,
+                stop=watch.stop,
+            )
         else:
             found = run_explore(
                 program,
@@ -92,6 +120,7 @@ def explore(
         "left": sides[0],
         "right": sides[1],
         "preemptions": preemptions,
+        "strategy": strategy,
         "schedules": found.schedules,
         "complete": found.complete,
         "interrupted": limit.interrupted,

@@ -59,6 +59,16 @@ class Exploration:
         self.ends: list[set[tuple[str, ...]]] = []
         self.orders: list[set[int]] = []
 
+    def show(self, divergence: Divergence, schedule: tuple[tuple[int, int], ...]) -> None:
+        """Keeps a divergence; of one that is known, the shorter schedule."""
+        shown = Shown(divergence, schedule)
+        for at, known in enumerate(self.shown):
+            if known.divergence.signature == divergence.signature:
+                if len(schedule) < len(known.schedule):
+                    self.shown[at] = shown
+                return
+        self.shown.append(shown)
+
 
 Stop = Callable[[Exploration], bool]
 
@@ -154,7 +164,6 @@ def explore_side(
         raise UsageError(f"side {factory.name!r} {text}")
     ends: set[tuple[str, ...]] = set()
     orders: set[int] = set()
-    known: dict[str, int] = {}
     before = len(found.shown)
     steps = found.steps
     schedules = found.schedules
@@ -188,12 +197,7 @@ def explore_side(
             ends.add(tuple(result))
             orders.add(sched.fingerprint())
         for divergence in verdict.divergences[:1]:
-            shown = Shown(divergence, schedule_of(record))
-            at = known.setdefault(divergence.signature, len(found.shown))
-            if at == len(found.shown):
-                found.shown.append(shown)
-            elif len(shown.schedule) < len(found.shown[at].schedule):
-                found.shown[at] = shown
+            found.show(divergence, schedule_of(record))
         return sched.decisions
 
     def over() -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from difffuzz.cli import main
+from difffuzz.sched.series import SERIES
 from difffuzz.variants.catalogue import find
 
 RACE = """\
@@ -56,6 +57,38 @@ def test_a_bug_comes_with_a_schedule_that_replays(
     assert main(["minimize", str(out), "-o", str(smaller), "--time", "5"]) == 0
     capsys.readouterr()
     assert main(["replay", str(smaller)]) == 1
+
+
+@pytest.mark.parametrize("strategy", SERIES)
+def test_a_strategy_that_draws_shows_the_bug_and_the_schedule_replays(
+    strategy: str, race: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    right = f"tdp+{find('d02c357e5bfa').patch}"
+    out = tmp_path / "shown.difffuzz"
+    command = ["explore", str(race), "--strategy", strategy, "--schedules", "25", "--json"]
+    patched = [*command, "--first", "--right", right, "-o", str(out), "--seed", "3"]
+    assert main(patched) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert found["strategy"] == strategy
+    assert not found["complete"]
+    assert main(["replay", str(out), "--json"]) == 1
+    again = json.loads(capsys.readouterr().out)[0]
+    assert again["divergences"][0]["signature"] == found["divergences"][0]["signature"]
+    assert main(patched) == 1
+    assert json.loads(capsys.readouterr().out)["schedules"] == found["schedules"]
+    assert main(command) == 0
+    quiet = json.loads(capsys.readouterr().out)
+    assert (quiet["schedules"], quiet["divergences"]) == (50, [])
+
+
+@pytest.mark.parametrize(
+    "options", [["--strategy", "nonsense"], ["--strategy", "pos", "--there-and-back"]]
+)
+def test_a_strategy_that_is_none_is_wrong_use(
+    options: list[str], race: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["explore", str(race), *options]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
 
 
 @pytest.mark.parametrize("left", ["spec", "nonsense"])

@@ -16,16 +16,18 @@ class Known:
     """Of all runs so far."""
 
     __slots__ = (
+        "_accesses",
+        "_changes",
         "_made",
         "_uses",
-        "accesses",
-        "changes",
         "contended",
         "length",
+        "order",
         "pairs",
         "runs",
         "sites",
         "together",
+        "unseen",
     )
 
     def __init__(self) -> None:
@@ -35,16 +37,18 @@ class Known:
         """Steps of the longest run."""
         self.pairs: dict[Pair, int] = {}
         """Every pair that was seen, but for those of one task, with its number."""
+        self.order: list[Pair] = []
+        """The same, by number."""
         self.together: list[int] = []
         """For each pair, by number, those that were seen in a run with it, a bit each."""
-        self.accesses: dict[Hashable, dict[int, None]] = {}
-        """Of each thing, the sites whose accesses came after the change of another task or of
-        none."""
-        self.changes: dict[Hashable, dict[int, None]] = {}
-        """Of each thing, the sites of the last changes that another task or none came after."""
+        self.unseen: list[Pair] = []
+        """Pairs that may be possible: of an access and a change of the same thing, each of which
+        was seen in a pair.  Those that were seen since are among them."""
         self.contended: dict[Hashable, None] = {}
         """What several tasks touch, one of them changing it, without a lock between them."""
         self._uses: dict[Hashable, dict[Use, None]] = {}
+        self._accesses: dict[Hashable, list[int]] = {}
+        self._changes: dict[Hashable, list[int]] = {}
         self._made: dict[Hashable, dict[int, int]] = {}
 
     def learn(self, trail: Trail) -> list[Pair]:
@@ -55,13 +59,14 @@ class Known:
         fresh = [pair for pair in seen if pair not in self.pairs]
         whats = self.sites.whats
         for pair in fresh:
-            self.pairs[pair] = len(self.pairs)
+            self.pairs[pair] = len(self.order)
+            self.order.append(pair)
             self.together.append(0)
             what = whats[pair.access]
-            self.accesses.setdefault(what, {})[pair.access] = None
-            self.changes.setdefault(what, {})[pair.change] = None
+            self._add(what, pair.access, self._accesses, self._changes, turned=False)
+            self._add(what, pair.change, self._changes, self._accesses, turned=True)
         for what, site in trail.last_changes().items():
-            self.changes.setdefault(what, {})[site] = None
+            self._add(what, site, self._changes, self._accesses, turned=True)
         mask = 0
         numbers = [self.pairs[pair] for pair in seen]
         for number in numbers:
@@ -87,6 +92,24 @@ class Known:
             if changed_by != number
         }
         return list(found)
+
+    def _add(
+        self,
+        what: Hashable,
+        site: int,
+        to: dict[Hashable, list[int]],
+        others: dict[Hashable, list[int]],
+        turned: bool,
+    ) -> None:
+        """Another access to the thing, or (`turned`) another change of it."""
+        known = to.setdefault(what, [])
+        if site in known:
+            return
+        known.append(site)
+        for other in others.get(what, ()):
+            pair = Pair(other, site) if turned else Pair(site, other)
+            if other != site and pair not in self.pairs:
+                self.unseen.append(pair)
 
     def _learn_uses(self, trail: Trail) -> None:
         for what, uses in trail.uses.items():

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections import defaultdict
 from random import Random
 
-from difffuzz.sched.sites import NOWHERE
 from difffuzz.sched.strategy.reads_from import Constraint, Pair, ReadsFrom
 from difffuzz.sched.strategy.trail import Trail
 
@@ -23,12 +22,12 @@ NEW_COUPLE = 0.3
 """How often two pairs are wanted that were never seen together."""
 FREE = 0.1
 """How often nothing is wanted."""
-UNLIKELY = 0.1
-"""The weight of a pair of which one half never met another task."""
+GIVE_UP = 4
+"""Tries after which a pair is taken for impossible."""
 FORBIDDEN = 0.2
 """How often a mutant gets a pair that is not to be seen."""
-TRIES = 12
-"""Draws of couples before another way is taken."""
+TRIES = 20
+"""Draws of a choice before another way is taken."""
 MOST = 4
 """Constraints of a run."""
 
@@ -75,26 +74,24 @@ class ReadsFroms:
 
     def _new_pair(self) -> Constraints:
         """A pair that was never seen."""
-        known = self._known
-        pairs: list[Constraints] = []
-        weights: list[float] = []
-        for what, accesses in known.accesses.items():
-            changes = known.changes.get(what, {})
-            for access in accesses:
-                for change in (NOWHERE, *changes):
-                    pair = Pair(access, change)
-                    if change != access and pair not in known.pairs:
-                        one = (Constraint(pair),)
-                        pairs.append(one)
-                        weights.append(0.25 ** self._tried.get(one, 0))
-        if not pairs or max(weights) < 0.01:
-            return ()
-        return self._rng.choices(pairs, weights)[0]
+        known, rng, unseen = self._known, self._rng, self._known.unseen
+        for _ in range(TRIES):
+            if not unseen:
+                break
+            at = rng.randrange(len(unseen))
+            pair = unseen[at]
+            found = (Constraint(pair),)
+            if pair in known.pairs or self._tried[found] >= GIVE_UP:
+                unseen[at] = unseen[-1]
+                unseen.pop()
+            elif rng.random() < 0.25 ** self._tried[found]:
+                return found
+        return ()
 
     def _new_couple(self) -> Constraints:
         """Two pairs that were seen, but in different runs."""
         known, rng = self._known, self._rng
-        pairs = list(known.pairs)
+        pairs = known.order
         if len(pairs) < 2:
             return ()
         for _ in range(TRIES):
@@ -112,7 +109,7 @@ class ReadsFroms:
         """Constraints that were worth it, with one more, one less, or one turned round."""
         known, rng = self._known, self._rng
         found = list(rng.choice(self._kept)) if self._kept else []
-        pairs = list(known.pairs)
+        pairs = known.order
         way = rng.random()
         if found and way < 0.2:
             found.pop(rng.randrange(len(found)))
