@@ -153,6 +153,9 @@ ROWS = {
     ),
     "scripts/kernel-bugs": Row(instead="it builds and boots for many minutes"),
     "scripts/difffuzz kernel fetch 6.1": Row(instead="scripts/native-setup runs it where CI=true"),
+    "scripts/difffuzz kernel conform --kernel 6.1 --together --runs 100": Row(
+        instead="tests/booted/test_conform.py"
+    ),
     "scripts/difffuzz kernel conform --kernel 6.1 --runs 100": Row(
         instead="tests/booted/test_conform.py"
     ),

@@ -24,7 +24,7 @@ from .agent import agent
 from .initramfs import archive
 from .kernel import Kernel
 from .modules import GROUPS, Closure
-from .qemu import Qemu, command
+from .qemu import MEGABYTES, Qemu, command
 from .wire import Broken, Wire
 
 BOOT_SECONDS = 90.0
@@ -41,6 +41,8 @@ class Wish(NamedTuple):
     kernel: Kernel
     qemu: Qemu
     accelerator: str = "tcg"
+    megabytes: int = MEGABYTES
+    """Of memory."""
 
 
 class Refused(Exception):
@@ -82,7 +84,13 @@ class Boot:
             listener.settimeout(0.2)
             wish = self.wish
             argv = command(
-                wish.qemu, wish.accelerator, wish.kernel.number, wish.kernel.image, initrd, port
+                wish.qemu,
+                wish.accelerator,
+                wish.kernel.number,
+                wish.kernel.image,
+                initrd,
+                port,
+                wish.megabytes,
             )
             self._process = subprocess.Popen(
                 argv,

@@ -38,7 +38,7 @@ DONE: Final = frozenset(
         *(Kind.HOST_READ, Kind.HOST_WRITE, Kind.MEMSLOT_CREATE, Kind.MEMSLOT_DELETE),
         *(Kind.MEMSLOT_MOVE, Kind.MEMSLOT_FLAGS, Kind.DIRTY_GET, Kind.DIRTY_CLEAR, Kind.NX),
         *(Kind.VCPU_CREATE, Kind.SYNC, Kind.LAZY_FREE, Kind.COLD, Kind.COLLAPSE),
-        *(Kind.PUNCH_HOLE, Kind.MREMAP),
+        *(Kind.PUNCH_HOLE, Kind.MREMAP, Kind.PREFAULT),
     }
 )
 """Operations that are done as they are."""
@@ -55,6 +55,7 @@ OTHERWISE: Final[dict[Kind, str]] = {
     Kind.NX_RECOVER: "the worker is woken by its parameters and given 60 ms",
     Kind.HWPOISON: "by MADV_HWPOISON, which faults the page in first",
     Kind.MMU_PAGES: "the kernel's least is 64 pages",
+    Kind.UFFD: "a thread is the monitor; not in hugetlb memory, nor `wp` of shared memory",
 }
 """Operations that are done in another way than the models do them."""
 

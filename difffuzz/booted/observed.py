@@ -12,7 +12,7 @@ from .protocol import RESULTS, STATS, Observation
 from .ret_pf import ret_pf_names
 from .wire import Broken
 
-_LINE: Final = re.compile(r"^\s*.*-(\d+)\s+\[\d+\]\s+\S+\s+[\d.]+: (\S+): (.*)$")
+_LINE: Final = re.compile(r"^\s*(.*-\d+)\s+\[\d+\]\s+\S+\s+[\d.]+: (\S+): (.*)$")
 _SPTE: Final = re.compile(r"gfn (\w+) spte (\w+) \(.*\) level (\d)")
 _CHANGE: Final = re.compile(r"as id \d+ gfn (\w+) level (\d) old_spte (\w+) new_spte (\w+)")
 _FAULT: Final = re.compile(r"address (?:0x)?(\w+) error_code (?:0x)?(\w+)")
@@ -20,6 +20,9 @@ MOST_FAULTS: Final = 64
 """Of an operation that are kept: one that gets stuck has a million."""
 RSVD: Final = 1 << 3
 """PFERR_RSVD_MASK."""
+_MARK: Final = re.compile(r"op (-?\d+) vm (\d)")
+_WAITER: Final = re.compile(r"vm(\d)-\d+$")
+"""The thread of a parked fault, whose name is its VM's."""
 _LOST: Final = re.compile(r"\[LOST (\d+) EVENTS\]")
 
 
@@ -69,6 +72,12 @@ class Run(NamedTuple):
     seen: list[Seen]
     log: list[str]
     lost: bool
+    second: int | None = None
+    """Another VM on the same memory was first at operations with even (0) or odd (1) indices."""
+
+    def is_second(self, index: int) -> bool:
+        """Another VM had done the operation by then."""
+        return self.second is not None and index % 2 == self.second
 
 
 def tag_of(number: int) -> int:
@@ -76,30 +85,38 @@ def tag_of(number: int) -> int:
     return 1 + number % 255
 
 
-def read_run(answer: bytes, kernel: tuple[int, int]) -> Run:
-    """The answer to an OPS frame.  Broken: it is not one."""
+def read_runs(answer: bytes, kernel: tuple[int, int], vms: int = 1) -> list[Run]:
+    """The answer to an OPS frame, of each of so many VMs.  Broken: it is not one."""
     reader = Reader(answer)
-    seen = []
+    seen: list[list[Seen]] = [[] for _ in range(vms)]
     for _ in range(reader.number()):
-        told = Observation.from_buffer_copy(reader.take(ctypes.sizeof(Observation)))
-        words = reader.take(16 * told.words)
-        pairs = (words[i : i + 16] for i in range(0, len(words), 16))
-        bitmap = {
-            int.from_bytes(pair[:8], "little"): int.from_bytes(pair[8:], "little") for pair in pairs
-        }
-        note = reader.take(told.note).decode("utf-8", "replace")
-        if told.result >= len(RESULTS):
-            raise Broken(f"a result that there is not: {told.result}")
-        seen.append(
-            Seen(
-                RESULTS[told.result], told.ret, told.value, told.exit, bool(told.parked), bitmap,
-                note, dict(zip(STATS, told.stats, strict=True)), [], [], [],
-            )
-        )  # fmt: skip
+        for of_vm in seen:
+            of_vm.append(_read_one(reader))
     trace = reader.take(reader.number()).decode("ascii", "replace")
     log = reader.take(reader.number()).decode("utf-8", "replace").splitlines()
     lost = _sort_in(trace, seen, kernel)
-    return Run(seen, log, lost)
+    seconds = (None,) if vms == 1 else (1, 0)
+    return [
+        Run(of_vm, list(log), lost, second) for of_vm, second in zip(seen, seconds, strict=True)
+    ]
+
+
+def _read_one(reader: Reader) -> Seen:
+    """What one operation showed of one VM."""
+    told = Observation.from_buffer_copy(reader.take(ctypes.sizeof(Observation)))
+    words = reader.take(16 * told.words)
+    pairs = (words[i : i + 16] for i in range(0, len(words), 16))
+    bitmap = {
+        int.from_bytes(pair[:8], "little"): int.from_bytes(pair[8:], "little") for pair in pairs
+    }
+    note = reader.take(told.note).decode("utf-8", "replace")
+    if told.result >= len(RESULTS):
+        raise Broken(f"a result that there is not: {told.result}")
+    stats = dict(zip(STATS, told.stats, strict=True))
+    result, parked = RESULTS[told.result], bool(told.parked)
+    return Seen(
+        result, told.ret, told.value, told.exit, parked, bitmap, note, stats, [], [], []
+    )  # fmt: skip
 
 
 def read_log(answer: bytes) -> list[str]:
@@ -127,19 +144,25 @@ class Reader:
         return int.from_bytes(self.take(4), "little")
 
 
-def _sort_in(trace: str, seen: list[Seen], kernel: tuple[int, int]) -> bool:
+def _sort_in(trace: str, seen: list[list[Seen]], kernel: tuple[int, int]) -> bool:
     """Puts the events where they belong; True if some were lost."""
     names = ret_pf_names(kernel)
     faulting: dict[str, int] = {}
-    now: Seen | None = None
+    number = vm = -1
     for task, event, text in _events(trace):
         if event in ("tracing_mark_write", "0"):
-            found = re.search(r"op (-?\d+)", text)
-            number = int(found[1]) if found else -1
-            now = seen[number] if 0 <= number < len(seen) else None
-        elif now is not None and len(now.faults) >= MOST_FAULTS:
+            found = _MARK.search(text)
+            number, vm = (int(found[1]), int(found[2])) if found else (-1, -1)
             continue
-        elif event == "kvm_page_fault":
+        waiter = _WAITER.match(task)
+        which = int(waiter[1]) if waiter else vm
+        if not (0 <= number < len(seen[0]) and 0 <= which < len(seen)):
+            now = None
+        else:
+            now = seen[which][number]
+        if now is not None and len(now.faults) >= MOST_FAULTS:
+            continue
+        if event == "kvm_page_fault":
             found = _FAULT.search(text)
             gfn, code = (int(found[1], 16) >> 12, int(found[2], 16)) if found else (-1, 0)
             faulting[task] = gfn
@@ -158,7 +181,9 @@ def _sort_in(trace: str, seen: list[Seen], kernel: tuple[int, int]) -> bool:
             now.sets.append(Set(int(found[1], 16), int(found[3]), int(found[2], 16)))
         elif event == "kvm_tdp_mmu_spte_changed" and (found := _CHANGE.search(text)):
             gfns, level, old, new = found.groups()
-            now.changes.append(Change(int(gfns, 16), int(level), int(old, 16), int(new, 16)))
+            change = Change(int(gfns, 16), int(level), int(old, 16), int(new, 16))
+            # Of two VMs the last has the TDP MMU, whoever's fault it was.
+            seen[-1][number].changes.append(change)
     return bool(_LOST.search(trace))
 
 

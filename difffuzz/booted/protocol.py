@@ -14,7 +14,7 @@ from difffuzz.program import Kind
 from difffuzz.program.limits import AREA_PAGES, MAX_SLOTS, MAX_VCPUS, N_AREAS
 
 FRAME_MAGIC: Final = 0x315A4644
-FRAME_VERSION: Final = 2
+FRAME_VERSION: Final = 3
 MAX_FRAME: Final = 64 << 20
 """Bytes of a payload."""
 
@@ -43,6 +43,8 @@ STATS: Final = (
 """Statistics of the VM, and of the vCPU that ran the operation."""
 CODE_SLOT: Final = 100
 """The memslot of the guest's own code."""
+MAX_VMS: Final = 2
+"""Of a program."""
 STEP_SECONDS: Final = 10
 """A guest's access that takes longer is stuck."""
 
@@ -78,7 +80,7 @@ class ConfigSlot(ctypes.LittleEndianStructure):
 
 
 class VmConfig(ctypes.LittleEndianStructure):
-    """BEGIN: the VM of a program."""
+    """BEGIN: the VM of a program; `together`: two, with the legacy MMU and with the TDP MMU."""
 
     _fields_ = (
         ("tdp_mmu", _U32),
@@ -92,7 +94,7 @@ class VmConfig(ctypes.LittleEndianStructure):
         ("mmu_pages", _U32),
         ("smm", _U32),
         ("nr_slots", _U32),
-        ("unused", _U32),
+        ("together", _U32),
         ("areas", _U32 * N_AREAS),
         ("code_gfn", _U64),
         ("slots", ConfigSlot * MAX_SLOTS),
@@ -115,7 +117,10 @@ class Operation(ctypes.LittleEndianStructure):
 
 
 class Observation(ctypes.LittleEndianStructure):
-    """What one operation showed; `words` pairs of 64 bits and `note` bytes of text follow."""
+    """What one operation showed, of one VM after the other.
+
+    `words` pairs of 64 bits and `note` bytes of text follow.
+    """
 
     _fields_ = (
         ("result", _U32),
@@ -171,6 +176,7 @@ def _header() -> Iterator[str]:
         ("MAX_FRAME", MAX_FRAME),
         ("MAX_VCPUS", MAX_VCPUS),
         ("MAX_SLOTS", MAX_SLOTS),
+        ("MAX_VMS", MAX_VMS),
         ("MAX_AREAS", N_AREAS),
         ("AREA_PAGES", AREA_PAGES),
         ("CODE_SLOT", CODE_SLOT),

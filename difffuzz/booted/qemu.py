@@ -83,10 +83,16 @@ def threads(qemu: Qemu, kernel: tuple[int, int]) -> str:
 
 
 def command(
-    qemu: Qemu, accelerator: str, kernel: tuple[int, int], image: Path, initrd: Path, port: Path
+    qemu: Qemu,
+    accelerator: str,
+    kernel: tuple[int, int],
+    image: Path,
+    initrd: Path,
+    port: Path,
+    megabytes: int = MEGABYTES,
 ) -> list[str]:
     """A machine of two processors and two nodes of memory, its console on stdout."""
-    half = MEGABYTES // 2
+    half = megabytes // 2
     if accelerator == "kvm":
         machine = ["-accel", "kvm", "-cpu", "host"]
     else:
@@ -94,7 +100,7 @@ def command(
         # Four levels: la57 would make the tables of the guest's KVM five deep.
         machine = ["-accel", f"tcg,thread={how}", "-cpu", "max,+svm,+npt,-la57"]
     return [
-        qemu.path, *machine, "-m", f"{MEGABYTES}", "-smp", "2",
+        qemu.path, *machine, "-m", f"{2 * half}", "-smp", "2",
         "-object", f"memory-backend-ram,id=m0,size={half}M",
         "-object", f"memory-backend-ram,id=m1,size={half}M",
         "-numa", "node,memdev=m0,cpus=0", "-numa", "node,memdev=m1,cpus=1",

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from difffuzz.errors import UsageError
@@ -16,7 +16,7 @@ from difffuzz.program.ops import IS_HOST
 from . import protocol
 from .boot import Boot, Refused, Wish
 from .doable import Adapted
-from .observed import Run, read_log, read_run, tag_of
+from .observed import Run, read_log, read_runs, tag_of
 from .wire import Broken
 
 MOST_BOOTS_FAILED: Final = 3
@@ -62,8 +62,19 @@ class Session:
         cache: Cache,
         say: Callable[[str], None],
         traced: str = OBSERVED,
+        together: bool = False,
     ) -> None:
+        """`together`: a program has a VM with each MMU, in one process, on the same memory.
+
+        UsageError: this kernel cannot.
+        """
+        if together and not wish.kernel.both_at_once:
+            raise UsageError(
+                f"kernel {wish.kernel.name}: both MMUs together need one before 6.3, which reads "
+                "tdp_mmu whenever it makes a VM"
+            )
         self.wish = wish
+        self.together = together
         self.boots = 0
         self.failures: list[str] = []
         self.release = ""
@@ -125,10 +136,29 @@ class Session:
         A crash counts when it has come again on a fresh boot: Died.  UsageError: the agent refuses
         the program, in one line.
         """
+        [run] = self._survived(one, (lane,))
+        return run
+
+    def runs(self, one: Adapted, lanes: Sequence[Lane]) -> dict[Lane, Run | Died]:
+        """Runs it with each MMU, with both at once if they are together.  UsageError as `run`."""
+        found: dict[Lane, Run | Died] = {}
+        if self.together:
+            try:
+                return dict(zip(BOTH, self._survived(one, BOTH), strict=True))
+            except Died as death:
+                return dict.fromkeys(BOTH, death)
+        for lane in lanes:
+            try:
+                found[lane] = self.run(one, lane)
+            except Died as death:
+                found[lane] = death
+        return found
+
+    def _survived(self, one: Adapted, lanes: Sequence[Lane]) -> list[Run]:
         told = ""
         for _ in range(1 + MOST_BOOTS_FAILED):
             try:
-                return self._run(one, lane)
+                return self._run(one, lanes)
             except Broken as error:
                 now = self._reason(error)
                 self._say(f"{self.wish.kernel.name}: {now}")
@@ -150,19 +180,21 @@ class Session:
             return "Oops: int3, QEMU's fault in code that was being patched"
         return str(error)
 
-    def _run(self, one: Adapted, lane: Lane) -> Run:
-        self.load(lane)
+    def _run(self, one: Adapted, lanes: Sequence[Lane]) -> list[Run]:
+        """Of all lanes at once; two of them are in the order in which the agent has them, BOTH."""
+        self.load(lanes[0])
         boot = self.boot()
         ops = b"".join(bytes(_operation(one, index)) for index in range(len(one.program.ops)))
         try:
-            boot.ask(protocol.BEGIN, bytes(vm_config(one, lane, not self._both)))
+            boot.ask(protocol.BEGIN, bytes(vm_config(one, lanes, not self._both)))
             answer = boot.ask(protocol.OPS_FRAME, ops)
             ended = boot.ask(protocol.END)
         except Refused as error:
             raise UsageError(f"the agent: {error}") from None
-        run = read_run(answer, self.wish.kernel.number)
-        run.log.extend(read_log(ended))
-        return run
+        runs = read_runs(answer, self.wish.kernel.number, len(lanes))
+        for run in runs:
+            run.log.extend(read_log(ended))
+        return runs
 
     def close(self) -> None:
         """Ends what runs."""
@@ -180,11 +212,12 @@ def splats(run: Run) -> list[str]:
     return [line for line in run.log if any(sign in line for sign in INTERESTING)]
 
 
-def vm_config(one: Adapted, lane: Lane, by_load: bool) -> protocol.VmConfig:
+def vm_config(one: Adapted, lanes: Sequence[Lane], by_load: bool) -> protocol.VmConfig:
     """BEGIN of a program."""
     config: Config = one.program.config
     made = protocol.VmConfig(
-        tdp_mmu=lane.tdp,
+        tdp_mmu=lanes[0].tdp,
+        together=len(lanes) > 1,
         tdp_by_load=by_load,
         vcpus=config.vcpus,
         nx=config.nx,

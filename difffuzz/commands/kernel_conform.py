@@ -16,7 +16,17 @@ from ..files.program_file import read_program
 from ..native.cache import default_cache
 from ..program import generate, render
 from ..shipped import CORPUS
-from .kernel_options import DEFAULT, Accel, Image, Modules, QemuPath, Which, models_of, wish_of
+from .kernel_options import (
+    DEFAULT,
+    Accel,
+    Image,
+    Modules,
+    QemuPath,
+    Together,
+    Which,
+    models_of,
+    wish_of,
+)
 from .limit import Limit
 from .output import Json, emit, prepare_directory, write_text
 from .progress import Progress, note
@@ -34,6 +44,7 @@ def conform(
     modules: Modules = None,
     qemu: QemuPath = None,
     accel: Accel = "tcg",
+    together: Together = False,
     model: Annotated[
         str | None, typer.Option(help="Variant of the model; else that of the kernel's version.")
     ] = None,
@@ -53,7 +64,7 @@ def conform(
     prepare_directory(out)
     found: list[dict[str, object]] = []
     with (
-        Session(wish, default_cache(), note) as session,
+        Session(wish, default_cache(), note, together=together) as session,
         Limit(seconds) as limit,
         Progress() as progress,
     ):

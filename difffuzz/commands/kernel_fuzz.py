@@ -9,7 +9,17 @@ from typing import Annotated
 import typer
 
 from .kernel_hunt import Hunt, hunt, hunt_text
-from .kernel_options import DEFAULT, Accel, Image, Modules, QemuPath, Which, models_of, wish_of
+from .kernel_options import (
+    DEFAULT,
+    Accel,
+    Image,
+    Modules,
+    QemuPath,
+    Together,
+    Which,
+    models_of,
+    wish_of,
+)
 from .output import Json, emit
 
 
@@ -19,6 +29,7 @@ def fuzz(
     modules: Modules = None,
     qemu: QemuPath = None,
     accel: Accel = "tcg",
+    together: Together = False,
     model: Annotated[
         str | None, typer.Option(help="Variant of the model; else that of the kernel's version.")
     ] = None,
@@ -52,6 +63,7 @@ def fuzz(
             seconds=seconds,
             runs=runs,
             seed=seed,
+            together=together,
             stop_on_finding=stop_on_finding,
         )
     )

@@ -44,6 +44,8 @@ class Hunt(NamedTuple):
     corpus: Path = CORPUS
     baseline: Baseline | None = None
     """What it explains is no finding."""
+    together: bool = False
+    """Both MMUs at once, on the same memory."""
 
 
 class _Found:
@@ -79,7 +81,7 @@ def hunt(wanted: Hunt) -> dict[str, object]:
     pool = Pool(rng)
     kernel = wanted.wish.kernel
     with (
-        Session(wanted.wish, default_cache(), note) as session,
+        Session(wanted.wish, default_cache(), note, together=wanted.together) as session,
         Limit(wanted.seconds) as limit,
         Progress() as progress,
     ):

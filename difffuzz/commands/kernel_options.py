@@ -32,6 +32,15 @@ Modules = Annotated[
 ]
 QemuPath = Annotated[Path | None, typer.Option("--qemu", metavar="FILE", help="Which QEMU.")]
 Accel = Annotated[str, typer.Option(help="tcg, or kvm on a machine that nests.")]
+Memory = Annotated[
+    int, typer.Option("--memory", metavar="MIB", min=512, max=1 << 16, help="Of the machine.")
+]
+Together = Annotated[
+    bool,
+    typer.Option(
+        "--together", help="A VM with each MMU at once, on the same memory (kernels before 6.3)."
+    ),
+]
 DEFAULT = "6.1"
 
 

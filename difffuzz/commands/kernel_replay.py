@@ -14,7 +14,7 @@ from ..engine.kernel_judge import run_and_judge
 from ..errors import UsageError
 from ..native.cache import default_cache
 from ..program import ProgramError
-from .kernel_options import DEFAULT, Accel, Image, Modules, QemuPath, Which, wish_of
+from .kernel_options import DEFAULT, Accel, Image, Modules, QemuPath, Together, Which, wish_of
 from .loaded import load_program
 from .output import Json, emit
 from .progress import note
@@ -27,6 +27,7 @@ def replay(
     modules: Modules = None,
     qemu: QemuPath = None,
     accel: Accel = "tcg",
+    together: Together = False,
     json: Json = False,
 ) -> None:
     """Run programs on a booted kernel with each MMU: same or divergence; status 0 or 1.
@@ -38,7 +39,7 @@ def replay(
     documents: list[dict[str, object]] = []
     lines: list[str] = []
     bad = False
-    with Session(wish, default_cache(), note) as session:
+    with Session(wish, default_cache(), note, together=together) as session:
         for file in files:
             document: dict[str, object] = {"program": str(file), "verdict": "error"}
             document["divergences"], document["remarks"] = [], []

@@ -8,12 +8,13 @@ from typing import Annotated
 
 import typer
 
+from ..booted.qemu import MEGABYTES
 from ..booted.reproduce import binary_of
 from ..booted.session import EVERYTHING, NOTHING, Session
 from ..errors import UsageError
 from ..native.cache import default_cache
 from .kernel_binary import BAD, run_both
-from .kernel_options import DEFAULT, Accel, Image, Modules, QemuPath, Which, wish_of
+from .kernel_options import DEFAULT, Accel, Image, Memory, Modules, QemuPath, Which, wish_of
 from .output import Json, emit, prepare_directory
 from .progress import note
 
@@ -25,6 +26,7 @@ def run(
     modules: Modules = None,
     qemu: QemuPath = None,
     accel: Accel = "tcg",
+    memory: Memory = MEGABYTES,
     seconds: Annotated[int, typer.Option(min=1, max=3600, help="It may take so long.")] = 120,
     trace: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Trace it, into files there.")
@@ -35,7 +37,7 @@ def run(
 
     It runs once with each MMU, alone on its kernel; a line "not ok" is a finding.
     """
-    wish = wish_of(series, image, modules, qemu, accel)
+    wish = wish_of(series, image, modules, qemu, accel)._replace(megabytes=memory)
     data = binary_of(file)
     how = NOTHING if trace is None else EVERYTHING
     if trace is not None:

@@ -15,9 +15,12 @@ from ..errors import UsageError
 from ..native.cache import default_cache
 from ..native.fetch import source_path
 from .kernel_binary import BAD, run_both
-from .kernel_options import DEFAULT, Accel, Image, Modules, QemuPath, Which, wish_of
+from .kernel_options import DEFAULT, Accel, Image, Memory, Modules, QemuPath, Which, wish_of
 from .output import Json, emit, prepare_directory
 from .progress import note
+
+MEGABYTES_OF_TESTS = 3072
+"""6.1's dirty_log_test writes to each page of 1 GiB."""
 
 
 def selftest(
@@ -30,6 +33,7 @@ def selftest(
     modules: Modules = None,
     qemu: QemuPath = None,
     accel: Accel = "tcg",
+    memory: Memory = MEGABYTES_OF_TESTS,
     tree: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Its source; else as fetched.")
     ] = None,
@@ -43,7 +47,7 @@ def selftest(
 
     Each is built, and runs alone on its kernel.  `corpus import --trace` and `judge` read traces.
     """
-    wish = wish_of(series, image, modules, qemu, accel)
+    wish = wish_of(series, image, modules, qemu, accel)._replace(megabytes=memory)
     cache = default_cache()
     at = tree if tree is not None else source_path(cache, wish.kernel.series)
     if not at.is_dir():

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from difffuzz.booted.doable import Adapted, adapted
+from difffuzz.booted.observed import Run
 from difffuzz.booted.session import BOTH, Died, Lane, Session, splats
 from difffuzz.engine.predict import Difference, compare
 from difffuzz.errors import UsageError
@@ -57,8 +58,9 @@ def conform_all(
     """Runs every program with every MMU and compares.  `stop` is asked after each run."""
     tally = Tally()
     for batch in _batches(session, programs, tally):
-        for lane, name, one in _order(session, batch, lanes):
-            _one(session, models[lane.mmu], lane, name, one, tally)
+        for which, name, one in _order(session, batch, lanes):
+            for lane, run in session.runs(one, which).items():
+                _compare(models[lane.mmu], lane, name, one, run, tally)
             if stop(tally):
                 tally.stopped = True
                 return tally
@@ -85,22 +87,20 @@ def _batches(
 
 def _order(
     session: Session, batch: list[tuple[str, Adapted]], lanes: Sequence[Lane]
-) -> Iterator[tuple[Lane, str, Adapted]]:
+) -> Iterator[tuple[Sequence[Lane], str, Adapted]]:
     """Program by program where both MMUs are there at once, else MMU by MMU."""
     if session.wish.kernel.both_at_once:
-        yield from ((lane, name, one) for name, one in batch for lane in lanes)
+        yield from ((lanes, name, one) for name, one in batch)
     else:
-        yield from ((lane, name, one) for lane in lanes for name, one in batch)
+        yield from (((lane,), name, one) for lane in lanes for name, one in batch)
 
 
-def _one(
-    session: Session, model: KvmFactory, lane: Lane, name: str, one: Adapted, tally: Tally
+def _compare(
+    model: KvmFactory, lane: Lane, name: str, one: Adapted, run: Run | Died, tally: Tally
 ) -> None:
     found: Difference | None
-    try:
-        run = session.run(one, lane)
-    except Died as death:
-        found = Difference(len(one.program.ops) - 1, "crash", "none", str(death))
+    if isinstance(run, Died):
+        found = Difference(len(one.program.ops) - 1, "crash", "none", str(run))
     else:
         compared = compare(one, model, run)
         found = compared.difference

@@ -8,9 +8,11 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from difffuzz.booted.doable import Adapted
-from difffuzz.booted.observed import Run, Seen
+from difffuzz.booted.observed import Run, Seen, Set
 from difffuzz.booted.session import Died, Lane, Session, splats
 from difffuzz.engine.predict import ENDS, RETURNS, compare
+from difffuzz.facts.paging import PT_PRESENT_MASK
+from difffuzz.facts.spte import SPTE_BASE_ADDR_MASK
 from difffuzz.oracle.dirty_log import WrittenPages, bitmap_violations
 from difffuzz.program import Config, Kind, Op
 from difffuzz.sides import KvmFactory
@@ -39,14 +41,16 @@ Runs = dict[Lane, "Run | Died"]
 
 
 def run_batch(session: Session, batch: Sequence[Adapted], lanes: Sequence[Lane]) -> list[Runs]:
-    """Runs all programs with one MMU, then with the other: loading KVM anew takes seconds."""
+    """Runs all programs with one MMU, then with the other: loading KVM anew takes seconds.
+
+    Where both are together, program by program.
+    """
+    if session.together:
+        return [session.runs(one, lanes) for one in batch]
     runs: list[Runs] = [{} for _ in batch]
     for lane in lanes:
         for one, its in zip(batch, runs, strict=True):
-            try:
-                its[lane] = session.run(one, lane)
-            except Died as death:
-                its[lane] = death
+            its.update(session.runs(one, (lane,)))
     return runs
 
 
@@ -71,6 +75,8 @@ def judge(one: Adapted, runs: Runs, models: dict[str, KvmFactory] | None = None)
                 )
     if len(lived) == 2 and not found:
         found += _between(one, lived[0], lived[1])
+        if not found and lived[0].second is not None:
+            found += _on_the_same_memory(one, lived[0], lived[1])
     return found
 
 
@@ -147,6 +153,27 @@ def _note(access: Op, seen: Seen, memory: MemoryMap, written: WrittenPages) -> N
     )
     slot = memory.slot_at(memory.smm[access.thread], gfn)
     written.note(slot, gfn, writes and seen.result == "ok")
+
+
+def _on_the_same_memory(one: Adapted, left: Run, right: Run) -> Iterator[Wrong]:
+    """The page that each MMU maps for a gfn, in an operation in which both map it."""
+    for index, op in enumerate(one.program.ops):
+        if op.kind not in (Kind.READ, Kind.WRITE, Kind.EXEC):
+            continue
+        pair = [_pfn_of(run.seen[index].sets, op.args[0]) for run in (left, right)]
+        if None not in pair and pair[0] != pair[1]:
+            detail = f"legacy maps pfn {pair[0]:#x}, tdp pfn {pair[1]:#x}"
+            yield Wrong("translation", "", index, op.kind.name.lower(), detail)
+            return
+
+
+def _pfn_of(sets: Sequence[Set], gfn: int) -> int | None:
+    """The page behind the gfn, by the SPTE that was set last for it; None: none, or MMIO."""
+    for one in reversed(sets):
+        within = gfn - one.gfn
+        if one.spte & PT_PRESENT_MASK and 0 <= within < 1 << (9 * (one.level - 1)):
+            return ((one.spte & SPTE_BASE_ADDR_MASK) >> 12) + within
+    return None
 
 
 def _between(one: Adapted, left: Run, right: Run) -> Iterator[Wrong]:

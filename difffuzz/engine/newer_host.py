@@ -11,18 +11,28 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
+from difffuzz.facts.errno import EINVAL
+from difffuzz.machine.host import HostMM
+from difffuzz.machine.uffd import PROTECT, UNPROTECT
 from difffuzz.program import Kind, Op
+from difffuzz.program.limits import area_base
+from difffuzz.program.ops import IS_HOST
 
 ANONYMOUS: Final = ("4k", "thp")
+SHARED: Final = ("shared",)
 _Leaf = tuple[int, bool, bool]
 """Level, writable, executable."""
 
 
 class Shape(NamedTuple):
-    """What may differ, and how: of RET_PF_* and of SPTEs; statistics may always."""
+    """What may differ, and how: of RET_PF_*, of SPTEs, of what the operation itself returned;
+    statistics may, unless only what was returned does."""
 
     answers: Callable[[list[str], list[str]], bool]
     leaf: Callable[[_Leaf, _Leaf], bool]
+    returned: Callable[[int, int], bool] = lambda said, shown: False
+    undirtied: bool = False
+    """A dirty log may lack pages that the guest never wrote."""
 
 
 class NewerHost(NamedTuple):
@@ -32,6 +42,9 @@ class NewerHost(NamedTuple):
     kinds: tuple[Kind, ...]
     why: str
     shape: Shape
+    after: tuple[Kind, ...] = ()
+    """One of these came before, on the same area; empty: it needs nothing before."""
+    areas: tuple[str, ...] = ANONYMOUS
 
 
 def _never(said: list[str], shown: list[str]) -> bool:
@@ -39,6 +52,17 @@ def _never(said: list[str], shown: list[str]) -> bool:
     return False
 
 
+def _no_leaf(said: _Leaf, shown: _Leaf) -> bool:
+    del said, shown
+    return False
+
+
+_COLLAPSED: Final = Shape(
+    lambda said, shown: not said and shown == ["FIXED"],
+    lambda said, shown: (said[0], shown[0]) == (1, 2),
+    lambda said, shown: said == -EINVAL and not shown,
+)
+"""Where the older one has no huge page."""
 RULES: Final[dict[str, NewerHost]] = {
     "zero-subpages": NewerHost(
         (6, 12),
@@ -49,13 +73,15 @@ RULES: Final[dict[str, NewerHost]] = {
         Shape(
             lambda said, shown: shown == ["RETRY", *said],
             lambda said, shown: shown[:2] == (1, False) and said[2] == shown[2],
+            undirtied=True,
         ),
     ),
     "mprotect-writable": NewerHost(
         (6, 2),
-        (Kind.MPROTECT,),
-        "from 6.2 on mprotect() makes a THP writable at once (can_change_pmd_writable()), which "
-        "6.1 leaves to the next write",
+        (Kind.MPROTECT, Kind.UFFD),
+        "from 6.2 on mprotect() makes a THP writable at once (can_change_pmd_writable()), and "
+        "userfaultfd what it no longer protects (uffd_wp_range()), which 6.1 leaves to the next "
+        "write",
         Shape(
             lambda said, shown: said == ["FIXED"] and not shown,
             lambda said, shown: shown == (said[0], True, said[2]),
@@ -68,9 +94,42 @@ RULES: Final[dict[str, NewerHost]] = {
         "that the next fault brings a THP",
         Shape(_never, lambda said, shown: shown[0] >= said[0] and shown[1]),
     ),
+    "collapse-readonly": NewerHost(
+        (7, 2),
+        (Kind.THP_COLLAPSE, Kind.COLLAPSE),
+        "7.2 collapses a range of which no page is writable, too (SCAN_PAGE_RO of 6.12's "
+        "hpage_collapse_scan_pmd() is gone)",
+        _COLLAPSED,
+        (Kind.FORK, Kind.MPROTECT),
+    ),
+    "collapse-installs": NewerHost(
+        (6, 12),
+        (Kind.COLLAPSE,),
+        "MADV_COLLAPSE of shared memory maps the huge page where no page table is, too, in 6.12 "
+        "(collapse_file() ends as SCAN_PTE_MAPPED_HUGEPAGE); 6.1 says EINVAL, and looks no "
+        "further",
+        _COLLAPSED,
+        areas=SHARED,
+    ),
+    "collapse-of-nothing": NewerHost(
+        (7, 2),
+        (Kind.COLLAPSE,),
+        "7.2 is content with a range that has no whole 2M (madvise_collapse())",
+        Shape(_never, _no_leaf, lambda said, shown: said == -EINVAL and not shown),
+        areas=(*ANONYMOUS, *SHARED),
+    ),
 }
+MOVES_EACH: Final = (6, 17)
+"""Kernels from here on move all VMAs of a range by one mremap() (remap_move())."""
+PROTECTS_EACH: Final = (6, 12)
+"""Kernels from here on protect all VMAs of a range by one ioctl (mwriteprotect_range())."""
 _WHOLE: Final = 512
-"""Pages below which no page table goes."""
+"""Pages of 2M."""
+
+
+def _has_whole(page: int, n: int) -> bool:
+    """Is there a whole 2M in the range?"""
+    return -(-page // _WHOLE) < (page + n) // _WHOLE
 
 
 class Excuses:
@@ -80,6 +139,8 @@ class Excuses:
         self._kernel = kernel
         self._areas = areas
         self._reasons: dict[int, set[str]] = {}
+        self._before: dict[int, set[Kind]] = {}
+        self._written: set[int] = set()
         self.relaxed: set[int] = set()
         """Areas that are not compared exactly any more."""
 
@@ -90,8 +151,17 @@ class Excuses:
                 continue
             if op.kind == Kind.DONTNEED and op.args[2] < _WHOLE:
                 continue
-            if self._areas[op.args[0]] in ANONYMOUS:
+            if rule.shape.leaf is _no_leaf and _has_whole(op.args[1], op.args[2]):
+                continue
+            before = self._before.get(op.args[0], set())
+            if rule.after and not before.intersection(rule.after):
+                continue
+            if self._areas[op.args[0]] in rule.areas:
                 self._reasons.setdefault(op.args[0], set()).add(name)
+        if op.kind == Kind.WRITE or (op.kind == Kind.BEGIN_FAULT and op.args[1] == Kind.WRITE):
+            self._written.add(op.args[0])
+        if IS_HOST[op.kind]:
+            self._before.setdefault(op.args[0], set()).add(op.kind)
 
     def answers(self, area: int, said: list[str], shown: list[str]) -> str:
         """The rule that excuses the difference, or an empty name."""
@@ -101,10 +171,20 @@ class Excuses:
         """As `answers`, of an SPTE."""
         return self._found(area, lambda rule: rule.shape.leaf(said, shown))
 
+    def returned(self, area: int, said: int, shown: int) -> str:
+        """As `answers`, of what an operation of the host returned."""
+        return self._found(area, lambda rule: rule.shape.returned(said, shown))
+
+    def undirtied(self, area: int, gfn: int) -> str:
+        """As `answers`, of a page that a dirty log lacks."""
+        if gfn in self._written:
+            return ""
+        return self._found(area, lambda rule: rule.shape.undirtied)
+
     def statistics(self) -> str:
         """As `answers`, of how many leaves there are."""
         for area in self._reasons:
-            name = self._found(area, lambda _: True)
+            name = self._found(area, lambda rule: rule.shape.leaf is not _no_leaf)
             if name:
                 return name
         return ""
@@ -115,3 +195,26 @@ class Excuses:
                 self.relaxed.add(area)
                 return name
         return ""
+
+
+def each_vma(mm: HostMM, op: Op, kernel: tuple[int, int]) -> list[Op]:
+    """The operation; if a newer kernel does it to several VMAs, one for each of them.
+
+    Holes between them stay as they are.  An mremap of a range that begins with a hole, or overlaps
+    its new place, is refused as a whole.
+    """
+    if op.kind == Kind.MREMAP and kernel >= MOVES_EACH:
+        area, page, n, to, _ = op.args
+        if abs(to - page) < n or mm.vmas.find(area_base(area) + (page << 12)) is None:
+            return [op]
+    elif op.kind != Kind.UFFD or op.args[3] not in (PROTECT, UNPROTECT) or kernel < PROTECTS_EACH:
+        return [op]
+    area, page, n, *rest = op.args
+    start = area_base(area) + (page << 12)
+    pieces = []
+    for vma in mm.vmas.overlapping(start, start + (n << 12)):
+        first = max(vma.start - start >> 12, 0)
+        last = min(vma.end - start >> 12, n)
+        more = [rest[0] + first, *rest[1:]] if op.kind == Kind.MREMAP else rest
+        pieces.append(op._replace(args=(area, page + first, last - first, *more)))
+    return pieces or [op]

@@ -10,13 +10,14 @@ from difffuzz.booted.doable import Adapted, nothing
 from difffuzz.booted.observed import Fault, Run, Seen, tag_of
 from difffuzz.engine.conform import run_op
 from difffuzz.engine.newer_host import RULES as NEWER_HOST
-from difffuzz.engine.newer_host import Excuses
+from difffuzz.engine.newer_host import Excuses, each_vma
 from difffuzz.facts.kvm import RET_PF_NAMES
 from difffuzz.facts.paging import PT_WRITABLE_MASK
 from difffuzz.machine.mmap import isolate, round_out
 from difffuzz.machine.vma import area_of
 from difffuzz.program import Kind, Op
 from difffuzz.program.limits import HOST_THREADS, VCPU_THREADS, area_base
+from difffuzz.program.ops import IS_HOST
 from difffuzz.sides import KvmFactory
 from difffuzz.sides.base import NOTHING, Outcome
 from difffuzz.sides.kvm_side import KvmSide
@@ -36,6 +37,9 @@ RETURNS: Final = (
     Kind.DIRTY_GET,
     Kind.DIRTY_CLEAR,
     Kind.MMU_PAGES,
+    Kind.MREMAP,
+    Kind.COLLAPSE,
+    Kind.UFFD,
 )
 RULES: Final = {
     "not-done": "the kernel could not do it, and says why: the model does not do it either",
@@ -45,6 +49,8 @@ RULES: Final = {
     "legacy MMU recycles others, so that only data, dirty logs and results are compared",
     "parked-before-its-page": "userfaultfd parks a fault before it has a pfn, the models after: "
     "what took the page away meanwhile is met at once",
+    "second-on-its-page": "of two VMs on the same memory the second one's fault finds the page "
+    "that the first one's brought: no invalidation is inside of it",
     **{name: rule.why for name, rule in NEWER_HOST.items()},
 }
 """What may differ, by name."""
@@ -103,25 +109,39 @@ def compare(one: Adapted, factory: KvmFactory, run: Run) -> Compared:
                 run_op(side, Op(Kind.END_FAULT, vcpu, ()), begun)
         if op.kind == Kind.FORK or (seen.parked and op.kind == Kind.BEGIN_FAULT):
             _isolated(side, op, memory, one.kernel)
-        outcome = run_op(side, op, number)
+        outcome = _done(side, op, number, one.kernel)
         if op.kind == Kind.BEGIN_FAULT and seen.parked:
             parked.setdefault(op.thread, (index + 1, seen.faults))
         if isinstance(outcome, str):
             died = Difference(index, "outcome", outcome, seen.result)
             return Compared(died, index, True, tuple(rules))
         excuses.note(op)
-        found = _Comparison(index, op, outcome, seen, side, memory, rules, limits, excuses).first()
+        second = run.is_second(index)
+        comparison = _Comparison(
+            index, op, outcome, seen, side, memory, rules, limits, excuses, second
+        )
+        found = comparison.first()
         if found is not None:
             return Compared(found, index + 1, bool(side.kvm.splats), tuple(rules))
         memory.apply(op, outcome.value)
     return Compared(None, len(one.program.ops), bool(side.kvm.splats), tuple(rules))
 
 
+def _done(side: KvmSide, op: Op, number: int, kernel: tuple[int, int]) -> Outcome | str:
+    """The operation, as that kernel does it; it ends with the first part that fails."""
+    outcome: Outcome | str = ""
+    for part in each_vma(side.mm, op, kernel):
+        outcome = run_op(side, part, number)
+        if isinstance(outcome, str) or outcome.value:
+            break
+    return outcome
+
+
 def _ended_by(op: Op, parked: Container[int]) -> list[int]:
     """vCPUs whose parked faults end before the operation, or by it."""
     if Kind.MEMSLOT_CREATE <= op.kind <= Kind.MEMSLOT_FLAGS:
         return [vcpu for vcpu in VCPU_THREADS if vcpu in parked]
-    own = op.kind <= Kind.RELOAD and op.kind != Kind.BEGIN_FAULT
+    own = (op.kind <= Kind.RELOAD and op.kind != Kind.BEGIN_FAULT) or op.kind == Kind.PREFAULT
     return [op.thread] if own and op.thread in parked else []
 
 
@@ -172,6 +192,7 @@ class _Comparison:
         rules: list[str],
         limits: list[int],
         excuses: Excuses,
+        second: bool,
     ) -> None:
         self._index = index
         self._op = op
@@ -182,6 +203,7 @@ class _Comparison:
         self._rules = rules
         self._limits = limits
         self._excuses = excuses
+        self._second = second
 
     def first(self) -> Difference | None:
         """The first difference in what the operation did, and in what there is after it."""
@@ -193,6 +215,8 @@ class _Comparison:
             checks = (self._parked,)
         elif kind in RETURNS:
             checks = (self._returned, self._bitmap)
+        elif kind == Kind.PREFAULT:
+            checks = (self._result, self._returned)
         elif kind == Kind.HOST_READ:
             checks = (self._host_read,)
         if self._limited():
@@ -245,6 +269,9 @@ class _Comparison:
         if self._op.kind == Kind.END_FAULT and said[:1] == ["RETRY"] and said[1:] == shown:
             self._rules.append("parked-before-its-page")
             return None
+        if self._second and said == ["RETRY", *shown]:
+            self._rules.append("second-on-its-page")
+            return None
         if said != shown and self._excused(self._excuses.answers(self._area, said, shown)):
             return None
         return self._differs("RET_PF", said, shown)
@@ -284,13 +311,31 @@ class _Comparison:
         return self._differs("parked", self._outcome.parked, self._seen.parked)
 
     def _returned(self) -> Difference | None:
-        return self._differs("returned", self._outcome.value, self._seen.ret)
+        said, shown = self._outcome.value, self._seen.ret
+        if said != shown and IS_HOST[self._op.kind]:
+            if self._excused(self._excuses.returned(self._op.args[0], said, shown)):
+                return None
+        return self._differs("returned", said, shown)
 
     def _bitmap(self) -> Difference | None:
         if self._op.kind != Kind.DIRTY_GET or self._outcome.value:
             return None
         said = {index: word for index, word in (self._outcome.bitmap or {}).items() if word}
+        if said != self._seen.bitmap and self._undirtied(said):
+            return None
         return self._differs("dirty log", _hex(said), _hex(self._seen.bitmap))
+
+    def _undirtied(self, said: dict[int, int]) -> bool:
+        """The log has less than was said, and a rule for each page that it lacks."""
+        slot = self._memory.slots.get((self._op.args[1], self._op.args[0]))
+        shown = self._seen.bitmap
+        if slot is None or any(word & ~said.get(at, 0) for at, word in shown.items()):
+            return False
+        lacked = [(at, word & ~shown.get(at, 0)) for at, word in said.items()]
+        pages = [64 * at + bit for at, word in lacked for bit in range(64) if word >> bit & 1]
+        gfns = [slot.gfn + page for page in pages]
+        rules = [self._excuses.undirtied(area_of(slot.hva(gfn)), gfn) for gfn in gfns]
+        return all(map(self._excused, rules))
 
     def _host_read(self) -> Difference | None:
         value = self._outcome.value

@@ -13,7 +13,7 @@ far it came.
 
 from __future__ import annotations
 
-from difffuzz.facts.errno import EEXIST, EFAULT, EINVAL, EIO, ENOENT, ENOMEM
+from difffuzz.facts.errno import EEXIST, EFAULT, EINVAL, EIO, ENOENT
 
 from .fault import cached_entry, map_cached, map_missing, map_zero_page
 from .mm import Mm
@@ -56,7 +56,7 @@ def register(mm: Mm, start: int, end: int, mode: int) -> int:
     """UFFDIO_REGISTER, which takes the place of an earlier one, or UFFDIO_UNREGISTER."""
     vmas = mm.vmas.overlapping(start, end)
     if not vmas:
-        return -ENOMEM
+        return -EINVAL
     if not all(can_userfault(vma, mode) for vma in vmas):
         return -EINVAL
     for vma in vmas:

@@ -53,6 +53,13 @@ int write_text(const char *path, const char *text);
 int set_param(const char *name, const char *value);
 extern int kvm_fd;
 
+/* stats.c: where the values of names are. */
+#define NR_STATS (sizeof(((struct observation *)0)->stats) / sizeof(uint64_t))
+struct reader {
+	int fd;
+	int64_t at[NR_STATS];	/* -1: nowhere */
+};
+
 /* vm.c */
 struct slot {
 	int used, flags;
@@ -60,14 +67,19 @@ struct slot {
 };
 
 enum { LOAD, STORE, FETCH };
-extern struct slot slots[2][MAX_SLOTS];
-extern int vm_fd, vcpu_fds[MAX_VCPUS], nr_vcpus, in_smm[MAX_VCPUS];
+extern struct vm {	/* of a program: one, or one with each MMU on the same memory */
+	int tdp, fd, nr_vcpus, vcpu_fds[MAX_VCPUS], in_smm[MAX_VCPUS];
+	struct slot slots[2][MAX_SLOTS];
+	struct kvm_run *runs[MAX_VCPUS];
+	struct reader stats, vcpu_stats[MAX_VCPUS];
+} vms[MAX_VMS];
+extern int nr_vms;
 extern struct config config;
-int vm_begin(void);
-void vm_end(void);
-int vcpu_add(void);
-int set_slot(int as, int id, struct slot slot);
-struct slot *slot_at(int as, uint64_t gfn);
+int vms_begin(void);
+void vms_end(void);
+int vcpu_add(struct vm *vm);
+int set_slot(struct vm *vm, int as, int id, struct slot slot);
+struct slot *slot_at(struct vm *vm, int as, uint64_t gfn);
 
 /* guest.c */
 struct seen {		/* what an operation showed */
@@ -75,11 +87,13 @@ struct seen {		/* what an operation showed */
 	uint64_t *words;	/* a dirty log: pairs of an index and a word */
 	char note[120];		/* why it was left out or done in another way */
 };
-int guest_setup(int vcpu);
 void guest_map(void);
 void guest_unmap(void);
-int guest_slots(void);
-void guest_access(int vcpu, int access, uint64_t gfn, int tag, struct seen *seen);
+int guest_setup(struct vm *vm, int vcpu);
+void guest_drop(struct vm *vm);
+int guest_slots(struct vm *vm);
+void guest_access(struct vm *vm, int vcpu, int access, uint64_t gfn, int tag, struct seen *seen);
+void guest_prefault(struct vm *vm, int vcpu, uint64_t gfn, uint64_t n, struct seen *seen);
 
 /* host.c: operations of the host. */
 void host_op(int kind, const uint64_t *args, int tag, struct seen *seen);
@@ -87,13 +101,24 @@ int areas_make(void);
 void areas_drop(void);
 int area_whole(int area);
 int host_get(uint64_t hva, void *to, size_t size);
-int page_present(uint64_t hva);
 void note(struct seen *seen, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* ioctls.c: operations of the VMM. */
-void vmm_op(int kind, int vcpu, const uint64_t *args, struct seen *seen);
+/* pages.c */
+uint64_t number_at(const char *path, uint64_t index);
+uint64_t pagemap(uint64_t hva);
+int page_present(uint64_t hva);
+int page_flag(uint64_t hva, int flag);
+int in_thp(uint64_t hva);
+int in_mapped_thp(uint64_t hva);
 
-/* park.c */
+/* uffd.c */
+void uffd_op(uint64_t hva, uint64_t pages, int what, int tag, struct seen *seen);
+void uffd_end(void);
+
+/* ioctls.c: operations of the VMM. */
+void vmm_op(struct vm *vm, int kind, int vcpu, const uint64_t *args, struct seen *seen);
+
+/* park.c: faults of a vCPU, of all VMs at once; `seen` has one for each. */
 void park_begin(int vcpu, uint64_t gfn, int access, int tag, struct seen *seen);
 void park_end(int vcpu, struct seen *seen);
 void park_end_all(void);
@@ -101,15 +126,16 @@ int parked(int vcpu);
 int park_holds(uint64_t hva, uint64_t pages, int but);
 
 /* stats.c */
-void stats_open(void);
-void stats_open_vcpu(int vcpu);
-void stats_close(void);
-void stats_read(int vcpu, uint64_t *to);
+void stats_open(struct vm *vm);
+void stats_open_vcpu(struct vm *vm, int vcpu);
+void stats_close(struct vm *vm);
+void stats_read(struct vm *vm, int vcpu, uint64_t *to);
 
 /* trace.c */
 int trace_on(int all);
 void trace_off(void);
-void trace_mark(int number);
+void trace_mark(int number, int vm);
+void trace_pause(int pause);
 void trace_take(struct out *out);
 void log_open(void);
 void log_take(struct out *out);

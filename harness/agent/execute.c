@@ -65,7 +65,7 @@ int execute(const char *bytes, size_t size, struct out *out)
 	struct execute head;
 	char *argv[MOST_ARGS + 2] = { path }, part[4096];
 	size_t at = sizeof(head), end, output;
-	int from, status = 0;
+	int from = -1, status = 0;
 	uint32_t told;
 	ssize_t n;
 	pid_t pid;

@@ -7,6 +7,7 @@
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
+#include <linux/kernel-page-flags.h>
 
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE 25
@@ -88,6 +89,7 @@ static void drop_child(void)
 void areas_drop(void)
 {
 	drop_child();
+	uffd_end();
 	for (int area = 0; areas_made && area < MAX_AREAS; area++) {
 		munmap((void *)AREA(area, 0), AREA_SIZE);
 		if (area_fd[area] >= 0)
@@ -109,23 +111,6 @@ static int host_put(uint64_t hva, void *from, size_t size)
 	struct iovec local = { from, size }, remote = { (void *)hva, size };
 
 	return process_vm_writev(getpid(), &local, 1, &remote, 1, 0) == (ssize_t)size;
-}
-
-static uint64_t pagemap(uint64_t hva)
-{
-	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-	uint64_t entry = 0;
-
-	if (fd < 0 || pread(fd, &entry, 8, hva / PG * 8) != 8)
-		entry = 0;
-	if (fd >= 0)
-		close(fd);
-	return entry;
-}
-
-int page_present(uint64_t hva)
-{
-	return pagemap(hva) >> 63;
 }
 
 /* A host write to a page that is there and shared, which gives the host a page of its own. */
@@ -161,61 +146,6 @@ static void host_fork(int area, unsigned long page, unsigned long n, struct seen
 		madvise((void *)AREA(i, 0), AREA_SIZE, MADV_DOFORK);
 	if (child < 0)
 		note(seen, "fork: %s", strerror(errno));
-}
-
-static uint64_t number_at(const char *path, uint64_t index)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	uint64_t value = 0;
-
-	if (fd < 0 || pread(fd, &value, 8, index * 8) != 8)
-		value = 0;
-	if (fd >= 0)
-		close(fd);
-	return value;
-}
-
-static int in_thp(uint64_t hva)
-{
-	uint64_t entry = pagemap(hva);
-
-	return entry >> 63 && number_at("/proc/kpageflags", entry & ((1ull << 55) - 1)) >> 22 & 1;
-}
-
-/* THPs that are at least partly mapped in [from, to). */
-static unsigned long count_thps(uint64_t from, uint64_t to)
-{
-	unsigned long found = 0;
-
-	for (uint64_t at = from & -HUGE_PG; at < to; at += HUGE_PG)
-		found += in_thp(at) || in_thp(at + HUGE_PG - PG);
-	return found;
-}
-
-/* Is the page part of a THP that is mapped whole?  -1: the VMA has others that are not. */
-static int in_mapped_thp(uint64_t hva)
-{
-	FILE *file = fopen("/proc/self/smaps", "r");
-	unsigned long from = 0, to = 0, kilobytes = 0;
-	char line[256];
-	int here = 0, done = 0;
-
-	while (file && !done && fgets(line, sizeof(line), file)) {
-		unsigned long first, last;
-
-		if (sscanf(line, "%lx-%lx ", &first, &last) == 2) {
-			here = first <= hva && hva < last;
-			from = here ? first : from;
-			to = here ? last : to;
-		} else if (here && sscanf(line, "AnonHugePages: %lu", &kilobytes) == 1) {
-			done = 1;
-		}
-	}
-	if (file)
-		fclose(file);
-	if (!done || !kilobytes || !in_thp(hva))
-		return 0;
-	return count_thps(from, to) * 2048 == kilobytes ? 1 : -1;
 }
 
 static void migrate(int area, unsigned long page, struct seen *seen)
@@ -268,7 +198,7 @@ static void page_idle(int area, unsigned long page, unsigned long n, int mark, s
 
 			if (!(entries[i] >> 63) || !pfn)
 				continue;
-			if (number_at("/proc/kpageflags", pfn) >> 16 & 1)	/* a tail */
+			if (number_at("/proc/kpageflags", pfn) >> KPF_COMPOUND_TAIL & 1)
 				pfn &= ~511ull;
 			if (pfn == last)
 				continue;
@@ -370,9 +300,16 @@ void host_op(int kind, const uint64_t *args, int tag, struct seen *seen)
 	case OP_THP_ADVICE:
 		advise(area, page, n, args[3] ? MADV_HUGEPAGE : MADV_NOHUGEPAGE, seen);
 		break;
+	case OP_UFFD:
+		uffd_op(AREA(area, page), n, args[3], tag, seen);
+		break;
 	case OP_HWPOISON:
 		if (!page_present(AREA(area, page)))
 			break;
+		if (page_flag(AREA(area, page), KPF_ZERO_PAGE)) {
+			note(seen, "the zero page is everybody's");
+			break;
+		}
 		advise(area, page, 1, MADV_HWPOISON, seen);
 		if (seen->told.ret)
 			note(seen, "MADV_HWPOISON: %s", strerror(-seen->told.ret));

@@ -42,14 +42,18 @@ static void mounts(void)
 static int waits(const struct operation *op)
 {
 	struct slot *slot;
+	uint64_t n = 1;
 
 	switch (op->kind) {
+	case OP_PREFAULT:
+		n = op->args[1];
+		/* fallthrough */
 	case OP_READ:
 	case OP_WRITE:
 	case OP_EXEC:
 	case OP_BEGIN_FAULT:
-		slot = op->thread < MAX_VCPUS ? slot_at(in_smm[op->thread], op->args[0]) : NULL;
-		return slot && park_holds(slot->hva + (op->args[0] - slot->gfn) * PG, 1, op->thread);
+		slot = op->thread < MAX_VCPUS ? slot_at(&vms[0], vms[0].in_smm[op->thread], op->args[0]) : NULL;
+		return slot && park_holds(slot->hva + (op->args[0] - slot->gfn) * PG, n, op->thread);
 	case OP_HOST_READ:
 	case OP_HOST_WRITE:
 	case OP_HWPOISON:
@@ -57,55 +61,102 @@ static int waits(const struct operation *op)
 	case OP_MIGRATE:
 		return park_holds(AREA(op->args[0], op->args[1]), 1, -1);
 	case OP_FORK:
+	case OP_UFFD:
 	case OP_MREMAP:		/* the page is a VMA of its own, and one call moves one VMA */
 		return park_holds(AREA(op->args[0], op->args[1]), op->args[2], -1);
 	}
 	return 0;
 }
 
-static int operate(const struct operation *op, struct seen *seen)
+/* Of one VM. */
+static void operate_on(struct vm *vm, const struct operation *op, struct seen *seen)
 {
 	int v = op->thread < MAX_VCPUS ? op->thread : -1, kind = op->kind;
 
-	if (waits(op)) {
-		note(seen, "a parked fault holds the page");
-		return v;
-	}
-
-	if (op->kind <= OP_RELOAD) {
-		if (v < 0 || v >= nr_vcpus) {
-			seen->told.result = RESULT_NOTHING;
-			return 0;
-		}
-		if (kind == OP_END_FAULT) {
-			if (!parked(v))
-				seen->told.result = RESULT_NOTHING;
-			park_end(v, seen);
-			return v;
-		}
-		if (kind == OP_BEGIN_FAULT) {
-			seen->told.result = RESULT_NOTHING;
-			park_begin(v, op->args[0], op->args[1], op->tag, seen);
-			return v;
-		}
-		if (parked(v)) {
-			struct seen ignored = { 0 };
-
-			park_end(v, &ignored);
-		}
-		if (kind <= OP_EXEC) {
-			guest_access(v, kind == OP_READ ? LOAD : kind == OP_WRITE ? STORE : FETCH,
-				     op->args[0], op->tag, seen);
-			return v;
-		}
-		vmm_op(kind, v, op->args, seen);
-		return v;
-	}
-	if (op->host)
-		host_op(kind, op->args, op->tag, seen);
+	if (kind == OP_PREFAULT)
+		guest_prefault(vm, v, op->args[0], op->args[1], seen);
+	else if (kind <= OP_EXEC)
+		guest_access(vm, v, kind == OP_READ ? LOAD : kind == OP_WRITE ? STORE : FETCH,
+			     op->args[0], op->tag, seen);
 	else
-		vmm_op(kind, -1, op->args, seen);
-	return -1;
+		vmm_op(vm, kind, v, op->args, seen);
+}
+
+/* Is it of the host, or of all VMs alike? */
+static int is_once(const struct operation *op)
+{
+	return op->host || op->kind == OP_NX || op->kind == OP_NX_RECOVER;
+}
+
+/* Faults that are parked, where the operation ends or begins one.  0: the rest is to be done. */
+static int operate_parked(const struct operation *op, int v, struct seen *seen)
+{
+	struct seen ignored[MAX_VMS] = { 0 };
+
+	if (op->kind == OP_END_FAULT) {
+		for (int vm = 0; vm < nr_vms && !parked(v); vm++)
+			seen[vm].told.result = RESULT_NOTHING;
+		park_end(v, seen);
+		return 1;
+	}
+	if (op->kind == OP_BEGIN_FAULT) {
+		for (int vm = 0; vm < nr_vms; vm++)
+			seen[vm].told.result = RESULT_NOTHING;
+		park_begin(v, op->args[0], op->args[1], op->tag, seen);
+		return 1;
+	}
+	park_end(v, ignored);
+	return 0;
+}
+
+/* `seen`: one for each VM.  The vCPU that did something, or -1. */
+static int operate(const struct operation *op, struct seen *seen)
+{
+	int v = op->thread < MAX_VCPUS ? op->thread : -1;
+	int of_vcpu = op->kind <= OP_RELOAD || op->kind == OP_PREFAULT;
+
+	if (waits(op)) {
+		for (int vm = 0; vm < nr_vms; vm++)
+			note(&seen[vm], "a parked fault holds the page");
+		return v;
+	}
+	if (of_vcpu && (v < 0 || v >= vms[0].nr_vcpus)) {
+		for (int vm = 0; vm < nr_vms; vm++)
+			seen[vm].told.result = RESULT_NOTHING;
+		return 0;
+	}
+	if (of_vcpu && operate_parked(op, v, seen))
+		return v;
+	if (op->kind >= OP_MEMSLOT_CREATE && op->kind <= OP_MEMSLOT_FLAGS)
+		park_end_all();		/* an update waits for faults in flight */
+	if (op->host)
+		host_op(op->kind, op->args, op->tag, &seen[0]);
+	else if (is_once(op))
+		operate_on(&vms[0], op, &seen[0]);
+	for (int vm = 1; vm < nr_vms && is_once(op); vm++)
+		seen[vm] = seen[0];
+	for (int i = 0; i < nr_vms && !is_once(op); i++) {
+		int vm = nr_vms > 1 ? i ^ (op->number & 1) : i;	/* each is first at times */
+
+		trace_mark(op->number, vm);
+		operate_on(&vms[vm], op, &seen[vm]);
+	}
+	return of_vcpu ? v : -1;
+}
+
+/* What each VM showed of an operation. */
+static void tell(struct out *out, const struct operation *op, int v, struct seen *seen)
+{
+	for (int vm = 0; vm < nr_vms; vm++) {
+		if (op->skip)
+			seen[vm].told.result = RESULT_SKIPPED;
+		stats_read(&vms[vm], v, seen[vm].told.stats);
+		seen[vm].told.note = strlen(seen[vm].note);
+		put(out, &seen[vm].told, sizeof(seen[vm].told));
+		put(out, seen[vm].words, seen[vm].told.words * 16ul);
+		put(out, seen[vm].note, seen[vm].told.note);
+		free(seen[vm].words);
+	}
 }
 
 /* Operations in, what each showed out; then the trace and the log of all of them. */
@@ -116,25 +167,15 @@ static void run_ops(const char *payload, size_t size, struct out *out)
 
 	put_u32(out, count);
 	for (size_t i = 0; i < count; i++) {
-		struct seen seen = { .told = { .result = RESULT_DONE } };
+		struct seen seen[MAX_VMS] = { 0 };
+		int v = -1;
 
-		int v;
-
-		trace_mark(ops[i].number);
-		if (ops[i].skip) {
-			seen.told.result = RESULT_SKIPPED;
-			v = -1;
-		} else {
-			v = operate(&ops[i], &seen);
-		}
-		stats_read(v, seen.told.stats);
-		seen.told.note = strlen(seen.note);
-		put(out, &seen.told, sizeof(seen.told));
-		put(out, seen.words, seen.told.words * 16ul);
-		put(out, seen.note, seen.told.note);
-		free(seen.words);
+		trace_mark(ops[i].number, 0);
+		if (!ops[i].skip)
+			v = operate(&ops[i], seen);
+		tell(out, &ops[i], v, seen);
 	}
-	trace_mark(-1);
+	trace_mark(-1, 0);
 	trace_take(out);
 	log_take(out);
 }
@@ -144,10 +185,10 @@ static int begin(const char *payload, size_t size)
 	if (size != sizeof(config))
 		return fail("a configuration of %zu bytes", size);
 	memcpy(&config, payload, sizeof(config));
-	vm_end();
-	if (!vm_begin())
+	vms_end();
+	if (!vms_begin())
 		return 0;
-	vm_end();
+	vms_end();
 	return -1;
 }
 
@@ -155,7 +196,7 @@ static int load(const char *parameters)
 {
 	char how = parameters[0];	/* 't': what observations need; 'f': all that an import reads */
 
-	vm_end();
+	vms_end();
 	trace_off();
 	if (unload_kvm() || load_kvm(parameters + 1))
 		return -1;
@@ -175,13 +216,13 @@ static void answer(struct frame *frame, char *payload)
 		r = begin(payload, frame->length);
 		break;
 	case FRAME_OPS:
-		if (vm_fd < 0)
+		if (!nr_vms)
 			r = fail("there is no VM");
 		else
 			run_ops(payload, frame->length, &out);
 		break;
 	case FRAME_END:
-		vm_end();
+		vms_end();
 		log_take(&out);
 		break;
 	case FRAME_EXECUTE:

@@ -1,21 +1,27 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * A fault that waits while it asks for its page, by userfaultfd.  Only a 4K page that is not there
- * can be waited for: the first access of a page of an area without huge pages.
+ * can be waited for: the first access of a page of an area without huge pages.  All VMs of the
+ * program wait for it at once, each in a thread of its own.
  */
 #include "agent.h"
 #include <poll.h>
 #include <sched.h>
 #include <pthread.h>
 #include <linux/userfaultfd.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 
 static struct parked {
-	pthread_t thread;
 	int pending, uffd, vcpu, access, tag;
 	uint64_t gfn;
 	struct uffdio_range range;
-	struct seen seen;
+	struct waiter {
+		pthread_t thread;
+		int begun, vm;
+		struct parked *fault;
+		struct seen seen;
+	} waiters[MAX_VMS];
 } faults[MAX_VCPUS];
 
 int parked(int v)
@@ -35,13 +41,18 @@ int park_holds(uint64_t hva, uint64_t pages, int but)
 
 static void *access_of(void *arg)
 {
-	struct parked *fault = arg;
+	struct waiter *waiter = arg;
+	struct parked *fault = waiter->fault;
+	char name[16];
 	cpu_set_t other;
 
 	CPU_ZERO(&other);
 	CPU_SET(1, &other);
 	sched_setaffinity(0, sizeof(other), &other);
-	guest_access(fault->vcpu, fault->access, fault->gfn, fault->tag, &fault->seen);
+	snprintf(name, sizeof(name), "vm%d", waiter->vm);	/* for the trace */
+	prctl(PR_SET_NAME, name);
+	guest_access(&vms[waiter->vm], fault->vcpu, fault->access, fault->gfn, fault->tag,
+		     &waiter->seen);
 	return NULL;
 }
 
@@ -64,34 +75,43 @@ static int park(struct parked *fault, struct slot *slot)
 	return 1;
 }
 
+/* The fault of one VM; it waits when this returns. */
+static void wait_with(struct parked *fault, int vm, struct seen *seen)
+{
+	struct waiter *waiter = &fault->waiters[vm];
+	struct pollfd event = { .fd = fault->uffd, .events = POLLIN };
+	struct uffd_msg message;
+
+	waiter->vm = vm;
+	waiter->fault = fault;
+	waiter->begun = !pthread_create(&waiter->thread, NULL, access_of, waiter);
+	if (poll(&event, 1, 3000) == 1 &&
+	    read(fault->uffd, &message, sizeof(message)) == sizeof(message))
+		seen->told.parked = 1;
+	else
+		note(seen, "no fault came to be parked");
+}
+
 void park_begin(int v, uint64_t gfn, int access, int tag, struct seen *seen)
 {
 	struct parked *fault = &faults[v];
-	struct slot *slot = slot_at(in_smm[v], gfn);
-	struct pollfd event;
+	struct slot *slot = slot_at(&vms[0], vms[0].in_smm[v], gfn);
 
 	if (fault->pending)	/* a vCPU holds one */
 		return;
-	memset(fault, 0, sizeof(*fault));
-	fault->pending = 1;
-	fault->vcpu = v;
-	fault->access = access;
-	fault->gfn = gfn;
-	fault->tag = tag;
-	fault->uffd = -1;
+	*fault = (struct parked){
+		.pending = 1, .vcpu = v, .access = access, .gfn = gfn, .tag = tag, .uffd = -1,
+	};
 	if (!slot || (access == STORE && slot->flags & KVM_MEM_READONLY) || !park(fault, slot)) {
 		if (fault->uffd >= 0)
 			close(fault->uffd);
 		fault->pending = 0;
-		note(seen, "not parked: its page is there, or not one of 4K");
+		for (int vm = 0; vm < nr_vms; vm++)
+			note(&seen[vm], "not parked: its page is there, or not one of 4K");
 		return;
 	}
-	pthread_create(&fault->thread, NULL, access_of, fault);
-	event = (struct pollfd){ .fd = fault->uffd, .events = POLLIN };
-	if (poll(&event, 1, 3000) != 1)
-		note(seen, "no fault came to be parked");
-	else
-		seen->told.parked = 1;
+	for (int vm = 0; vm < nr_vms; vm++)
+		wait_with(fault, vm, &seen[vm]);
 }
 
 void park_end(int v, struct seen *seen)
@@ -114,16 +134,19 @@ void park_end(int v, struct seen *seen)
 		ioctl(fault->uffd, UFFDIO_WAKE, &fault->range);
 	ioctl(fault->uffd, UFFDIO_UNREGISTER, &fault->range);
 	close(fault->uffd);
-	pthread_join(fault->thread, NULL);
-	*seen = fault->seen;
-	seen->told.parked = 1;
+	for (int vm = 0; vm < nr_vms; vm++) {
+		if (fault->waiters[vm].begun)
+			pthread_join(fault->waiters[vm].thread, NULL);
+		seen[vm] = fault->waiters[vm].seen;
+		seen[vm].told.parked = 1;
+	}
 }
 
 void park_end_all(void)
 {
 	for (int v = 0; v < MAX_VCPUS; v++) {
-		struct seen ignored = { 0 };
+		struct seen ignored[MAX_VMS] = { 0 };
 
-		park_end(v, &ignored);
+		park_end(v, ignored);
 	}
 }

@@ -2,13 +2,7 @@
 /* Statistics of the VM and of a vCPU, by name once and by value afterwards. */
 #include "agent.h"
 
-static const char *const names[] = { STAT_NAMES };
-#define COUNT (sizeof(names) / sizeof(names[0]))
-
-static struct reader {
-	int fd;
-	int64_t at[COUNT];	/* where the value is, or -1 */
-} vm_reader = { .fd = -1 }, vcpu_readers[MAX_VCPUS];
+static const char *const names[NR_STATS] = { STAT_NAMES };
 
 static void reader_open(struct reader *reader, int fd)
 {
@@ -27,51 +21,50 @@ static void reader_open(struct reader *reader, int fd)
 	for (uint32_t i = 0; i < head.num_desc; i++) {
 		struct kvm_stats_desc *one = (void *)(all + i * size);
 
-		for (unsigned int name = 0; name < COUNT; name++)
+		for (unsigned int name = 0; name < NR_STATS; name++)
 			if (!strcmp(one->name, names[name]))
 				reader->at[name] = head.data_offset + one->offset;
 	}
 	free(all);
 }
 
-void stats_open(void)
+void stats_open(struct vm *vm)
 {
-	reader_open(&vm_reader, vm_fd);
+	reader_open(&vm->stats, vm->fd);
 	for (int v = 0; v < MAX_VCPUS; v++)
-		vcpu_readers[v].fd = -1;
+		vm->vcpu_stats[v].fd = -1;
 }
 
 /* When the vCPU is made: while it runs its ioctls wait. */
-void stats_open_vcpu(int v)
+void stats_open_vcpu(struct vm *vm, int v)
 {
-	reader_open(&vcpu_readers[v], vcpu_fds[v]);
+	reader_open(&vm->vcpu_stats[v], vm->vcpu_fds[v]);
 }
 
-void stats_close(void)
+void stats_close(struct vm *vm)
 {
-	if (vm_reader.fd >= 0)
-		close(vm_reader.fd);
-	vm_reader.fd = -1;
+	if (vm->stats.fd > 0)
+		close(vm->stats.fd);
+	vm->stats.fd = -1;
 	for (int v = 0; v < MAX_VCPUS; v++) {
-		if (vcpu_readers[v].fd > 0)
-			close(vcpu_readers[v].fd);
-		vcpu_readers[v].fd = -1;
+		if (vm->vcpu_stats[v].fd > 0)
+			close(vm->vcpu_stats[v].fd);
+		vm->vcpu_stats[v].fd = -1;
 	}
 }
 
 static void values(struct reader *reader, uint64_t *to)
 {
-	for (unsigned int name = 0; name < COUNT; name++)
+	for (unsigned int name = 0; name < NR_STATS; name++)
 		if (reader->fd >= 0 && reader->at[name] >= 0 &&
 		    pread(reader->fd, &to[name], 8, reader->at[name]) != 8)
 			to[name] = 0;
 }
 
-void stats_read(int v, uint64_t *to)
+void stats_read(struct vm *vm, int v, uint64_t *to)
 {
-	memset(to, 0, COUNT * 8);
-	values(&vm_reader, to);
-	if (v < 0 || v >= nr_vcpus)
-		return;
-	values(&vcpu_readers[v], to);
+	memset(to, 0, NR_STATS * 8);
+	values(&vm->stats, to);
+	if (v >= 0 && v < vm->nr_vcpus)
+		values(&vm->vcpu_stats[v], to);
 }

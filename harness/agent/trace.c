@@ -90,13 +90,21 @@ void trace_off(void)
 	on = 0;
 }
 
-void trace_mark(int number)
+/* What comes now is of that operation, and of that VM. */
+void trace_mark(int number, int vm)
 {
 	char text[32];
-	int n = snprintf(text, sizeof(text), "op %d\n", number);
+	int n = snprintf(text, sizeof(text), "op %d vm %d\n", number, vm);
 
 	if (marker >= 0 && write(marker, text, n) < 0)
 		marker = -1;
+}
+
+/* For a while nothing is traced. */
+void trace_pause(int pause)
+{
+	if (on)
+		write_text(TRACING "tracing_on", pause ? "0" : "1");
 }
 
 /* Length and text; what is told is gone.  What has no room in a frame is lost, and said so. */

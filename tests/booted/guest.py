@@ -34,9 +34,18 @@ def end(line, status=0):
 def ask(frame):
     {ask}
 
+vms = 1
+
+def begin(frame):
+    global vms
+    vms = 1 + protocol.VmConfig.from_buffer_copy(frame.payload).together
+
+def end_vm(frame):
+    return bytes(4)
+
 def ops(frame):
     n = len(frame.payload) // sizeof(Operation)
-    told = bytes(Observation(result=protocol.RESULTS.index("ok"))) * n
+    told = bytes(Observation(result=protocol.RESULTS.index("ok"))) * n * vms
     return n.to_bytes(4, "little") + told + bytes(8)
 
 port.sendall(packed(protocol.READY, 0, b"6.1.0-test"))
@@ -44,8 +53,9 @@ wire = Wire(port, lambda: None)
 while True:
     frame = wire.receive(30)
     ask(frame)
-    answer = {{protocol.OPS_FRAME: ops, protocol.END: lambda frame: bytes(4)}}.get(frame.kind)
-    port.sendall(packed(frame.kind, frame.sequence, answer(frame) if answer else b""))
+    answers = {{protocol.BEGIN: begin, protocol.OPS_FRAME: ops, protocol.END: end_vm}}
+    answer = answers.get(frame.kind, lambda frame: b'')
+    port.sendall(packed(frame.kind, frame.sequence, answer(frame) or b""))
 """
 
 

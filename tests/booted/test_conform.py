@@ -31,25 +31,35 @@ NAMES = (
     "host_thp_collapse",
     "host_thp_split",
 )
+TOGETHER = ("host_migration", "host_thp_collapse", "parked_fault_unrelated_invalidation")
 GENERATED = 10
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
+@pytest.mark.parametrize(
+    ("names", "generated", "how"),
+    [(NAMES, GENERATED, ()), (TOGETHER, 0, ("--together",))],
+    ids=["alone", "together"],
+)
 def test_the_kernel_does_what_the_model_says(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    names: tuple[str, ...],
+    generated: int,
+    how: tuple[str, ...],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     try:
         find_qemu()
         fetched(default_cache(), "6.1")
     except (MissingTool, UsageError) as error:
         missing(str(error))
-    files = [str(SEEDS / f"{name}.difffuzz") for name in NAMES]
-    argv = ["kernel", "conform", *files, "--runs", str(GENERATED), "--seed", "1"]
+    files = [str(SEEDS / f"{name}.difffuzz") for name in names]
+    argv = ["kernel", "conform", *files, *how, "--runs", str(generated), "--seed", "1"]
     status = main([*argv, "--out", str(tmp_path), "--json"])
     found = convert(json.loads(capsys.readouterr().out), KernelConformed)
     assert not found.disagreed
     assert status == 0
-    assert found.programs == found.agreed == 2 * (len(NAMES) + GENERATED)
+    assert found.programs == found.agreed == 2 * (len(names) + generated)
     assert found.kernel.startswith("6.1.")
     assert found.boots >= 1

@@ -11,6 +11,7 @@ import pytest
 
 from difffuzz.booted.boot import Boot
 from difffuzz.booted.doable import adapted
+from difffuzz.booted.observed import Run
 from difffuzz.booted.qemu import lacks_nesting
 from difffuzz.booted.session import BOTH, Died, Session
 from difffuzz.cli import main
@@ -46,6 +47,29 @@ def test_a_guest_that_is_well_runs_it(folder: Path) -> None:
         assert [seen.result for seen in one.run(ONE, BOTH[0]).seen] == ["ok", "ok"]
         assert [seen.result for seen in one.run(ONE, BOTH[1]).seen] == ["ok", "ok"]
     assert (one.boots, one.failures, told) == (1, [], [])
+
+
+def test_both_mmus_together(folder: Path) -> None:
+    wish = guest(folder, "pass")
+    with Session(wish, default_cache(), print, together=True) as one:
+        runs = one.runs(ONE, BOTH)
+    assert [lane.mmu for lane in runs] == ["legacy", "tdp"]
+    legacy, tdp = runs.values()
+    assert isinstance(legacy, Run)
+    assert isinstance(tdp, Run)
+    assert len(legacy.seen) == len(tdp.seen) == 2
+    assert [legacy.is_second(0), tdp.is_second(0)] == [False, True]
+    assert [legacy.is_second(1), tdp.is_second(1)] == [True, False]
+
+
+def test_newer_kernels_do_not_have_both_together(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = folder / "vmlinuz"
+    image.write_bytes(bzimage("6.12.0"))
+    argv = ["kernel", "replay", "x", "--together", "--image", str(image)]
+    assert main([*argv, "--qemu", str(fake_qemu(folder))]) == 2
+    assert "both MMUs together need one before 6.3" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

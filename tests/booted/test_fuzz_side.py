@@ -33,7 +33,7 @@ def booted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Run | D
     runs: dict[str, Run | Died] = {}
 
     class Here(Dying):
-        def __init__(self, *_: object) -> None:
+        def __init__(self, *_: object, **__: object) -> None:
             super().__init__()
             self._runs |= runs
 

@@ -13,11 +13,11 @@ from msgspec import convert
 
 from difffuzz.booted.boot import Boot
 from difffuzz.booted.doable import Adapted, adapted
-from difffuzz.booted.observed import Fault, Run, Seen
+from difffuzz.booted.observed import Fault, Run, Seen, Set
 from difffuzz.booted.session import BOTH, Died, Lane, Session
 from difffuzz.cli import main
 from difffuzz.commands import kernel_hunt
-from difffuzz.engine.kernel_judge import Wrong, run_and_judge
+from difffuzz.engine.kernel_judge import Wrong, judge, run_and_judge
 from difffuzz.engine.predict import compare
 from difffuzz.files.notes import notes_of
 from difffuzz.files.program_file import read_program
@@ -54,6 +54,7 @@ class Canned(Session):
 
     def __init__(self, runs: dict[str, Run | Died]) -> None:
         self._runs = runs
+        self.together = False
 
     def run(self, one: Adapted, lane: Lane) -> Run:
         found = self._runs[lane.mmu]
@@ -134,6 +135,45 @@ def test_what_the_model_does_not_predict(index: int, other: Seen, what: str) -> 
     assert (difference.at, difference.what) == (index, what)
 
 
+def test_two_vms_on_the_same_memory() -> None:
+    """Both map the page that is there, the second one without an invalidation of its own."""
+    one = adapted(parse(LOGGED), (6, 1))
+    runs: dict[Lane, Run | Died] = {}
+    for lane, pfn, second in zip(BOTH, (0x100, 0x300), (1, 0), strict=True):
+        huge = Set(0, 2, pfn << 12 | 0x8F7)
+        rows = [GOOD[0]._replace(sets=[huge]), *GOOD[1:]]
+        runs[lane] = Run(rows, [], False, second)
+    [wrong] = judge(one, runs)
+    assert (wrong.oracle, wrong.mmu, wrong.at) == ("translation", "", 0)
+    assert wrong.detail == "legacy maps pfn 0x141, tdp pfn 0x341"
+    small = Set(0x41, 1, 0x341 << 12 | 0x877)
+    first = runs[BOTH[0]]
+    assert isinstance(first, Run)
+    first.seen[0] = first.seen[0]._replace(sets=[small])
+    assert judge(one, runs) == []
+
+
+def test_the_second_one_finds_the_page_that_the_first_brought() -> None:
+    text = """difffuzz program v1
+slot 0 as=0 gfn=0x0 pages=0x10 area=1 page=0x0
+vcpu0: read gfn=0x1
+vcpu0: write gfn=0x1
+"""
+    stats = {**STATS, "pages_4k": 1}
+    rows = [
+        seen("ok", 0, faults=[Fault(1, "FIXED")], stats=stats),
+        seen("ok", 3, faults=[Fault(1, "FIXED")], stats=stats),
+    ]
+    side = open_side("tdp@v6.1")
+    assert isinstance(side, KvmFactory)
+    one = adapted(parse(text), (6, 1))
+    assert compare(one, side, Run(rows, [], False, 1)).rules == ("second-on-its-page",)
+    for second in (0, None):
+        found = compare(one, side, Run(rows, [], False, second)).difference
+        assert found is not None
+        assert (found.at, found.what) == (1, "RET_PF")
+
+
 def test_fuzzing_needs_a_kernel_that_is_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -149,7 +189,7 @@ def test_fuzzing_needs_a_kernel_that_is_there(
 class Dying(Canned):
     """A session whose kernel dies of everything."""
 
-    def __init__(self, *_: object) -> None:
+    def __init__(self, *_: object, **__: object) -> None:
         super().__init__({lane.mmu: Died("the kernel stopped: BUG: x") for lane in BOTH})
         self.release, self.boots, self.failures = "6.1.0", 4, ["QEMU was killed by signal 9"]
 

@@ -7,9 +7,14 @@ import pytest
 
 from difffuzz.booted.doable import adapted
 from difffuzz.booted.observed import Fault, Run, Seen, Set
-from difffuzz.engine.newer_host import RULES, Excuses
+from difffuzz.engine.newer_host import RULES, Excuses, each_vma
 from difffuzz.engine.predict import compare
+from difffuzz.facts.errno import EAGAIN, EINVAL, ENOENT
+from difffuzz.machine.host import HostMM
+from difffuzz.machine.uffd import MISSING, UNPROTECT
 from difffuzz.program import Kind, Op, parse
+from difffuzz.program.limits import area_base
+from difffuzz.sched import Scheduler
 from difffuzz.sides import KvmFactory, open_side
 
 from .test_judge import seen
@@ -18,6 +23,10 @@ AREAS = ("thp", "4k", "hugetlb2m", "shared")
 SPLIT = Op(Kind.LAZY_FREE, 8, (0, 0x10, 1))
 REVOKED = Op(Kind.MPROTECT, 8, (1, 0, 0x200, 2))
 DROPPED = Op(Kind.DONTNEED, 8, (0, 0x200, 0x200))
+FORKED = Op(Kind.FORK, 8, (0, 0, 0x200))
+COLLAPSED = Op(Kind.COLLAPSE, 9, (0, 0, 0x200))
+TWO = (0x10, 0x8, 0x100), (0x1A, 0x16, 0x10A)
+"""Of a range with a gap of two pages: page, pages, where to."""
 
 
 def excuses(op: Op, kernel: tuple[int, int] = (7, 2)) -> Excuses:
@@ -48,6 +57,64 @@ def test_a_thp_where_a_page_table_was() -> None:
     assert excuses(DROPPED).answers(0, ["FIXED"], ["RETRY", "FIXED"]) == ""
     part = DROPPED._replace(args=(0, 0x200, 0x1FF))
     assert excuses(part).leaf(0, (1, True, True), (2, True, True)) == ""
+
+
+def test_a_collapse_of_what_nobody_may_write() -> None:
+    one = excuses(FORKED)
+    one.note(COLLAPSED)
+    assert one.returned(0, -EINVAL, 0) == "collapse-readonly"
+    assert one.leaf(0, (1, False, True), (2, True, True)) == "collapse-readonly"
+    assert one.answers(0, [], ["FIXED"]) == "collapse-readonly"
+    assert one.returned(0, 0, -EINVAL) == one.returned(0, -EAGAIN, 0) == ""
+    assert one.leaf(0, (2, True, True), (1, True, True)) == ""
+    assert one.answers(0, [], ["RETRY", "FIXED"]) == ""
+    for kernel, before in (((7, 2), DROPPED), ((6, 12), FORKED)):
+        other = excuses(before, kernel)
+        other.note(COLLAPSED)
+        assert other.returned(0, -EINVAL, 0) == ""
+
+
+def test_collapses_that_newer_kernels_do_not_refuse() -> None:
+    shared = COLLAPSED._replace(args=(3, 0, 0x200))
+    assert excuses(shared, (6, 12)).returned(3, -EINVAL, 0) == "collapse-installs"
+    assert excuses(shared, (6, 12)).leaf(3, (1, True, True), (2, True, True)) != ""
+    part = COLLAPSED._replace(args=(1, 0x1FF, 0x200))
+    assert excuses(part).returned(1, -EINVAL, 0) == "collapse-of-nothing"
+    assert excuses(part).statistics() == excuses(part, (6, 12)).returned(1, -EINVAL, 0) == ""
+    whole = COLLAPSED._replace(args=(1, 0x1FF, 0x201))
+    assert excuses(whole).returned(1, -EINVAL, 0) == ""
+
+
+def test_a_dirty_log_lacks_what_was_never_written() -> None:
+    one = excuses(SPLIT)
+    assert one.undirtied(0, 0x40) == "zero-subpages"
+    assert one.undirtied(1, 0x40) == excuses(REVOKED).undirtied(1, 0x40) == ""
+    one.note(Op(Kind.WRITE, 0, (0x40,)))
+    one.note(Op(Kind.BEGIN_FAULT, 0, (0x41, int(Kind.WRITE))))
+    assert one.undirtied(0, 0x40) == one.undirtied(0, 0x41) == ""
+    assert one.undirtied(0, 0x42) == "zero-subpages"
+
+
+def test_what_is_done_to_several_vmas() -> None:
+    mm = HostMM(Scheduler(), AREAS)
+    moved = Op(Kind.MREMAP, 8, (1, 0x10, 0x20, 0x100, 1))
+    assert each_vma(mm, moved, (7, 2)) == [moved]
+    base = area_base(1)
+    mm.munmap(base + 0x18000, base + 0x1A000)
+    assert each_vma(mm, moved, (6, 12)) == [moved]
+    first, second = (Op(Kind.MREMAP, 8, (1, *part, 1)) for part in TWO)
+    assert each_vma(mm, moved, (7, 2)) == [first, second]
+    assert each_vma(mm, moved._replace(args=(1, 0x18, 0x8, 0x100, 1)), (7, 2)) != [first, second]
+    protected = Op(Kind.UFFD, 8, (1, 0x10, 0x20, UNPROTECT))
+    assert each_vma(mm, protected, (6, 1)) == [protected]
+    assert [part.args for part in each_vma(mm, protected, (6, 12))] == [
+        (1, 0x10, 0x8, UNPROTECT),
+        (1, 0x1A, 0x16, UNPROTECT),
+    ]
+    registered = protected._replace(args=(1, 0x10, 0x20, MISSING))
+    assert each_vma(mm, registered, (6, 12)) == [registered]
+    over = moved._replace(args=(1, 0x10, 0x20, 0x2F, 1))
+    assert each_vma(mm, over, (7, 2)) == [over]
 
 
 @pytest.mark.parametrize("op", [SPLIT, REVOKED, DROPPED], ids=["split", "mprotect", "dontneed"])
@@ -101,3 +168,36 @@ def test_data_are_compared_still() -> None:
         found = compare(one, side, Run(shown(value), [], False))
         assert (found.difference.what if found.difference else "") == what, found
         assert ("zero-subpages" in found.rules) == (kernel == (7, 2))
+
+
+ANSWERED = """difffuzz program v1
+slot 0 as=0 gfn=0x0 pages=0x10 area=1 page=0x0
+vcpu0: prefault gfn=0x1 n=0x2
+vcpu0: prefault gfn=0x100 n=0x1
+host0: uffd area=1 page=0x0 n=0x4 missing
+host0: uffd area=2 page=0x0 n=0x4 missing
+"""
+
+
+@pytest.mark.parametrize(
+    ("index", "wrong", "what"),
+    [
+        (0, {}, ""),
+        (0, {"result": "sigbus"}, "result"),
+        (1, {"ret": -EINVAL}, "returned"),
+        (2, {"ret": -EINVAL}, "returned"),
+    ],
+)
+def test_prefaults_and_userfaultfd(index: int, wrong: dict[str, object], what: str) -> None:
+    small = {**STATS, "pages_4k": 2}
+    rows = [
+        seen(stats=small),
+        seen("error", ret=-ENOENT, stats=small),
+        seen(stats=small),
+        seen(note="the models do not register hugetlb memory", stats=small),
+    ]
+    rows[index] = rows[index]._replace(**wrong)  # type: ignore[arg-type]
+    side = open_side("tdp@v7.2")
+    assert isinstance(side, KvmFactory)
+    found = compare(adapted(parse(ANSWERED), (7, 2)), side, Run(rows, [], False))
+    assert (found.difference.what if found.difference else "") == what, found

@@ -31,7 +31,7 @@ def booted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Run | D
     wish = Wish(own(image, None), Qemu("qemu", (10, 0, 0)))
 
     class Here(Canned):
-        def __init__(self, *_: object) -> None:
+        def __init__(self, *_: object, **__: object) -> None:
             super().__init__(runs)
             self.wish = wish
 

@@ -32,7 +32,7 @@ def test_a_frame_comes_through(pair: tuple[socket.socket, Wire]) -> None:
     [
         (packed(3, 7, b"payload")[:-1] + b"D", "wrong checksum"),
         (b"SeaBIOS (version 1.16.2)" + bytes(40), "does not speak"),
-        (packed(3, 7, b"")[:4] + b"\x09\0" + packed(3, 7, b"")[6:], "protocol is 9, not 2"),
+        (packed(3, 7, b"")[:4] + b"\x09\0" + packed(3, 7, b"")[6:], "protocol is 9, not 3"),
         (packed(3, 7, b"")[:12] + b"\xff" * 4 + bytes(4), "a frame of"),
     ],
 )

@@ -21,7 +21,7 @@ static long register_range(u64 start, u64 end, long mode)
 	int nr = hm_vma_overlapping(start, end, vmas);
 
 	if (!nr)
-		return -ENOMEM;
+		return -EINVAL;
 	for (int i = 0; i < nr; i++)
 		if (!can_userfault(vmas[i], mode))
 			return -EINVAL;
