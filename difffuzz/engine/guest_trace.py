@@ -8,6 +8,7 @@ from typing import Final, cast
 from difffuzz.engine.guest_watch import made_by
 from difffuzz.facts.paging import PHYS_ADDR_MASK, PT_PAGE_SIZE_MASK
 from difffuzz.facts.spte import SPTE_MMU_PRESENT_MASK
+from difffuzz.machine.frames import ZERO_PFN
 from difffuzz.native.vcpu import NativeVcpu
 from difffuzz.oracle.guest_tables import GuestTables
 from difffuzz.oracle.guest_walk import PAGE
@@ -68,6 +69,8 @@ def _shadow(side: GuestSide, vcpu: int, gva: int) -> list[str]:
     bits = EPT_BITS if side.guest.ept else SPTE_BITS
     steps: list[str] = []
     table, level = mmu.root.hpa, mmu.root_role.level
+    if table >> 12 == ZERO_PFN:
+        return ["a dummy root"]
     try:
         while table >= 0 and level > 0:
             page = mem.page(table)

@@ -54,8 +54,6 @@ class Walked(NamedTuple):
     gpa: int = 0
     """Where the exit is for, or what the access reached."""
     access: int = READ
-    on_table: bool = False
-    """The exit is one for a table of the guest's."""
 
 
 class Walker:
@@ -79,7 +77,7 @@ class Walker:
             where = gpa + (gva >> 3 + 9 * level & 511) * 8
             pfn = self._translate(where, table_access)
             if pfn < 0:
-                return Walked(-1, gpa=where, access=table_access, on_table=True)
+                return Walked(-1, gpa=where, access=table_access)
             index = where >> 3 & 511
             entry = self._mm.contents.word(self._mm.frames.data(pfn), index)
             if not entry & PT_PRESENT_MASK:
@@ -117,7 +115,7 @@ class Walker:
                 continue
             pfn = self._translate(where, WRITE)
             if pfn < 0:
-                return Walked(-1, gpa=where, access=WRITE, on_table=True)
+                return Walked(-1, gpa=where, access=WRITE)
             store_word(self._mm, pfn, index, new)
         return None
 

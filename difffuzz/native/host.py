@@ -215,14 +215,16 @@ class Host:
         self._vcpus[self._sched.current.number].sigbus = True
         return 0
 
-    def flush(self, vcpu: int, b: int, c: int) -> int:
-        """The CPU drops its TLB."""
+    def flush(self, vcpu: int, current_only: int, c: int) -> int:
+        """The CPU drops its TLB; or what is of L1 alone, or of L2 if that runs."""
         one = self._vcpus[vcpu]
+        if one.l2 is not None and (one.guest_mode or not current_only):
+            one.l2.tlb.flush_all()
+            if current_only:
+                return 0
         one.cpu.tlb.flush_all()
         if one.gva is not None:
             one.gva.tlb.flush_all()
-        if one.l2 is not None:
-            one.l2.tlb.flush_all()
         one.tlb_ranges.clear()
         return 0
 

@@ -7,6 +7,7 @@ import ctypes
 from collections.abc import Callable
 from typing import TypeVar, overload
 
+from difffuzz.machine.frames import ZERO_PFN
 from difffuzz.machine.pagetable import PageTable
 from difffuzz.machine.pte import PMD_PAGES, PTE_MAPPED, PUD_PAGES
 from difffuzz.machine.spt import PT_PFN_BASE, PtPage
@@ -187,7 +188,9 @@ class NativeMem:
         return index
 
     def read_once(self, ptr: int) -> int:
-        """The CPU reads an entry."""
+        """The CPU reads an entry; where a root is none, KVM lets it walk a page of zeros."""
+        if ptr >> 12 == ZERO_PFN:
+            return 0
         self.sched.point(ptr, False)
         entry: int = self._entries[self._index(ptr)]
         return entry

@@ -21,7 +21,9 @@ TABLES: Final = {
     "L": LATE_GFN,
 }
 """gfn of each table: two roots, two tables of the third level, directories and tables of leaves."""
-ROOTS: Final = ("A", "B")
+HOME_ROOTS: Final = ("A", "B")
+ROOTS: Final = (*HOME_ROOTS, "L")
+"""What CR3, or the pointer to an L1's tables for its L2, can be: also where no memory may be."""
 DIRECT_PUD: Final = 9
 """gfn of the table that the direct map hangs at ..."""
 DIRECT_PMDS: Final = (10, 11, 12, 13)

@@ -21,8 +21,8 @@ from difffuzz.program.guest_tables import (
     DIRECT_PMDS,
     DIRECT_PUD,
     FLAG_WORDS,
+    HOME_ROOTS,
     LATE_GFN,
-    ROOTS,
     TABLES,
     TARGETS,
     index,
@@ -100,10 +100,10 @@ def first_pages(nested: bool = False) -> tuple[tuple[int, int, dict[int, int]], 
 
 
 def _direct_map(words: dict[int, dict[int, int]]) -> dict[int, dict[int, int]]:
-    """All of memory by pages of 2M for the kernel, through one entry of each root."""
+    """All of memory by pages of 2M for the kernel, by one entry of each root in the home slot."""
     kernel = PT_PRESENT_MASK | PT_WRITABLE_MASK | PT_ACCESSED_MASK
     leaf = kernel | PT_PAGE_SIZE_MASK | PT_DIRTY_MASK
-    for letter in ROOTS:
+    for letter in HOME_ROOTS:
         words[TABLES[letter]][DIRECT_INDEX] = DIRECT_PUD << 12 | kernel
     made = {DIRECT_PUD: {n: gfn << 12 | kernel for n, gfn in enumerate(DIRECT_PMDS)}}
     for n, gfn in enumerate(DIRECT_PMDS):

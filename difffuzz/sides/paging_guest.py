@@ -103,8 +103,9 @@ class PagingGuest:
         if made is not None:
             return self._access(vcpu, made)
         registers = self.of(vcpu_id)
-        if not self._enter_once(vcpu):
+        if not self._enter_once(vcpu) and kind == Kind.INVLPG:
             return Outcome(NOTHING)
+        # Who cannot enter the guest, for its root is no memory, can set its registers.
         idx = self._kvm.srcu.read_lock()
         if kind == Kind.INVLPG:
             if vcpu.gva is not None:
@@ -192,10 +193,7 @@ class PagingGuest:
             if r == RET_PF_RETRY:
                 self._sched.relax()
             return True
-        elif walked.on_table:
-            # The instruction cannot be emulated: the emulator meets the same table.
-            outcome.result = MMIO
-        else:
+        else:  # be it for a table of the guest's, where the emulator walks these by itself
             return self._emulate(vcpu, made, outcome)
         return False
 

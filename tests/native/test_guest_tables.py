@@ -244,6 +244,62 @@ def test_who_tracks_removes_no_more_than_it_added() -> None:
     assert not verdict_of(tracks).divergences
 
 
+def test_tables_that_others_track_are_walked_by_the_emulator() -> None:
+    """The CPU may not set their accessed bits, be they set or not: KVM makes the access."""
+    assert results(
+        """\
+vmm: track_add gfn=0x0
+vcpu0: write gfn=0x0
+vcpu0: gva_write gva=0.0.0.0
+vcpu0: pte A.0 to=D flags=p,w,u
+vcpu0: invlpg gva=0.0.0.0
+vcpu0: gva_read gva=0.0.0.1
+"""
+    ) == [("done", 1), ("ok", 2), ("ok", 3), ("ok", 0x3007), ("done", 0), ("ok", 0)]
+
+
+def test_tables_of_a_slot_that_is_only_read_are_walked_by_the_emulator() -> None:
+    read_only = """\
+vcpu0: pte L.0 to=G flags=p,w,u
+vcpu0: pte D.0 to=L flags=p,w,u
+vmm: memslot_flags slot=1 flags=readonly
+vcpu0: gva_write gva=1.0.0.0
+"""
+    verdict = verdict_of(read_only, LATE)
+    assert not verdict.divergences
+    assert [step.right.result for step in verdict.trace][-1] == "ok"  # type: ignore[attr-defined]
+
+
+ROOT_THAT_GOES = """\
+vcpu0: pte L.0 to=C flags=p,w,u
+vcpu0: cr3 L
+vcpu0: gva_read gva=0.0.0.0
+vmm: memslot_delete slot=1
+vcpu0: gva_read gva=0.0.0.0
+vcpu0: invlpg gva=0.0.0.0
+vmm: memslot_create slot=1 gfn=0x600 n=0x1 area=1 page=0x0
+vcpu0: gva_write gva=0.0.0.0
+vcpu0: cr3 A
+vcpu0: invlpg gva=0.0.0.0
+vcpu0: gva_write gva=0.0.0.0
+"""
+
+
+@pytest.mark.parametrize(
+    ("version", "without"), [("", ("error", "nothing")), ("7.2", ("fault", "done"))]
+)
+def test_a_root_may_be_where_no_memory_is(version: str, without: tuple[str, str]) -> None:
+    name = built_newer(version) if version else built()
+    newer = open_side(f"native:{name}:legacy"), open_side(f"native:{name}:tdp")
+    verdict = run(parse(MACHINE + LATE + ROOT_THAT_GOES, "test"), *newer, trace=True)
+    assert not verdict.divergences
+    left = [step.left.result for step in verdict.trace]  # type: ignore[attr-defined]
+    right = [step.right.result for step in verdict.trace]  # type: ignore[attr-defined]
+    assert left[4:6] == [*without]
+    assert right[4:6] == ["fault", "done"]
+    assert left[6:] == right[6:] == ["done", "ok", "done", "done", "ok"]
+
+
 def test_a_table_that_has_another_gfn_is_not_judged() -> None:
     verdict = verdict_of("vcpu0: read gfn=0x600\n", "slot 1 gfn=0x600 pages=0x1 area=0\n")
     assert not verdict.divergences

@@ -17,6 +17,7 @@ from ..guest_tables import (
     ENTRIES,
     ENTRY_WORDS,
     FLAG_WORDS,
+    HOME_ROOTS,
     LATE_GFN,
     PAGES,
     ROOTS,
@@ -214,7 +215,7 @@ def leaves(scene: GuestScene) -> list[Op]:
         entry = letter, int(rng.random() * SHAPE[-1])
         ops.append(scene.write(entry, rng.choice(PAGES), rng.choice(_RIGHTS), thread))
     if rng.random() < 0.6:
-        ops.append(scene.load(thread, rng.choice(ROOTS)))
+        ops.append(scene.load(thread, rng.choice(HOME_ROOTS)))
     return [*ops, *(scene.access(rng.choice(numbers), thread) for _ in range(2))]
 
 
@@ -225,7 +226,7 @@ def other_root(scene: GuestScene) -> list[Op]:
     before = scene.roots.get(thread, ROOTS[0])
     entry = scene.entry()
     number = scene.through(entry, thread)
-    ops = [scene.access(number, thread), scene.load(thread, ROOTS[before == ROOTS[0]])]
+    ops = [scene.access(number, thread), scene.load(thread, HOME_ROOTS[before == HOME_ROOTS[0]])]
     ops.append(scene.write(entry, scene.fitting(entry), rng.choice(_RIGHTS), thread))
     if rng.random() < 0.5:
         ops.append(scene.access(scene.through(entry, thread), thread))
@@ -317,6 +318,29 @@ def late_again(scene: GuestScene) -> list[Op]:
     ops.append(scene.access(scene.through(inner, thread), thread))
     ops.append(scene.write(inner, scene.fitting(inner), USUAL, thread))
     return [*ops, *scene.flush(0, thread), scene.access(scene.through(inner, thread), thread)]
+
+
+def late_root(scene: GuestScene) -> list[Op]:
+    """The late table is the root, while its slot is there, goes, or comes."""
+    rng = scene.rng
+    thread = scene.vcpu()
+    before = scene.roots.get(thread, ROOTS[0])
+    inner = "L", int(rng.random() * 2)
+    ops = []
+    if scene.slot is None and rng.random() < 0.6:
+        ops.append(create_late(scene, LATE_GFN, 1))
+    if scene.slot is not None:
+        ops.append(scene.write(inner, rng.choice("CD"), USUAL, thread))
+    ops.append(scene.load(thread, "L"))
+    number = scene.through(inner, thread)
+    ops.append(scene.access(number, thread))
+    if rng.random() < 0.5:
+        ops.append(create_late(scene, LATE_GFN, 1) if scene.slot is None else _delete(scene))
+        ops.append(scene.access(number, thread))
+    if rng.random() < 0.6:
+        ops.append(Op(Kind.INVLPG, thread, (number,)))
+    ops.append(scene.load(thread, before))
+    return [*ops, scene.access(number, thread)]
 
 
 def create_late(scene: GuestScene, gfn: int, pages: int) -> Op:
@@ -418,6 +442,7 @@ GUEST_PHRASES: Final[tuple[tuple[GuestPhrase, int], ...]] = (
     (two_cpus, 8),
     (toggles, 8),
     (late_table, 8),
+    (late_root, 6),
     (mmio_before, 8),
     (late_again, 6),
     (flood, 5),

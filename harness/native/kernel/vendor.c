@@ -60,24 +60,25 @@ void __SCT__kvm_x86_load_mmu_pgd(struct kvm_vcpu *vcpu, hpa_t root, int level)
 {
 }
 
-static void flush(struct kvm_vcpu *vcpu)
+/* `current_only`: of L1 alone, or of L2 if that runs. */
+static void flush(struct kvm_vcpu *vcpu, bool current_only)
 {
-	native_host(HOST_FLUSH, vcpu->vcpu_id, 0, 0);
+	native_host(HOST_FLUSH, vcpu->vcpu_id, current_only, 0);
 }
 
 void __SCT__kvm_x86_flush_tlb_all(struct kvm_vcpu *vcpu)
 {
-	flush(vcpu);
+	flush(vcpu, false);
 }
 
 void __SCT__kvm_x86_flush_tlb_current(struct kvm_vcpu *vcpu)
 {
-	flush(vcpu);
+	flush(vcpu, true);
 }
 
 void __SCT__kvm_x86_flush_tlb_guest(struct kvm_vcpu *vcpu)
 {
-	flush(vcpu);
+	flush(vcpu, true);
 }
 
 #if HAS_FLUSH_GVA_TELLS_FULL

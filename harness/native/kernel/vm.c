@@ -271,8 +271,11 @@ long native_enter_guest(struct kvm_vcpu *vcpu, int *srcu_idx)
 		native_point(&vcpu->requests, 1);
 		serve_requests(vcpu);
 		r = kvm_mmu_reload(vcpu);
-		if (r)
+		if (r) {
+			/* A root where no memory is, up to 6.2: the guest, or L2, is over. */
+			kvm_clear_request(KVM_REQ_TRIPLE_FAULT, vcpu);
 			return r;
+		}
 		native_point(&vcpu->mode, 1);
 		vcpu->mode = IN_GUEST_MODE;
 		srcu_read_unlock(&vcpu->kvm->srcu, *srcu_idx);
