@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from difffuzz.engine.fast_guests import PLAYED, guests_differ
 from difffuzz.engine.lockstep import IS_COMPARED, PART_WAYS
 from difffuzz.oracle import Verdict
 from difffuzz.oracle.access import alike, compare_outcomes
@@ -59,8 +60,8 @@ class FastLockstep:
 
     def _run(self, program: Program, max_steps: int) -> Verdict | str:
         """The verdict, or why the program is suspicious."""
-        if program.config.guest != "none":
-            return "a guest with page tables"
+        if program.config.guest not in PLAYED:
+            return "a guest that is not played"
         encoded = Encoded(program)
         ends: set[int] = set()
         while True:
@@ -69,6 +70,9 @@ class FastLockstep:
                 if suspicion := self._suspicion(name, played):
                     return suspicion
             allowed: Counter[str] = Counter()
+            if program.config.guest != "none":
+                differ = guests_differ(left, right, allowed)
+                return differ or self._clean(program, left, right, ends, allowed)
             if left.compared() == right.compared():
                 return self._clean(program, left, right, ends, allowed)
             found, alike_so_far = differences(left, right)

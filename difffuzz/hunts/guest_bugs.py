@@ -92,11 +92,17 @@ def hunt(row: Hunted, judge: Judge, seconds: float) -> Program | None:
     return None
 
 
-def hunted(patch: Path, tree: KernelTree, options: argparse.Namespace) -> Hunted:
-    """One bug: built, hunted, its program shrunk."""
+def build_with(patch: Path, tree: KernelTree) -> str:
+    """Builds the tree with a change; the build's name."""
     name = f"guest-{patch.stem}-{tree.series}"
     wish = Wish(tree=tree.root, patches=(patch,), name=name, coverage=False)
     build(wish, default_cache(), note)
+    return name
+
+
+def hunted(patch: Path, tree: KernelTree, options: argparse.Namespace) -> Hunted:
+    """One bug: built, hunted, its program shrunk."""
+    name = build_with(patch, tree)
     row = Hunted(id=patch.stem, kernel=tree.series, guest=options.guest, seed=options.seed)
     run = Runner(f"native:{name}:legacy", f"native:{name}:tdp", "guests")
     plain = plain_name(tree)

@@ -2,17 +2,18 @@
 """Pages with words: a number names all 512 of a page, so that whatever copies numbers copies pages.
 
 A page's content is one number, as frames.py has it.  A small one is word 0, and the others are 0; a
-large one is made of the words, so that equal pages have equal numbers, in every process.
+large one is a sum over the words, so that equal pages have equal numbers, in every process, and a
+page of which one word changes is named by that word alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from hashlib import blake2b
 from typing import Final
 
 WORDS: Final = 1 << 62
 """Numbers from here on name more than word 0."""
+_ADDRESS: Final = (1 << 64) - 1
 
 
 class Contents:
@@ -40,12 +41,15 @@ class Contents:
     def number(self, words: Mapping[int, int]) -> int:
         """The number of a page with these words."""
         kept = {index: words[index] for index in sorted(words) if words[index]}
+        return self._named(kept, sum(_mix(index, word) for index, word in kept.items()))
+
+    def _named(self, kept: dict[int, int], total: int) -> int:
+        """The number of a page with these words, by ascending index; `total` is their sum."""
         if not kept:
             return 0
         if len(kept) == 1 and 0 < kept.get(0, 0) < WORDS:
             return kept[0]
-        digest = blake2b(repr(kept).encode(), digest_size=8).digest()
-        name = WORDS | int.from_bytes(digest, "little") >> 2
+        name = WORDS | total & WORDS - 1
         self._words[name] = kept
         return name
 
@@ -57,4 +61,24 @@ class Contents:
         """The number of the page with another word in one place."""
         if index == 0 and content not in self._words and 0 <= value < WORDS:
             return value
-        return self.number(self.words(content) | {index: value})
+        words = self._words.get(content)
+        if words is None:
+            return self.number(self.words(content) | {index: value})
+        old = words.get(index, 0)
+        if value == old:
+            return content
+        kept = words | {index: value}
+        if not old:
+            kept = {place: kept[place] for place in sorted(kept)}
+        elif not value:
+            del kept[index]
+        total = content - (_mix(index, old) if old else 0) + (_mix(index, value) if value else 0)
+        return self._named(kept, total)
+
+
+def _mix(index: int, word: int) -> int:
+    """What a word that is not 0 adds to the sum of its page."""
+    x = word + (index + 1) * 0x9E3779B97F4A7C15 & _ADDRESS
+    x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9 & _ADDRESS
+    x = (x ^ x >> 27) * 0x94D049BB133111EB & _ADDRESS
+    return x ^ x >> 31

@@ -169,10 +169,7 @@ class Runner:
         )
 
     def _lockstep(self, program: Program, trace: bool, notes: NoteTaker | None) -> Verdict:
-        if program.config.guest != "none":
-            return guest_lockstep.run(
-                program, *self.sides, trace=trace, notes=notes, max_steps=self.max_steps
-            )
+        judge = lockstep.run if program.config.guest == "none" else guest_lockstep.run
         stuck: Stuck | None = None
         if self.fast is not None and not trace:
             try:
@@ -182,7 +179,7 @@ class Runner:
                 self.watchdog.start()
             if verdict is not None:
                 return verdict
-        verdict = lockstep.run(
+        verdict = judge(
             program,
             self._left,
             self._right,

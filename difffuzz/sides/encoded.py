@@ -51,12 +51,14 @@ class Threads(NamedTuple):
 class Encoded:
     """A program as the library plays it: abi/programs.py."""
 
-    __slots__ = ("_at", "_ends", "_numbers", "_program", "_threads")
+    __slots__ = ("_at", "_ends", "_guests", "_numbers", "_program", "_threads")
 
     def __init__(self, program: Program, threads: Threads | None = None) -> None:
         self._program = program
         self._threads = threads
         self._ends: Collection[int] = ()
+        self._guests: dict[bool, array[int]] = {}
+        """How the VM of either MMU is set up, where the sides are not set up alike."""
         self._encode()
 
     def end_at_once(self, indices: Collection[int]) -> None:
@@ -67,6 +69,9 @@ class Encoded:
     def at(self, tdp_mmu: bool, side: int, steps: int, trace: bool) -> int:
         """Address of all of it, for one side, until the next call."""
         numbers = self._numbers
+        for_guest = self._guests.get(tdp_mmu)
+        if for_guest is not None:
+            numbers[: len(for_guest)] = for_guest
         numbers[TDP_MMU] = tdp_mmu and self._program.config.paging == "tdp"
         numbers[SIDE], numbers[STEPS], numbers[TRACE] = side, steps, trace
         return self._at
@@ -93,6 +98,9 @@ class Encoded:
         """The PlayConfig, but for what at() says."""
         config, threads = self._program.config, self._threads
         numbers = param_numbers(vm_params(config, True))
+        if config.guest != "none":
+            shadowed = param_numbers(vm_params(config, False))
+            self._guests = {True: array("l", numbers), False: array("l", shadowed)}
         numbers += [0] * (CONFIG_WORDS - len(numbers))
         if threads:
             numbers[CONCURRENT] = True

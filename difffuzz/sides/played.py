@@ -97,6 +97,19 @@ class Played:
         """The RET_PF_* of all outcomes."""
         return _longs(self._run.rets, self._run.nr_rets)
 
+    def guest_rules(self) -> dict[str, int]:
+        """What rules excused, of a guest with page tables."""
+        found = {
+            "efer-nx": self._run.efer_nx,
+            "fault-keeps-stale": self._run.fault_keeps_stale,
+        }
+        return {name: count for name, count in found.items() if count}
+
+    @property
+    def foreign_at_start(self) -> bool:
+        """The guest's tables could be changed behind its back from the beginning."""
+        return bool(self._run.foreign_at_start)
+
     def leaves(self) -> list[PlayedLeaf]:
         """The leaves at the end, if they were asked for."""
         return _row(PlayedLeaf, self._run.leaves, self._run.nr_leaves)

@@ -20,7 +20,7 @@ from difffuzz.program.model import AREA_KINDS
 from . import calls, played, programs, view
 from .calls import EXPORTS, FUNCTIONS, Export, LockEvent, PageState, Request, Wait
 from .describe import CStruct, Member, PointsTo, Views, members
-from .limits import BOTH, MACHINE, MACHINE_BITS
+from .limits import BOTH, MACHINE, MACHINE_BITS, MACHINE_GUEST, MACHINE_LISTS
 from .played import Result
 
 ABI_HEADER: Final = "native_abi.h"
@@ -125,6 +125,8 @@ def _machine() -> str:
     parts = [
         _constants(MACHINE),
         _constants(MACHINE_BITS, "UL"),
+        _constants(MACHINE_GUEST, "UL"),
+        _lists(MACHINE_LISTS),
         *map(_enumeration, MACHINE_ENUMS),
         *map(_structure, MACHINE_STRUCTS),
     ]
@@ -142,6 +144,15 @@ def _guarded(name: str, text: str) -> str:
 
 def _constants(values: Mapping[str, int], suffix: str = "") -> str:
     lines = (f"#define {name} {_literal(value, suffix)}\n" for name, value in values.items())
+    return "".join(lines)
+
+
+def _lists(rows: Mapping[str, tuple[int, ...]]) -> str:
+    """Initialisers of arrays of unsigned long."""
+    lines = (
+        f"#define {name} {{ {', '.join(_literal(value, 'UL') for value in row)} }}\n"
+        for name, row in rows.items()
+    )
     return "".join(lines)
 
 

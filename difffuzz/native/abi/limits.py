@@ -8,6 +8,20 @@ from typing import Final
 from difffuzz.facts import kvm, paging, spte
 from difffuzz.kvm import vm, vmx
 from difffuzz.machine import age, frames, pageformat, pte, spt, vma
+from difffuzz.program.guest_tables import (
+    DIRECT_BASE,
+    DIRECT_INDEX,
+    DIRECT_PMDS,
+    DIRECT_PUD,
+    ENTRIES,
+    FLAG_WORDS,
+    GVAS,
+    LATE_GFN,
+    ROOTS,
+    TABLES,
+    TARGETS,
+    entry_gpa,
+)
 from difffuzz.program.limits import (
     AREA_PAGES,
     FEATURES,
@@ -123,3 +137,24 @@ MACHINE_BITS: Final = {
     **_named(frames, "BASE_4K", "BASE_2M", "BASE_1G", "BASE_TAILS", "BASE_DEVICE"),
 }
 """Numbers of the machine's by their own names; of C's type unsigned long, however small."""
+
+NO_TARGET: Final = (1 << 64) - 1
+MACHINE_GUEST: Final = {
+    "GUEST_LATE_GFN": LATE_GFN,
+    "GUEST_DIRECT_BASE": DIRECT_BASE,
+    "GUEST_DIRECT_INDEX": DIRECT_INDEX,
+    "GUEST_DIRECT_PUD": DIRECT_PUD,
+    "GUEST_FLAG_NX": FLAG_WORDS.index("nx"),
+    "GUEST_NO_TARGET": NO_TARGET,
+}
+"""Of guests with page tables: program/guest_tables.py; of type unsigned long."""
+MACHINE_LISTS: Final = {
+    "GUEST_GVAS": GVAS,
+    "GUEST_TABLES": tuple(TABLES.values()),
+    "GUEST_ROOTS": tuple(TABLES[letter] for letter in ROOTS),
+    "GUEST_DIRECT_PMDS": DIRECT_PMDS,
+    "GUEST_LOOKED_AT": (*TABLES.values(), DIRECT_PUD, *DIRECT_PMDS),
+    "GUEST_ENTRIES": tuple(entry_gpa(number) for number in range(len(ENTRIES))),
+    "GUEST_TARGETS": tuple(NO_TARGET if gfn < 0 else gfn for gfn in TARGETS),
+}
+"""The same, in rows: what C puts between braces."""

@@ -56,6 +56,10 @@ class PlayedOutcome(PlayedEnd):
     may_be_absent: Long
     flushes: Long
     step: Long
+    comparable: Long
+    """Of a guest with page tables: these leave one answer only, as far as this side can tell."""
+    foreign: Long
+    """Somebody else than the guest has changed its tables by now."""
 
 
 @described
@@ -89,3 +93,8 @@ class PlayedRun(CStruct):
     nr_switches: Long
     steps: Long
     operations: Long
+    efer_nx: Long
+    """How often that rule excused something, and the next one."""
+    fault_keeps_stale: Long
+    foreign_at_start: Long
+    """The guest's tables can be changed behind its back from the beginning."""

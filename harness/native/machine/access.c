@@ -53,13 +53,13 @@ static long stat_fast(int vcpu)
 	return numbers.stat.pf_fast;
 }
 
-static long enter(int vcpu)
+long access_enter(int vcpu)
 {
 	return hm_kvm(FN_ENTER_GUEST, vcpu, 0, 0, 0, 0, 0);
 }
 
 /* Leaves the guest and empties the CPU's log of dirty pages. */
-static void leave(int vcpu)
+void access_leave(int vcpu)
 {
 	struct gm_vcpu *cpu = &gm_vcpus[vcpu];
 
@@ -78,13 +78,13 @@ static long translate(int vcpu, u64 gpa, int access)
 }
 
 /* RET_PF_* or -errno of one fault, also noted in the outcome. */
-static long page_fault(int vcpu, u64 gpa, bool park, struct outcome *outcome)
+long access_page_fault(int vcpu, u64 gpa, long error_code, bool park, struct outcome *outcome)
 {
 	struct native_rets rets = { NOTHING_RETURNED, NOTHING_RETURNED };
 	long r;
 
 	park |= native_control->concurrent;
-	r = hm_kvm(FN_PAGE_FAULT, vcpu, gpa, gm_vcpus[vcpu].error_code, (long)&rets, park, 0);
+	r = hm_kvm(FN_PAGE_FAULT, vcpu, gpa, error_code, (long)&rets, park, 0);
 
 	add_ret(outcome, rets.mmio);
 	add_ret(outcome, rets.fault);
@@ -145,7 +145,7 @@ static bool run_once(int vcpu, u64 gfn, int access, long number, struct patience
 		     struct outcome *outcome)
 {
 	u64 gpa = gfn << 12;
-	long r = enter(vcpu), pfn;
+	long r = access_enter(vcpu), pfn;
 
 	if (r) {
 		end(outcome, RESULT_ERROR, r);
@@ -157,10 +157,10 @@ static bool run_once(int vcpu, u64 gfn, int access, long number, struct patience
 		if (inter_on())
 			check_touch(map_smm[vcpu], gfn, pfn, access, number);
 		touch(pfn, access, number, outcome);
-		leave(vcpu);
+		access_leave(vcpu);
 		return true;
 	}
-	leave(vcpu);
+	access_leave(vcpu);
 	if (inter_switches() != patience->switches) {
 		/* Others ran: only attempts with all else at rest count. */
 		patience->switches = inter_switches();
@@ -170,7 +170,7 @@ static bool run_once(int vcpu, u64 gfn, int access, long number, struct patience
 		outcome->result = RESULT_STUCK;
 		return true;
 	}
-	r = page_fault(vcpu, gpa, false, outcome);
+	r = access_page_fault(vcpu, gpa, gm_vcpus[vcpu].error_code, false, outcome);
 	if (r == RET_PF_RETRY)
 		inter_relax();
 	if (r < 0) {
@@ -212,12 +212,13 @@ static void one_fault(int vcpu)
 	long fast;
 
 	hm_kvm(FN_VCPU_SRCU_LOCK, vcpu, 0, 0, 0, 0, 0);
-	if (!enter(vcpu)) {
+	if (!access_enter(vcpu)) {
 		hit = translate(vcpu, fault->gfn << 12, fault->access) >= 0;
-		leave(vcpu);
+		access_leave(vcpu);
 		if (!hit) {
 			fast = stat_fast(vcpu);
-			fault->outcome.value = page_fault(vcpu, fault->gfn << 12, true, &fault->outcome);
+			fault->outcome.value = access_page_fault(vcpu, fault->gfn << 12, gm_vcpus[vcpu].error_code,
+								 true, &fault->outcome);
 			fault->outcome.fast = stat_fast(vcpu) - fast;
 			gm_vcpus[vcpu].sigbus = false;
 		}

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* What the kernel's code asks of the host while a program is played: enum native_request. */
+#include <errno.h>
+
 #include "guest.h"
 #include "interleave.h"
-#include "play.h"
+#include "paging.h"
 #include "task.h"
 
 static void must_be_unlocked(void)
@@ -42,6 +44,21 @@ static long mmap_lock(bool release)
 	return 0;
 }
 
+static long load_word(u64 hva, bool atomic)
+{
+	return user_load(hva, atomic, (u64 *)&native_control->loaded) ? 0 : -EFAULT;
+}
+
+static long exchange_word(u64 hva, u64 old, u64 new)
+{
+	u64 found;
+
+	if (!user_cmpxchg(hva, old, new, &found))
+		return -EFAULT;
+	native_control->loaded = found;
+	return found != old;
+}
+
 /* The fault has its pfn and is about to take mmu_lock. */
 static long park(void)
 {
@@ -63,7 +80,6 @@ static long yield(void)
 
 long native_answer(enum native_request what, unsigned long a, unsigned long b, unsigned long c)
 {
-	(void)c;
 	switch (what) {
 	case HOST_POINT:
 		if (!inter_on())
@@ -110,6 +126,7 @@ long native_answer(enum native_request what, unsigned long a, unsigned long b, u
 		return 0;
 	case HOST_FLUSH:
 		gm_flush_tlb(a);
+		gva_flush_all(a);
 		gm_vcpus[a].nr_ranges = 0;
 		return 0;
 	case HOST_QUEUE_FLUSH:
@@ -126,11 +143,14 @@ long native_answer(enum native_request what, unsigned long a, unsigned long b, u
 	case HOST_YIELD:
 		return yield();
 	case HOST_USER_LOAD:
+		return load_word(a, b);
 	case HOST_USER_STORE:
+		return user_store(a, b) ? 0 : -EFAULT;
 	case HOST_USER_CMPXCHG:
+		return exchange_word(a, b, c);
 	case HOST_FLUSH_GVA:
-		/* Guests with page tables are not played. */
-		break;
+		gva_flush(a, b);
+		return 0;
 	}
 	hm_give_up("a request that a played program has no answer to");
 }

@@ -10,6 +10,7 @@
 #define TLB_DIRTY 8
 #define WALK_LIMIT 1000
 #define MOST_LEVELS 5
+#define TAG_SHIFT 40	/* a gfn has fewer bits */
 
 enum { FAULT = -1, CHANGED = -2 };
 
@@ -19,7 +20,7 @@ struct format {
 	u64 present, accessed, dirty, rsvd_phys_bits;
 };
 
-struct gm_vcpu gm_vcpus[NATIVE_VCPUS];
+struct gm_vcpu gm_vcpus[NATIVE_VCPUS], gm_l2[NATIVE_VCPUS];
 int gm_nr_vcpus;
 static struct format format;
 static bool logs_dirty;
@@ -37,6 +38,11 @@ void gm_init(bool tdp, bool ept, bool ad, bool pml, int maxphyaddr)
 	format.dirty = format.ept ? VMX_EPT_DIRTY_BIT : PT_DIRTY_MASK;
 	format.rsvd_phys_bits = (1UL << 52) - (1UL << maxphyaddr);
 	logs_dirty = pml;
+}
+
+bool gm_has_ad(void)
+{
+	return format.ad;
 }
 
 /* TLB */
@@ -76,13 +82,17 @@ static void insert(struct gm_vcpu *cpu, u64 gfn, int level, u64 pfn, u64 perms, 
 	cpu->hits[size][cpu->nr[size]++] = (struct gm_hit){ key, first << 4 | (dirty ? TLB_DIRTY : 0) | perms };
 }
 
+static void flush(struct gm_vcpu *cpu)
+{
+	cpu->epoch++;
+	cpu->nr[0] = cpu->nr[1] = cpu->nr[2] = 0;
+}
+
 /* Drops everything that is cached. */
 void gm_flush_tlb(int vcpu)
 {
-	struct gm_vcpu *cpu = &gm_vcpus[vcpu];
-
-	cpu->epoch++;
-	cpu->nr[0] = cpu->nr[1] = cpu->nr[2] = 0;
+	flush(&gm_vcpus[vcpu]);
+	flush(&gm_l2[vcpu]);
 }
 
 void gm_queue_flush(u64 gfn, u64 pages)
@@ -204,7 +214,7 @@ static bool set_bits(struct gm_vcpu *cpu, const u64 *ptrs, const u64 *entries, i
 	return true;
 }
 
-static long walk(struct gm_vcpu *cpu, u64 root, int root_level, u64 gpa, int access)
+static long walk(struct gm_vcpu *cpu, u64 tag, u64 root, int root_level, u64 gpa, int access)
 {
 	u64 ptrs[MOST_LEVELS], entries[MOST_LEVELS], table = root, entry, below, epoch = cpu->epoch, pfn;
 	int perms = PERM_R | PERM_W | PERM_X, nr = 0, level = root_level;
@@ -240,23 +250,36 @@ static long walk(struct gm_vcpu *cpu, u64 root, int root_level, u64 gpa, int acc
 	pfn = ((entry & ENTRY_ADDR_MASK) >> 12 & ~below) | (gpa >> 12 & below);
 	if (cpu->epoch != epoch)
 		return CHANGED;
-	insert(cpu, gpa >> 12, level, pfn, perms, access == GM_WRITE || entry & format.dirty);
+	insert(cpu, gpa >> 12 | tag, level, pfn, perms, access == GM_WRITE || entry & format.dirty);
 	return pfn;
 }
 
-/* The pfn of the 4K page that the access reaches, or -1 with an error code. */
-long gm_translate(int vcpu, u64 root, int root_level, u64 gpa, int access)
+/* `tag`: upper bits of the gfns that the TLB keeps. */
+static inline long translate(struct gm_vcpu *cpu, u64 tag, u64 root, int root_level, u64 gpa, int access)
 {
-	struct gm_vcpu *cpu = &gm_vcpus[vcpu];
-	u64 hit = look_up(cpu, gpa >> 12);
+	u64 hit = look_up(cpu, gpa >> 12 | tag);
 
 	if (hit & perm_of[access] && (access != GM_WRITE || hit & TLB_DIRTY || !format.ad))
 		return hit >> 4;
 	for (int i = 0; i < WALK_LIMIT; i++) {
-		long pfn = walk(cpu, root, root_level, gpa, access);
+		long pfn = walk(cpu, tag, root, root_level, gpa, access);
 
 		if (pfn != CHANGED)
 			return pfn;
 	}
 	hm_give_up("a page walk does not come to rest");
+}
+
+/* The pfn of the 4K page that the access reaches, or -1 with an error code. */
+long gm_translate(int vcpu, u64 root, int root_level, u64 gpa, int access)
+{
+	return translate(&gm_vcpus[vcpu], 0, root, root_level, gpa, access);
+}
+
+/* The same for an L2: what is cached belongs to the root it came from. */
+long gm_translate_l2(int vcpu, u64 root, int root_level, u64 gpa, int access)
+{
+	u64 tag = ((root - NATIVE_PAGES_PA) >> 12) + 1;
+
+	return translate(&gm_l2[vcpu], tag << TAG_SHIFT, root, root_level, gpa, access);
 }

@@ -26,10 +26,13 @@ struct gm_vcpu {
 };
 
 extern struct gm_vcpu gm_vcpus[NATIVE_VCPUS];
+extern struct gm_vcpu gm_l2[NATIVE_VCPUS];	/* the same CPUs as they run an L2 under an EPT of L1's */
 extern int gm_nr_vcpus;
 
 extern void gm_init(bool tdp, bool ept, bool ad, bool pml, int maxphyaddr);
 extern long gm_translate(int vcpu, u64 root, int root_level, u64 gpa, int access);
+extern long gm_translate_l2(int vcpu, u64 root, int root_level, u64 gpa, int access);
+extern bool gm_has_ad(void);
 extern void gm_flush_tlb(int vcpu);
 extern void gm_queue_flush(u64 gfn, u64 pages);
 extern void gm_flush_ranges(int vcpu);

@@ -88,7 +88,7 @@ int hm_fixup_fault(u64 addr, bool write)
 }
 
 /* An access of a host CPU with its page faults: the pfn, or -1 for a signal. */
-static long cpu_access(u64 addr, bool write)
+long hm_cpu_access(u64 addr, bool write)
 {
 	u64 pte;
 	int r;
@@ -103,7 +103,8 @@ static long cpu_access(u64 addr, bool write)
 	return pte >> 12;
 }
 
-static void touch(u64 addr, bool write)
+/* The CPU sets accessed and dirty bits. */
+void hm_touch(u64 addr, bool write)
 {
 	struct hm_leaf leaf = hm_leaf(addr);
 
@@ -112,22 +113,22 @@ static void touch(u64 addr, bool write)
 
 bool hm_copy_to_user(u64 addr, long value)
 {
-	long pfn = cpu_access(addr, true);
+	long pfn = hm_cpu_access(addr, true);
 
 	if (pfn < 0)
 		return false;
-	touch(addr, true);
+	hm_touch(addr, true);
 	hm_set_data(pfn, value);
 	return true;
 }
 
 bool hm_copy_from_user(u64 addr, long *value)
 {
-	long pfn = cpu_access(addr, false);
+	long pfn = hm_cpu_access(addr, false);
 
 	if (pfn < 0)
 		return false;
-	touch(addr, false);
+	hm_touch(addr, false);
 	*value = hm_data(pfn);
 	return true;
 }

@@ -267,6 +267,8 @@ extern long hm_gup(u64 addr, bool write, bool nowait);
 extern bool hm_check_hwpoison(u64 addr);
 extern u64 hm_follow_pte(u64 addr);
 extern int hm_fixup_fault(u64 addr, bool write);
+extern long hm_cpu_access(u64 addr, bool write);
+extern void hm_touch(u64 addr, bool write);
 extern bool hm_copy_to_user(u64 addr, long value);
 extern bool hm_copy_from_user(u64 addr, long *value);
 extern bool hm_content(u64 addr, long *value);

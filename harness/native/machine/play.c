@@ -4,7 +4,7 @@
  * difffuzz/engine/lockstep.py does, but for the comparison of the two sides.
  */
 #include "guest.h"
-#include "play.h"
+#include "paging.h"
 #include "task.h"
 
 const struct config *play_config;
@@ -61,6 +61,16 @@ static void end_faults(const struct op *op, long index)
 			end_fault(vcpu, index);
 }
 
+static void play_steps(const struct op *ops)
+{
+	for (long i = 0; i < play_config->nr_ops; i++) {
+		end_faults(&ops[i], i);
+		step(&ops[i], i);
+		if (ops[i].ends)
+			end_fault(ops[i].thread, i);
+	}
+}
+
 /* Leaves, the last checks, the end of the VM. */
 void play_end(const struct config *config, long number)
 {
@@ -98,12 +108,10 @@ void play(const struct config *config)
 		play_at_once(ops);
 		return;
 	}
-	for (long i = 0; i < config->nr_ops; i++) {
-		end_faults(&ops[i], i);
-		step(&ops[i], i);
-		if (ops[i].ends)
-			end_fault(ops[i].thread, i);
-	}
+	if (config->guest)
+		play_guest(ops);
+	else
+		play_steps(ops);
 	steps = config->steps - native_control->budget;
 	/* The end is always seen through, however much is to be torn down. */
 	native_control->budget += STEP_LIMIT;

@@ -42,9 +42,13 @@ extern struct outcome access_begin_fault(int vcpu, u64 gfn, int access);
 extern struct outcome access_finish_fault(int vcpu, long number);
 extern bool access_has_fault(int vcpu);
 extern void access_finish_faults(long number);
+extern long access_enter(int vcpu);
+extern void access_leave(int vcpu);
+extern long access_page_fault(int vcpu, u64 gpa, long error_code, bool park, struct outcome *outcome);
 
 /* run.c: one operation */
 extern struct outcome run_op(const struct op *op, long number);
+extern struct outcome run_plain_op(const struct op *op, long number);
 extern struct outcome run_op_among_others(const struct op *op, long number);
 extern void run_parks(void);
 extern long run_set_slot(int as_id, int slot, u64 gfn, u64 npages, u64 hva, long flags);
@@ -57,6 +61,10 @@ extern void record_map(void);
 extern void record_begin(void);
 extern void record_outcome(long index, const struct op *op, const struct outcome *outcome);
 extern void record_feature(unsigned long feature);
+enum rule { RULE_EFER_NX, RULE_FAULT_KEEPS_STALE, NR_RULES };
+extern void record_rule(enum rule rule);
+extern void record_guest_begins(bool foreign);
+extern void record_guest(bool comparable, bool foreign);
 extern void record_end(long steps, long operations);
 extern void record_schedule(void);
 extern void record_nothing_compared(void);
@@ -86,7 +94,7 @@ extern bool map_tracked(int as_id, u64 gfn);
 /* tables.c: KVM's page tables as they are after an operation */
 struct table {
 	bool live;
-	bool tdp, has_parent, guest_mode;
+	bool tdp, has_parent, guest_mode, direct;
 	int level, as_id;
 	u64 gfn;
 };

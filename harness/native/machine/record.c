@@ -23,6 +23,8 @@ struct record {
 	struct native_leaf *leaves;
 	long nr_leaves, room_for_leaves;
 	long steps, operations;
+	long rules[NR_RULES], foreign_at_start;	/* of guests with page tables */
+	bool comparable, foreign;		/* what is about to be recorded */
 	const struct decision *switches;
 	long nr_switches;
 };
@@ -39,6 +41,8 @@ void record_begin(void)
 {
 	while (record->nr_features)
 		record->has_feature[record->features[--record->nr_features]] = 0;
+	record->comparable = record->foreign = record->foreign_at_start = 0;
+	memset(record->rules, 0, sizeof(record->rules));
 	record->nr_outcomes = record->nr_rets = record->nr_compared = record->nr_leaves = 0;
 }
 
@@ -57,7 +61,8 @@ static void note_answer(const struct op *op, const struct outcome *outcome)
 
 	for (int i = outcome->nr_rets < 4 ? 0 : outcome->nr_rets - 4; i < outcome->nr_rets; i++)
 		word = word * 16 + (outcome->rets[i] & 15);
-	word = word * 4 + outcome->parked * 2 + (outcome->value < 0);
+	/* What a guest wrote to its tables is no number. */
+	word = word * 4 + outcome->parked * 2 + (outcome->value < 0 && !(op->kind == OP_PTE && outcome->result == RESULT_OK));
 	record_feature((word * 2246822519UL >> 5) % FEATURES);
 }
 
@@ -109,6 +114,24 @@ static bool may_be_absent(const struct op *op, const struct outcome *outcome)
 	return op->kind <= OP_END_FAULT && map_tracked(map_smm[op->thread], gfn);
 }
 
+/* A rule of the oracles of guests with page tables excuses something. */
+void record_rule(enum rule rule)
+{
+	record->rules[rule]++;
+}
+
+void record_guest_begins(bool foreign)
+{
+	record->foreign_at_start = foreign;
+}
+
+/* Of the outcome that is recorded next. */
+void record_guest(bool comparable, bool foreign)
+{
+	record->comparable = comparable;
+	record->foreign = foreign;
+}
+
 void record_outcome(long index, const struct op *op, const struct outcome *outcome)
 {
 	const struct native_vm *vm = &check_vm;
@@ -135,6 +158,8 @@ void record_outcome(long index, const struct op *op, const struct outcome *outco
 		.may_be_absent = may_be_absent(op, outcome) && (vm->mmu_recycled || !play_config->ad),
 		.flushes = vm->remote_tlb_flush_requests,
 		.step = inter_on() ? inter_steps() : 0,
+		.comparable = record->comparable,
+		.foreign = record->foreign,
 		.nr_rets = outcome->nr_rets,
 	};
 	for (int i = 0; i < outcome->nr_rets; i++)
@@ -193,5 +218,8 @@ void native_played(struct native_played *out)
 		.nr_switches = record->nr_switches,
 		.steps = record->steps,
 		.operations = record->operations,
+		.efer_nx = record->rules[RULE_EFER_NX],
+		.fault_keeps_stale = record->rules[RULE_FAULT_KEEPS_STALE],
+		.foreign_at_start = record->foreign_at_start,
 	};
 }

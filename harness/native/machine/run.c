@@ -7,7 +7,7 @@
 
 #include "guest.h"
 #include "interleave.h"
-#include "play.h"
+#include "paging.h"
 #include "task.h"
 
 static bool wants_park[NATIVE_TASKS];	/* concurrent: lets the others run where it would be parked */
@@ -207,16 +207,19 @@ static bool is_host_op(const struct op *op)
 	return op->thread >= FIRST_HOST_THREAD && op->thread <= LAST_HOST_THREAD;
 }
 
+/* Of a program whose guest has no page tables. */
+struct outcome run_plain_op(const struct op *op, long number)
+{
+	if (is_vcpu_op(op))
+		return run_vcpu_op(op, number);
+	task_run_as(op->thread);
+	return is_host_op(op) ? run_host_op(op, number) : run_ioctl(op);
+}
+
 struct outcome run_op(const struct op *op, long number)
 {
-	struct outcome outcome;
+	struct outcome outcome = play_config->guest ? guest_op(op, number) : run_plain_op(op, number);
 
-	if (is_vcpu_op(op)) {
-		outcome = run_vcpu_op(op, number);
-	} else {
-		task_run_as(op->thread);
-		outcome = is_host_op(op) ? run_host_op(op, number) : run_ioctl(op);
-	}
 	task_run_as(MAIN_TASK);
 	hm_kvm(FN_END_OPERATION, 0, 0, 0, 0, 0, 0);
 	return outcome;

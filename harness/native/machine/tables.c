@@ -60,7 +60,7 @@ static void note_new(long number)
 		return;
 	tables[number] = (struct table){
 		.live = true, .tdp = sp.tdp_mmu_page, .has_parent = sp.ptep, .level = sp.level,
-		.as_id = sp.smm, .gfn = sp.gfn, .guest_mode = sp.guest_mode,
+		.as_id = sp.smm, .gfn = sp.gfn, .guest_mode = sp.guest_mode, .direct = sp.direct,
 	};
 }
 
