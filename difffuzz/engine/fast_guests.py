@@ -22,8 +22,6 @@ VALUE: Final = place(PlayedOutcome, "value")
 COMPARABLE: Final = place(PlayedOutcome, "comparable")
 FOREIGN: Final = place(PlayedOutcome, "foreign")
 ACCESSES: Final = frozenset({*ACCESS_OF, Kind.PTE})
-PLAYED: Final = frozenset({"none", "paging64", "ept12"})
-"""Guests that harness/native/machine has."""
 
 
 def guests_differ(left: Played, right: Played, allowed: Counter[str]) -> str:

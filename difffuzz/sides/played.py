@@ -102,6 +102,7 @@ class Played:
         found = {
             "efer-nx": self._run.efer_nx,
             "fault-keeps-stale": self._run.fault_keeps_stale,
+            "npt-fetch": self._run.npt_fetch,
         }
         return {name: count for name, count in found.items() if count}
 

@@ -94,7 +94,8 @@ class PlayedRun(CStruct):
     steps: Long
     operations: Long
     efer_nx: Long
-    """How often that rule excused something, and the next one."""
+    """How often that rule excused something, and the next two."""
     fault_keeps_stale: Long
+    npt_fetch: Long
     foreign_at_start: Long
     """The guest's tables can be changed behind its back from the beginning."""

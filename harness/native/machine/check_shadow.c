@@ -5,7 +5,6 @@
  */
 #include "paging.h"
 
-#define P 1UL
 #define W 2UL
 #define A (1UL << 5)
 #define ADDRESS ((1UL << 52) - (1UL << 12))
@@ -24,7 +23,7 @@ static u64 pte_of(u64 gfn)
 static void check_entry(long content, bool readable, int index, u64 spte)
 {
 	u64 entry = readable ? content_word(content, index) : 0, writable = spec_writable_bit | spec_dirty;
-	bool by_kernel = spec_present == P && (entry & (A | W)) == A;
+	bool by_kernel = spec_exempts && (entry & (A | W)) == A;
 
 	if (!(entry & spec_present))
 		suspect("a shadow page has what the guest's table has not");

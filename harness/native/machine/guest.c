@@ -276,10 +276,10 @@ long gm_translate(int vcpu, u64 root, int root_level, u64 gpa, int access)
 	return translate(&gm_vcpus[vcpu], 0, root, root_level, gpa, access);
 }
 
-/* The same for an L2: what is cached belongs to the root it came from. */
+/* The same for an L2: what is cached belongs to the root of the EPT it came from, under NPT to none. */
 long gm_translate_l2(int vcpu, u64 root, int root_level, u64 gpa, int access)
 {
-	u64 tag = ((root - NATIVE_PAGES_PA) >> 12) + 1;
+	u64 tag = format.ept ? ((root - NATIVE_PAGES_PA) >> 12) + 1 : 0;
 
 	return translate(&gm_l2[vcpu], tag << TAG_SHIFT, root, root_level, gpa, access);
 }

@@ -26,7 +26,7 @@ struct gm_vcpu {
 };
 
 extern struct gm_vcpu gm_vcpus[NATIVE_VCPUS];
-extern struct gm_vcpu gm_l2[NATIVE_VCPUS];	/* the same CPUs as they run an L2 under an EPT of L1's */
+extern struct gm_vcpu gm_l2[NATIVE_VCPUS];	/* the same CPUs as they run an L2 under tables of L1's */
 extern int gm_nr_vcpus;
 
 extern void gm_init(bool tdp, bool ept, bool ad, bool pml, int maxphyaddr);

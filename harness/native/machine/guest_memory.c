@@ -34,15 +34,10 @@ static const struct place places[] = {
 	{ 'I', .gfn = GUEST_LATE_GFN + 1 }, { 'I', .gfn = 0x12 }, { 'I', .gfn = 0x3ff }, { 'I', .gfn = 0xfee00 },
 };
 
-static bool is_ept(void)
-{
-	return play_config->guest == NATIVE_GUEST_EPT12;
-}
-
 /* The entry for a place in TARGETS and a set of FLAG_WORDS. */
 u64 entry_value(long target, long flags)
 {
-	const u64 *bits = is_ept() ? ept_flag_bits : flag_bits;
+	const u64 *bits = is_ept12() ? ept_flag_bits : flag_bits;
 	u64 entry;
 
 	if (targets[target] == GUEST_NO_TARGET)
@@ -51,7 +46,7 @@ u64 entry_value(long target, long flags)
 	for (int i = 0; i < NR(flag_bits); i++)
 		if (flags >> i & 1)
 			entry |= bits[i];
-	return is_ept() && flags >> GUEST_FLAG_NX & 1 ? entry & ~(u64)EXECUTABLE : entry;
+	return is_ept12() && flags >> GUEST_FLAG_NX & 1 ? entry & ~(u64)EXECUTABLE : entry;
 }
 
 static u64 gfn_of(char letter)
@@ -84,7 +79,7 @@ static void put_tables(void)
 				words[nr] = (struct content_word){ nr + 1, entry_of(&places[i]) };
 				nr++;
 			}
-		if (!is_ept() && (*letter == 'A' || *letter == 'B'))
+		if (!is_nested() && (*letter == 'A' || *letter == 'B'))
 			words[nr++] = (struct content_word){ GUEST_DIRECT_INDEX, GUEST_DIRECT_PUD << 12 | KERNEL };
 		put(gfn_of(*letter), words, nr);
 	}
@@ -110,6 +105,7 @@ static void put_direct_map(void)
 void guest_load(void)
 {
 	put_tables();
-	if (!is_ept())
+	/* Tables that an L1 has for its L2 have none. */
+	if (!is_nested())
 		put_direct_map();
 }

@@ -27,7 +27,8 @@ bool guest_leaves_out(const struct op *op)
 {
 	switch (op->kind) {
 	case OP_TOGGLE:
-		return play_config->guest == NATIVE_GUEST_EPT12;
+		/* Nested paging goes by less. */
+		return is_ept12() || (is_nested() && op->toggle.what == TOGGLE_WP);
 	case OP_SMM:
 	case OP_GUEST_MODE:
 	case OP_BEGIN_FAULT:
@@ -40,8 +41,7 @@ bool guest_leaves_out(const struct op *op)
 	case OP_EXEC:
 		/* The guest's direct map ends, or it would write over its own way there. */
 		return (u64)op->guest.gfn >= LOW_GFNS ||
-		       (op->kind == OP_WRITE && play_config->guest == NATIVE_GUEST_PAGING64 &&
-			is_way_to_all(op->guest.gfn));
+		       (op->kind == OP_WRITE && !is_nested() && is_way_to_all(op->guest.gfn));
 	case OP_MEMSLOT_CREATE:
 		/* The sides' CPUs end memslots at different gfns. */
 		if ((u64)op->memslot_create.gfn >= FAR_GFNS)
@@ -74,7 +74,7 @@ struct outcome guest_op(const struct op *op, long number)
 		if (op->thread >= gm_nr_vcpus)
 			return outcome_of(RESULT_NOTHING, 0);
 		task_run_as(op->thread);
-		return play_config->guest == NATIVE_GUEST_EPT12 ? nested_run(op, number) : guest_run(op, number);
+		return is_nested() ? nested_run(op, number) : guest_run(op, number);
 	}
 	if (op->kind == OP_DMA) {
 		task_run_as(op->thread);

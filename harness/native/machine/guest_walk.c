@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * What a guest's page tables say, as they are in its memory: the specification's walk, of the guest's
- * own tables and of an EPT of L1's.  difffuzz/oracle/guest_walk.py and nested_tables.py in C.
+ * own tables and of an EPT or NPT of L1's.  difffuzz/oracle/guest_walk.py and nested_tables.py in C.
  */
 #include "paging.h"
 
@@ -31,7 +31,8 @@ struct held {
 enum { VIOLATION = 0, MISCONFIG = 8 };
 
 u64 spec_present, spec_writable_bit, spec_accessed, spec_dirty;
-static bool nested;
+bool spec_exempts;
+static bool ept, npt;
 static struct held held[MOST_HELD];
 static int nr_held;
 
@@ -39,12 +40,14 @@ void spec_init(void)
 {
 	bool ad;
 
-	nested = play_config->guest == NATIVE_GUEST_EPT12;
-	ad = !nested || play_config->ad;
-	spec_present = nested ? EPT_RWX : P;
+	ept = is_ept12();
+	npt = is_nested() && !ept;
+	ad = !ept || play_config->ad;
+	spec_present = ept ? EPT_RWX : P;
 	spec_writable_bit = W;
-	spec_accessed = ad ? 1UL << (nested ? 8 : 5) : 0;
-	spec_dirty = ad ? 1UL << (nested ? 9 : 6) : 0;
+	spec_accessed = ad ? 1UL << (ept ? 8 : 5) : 0;
+	spec_dirty = ad ? 1UL << (ept ? 9 : 6) : 0;
+	spec_exempts = !is_nested();
 }
 
 void spec_look_anew(void)
@@ -107,7 +110,7 @@ static bool is_misconfigured(u64 entry, int level)
 
 static struct rights rights_of(u64 every, u64 some)
 {
-	if (nested)
+	if (ept)
 		return (struct rights){ every & 1, !!(every & W), !(every & 4) };
 	return (struct rights){ !!(every & U), !!(every & W), !!(some & NX) };
 }
@@ -129,10 +132,10 @@ struct path spec_walk(u64 root, u64 gva)
 			kind = FOUND_HOLE;
 		else if (!((entry = content_word(content, gpa >> 3 & 511)) & spec_present))
 			kind = FOUND_ABSENT;
-		else if (nested ? is_misconfigured(entry, level) : is_reserved(entry, level))
+		else if (ept ? is_misconfigured(entry, level) : is_reserved(entry, level))
 			kind = FOUND_RESERVED;
 		if (kind != FOUND_PAGE) {
-			path.found = spec_translation(kind, 0, (struct rights){ .nx = !nested && some & NX });
+			path.found = spec_translation(kind, 0, (struct rights){ .nx = !ept && some & NX });
 			return path;
 		}
 		path.at[path.nr] = gpa;
@@ -163,32 +166,52 @@ bool spec_permits(translation found, const struct registers *modes, const struct
 
 	if (spec_kind(found) != FOUND_PAGE)
 		return false;
-	if (nested)
+	if (ept)
 		return made->access == GM_WRITE ? rights.writable : made->access == GM_EXEC ? !rights.nx : rights.user;
-	if (made->user && !rights.user)
+	/* KVM keeps none from before L1's EFER.NX changed. */
+	if (npt && rights.nx && !modes->nx)
+		return false;
+	if ((npt || made->user) && !rights.user)
 		return false;
 	if (made->access == GM_WRITE)
-		return rights.writable || !(made->user || modes->wp);
+		return rights.writable || !(npt || made->user || modes->wp);
 	if (made->access == GM_EXEC)
-		return !rights.nx && !(modes->smep && rights.user && !made->user);
+		return !rights.nx && !(modes->smep && rights.user && !made->user && !npt);
 	return true;
 }
 
 /* The error code of the fault that the access takes; -1: it takes none. */
 long spec_fault_code(translation found, const struct registers *modes, const struct access *made)
 {
-	long code = (made->user ? PF_USER : 0) | (made->access == GM_WRITE ? PF_WRITE : 0);
+	long code = (npt || made->user ? PF_USER : 0) | (made->access == GM_WRITE ? PF_WRITE : 0);
 
-	if (nested) {
+	if (ept) {
 		if (spec_kind(found) == FOUND_RESERVED)
 			return MISCONFIG;
 		return spec_permits(found, modes, made) ? NO_FAULT : VIOLATION;
 	}
-	if (made->access == GM_EXEC && (modes->nx || modes->smep))
+	/* To an L1 a fetch is always told as one. */
+	if (made->access == GM_EXEC && (npt || modes->nx || modes->smep))
 		code |= PF_FETCH;
 	if (spec_kind(found) == FOUND_RESERVED || (spec_rights(found).nx && !modes->nx))
 		return code | PF_PRESENT | PF_RSVD;
 	if (spec_kind(found) == FOUND_ABSENT)
 		return code;
 	return spec_permits(found, modes, made) ? NO_FAULT : code | PF_PRESENT;
+}
+
+/* Is a fault the one that the tables give? */
+bool spec_is_told(long value, long expected, const struct registers *modes)
+{
+	if (npt && value == (expected & ~PF_FETCH) && value != expected && !modes->nx) {
+		record_rule(RULE_NPT_FETCH);
+		return true;
+	}
+	return value == expected;
+}
+
+/* Does a fault drop what is cached of its address? */
+bool spec_faults_flush(void)
+{
+	return !npt;
 }

@@ -1,13 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * An L1 that runs an L2 under an EPT of its own: what their instructions do.  L2 is entered for its
+ * An L1 that runs an L2 under an EPT or NPT of its own: what their instructions do.  L2 is entered for its
  * first access and left for the next thing that L1 does.  difffuzz/sides/nested_guest.py in C.
  */
 #include "guest.h"
 #include "paging.h"
-
-/* What a fault's value is. */
-enum { VIOLATION = 0, MISCONFIG = 8 };
 
 /* L2 exits to L1, if it runs. */
 static void leave_l2(int vcpu)
@@ -68,7 +65,11 @@ struct outcome nested_run(const struct op *op, long number)
 		return outcome;
 	}
 	hm_kvm(FN_VCPU_SRCU_LOCK, vcpu, 0, 0, 0, 0, 0);
-	hm_kvm(FN_INVEPT, vcpu, guest_registers[vcpu].root << 12, 0, 0, 0, 0);
+	/* That a VMRUN flushes L2's ASID under NPT, KVM does at each. */
+	if (op->kind == OP_TOGGLE)
+		guest_toggle(vcpu, op->toggle.what);
+	else if (is_ept12())
+		hm_kvm(FN_INVEPT, vcpu, guest_registers[vcpu].root << 12, 0, 0, 0, 0);
 	hm_kvm(FN_VCPU_SRCU_UNLOCK, vcpu, 0, 0, 0, 0, 0);
 	return outcome;
 }
@@ -92,10 +93,10 @@ long nested_error_code(int vcpu)
 /* The exit to L1 that L2's access ends in. */
 long nested_take_fault(int vcpu)
 {
-	long fault = hm_kvm(FN_TAKE_EPT_FAULT, vcpu, 0, 0, 0, 0, 0);
+	long fault = hm_kvm(FN_TAKE_L2_FAULT, vcpu, 0, 0, 0, 0, 0);
 
 	if (fault == NO_FAULT)
 		return hm_kvm(FN_TAKE_PAGE_FAULT, vcpu, 0, 0, 0, 0, 0);
 	leave_l2(vcpu);
-	return fault == NATIVE_EPT_MISCONFIG ? MISCONFIG : VIOLATION;
+	return fault;
 }

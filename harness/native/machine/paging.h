@@ -26,6 +26,17 @@ extern bool user_store(u64 hva, u64 word);
 extern bool user_cmpxchg(u64 hva, u64 old, u64 new, u64 *found);
 extern void store_word(u64 pfn, int index, u64 word);
 
+/* An L1 that runs an L2, under an EPT or an NPT of its own. */
+static inline bool is_ept12(void)
+{
+	return play_config->guest == NATIVE_GUEST_EPT12;
+}
+
+static inline bool is_nested(void)
+{
+	return is_ept12() || play_config->guest == NATIVE_GUEST_NPT12;
+}
+
 /* What of a vCPU's registers its page walks depend on.  `root`: gfn in CR3. */
 struct registers {
 	u64 root;
@@ -75,6 +86,8 @@ extern bool guest_access_of(const struct op *op, long number, struct access *mad
 extern struct outcome guest_run(const struct op *op, long number);
 extern struct outcome guest_dma(const struct op *op);
 extern bool guest_enter_once(int vcpu);
+extern void guest_toggle(int vcpu, long what);
+enum { TOGGLE_WP, TOGGLE_SMEP, TOGGLE_NX };
 extern void guest_access(int vcpu, struct access *made, struct outcome *outcome);
 
 /* nested_guest.c: L1 and L2 */
@@ -109,8 +122,11 @@ extern bool spec_writable(u64 gfn);
 extern struct path spec_walk(u64 root, u64 gva);
 extern translation spec_itself(u64 gfn);
 extern bool spec_permits(translation found, const struct registers *modes, const struct access *made);
+extern bool spec_is_told(long value, long expected, const struct registers *modes);
+extern bool spec_faults_flush(void);
 extern long spec_fault_code(translation found, const struct registers *modes, const struct access *made);
 extern u64 spec_accessed, spec_dirty, spec_present, spec_writable_bit;
+extern bool spec_exempts;	/* without CR0.WP the kernel writes what is not writable */
 
 static inline enum found spec_kind(translation found)
 {
@@ -132,10 +148,39 @@ static inline translation spec_translation(enum found kind, u64 gfn, struct righ
 	return gfn << 8 | rights.nx << 5 | rights.writable << 4 | rights.user << 3 | 4 | kind;
 }
 
-/* check_guest.c: which translations an access may use */
+/* translations.c: which translations an access may use */
+#define NOT_WRITTEN (~0UL)
+
+/* What may be used of an address. */
+struct known {
+	u64 page;
+	translation *set;
+	int nr, room;
+	bool kept;		/* a #PF since the flush dropped nothing of what KVM had */
+	bool rewritten;		/* an entry of it was written since: its bits may be behind what is cached */
+};
+
+/* A vCPU; of an L1, a vCPU under one of its roots. */
+struct context {
+	u64 root;
+	struct known *known;
+	int nr, room;
+};
+
 extern bool check_foreign;	/* somebody else than the guest changed its tables */
+extern void sets_init(void);
+extern void sets_begin(int vcpu);
+extern struct context *sets_context(int vcpu);
+extern struct path sets_now(const struct context *context, u64 gva);
+extern struct known *sets_may_use(struct context *context, u64 gva);
+extern void sets_flushed(struct known *known, translation found);
+extern void sets_flushed_all(struct context *context);
+extern void sets_new_root(int vcpu, int number);
+extern void sets_remapped(void);
+extern void sets_settle(u64 written);
+
+/* check_guest.c */
 extern void check_guest_init(void);
-extern void check_guest_begin(int vcpu);
 extern void check_guest_after(const struct op *op, const struct outcome *outcome);
 extern bool check_guest_comparable(const struct op *op, const struct outcome *outcome);
 

@@ -16,22 +16,15 @@
 #define EFER_LMA (1L << 10)
 #define EFER_NX (1L << 11)
 
-enum { TOGGLE_WP, TOGGLE_SMEP, TOGGLE_NX };
-
 const u64 guest_gvas[] = GUEST_GVAS;
 const u64 guest_tables[] = GUEST_TABLES;
 const u64 guest_entries[] = GUEST_ENTRIES;
 struct registers guest_registers[NATIVE_VCPUS];
 
-static bool is_nested(void)
-{
-	return play_config->guest == NATIVE_GUEST_EPT12;
-}
-
 void guest_init(void)
 {
-	content_init(is_nested() ? (play_config->ad ? VMX_EPT_ACCESS_BIT | VMX_EPT_DIRTY_BIT : 0) :
-				   PT_ACCESSED_MASK | PT_DIRTY_MASK);
+	spec_init();
+	content_init(spec_accessed | spec_dirty);
 	for (int i = 0; i < NATIVE_VCPUS; i++)
 		guest_registers[i] = (struct registers){ 0, .wp = true, .nx = true };
 }
@@ -78,7 +71,7 @@ bool guest_enter_once(int vcpu)
 }
 
 /* MOV to CR0 or CR4, WRMSR of EFER */
-static void toggle(int vcpu, long what)
+void guest_toggle(int vcpu, long what)
 {
 	struct registers *registers = &guest_registers[vcpu];
 
@@ -253,7 +246,7 @@ struct outcome guest_run(const struct op *op, long number)
 		guest_registers[vcpu].root = guest_tables[op->cr3.root];
 		hm_kvm(FN_SET_CR, vcpu, NATIVE_CR3, guest_registers[vcpu].root << 12, 0, 0, 0);
 	} else {
-		toggle(vcpu, op->toggle.what);
+		guest_toggle(vcpu, op->toggle.what);
 	}
 	hm_kvm(FN_VCPU_SRCU_UNLOCK, vcpu, 0, 0, 0, 0, 0);
 	return outcome;

@@ -61,7 +61,7 @@ extern void record_map(void);
 extern void record_begin(void);
 extern void record_outcome(long index, const struct op *op, const struct outcome *outcome);
 extern void record_feature(unsigned long feature);
-enum rule { RULE_EFER_NX, RULE_FAULT_KEEPS_STALE, NR_RULES };
+enum rule { RULE_EFER_NX, RULE_FAULT_KEEPS_STALE, RULE_NPT_FETCH, NR_RULES };
 extern void record_rule(enum rule rule);
 extern void record_guest_begins(bool foreign);
 extern void record_guest(bool comparable, bool foreign);

@@ -220,6 +220,7 @@ void native_played(struct native_played *out)
 		.operations = record->operations,
 		.efer_nx = record->rules[RULE_EFER_NX],
 		.fault_keeps_stale = record->rules[RULE_FAULT_KEEPS_STALE],
+		.npt_fetch = record->rules[RULE_NPT_FETCH],
 		.foreign_at_start = record->foreign_at_start,
 	};
 }
