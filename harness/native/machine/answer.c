@@ -44,6 +44,19 @@ static long mmap_lock(bool release)
 	return 0;
 }
 
+/* The CPU drops its TLB; or what is of L1 alone, or of L2 if that runs. */
+static void flush(int vcpu, bool current_only)
+{
+	if (is_nested() && (gm_vcpus[vcpu].guest_mode || !current_only)) {
+		gm_flush_l2(vcpu);
+		if (current_only)
+			return;
+	}
+	gm_flush_tlb(vcpu);
+	gva_flush_all(vcpu);
+	gm_vcpus[vcpu].nr_ranges = 0;
+}
+
 static long load_word(u64 hva, bool atomic)
 {
 	return user_load(hva, atomic, (u64 *)&native_control->loaded) ? 0 : -EFAULT;
@@ -125,9 +138,7 @@ long native_answer(enum native_request what, unsigned long a, unsigned long b, u
 		gm_vcpus[native_task->number].sigbus = true;
 		return 0;
 	case HOST_FLUSH:
-		gm_flush_tlb(a);
-		gva_flush_all(a);
-		gm_vcpus[a].nr_ranges = 0;
+		flush(a, b);
 		return 0;
 	case HOST_QUEUE_FLUSH:
 		gm_queue_flush(a, b);

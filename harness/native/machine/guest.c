@@ -92,6 +92,11 @@ static void flush(struct gm_vcpu *cpu)
 void gm_flush_tlb(int vcpu)
 {
 	flush(&gm_vcpus[vcpu]);
+}
+
+/* The same of an L2. */
+void gm_flush_l2(int vcpu)
+{
 	flush(&gm_l2[vcpu]);
 }
 
@@ -219,6 +224,9 @@ static long walk(struct gm_vcpu *cpu, u64 tag, u64 root, int root_level, u64 gpa
 	u64 ptrs[MOST_LEVELS], entries[MOST_LEVELS], table = root, entry, below, epoch = cpu->epoch, pfn;
 	int perms = PERM_R | PERM_W | PERM_X, nr = 0, level = root_level;
 
+	/* Where the root is none, KVM lets the CPU walk a page of zeros. */
+	if (root >> 12 == HM_ZERO_PFN)
+		return fault(cpu, access, 0, false);
 	for (;;) {
 		int mask = level == 3 && root_level == 3 ? 3 : 511;
 		u64 ptr = table + (gpa >> (3 + 9 * level) & mask) * 8;

@@ -34,6 +34,7 @@ extern long gm_translate(int vcpu, u64 root, int root_level, u64 gpa, int access
 extern long gm_translate_l2(int vcpu, u64 root, int root_level, u64 gpa, int access);
 extern bool gm_has_ad(void);
 extern void gm_flush_tlb(int vcpu);
+extern void gm_flush_l2(int vcpu);
 extern void gm_queue_flush(u64 gfn, u64 pages);
 extern void gm_flush_ranges(int vcpu);
 

@@ -151,6 +151,9 @@ static long walk(struct gva_cpu *cpu, u64 root, const struct access *made)
 	struct rights rights = { true, true, false };
 	int nr = 0, level = MOST_LEVELS;
 
+	/* Where the root is none, KVM lets the CPU walk a page of zeros. */
+	if (root >> 12 == HM_ZERO_PFN)
+		return fault(cpu, 0, made);
 	for (;;) {
 		u64 ptr = table + (made->gva >> (3 + 9 * level) & 511) * 8;
 

@@ -61,7 +61,7 @@ struct outcome nested_run(const struct op *op, long number)
 	if (!guest_enter_once(vcpu))
 		return outcome_of(RESULT_NOTHING, 0);
 	if (op->kind == OP_CR3) {
-		guest_registers[vcpu].root = guest_tables[op->cr3.root];
+		guest_registers[vcpu].root = guest_roots[op->cr3.root];
 		return outcome;
 	}
 	hm_kvm(FN_VCPU_SRCU_LOCK, vcpu, 0, 0, 0, 0, 0);
@@ -82,7 +82,7 @@ struct walked nested_translate(int vcpu, const struct access *made)
 	native_vcpu_numbers(vcpu, &numbers);
 	pfn = (gm_vcpus[vcpu].guest_mode ? gm_translate_l2 : gm_translate)(vcpu, numbers.root_hpa, numbers.root_level,
 									   made->gva, made->access);
-	return (struct walked){ pfn, NO_FAULT, made->gva, false };
+	return (struct walked){ pfn, NO_FAULT, made->gva };
 }
 
 long nested_error_code(int vcpu)

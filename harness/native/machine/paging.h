@@ -59,7 +59,6 @@ struct access {
 struct walked {
 	long pfn, fault;
 	u64 gpa;
-	bool on_table;		/* the exit is one for a table of the guest's */
 };
 
 /* gva.c: a CPU without nested paging */
@@ -79,7 +78,7 @@ extern u64 entry_value(long target, long flags);
 extern void guest_load(void);
 
 /* paging_guest.c: what instructions do */
-extern const u64 guest_gvas[], guest_tables[], guest_entries[];
+extern const u64 guest_gvas[], guest_tables[], guest_roots[], guest_entries[];
 extern struct registers guest_registers[NATIVE_VCPUS];
 extern void guest_init(void);
 extern bool guest_access_of(const struct op *op, long number, struct access *made);

@@ -18,6 +18,7 @@
 
 const u64 guest_gvas[] = GUEST_GVAS;
 const u64 guest_tables[] = GUEST_TABLES;
+const u64 guest_roots[] = GUEST_ROOTS;
 const u64 guest_entries[] = GUEST_ENTRIES;
 struct registers guest_registers[NATIVE_VCPUS];
 
@@ -102,7 +103,7 @@ static struct walked translate(int vcpu, const struct access *made)
 	native_vcpu_numbers(vcpu, &numbers);
 	if (play_config->tdp)
 		return walk_both(vcpu, numbers.root_hpa, numbers.root_level, &guest_registers[vcpu], made);
-	return (struct walked){ gva_translate(vcpu, numbers.root_hpa, made), NO_FAULT, made->gva, false };
+	return (struct walked){ gva_translate(vcpu, numbers.root_hpa, made), NO_FAULT, made->gva };
 }
 
 /* That of the fault that made the CPU exit. */
@@ -180,10 +181,8 @@ static bool handle_exit(int vcpu, struct access *made, const struct walked *walk
 		if (r == RET_PF_RETRY)
 			inter_relax();
 		return true;
-	} else if (walked->on_table) {
-		/* The instruction cannot be emulated: the emulator meets the same table. */
-		outcome->result = RESULT_MMIO;
 	} else {
+		/* Be it for a table of the guest's, where the emulator walks these by itself. */
 		return emulate(vcpu, made, outcome);
 	}
 	return false;
@@ -236,14 +235,15 @@ struct outcome guest_run(const struct op *op, long number)
 		guest_access(vcpu, &made, &outcome);
 		return outcome;
 	}
-	if (!guest_enter_once(vcpu))
+	if (!guest_enter_once(vcpu) && op->kind == OP_INVLPG)
 		return outcome_of(RESULT_NOTHING, 0);
+	/* Who cannot enter the guest, for its root is no memory, can set its registers. */
 	hm_kvm(FN_VCPU_SRCU_LOCK, vcpu, 0, 0, 0, 0, 0);
 	if (op->kind == OP_INVLPG) {
 		if (!play_config->tdp)
 			hm_kvm(FN_INVLPG, vcpu, guest_gvas[op->invlpg.gva], 0, 0, 0, 0);
 	} else if (op->kind == OP_CR3) {
-		guest_registers[vcpu].root = guest_tables[op->cr3.root];
+		guest_registers[vcpu].root = guest_roots[op->cr3.root];
 		hm_kvm(FN_SET_CR, vcpu, NATIVE_CR3, guest_registers[vcpu].root << 12, 0, 0, 0);
 	} else {
 		guest_toggle(vcpu, op->toggle.what);

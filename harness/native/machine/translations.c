@@ -9,7 +9,7 @@
 
 #define NR(of) ((int)(sizeof(of) / sizeof(*(of))))
 #define NR_ADDRESSES NR(addresses)
-#define CONTEXTS (2 * NATIVE_VCPUS)
+#define CONTEXTS (NR(roots) * NATIVE_VCPUS)
 
 /* A table that is looked at: without accessed and dirty bits. */
 struct seen {
@@ -31,7 +31,7 @@ static bool is_l1s(u64 gva)
 
 struct context *sets_context(int vcpu)
 {
-	return &contexts[nested ? 2 * vcpu + chosen[vcpu] : vcpu];
+	return &contexts[nested ? NR(roots) * vcpu + chosen[vcpu] : vcpu];
 }
 
 /* What the tables say now. */
@@ -121,7 +121,7 @@ void sets_begin(int vcpu)
 	if (!nested)
 		begin(&contexts[vcpu], 0);
 	for (int i = 0; nested && i < NR(roots); i++)
-		begin(&contexts[2 * vcpu + i], roots[i]);
+		begin(&contexts[NR(roots) * vcpu + i], roots[i]);
 }
 
 /* The tables */

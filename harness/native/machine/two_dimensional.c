@@ -59,7 +59,7 @@ static struct walked fault(const struct walk *walk, long why)
 
 static struct walked exits(u64 gpa)
 {
-	return (struct walked){ -1, NO_FAULT, gpa, true };
+	return (struct walked){ -1, NO_FAULT, gpa };
 }
 
 /* Accessed bits from the root down and the leaf's dirty bit; false if one cannot be set, at *where. */
@@ -118,7 +118,7 @@ static struct walked run(const struct walk *walk, int table_access)
 		return exits(where);
 	below = (level_pages(level) << 12) - 1;
 	gpa = (entry & ENTRY_ADDR_MASK & ~below) | (gva & below);
-	return (struct walked){ translate(walk, gpa, walk->made->access), NO_FAULT, gpa, false };
+	return (struct walked){ translate(walk, gpa, walk->made->access), NO_FAULT, gpa };
 }
 
 /* One access by address; `root` is where KVM's tables are. */
