@@ -222,3 +222,21 @@ def fake_qemu(folder: Path) -> Path:
     path.write_text("#!/bin/sh\necho QEMU emulator version 10.0.2\n")
     path.chmod(0o755)
     return path
+
+
+@pytest.mark.parametrize(("regions", "what"), [(10, "pages_4k"), (70, "")])
+def test_a_legacy_mmu_whose_pages_are_nearly_all_used(regions: int, what: str) -> None:
+    """Which ones it recycles depends on the guest's own code, of which the model knows nothing."""
+    head = "difffuzz program v1\nslot 0 as=0 gfn=0x0 pages=0x10 area=1 page=0x0\n"
+    gfns = [0x40000 + 0x200 * n for n in range(regions)]
+    reads = "".join(f"vcpu0: read gfn={gfn:#x}\n" for gfn in gfns)
+    one = adapted(parse(f"{head}vcpu0: write gfn=0x1\n{reads}vmm: sync\n"), (6, 1))
+    stats = {**STATS, "pages_4k": 1}
+    rows = [seen("ok", 2, faults=[Fault(1, "FIXED")], stats=stats)]
+    rows += [seen("mmio", faults=[Fault(gfn, "EMULATE")], stats=stats) for gfn in gfns]
+    rows.append(seen(stats={**STATS, "pages_4k": 0}))
+    side = open_side("legacy@v6.1")
+    assert isinstance(side, KvmFactory)
+    found = compare(one, side, Run(rows, [], False))
+    assert (found.difference.what if found.difference else "") == what, found
+    assert ("mmu-page-limit" in found.rules) == (not what)
