@@ -40,6 +40,12 @@ SHOWN_THERE = (ROOT / "docs/tutorial.md").read_text().split("```text\n")[3].spli
 """What the tutorial says of its program."""
 ROWS = {
     "scripts/fuzz": Row("fuzz --runs 30 --seed 1 --out OUT", 0, "30 executions"),
+    "scripts/difffuzz corpus sweep corpus --time 600": Row(
+        "corpus sweep corpus/concurrent --time 1 --out OUT", 0, "programs swept in"
+    ),
+    "scripts/difffuzz fuzz --time 600 --no-sweep": Row(
+        "fuzz --runs 30 --no-sweep --seed 1 --out OUT", 0, "30 executions"
+    ),
     "scripts/test": Row(instead="this is it"),
     "scripts/difffuzz bugs list": Row("bugs list", 0, "edb298c663fc"),
     "scripts/difffuzz bugs show edb298c663fc": Row("bugs show edb298c663fc", 0, "mended in 5.15"),

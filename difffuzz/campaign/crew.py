@@ -139,6 +139,7 @@ class Crew:
             memory_mb=config.memory_mb,
             searching=lane.searching,
             shared=True,
+            sweeps=True,
         )
         post.number = self._count
         self._count += 1

@@ -20,6 +20,7 @@ from ..fuzz.set_cover import NOTES, measure, set_cover
 from ..program import OPS, Program, ProgramError, parse, render
 from ..sides.identity import identity
 from .completing import complete_side
+from .corpus_sweep import sweep_corpus
 from .corpus_trace import import_trace
 from .fuzzing import Mode
 from .output import Json, Left, Right, emit, prepare_directory
@@ -91,6 +92,27 @@ def minimize(
     document = {"programs": len(files), "kept": len(chosen), "reached": features}
     text = f"{output}: {len(chosen)} of {len(files)} programs reach the same {features} features"
     emit(document, text, json)
+
+
+@app.command()
+def sweep(
+    directory: Annotated[Path, typer.Argument(help="A corpus.")],
+    left: Left = "legacy",
+    right: Right = "tdp",
+    out: Annotated[
+        Path, typer.Option(help="Findings and notes go below it, as those of `fuzz` do.")
+    ] = Path("out"),
+    seconds: Annotated[
+        float, typer.Option("--time", min=0.0, help="Seconds to spend; 0: no limit.")
+    ] = 0.0,
+    json: Json = False,
+) -> None:
+    """Run every schedule that departs once, of each concurrent program. Exit status 1: a finding.
+
+    What was swept of these sides as they are is kept in OUT: an interrupted sweep goes on where it
+    was, and `fuzz` in the same OUT does not do it again.
+    """
+    raise typer.Exit(1 if sweep_corpus(directory, left, right, out, seconds, json) else 0)
 
 
 @app.command()

@@ -21,7 +21,7 @@ from .completing import complete_mode
 from .fuzzing_booted import fuzz_booted
 from .kernel_hunt import hunt_text
 from .output import Json, Left, Right, emit, prepare_corpus
-from .screen import FuzzProgress, figures, taken_over_text
+from .screen import FuzzProgress, figures, sweep_text, taken_over_text
 
 INTERRUPTED = 130
 """Status of a run that was interrupted before its first program."""
@@ -59,6 +59,13 @@ def fuzz(
     out: Annotated[Path, typer.Option(help="Findings and corpus go below it.")] = Path("out"),
     jobs: Jobs = 1,
     stop_on_finding: Annotated[bool, typer.Option(help="End at the first finding.")] = False,
+    sweep: Annotated[
+        bool,
+        typer.Option(
+            help="A quarter of the time: every schedule with one departure, of each program of "
+            "the corpus first; not with --runs."
+        ),
+    ] = True,
     baseline: BaselineOption = None,
     json: Json = False,
 ) -> None:
@@ -73,7 +80,17 @@ def fuzz(
     if corpus is None and CORPUS.is_dir():
         corpus = CORPUS
     options = FuzzOptions(
-        left, right, mode, seconds, runs, seed, corpus, out, jobs, stop_on_finding
+        left,
+        right,
+        mode,
+        seconds,
+        runs,
+        seed,
+        corpus,
+        out,
+        jobs,
+        stop_on_finding,
+        sweeps=sweep and runs is None,
     )
     if is_booted(left, right):
         document = fuzz_booted(options, baseline)
@@ -95,6 +112,8 @@ def report_text(summary: Summary, findings: bool = True) -> str:
         lines.append("  interrupted: this is what there was by then")
     if summary.executions < summary.to_read * summary.jobs:
         lines.append("  ended before all programs that it began with were read: fewer are covered")
+    if swept := sweep_text(summary):
+        lines.append(f"  swept: {swept}")
     if before := taken_over_text(summary):
         lines.append(f"  taken over: {before}")
     if findings:

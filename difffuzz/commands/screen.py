@@ -77,6 +77,7 @@ def _rows(what: str, summary: Summary) -> Iterator[tuple[str, str]]:
     yield "states", f"{one.states:,}{known}"
     yield "last new", f"{clock(one.quiet_seconds)} ago" if one.coverage and not known else "-"
     yield "corpus", f"{one.corpus:,} programs"
+    yield "swept", sweep_text(one) or "nothing"
     yield "findings", f"{len(one.findings)}"
     again = f", started again {one.restarts} times" if one.restarts else ""
     yield "workers", f"{one.jobs}{again}"
@@ -97,6 +98,14 @@ def taken_over_text(summary: Summary) -> str:
     if not taken.programs and not taken.findings:
         return ""
     return f"{taken.programs:,} programs, {taken.findings:,} findings"
+
+
+def sweep_text(summary: Summary) -> str:
+    """How far the sweep came; empty if there was nothing to do."""
+    one = summary.sweep
+    if not one.done and not one.left:
+        return ""
+    return f"{one.done:,} programs, {one.left:,} are left, {one.schedules:,} schedules"
 
 
 def figures(summary: Summary) -> str:

@@ -2,8 +2,8 @@
 """Every schedule that goes from one thread to another, and then back or elsewhere: native sides.
 
 These are the schedules with at most two preemptions and no choice besides, in which a part of one
-operation tears another.  The kernel's library plays them; what looks suspicious is judged by the
-engine, under the schedule that the run amounts to.
+operation tears another; or with one.  The kernel's library plays them; what looks suspicious is
+judged by the engine, under the schedule that the run amounts to.
 """
 
 from __future__ import annotations
@@ -40,10 +40,12 @@ def there_and_back(
     right: SideFactory,
     *,
     sides: Sequence[int] = (0, 1),
+    back: bool = True,
     stop: Stop = lambda found: False,
 ) -> Exploration:
     """Searches both sides, or one of them; UsageError for one that is not native.
 
+    `back`: after the one preemption every other may follow.
     `stop` is asked now and then, with what was found so far: True ends the search of a side.
     """
     found = Exploration()
@@ -53,13 +55,18 @@ def there_and_back(
             raise UsageError(
                 f"side {factory.name!r} is no native side: there and back is played by these only"
             )
-        _search(program, factory, number, found, stop)
+        _search(program, factory, number, back, found, stop)
         found.ends.append(set())
     return found
 
 
 def _search(
-    program: Program, factory: NativeFactory, number: int, found: Exploration, stop: Stop
+    program: Program,
+    factory: NativeFactory,
+    number: int,
+    back: bool,
+    found: Exploration,
+    stop: Stop,
 ) -> None:
     player = Player(factory.library, factory.tdp_mmu, number)
     known = {shown.divergence.signature for shown in found.shown}
@@ -77,13 +84,24 @@ def _search(
         return played
 
     first = play(())
-    for there in _there(first.steps, threads, play):
+    for _ in _runs(first.steps, threads, back, play):
+        if stop(found):
+            found.complete = False
+            return
+
+
+def _runs(
+    steps: int, threads: list[int], back: bool, play: Callable[[Schedule], Played]
+) -> Iterator[None]:
+    """Plays what there is to play; yields now and then."""
+    for there in _there(steps, threads, play):
+        yield
+        if not back:
+            continue
         for step in range(there.step + 1, there.steps + 1):
             for thread in threads:
                 play(((there.step, there.thread), (step, thread)))
-            if stop(found):
-                found.complete = False
-                return
+            yield
 
 
 def _there(steps: int, threads: list[int], play: Callable[[Schedule], Played]) -> Iterator[There]:

@@ -39,6 +39,8 @@ class FuzzOptions:
     """Most of the time goes into schedules of small programs."""
     shared: bool = False
     """Others add to the corpus meanwhile, however many jobs this run has."""
+    sweeps: bool = False
+    """A share of the time goes into all schedules that depart once (sweeps.py)."""
     without: tuple[str, ...] = ()
     """Parts of the fuzzer to leave out, to measure what they are worth: see target.PARTS."""
 

@@ -2,8 +2,8 @@
 """A fuzzing run: start the workers, watch them, sum up what they say.
 
 Files below OUT: findings/*.difffuzz (text), corpus/ (bytes, libFuzzer's names; shared by the
-workers and kept between runs), log.jsonl (starts, findings and ends of all runs), work/ (this run's
-figures, output and seeds; made anew each time).
+workers and kept between runs), swept.jsonl (whose schedules were swept), log.jsonl (starts,
+findings and ends of all runs), work/ (this run's figures, output and seeds; made anew each time).
 """
 
 from __future__ import annotations
@@ -242,6 +242,7 @@ class FuzzRun:
             quiet_seconds=round(seconds - self._best[1], 1),
             taken_over=self.taken_over,
             moves=figures.moves,
+            sweep=figures.sweep,
             interrupted=self._interrupted,
             goal=Goal(options.time, options.runs, options.cpu_seconds),
         )

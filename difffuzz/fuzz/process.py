@@ -82,6 +82,9 @@ class WorkerProcess:
         own += ["--cpu-seconds", str(options.cpu_seconds)]
         if options.searching:
             own += ["--searching"]
+        if options.sweeps:
+            for folder in filter(None, (options.corpus, options.kept)):
+                own += ["--sweep", str(folder)]
         for part in options.without:
             own += ["--without", part]
         # libFuzzer takes seed 0 for "choose one".

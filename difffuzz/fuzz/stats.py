@@ -20,6 +20,15 @@ NOT_WRITTEN = 74
 """Status of a worker that could not write what it found, or its figures."""
 
 
+class SweepStats(msgspec.Struct, frozen=True):
+    """Programs all of whose schedules that depart once are run (sweeps.py)."""
+
+    done: int = 0
+    left: int = 0
+    schedules: int = 0
+    """That were run for it, of both sides."""
+
+
 class WorkerStats(msgspec.Struct):
     """What one worker process has done so far; it writes this to a small file twice a second."""
 
@@ -52,6 +61,7 @@ class WorkerStats(msgspec.Struct):
     unstable: int = 0
     """Those of them that did not: what they showed may not come again."""
     findings: list[Finding] = []
+    sweep: SweepStats = SweepStats()
     done: bool = False
     """It ended by itself, with everything written."""
     failure: tuple[str, str] | None = None
@@ -86,6 +96,11 @@ def together(each: Sequence[WorkerStats]) -> WorkerStats:
         repeated=sum(one.repeated for one in each),
         unstable=sum(one.unstable for one in each),
         moves=any(one.moves for one in each),
+        sweep=SweepStats(
+            done=sum(one.sweep.done for one in each),
+            left=max((one.sweep.left for one in each), default=0),
+            schedules=sum(one.sweep.schedules for one in each),
+        ),
         findings=[finding for one in each for finding in one.findings],
     )
 
@@ -181,6 +196,8 @@ class Summary(msgspec.Struct):
     """What was there already."""
     moves: bool = False
     """A worker covered more than its first program did."""
+    sweep: SweepStats = SweepStats()
+    """How far the sweep came."""
     interrupted: bool = False
     """By Ctrl-C."""
     goal: Goal = Goal()

@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from ..errors import MissingTool
-from ..files.notes import text_of
+from ..files.notes import digest_key, text_of
 from ..program import Program
+from ..program.model import RUN_TO_BLOCK
 from ..running.orphan import end_with_parent
 from ..running.watchdog import HURRY_SECONDS
 from ..sched.task import HANG
@@ -27,7 +28,8 @@ from . import instrument
 from .current import CurrentInput, beside
 from .findings import Finding, FindingStore, rescue_folder
 from .news import NewsFile
-from .stats import NOT_WRITTEN, WorkerStats
+from .stats import NOT_WRITTEN, SweepStats, WorkerStats
+from .sweeps import NOTES, Claims, Sweeper, SweepNotes
 from .target import PARTS, Target
 
 if TYPE_CHECKING:  # an oracle may load the model, which waits for the instrumentation
@@ -37,6 +39,8 @@ STATS_SECONDS = 0.5
 STABILITY_EVERY = 500, 20_000
 """Executions between two programs that are run twice more; where the player runs most of them, the
 engine takes a hundred times as long for these."""
+SWEEP_SHARE = 0.25
+"""Of the time on a CPU; what is left of the sweep at the end is the next run's."""
 LAST_SECONDS = 2.0
 """How long the end waits for a disk that is full."""
 
@@ -64,6 +68,13 @@ class Worker:
         self._parent = os.getppid()
         self._next_stats = 0.0
         self._stop = False
+        self._sweeper: Sweeper | None = None
+        self._sweeping = 0.0
+        """Seconds on a CPU."""
+        if options.sweep:
+            made_of = (self._sides[digest_key(side)] for side in ("left", "right"))
+            notes = SweepNotes(options.out / NOTES, *made_of)
+            self._sweeper = Sweeper(run, notes, Claims(options.work / "claims"), options.sweep)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._request_stop)
 
@@ -84,12 +95,46 @@ class Worker:
             stats.skipped += 1
         else:
             self._take(program, verdict)
+            if self._sweeper is not None:
+                self._sweeper.ran(program, verdict)
             if stats.executions % self._stability_every == 0:
                 stats.repeated += 1
                 stats.unstable += not self._target.is_stable(program)
+        if self._sweeper is not None:
+            self._sweep(self._sweeper)
         if self._stop or stats.executions == self._options.runs:
             self._end()
         self._look_at_clock()
+
+    def _sweep(self, sweeper: Sweeper) -> None:
+        """Goes on with the sweep until it has had its share of the time."""
+        began = time.process_time()
+        while self._sweeping <= SWEEP_SHARE * (began - self._stats.start_cpu_seconds):
+            try:
+                one = sweeper.next(self._is_over)
+            except OSError as error:
+                self._trouble = error
+                return
+            if one is None:
+                return
+            program, swept = one
+            now = time.process_time()
+            self._sweeping += now - began
+            began = now
+            so_far = self._stats.sweep
+            self._stats.sweep = SweepStats(
+                so_far.done + swept.complete, sweeper.left, so_far.schedules + swept.schedules
+            )
+            for divergence, schedule in swept.shown:
+                scheduled = program._replace(schedule=schedule or RUN_TO_BLOCK)
+                self._unwritten.append((scheduled, divergence))
+            self._write_findings()
+            if not swept.complete:
+                return
+
+    def _is_over(self) -> bool:
+        self._look_at_clock()
+        return self._stop
 
     def _tell(self, data: bytes) -> None:
         """What was made, and not read, is news."""
@@ -230,6 +275,7 @@ def parse_arguments(arguments: list[str]) -> tuple[argparse.Namespace, list[str]
     parser.add_argument("--runs", type=int, default=0, help="executions; 0: no limit")
     parser.add_argument("--cpu-seconds", type=float, default=0.0, help="time on a CPU; 0: no limit")
     parser.add_argument("--searching", action="store_true", help="mostly schedules")
+    parser.add_argument("--sweep", type=Path, action="append", default=[], help="a corpus")
     parser.add_argument("--without", action="append", default=[], choices=PARTS)
     parser.add_argument("--start", type=float, default=time.monotonic())
     parser.add_argument("--deadline", type=float, default=0.0, help="monotonic clock; 0: none")

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from msgspec import UNSET, Struct, UnsetType
 
 from ..campaign.status import Status
+from ..commands.corpus_sweep import SweepDocument
 from ..fuzz.stats import Summary
 from ..review.review import Review
 from ..triage.record import Event, State
@@ -585,6 +586,7 @@ DOCUMENTS: dict[str, Any] = {
     "doctor": list[Required],
     "corpus show": list[CorpusShown],
     "corpus minimize": CorpusMinimized,
+    "corpus sweep": SweepDocument,
     "corpus merge": CorpusWritten,
     "corpus import": CorpusWritten,
     "judge": Judged,

@@ -12,7 +12,7 @@ from itertools import islice
 from types import TracebackType
 
 from ..engine import concurrent, guest_lockstep, lockstep
-from ..engine.explore import Exploration, Stop, explore
+from ..engine.explore import Exploration, Shown, Stop, explore
 from ..engine.fast_lockstep import fast_lockstep
 from ..engine.fast_schedules import fast_schedules
 from ..engine.noting import NoteTaker
@@ -28,7 +28,8 @@ from ..sides.played import Stuck
 from ..variants.engine import canonical_name
 from .policy import POLICY, Policy
 from .schedule import strategy_for, way_of
-from .search import ScheduleSearch
+from .search import ScheduleSearch, raced_operations
+from .sweep import Swept, sweep
 from .watchdog import Hang, Watchdog
 
 MODES = ("portfolio", "lockstep", "concurrent", "guests")
@@ -114,6 +115,32 @@ class Runner:
         return explore(
             program, *sides, preemptions, limit=steps, reduce=reduce, sides=(side,), stop=stop
         )
+
+    def sweep_cost(self, program: Program) -> int:
+        """Operations that race: how long sweep() takes, about; 0 if it has nothing to do."""
+        return raced_operations(program) if self.is_concurrent(program) else 0
+
+    def sweep(self, program: Program, stop: Callable[[], bool]) -> Swept:
+        """Runs every schedule with one departure, on both sides, until `stop`; see sweep.py."""
+        swept = Swept()
+
+        def over() -> bool:
+            self.watchdog.start()  # it watches each run by itself
+            return stop()
+
+        def judge() -> Verdict:
+            try:
+                sweep(program, *self.sides, over, swept)
+            except Stuck as stuck:
+                self.watchdog.start()
+                return self._own_fault(stuck, self._under(program, stuck.schedule))
+            return Verdict()
+
+        verdict = self._guarded(judge)
+        if verdict.divergences:  # of a run that ended the sweep
+            swept.shown += [Shown(one, ()) for one in verdict.divergences[:1]]
+            swept.complete = True
+        return swept
 
     def _guarded(self, judge: Callable[[], Verdict]) -> Verdict:
         watchdog = self.watchdog

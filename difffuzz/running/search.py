@@ -11,7 +11,7 @@ from statistics import fmean
 from ..engine import concurrent
 from ..engine.explore import explore
 from ..oracle.verdict import Verdict
-from ..program import Program
+from ..program import Op, Program
 from ..sides import KvmFactory
 from .policy import Policy
 
@@ -92,5 +92,14 @@ def raced_phases(program: Program) -> list[int]:
     """The phases, counted from 1, in which two threads or more do something; the exit is one."""
     phases, beside = concurrent.split_exit(program)
     exits = [len(phases) + 1] if beside else []
-    numbered = enumerate(phases, 1)
-    return [at for at, phase in numbered if len({op.thread for _, op in phase}) > 1] + exits
+    return [at for at, phase in enumerate(phases, 1) if _is_raced(phase)] + exits
+
+
+def raced_operations(program: Program) -> int:
+    """Operations of these phases: how long it takes to search them, about; 0: there is no race."""
+    phases, beside = concurrent.split_exit(program)
+    return sum(len(phase) for phase in phases if _is_raced(phase)) + len(beside)
+
+
+def _is_raced(phase: list[tuple[int, Op]]) -> bool:
+    return len({op.thread for _, op in phase}) > 1

@@ -11,6 +11,7 @@ import pytest
 
 from difffuzz.cli import main
 from difffuzz.program import encode, parse
+from difffuzz.variants.catalogue import find
 from tests.fuzz.test_set_cover import LARGE, SMALL
 
 
@@ -40,6 +41,24 @@ def test_a_corpus_becomes_smaller(folder: Path, capsys: pytest.CaptureFixture[st
     assert document["kept"] < 3
     again = run(capsys, "minimize", str(folder), "-o", str(out))[1]
     assert again == document
+
+
+def test_a_sweep_goes_on_where_it_was(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bug = find("ec89e6438671")
+    left, right = bug.sides()
+    text = "".join(line for line in bug.program.splitlines(True) if "schedule" not in line)
+    (folder / "race.difffuzz").write_text(text)
+    out = folder.parent / "out"
+    sides = ["--left", left, "--right", right, "--out", str(out)]
+    status, document = run(capsys, "sweep", str(folder), *sides)
+    assert status == 1
+    assert document["complete"]
+    assert document["programs"] == document["swept"] == 1
+    assert bug.oracle in {one["oracle"] for one in document["findings"]}
+    assert main(["replay", document["findings"][0]["program"], "--trust-notes"]) == 1
+    capsys.readouterr()
+    status, document = run(capsys, "sweep", str(folder), *sides)
+    assert (status, document["programs"], document["findings"]) == (0, 0, [])
 
 
 def test_corpora_are_joined_and_go_through_one_file(

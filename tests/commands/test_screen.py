@@ -14,7 +14,7 @@ from rich.console import Console
 from difffuzz.cli import main
 from difffuzz.commands.screen import FuzzProgress, screen
 from difffuzz.fuzz.findings import Finding
-from difffuzz.fuzz.stats import Goal, Summary, TakenOver
+from difffuzz.fuzz.stats import Goal, Summary, SweepStats, TakenOver
 from difffuzz.oracle.allowed import ALLOWED
 from difffuzz.program import encode, parse
 from tests.oracle.test_allowed import USES, Use
@@ -48,6 +48,7 @@ FUZZING = Summary(
     to_read=407,
     quiet_seconds=12.4,
     taken_over=TakenOver(programs=279, findings=3),
+    sweep=SweepStats(done=31, left=50, schedules=9_876),
     goal=Goal(3600.0, 50_000),
 )
 READING = msgspec.structs.replace(FUZZING, phase="reading", executions=240, findings=[])
@@ -74,6 +75,7 @@ def test_one_screen_says_all_that_is_known(width: int) -> None:
         "states 3,400",
         "last new 12 s ago",
         "corpus 1,300 programs",
+        "swept 31 programs, 50 are left, 9,876 schedules",
         "findings 1",
         "workers 2, started again 1 times",
     ]

@@ -6,9 +6,11 @@ from __future__ import annotations
 import pytest
 
 from difffuzz.engine import concurrent
+from difffuzz.engine.explore import Exploration
 from difffuzz.engine.there_and_back import there_and_back
 from difffuzz.errors import UsageError
 from difffuzz.program import parse
+from difffuzz.running.sweep import Swept, sweep
 from difffuzz.sides import open_side
 
 from .test_kernel_side import LINK_RACE, kernel
@@ -23,6 +25,25 @@ def test_a_race_of_two_preemptions_is_found_and_replays() -> None:
     assert 1 <= len(shown.schedule) <= 3
     verdict = concurrent.run(program._replace(schedule=shown.schedule), *sides)
     assert [one.signature for one in verdict.divergences] == [shown.divergence.signature]
+
+
+def test_one_departure_is_all_that_a_sweep_plays() -> None:
+    program = parse(LINK_RACE)._replace(schedule=())
+    native = kernel("tdp")
+    played: list[int] = []
+
+    def stop(so_far: Exploration) -> bool:
+        played.append(so_far.schedules)
+        return False
+
+    found = there_and_back(program, native, native, sides=(1,), back=False, stop=stop)
+    assert found.complete
+    assert played  # asked after each run with a preemption
+    assert not found.shown  # this one takes two
+    swept = Swept()
+    sweep(program, native, native, lambda: False, swept)
+    assert swept.complete
+    assert swept.schedules == 2 * found.schedules
 
 
 def test_without_a_second_thread_there_is_nothing_to_switch_to() -> None:

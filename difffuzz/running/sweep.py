@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A sweep: every schedule of a program that departs once from run to block, on both sides.
+
+It is done once for each program, before anything is left to chance: many races need no more than
+one preemption in the right place.  A model is searched with its reduction, the kernel's own code
+is played.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..engine.explore import Exploration, Shown, explore
+from ..engine.there_and_back import there_and_back
+from ..program import Program
+from ..sides import NativeFactory, SideFactory
+
+
+class Swept:
+    """What came of it so far; `complete`: no schedule is left."""
+
+    __slots__ = ("complete", "features", "schedules", "shown", "steps")
+
+    def __init__(self) -> None:
+        self.schedules = 0
+        self.steps = 0
+        self.features: set[int] = set()
+        self.shown: list[Shown] = []
+        self.complete = False
+
+    def add(self, found: Exploration) -> None:
+        """What the search of one more side found."""
+        self.schedules += found.schedules
+        self.steps += found.steps
+        self.features |= found.features
+        self.shown += found.shown
+
+
+def sweep(
+    program: Program, left: SideFactory, right: SideFactory, stop: Callable[[], bool], swept: Swept
+) -> None:
+    """Sweeps both sides, which have threads, and adds to `swept`.
+
+    `stop` is asked between two runs: True ends it all.
+    """
+    program = program._replace(schedule=())
+    ended = False
+
+    def over(found: Exploration) -> bool:
+        nonlocal ended
+        ended = ended or stop()
+        return ended
+
+    for number, side in enumerate((left, right)):
+        if isinstance(side, NativeFactory):
+            found = there_and_back(program, left, right, sides=(number,), back=False, stop=over)
+        else:
+            found = explore(program, left, right, 1, sides=(number,), stop=over)
+        swept.add(found)
+        if ended:
+            return
+    swept.complete = True
