@@ -41,7 +41,7 @@ SHOWN_THERE = (ROOT / "docs/tutorial.md").read_text().split("```text\n")[3].spli
 ROWS = {
     "scripts/fuzz": Row("fuzz --runs 30 --seed 1 --out OUT", 0, "30 executions"),
     "scripts/difffuzz corpus sweep corpus --time 600": Row(
-        "corpus sweep corpus/concurrent --time 1 --out OUT", 0, "programs swept in"
+        "corpus sweep . --time 1 --out OUT", 0, "programs swept in"
     ),
     "scripts/difffuzz fuzz --time 600 --no-sweep": Row(
         "fuzz --runs 30 --no-sweep --seed 1 --out OUT", 0, "30 executions"

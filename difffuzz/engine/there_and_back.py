@@ -9,7 +9,6 @@ judged by the engine, under the schedule that the run amounts to.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
 
 from difffuzz.engine import concurrent
 from difffuzz.engine.explore import STEPS, Exploration, Shown, Stop
@@ -23,15 +22,6 @@ from difffuzz.sides.encoded import Encoded, Threads
 from difffuzz.sides.played import Played, Player
 
 Schedule = tuple[tuple[int, int], ...]
-
-
-class There(NamedTuple):
-    """A run with one preemption: at that step another thread went on."""
-
-    step: int
-    thread: int
-    steps: int
-    """Of the whole run."""
 
 
 def there_and_back(
@@ -70,10 +60,10 @@ def _search(
 ) -> None:
     player = Player(factory.library, factory.tdp_mmu, number)
     known = {shown.divergence.signature for shown in found.shown}
-    threads = sorted({op.thread for op in program.ops})
 
-    def play(schedule: Schedule) -> Played:
-        played = player.play(Encoded(program, Threads(schedule or RUN_TO_BLOCK)), STEPS)
+    def play(schedule: Schedule, survey: int) -> Played:
+        threads = Threads(schedule or RUN_TO_BLOCK, survey=survey)
+        played = player.play(Encoded(program, threads), STEPS)
         found.schedules += 1
         found.steps += played.steps
         found.features.update(played.features())
@@ -83,34 +73,22 @@ def _search(
             _judge(program, factory, number, played.switches(), found, known)
         return played
 
-    first = play(())
-    for _ in _runs(first.steps, threads, back, play):
+    for _ in _runs(back, play):
         if stop(found):
             found.complete = False
             return
 
 
-def _runs(
-    steps: int, threads: list[int], back: bool, play: Callable[[Schedule], Played]
-) -> Iterator[None]:
-    """Plays what there is to play; yields now and then."""
-    for there in _there(steps, threads, play):
+def _runs(back: bool, play: Callable[[Schedule, int], Played]) -> Iterator[None]:
+    """Plays what there is to play: each run tells which others depart from it, and where."""
+    for there in play((), 1).choices():
+        behind = there[0] + 1 if back else 0
+        others = play((there,), behind).choices()
         yield
-        if not back:
-            continue
-        for step in range(there.step + 1, there.steps + 1):
-            for thread in threads:
-                play(((there.step, there.thread), (step, thread)))
-            yield
-
-
-def _there(steps: int, threads: list[int], play: Callable[[Schedule], Played]) -> Iterator[There]:
-    """Each run with one preemption that is one: the thread could run, and did not anyway."""
-    for step in range(1, steps + 1):
-        for thread in threads:
-            played = play(((step, thread),))
-            if played.switches():
-                yield There(step, thread, played.steps)
+        for number, other in enumerate(others, 1):
+            play((there, other), 0)
+            if number % 64 == 0:
+                yield
 
 
 def _judge(

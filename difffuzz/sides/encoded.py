@@ -25,6 +25,7 @@ TRACE: Final = place(PlayConfig, "trace")
 CONCURRENT: Final = place(PlayConfig, "concurrent")
 SEED: Final = place(PlayConfig, "seed")
 GAP: Final = place(PlayConfig, "gap")
+SURVEY: Final = place(PlayConfig, "survey")
 NR_SCHEDULE: Final = place(PlayConfig, "nr_schedule")
 EXIT_RACES: Final = place(PlayConfig, "exit_races")
 NR_VCPUS: Final = place(PlayConfig, "vcpus")
@@ -46,6 +47,8 @@ class Threads(NamedTuple):
     seed: int = 0
     gap: int = 20
     """About so many steps are between two preemptions of the walk."""
+    survey: int = 0
+    """The step from which on Played.choices() are told; 0: none are."""
 
 
 class Encoded:
@@ -105,6 +108,7 @@ class Encoded:
         if threads:
             numbers[CONCURRENT] = True
             numbers[SEED], numbers[GAP] = threads.seed, threads.gap
+            numbers[SURVEY] = threads.survey
             numbers[EXIT_RACES] = config.exit_races
             numbers[NR_SCHEDULE] = len(threads.schedule)
         numbers[NR_VCPUS], numbers[MMU_PAGES] = config.vcpus, config.mmu_pages

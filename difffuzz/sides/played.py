@@ -9,10 +9,18 @@ from __future__ import annotations
 
 import ctypes
 from array import array
+from collections.abc import Iterator
 from typing import Final, NamedTuple, TypeVar
 
-from difffuzz.native.abi.describe import LONG_BYTES, CStruct, place
-from difffuzz.native.abi.played import PlayedEnd, PlayedLeaf, PlayedOutcome, PlayedRun, Result
+from difffuzz.native.abi.describe import LONG_BYTES, CStruct, place, words
+from difffuzz.native.abi.played import (
+    PlayedChoice,
+    PlayedEnd,
+    PlayedLeaf,
+    PlayedOutcome,
+    PlayedRun,
+    Result,
+)
 from difffuzz.native.abi.programs import Switch
 from difffuzz.native.library import Library
 from difffuzz.program import Kind
@@ -23,6 +31,7 @@ from difffuzz.sides.encoded import Encoded
 RESULTS: Final = tuple(result.name.lower() for result in Result)
 """Outcome.result, by number."""
 OUTCOME_WORDS: Final = ctypes.sizeof(PlayedOutcome) // LONG_BYTES
+CHOICE_WORDS: Final = words(PlayedChoice, "step", "chosen", "able")
 END_WORDS: Final = ctypes.sizeof(PlayedEnd) // LONG_BYTES
 NR_RETS: Final = place(PlayedOutcome, "nr_rets")
 S = TypeVar("S", bound=CStruct)
@@ -119,6 +128,21 @@ class Played:
         """Of a run whose threads ran at once: the schedule that it amounts to."""
         row = _row(Switch, self._run.switches, self._run.nr_switches)
         return tuple((one.step, one.number) for one in row)
+
+    def choices(self) -> list[tuple[int, int]]:
+        """What could have come instead, at each step from Threads.survey on: (step, thread)."""
+        told = _longs(self._run.choices, CHOICE_WORDS * self._run.nr_choices)
+        return [
+            (step, thread)
+            for step, chosen, able in zip(told[0::3], told[1::3], told[2::3], strict=True)
+            for thread in _bits(able & ~(1 << chosen))
+        ]
+
+
+def _bits(word: int) -> Iterator[int]:
+    while word:
+        yield (word & -word).bit_length() - 1
+        word &= word - 1
 
 
 def _longs(at: int, length: int) -> array[int]:

@@ -6,12 +6,13 @@ from __future__ import annotations
 import pytest
 
 from difffuzz.engine import concurrent
-from difffuzz.engine.explore import Exploration
 from difffuzz.engine.there_and_back import there_and_back
 from difffuzz.errors import UsageError
 from difffuzz.program import parse
 from difffuzz.running.sweep import Swept, sweep
 from difffuzz.sides import open_side
+from difffuzz.sides.encoded import Encoded, Threads
+from difffuzz.sides.played import Played, Player
 
 from .test_kernel_side import LINK_RACE, kernel
 
@@ -27,23 +28,41 @@ def test_a_race_of_two_preemptions_is_found_and_replays() -> None:
     assert [one.signature for one in verdict.divergences] == [shown.divergence.signature]
 
 
-def test_one_departure_is_all_that_a_sweep_plays() -> None:
+def test_a_run_tells_which_others_depart_from_it() -> None:
     program = parse(LINK_RACE)._replace(schedule=())
     native = kernel("tdp")
-    played: list[int] = []
+    player = Player(native.library, native.tdp_mmu, 1)
 
-    def stop(so_far: Exploration) -> bool:
-        played.append(so_far.schedules)
-        return False
+    def play(schedule: tuple[tuple[int, int], ...], survey: int = 0) -> Played:
+        return player.play(Encoded(program, Threads(schedule, survey=survey)), 60_000)
 
-    found = there_and_back(program, native, native, sides=(1,), back=False, stop=stop)
-    assert found.complete
-    assert played  # asked after each run with a preemption
-    assert not found.shown  # this one takes two
+    told = play((), 1).choices()
+    steps = play((), 1).steps
+    assert told
+    assert play(()).choices() == []
+    assert play((), 1).switches() == play(()).switches()  # looking changes nothing
+    departures = {
+        (step, thread)
+        for step in range(1, steps + 1)
+        for thread in sorted({op.thread for op in program.ops})
+        if play(((step, thread),)).switches()
+    }
+    assert set(told) == departures
+    middle = told[len(told) // 2][0]
+    assert play((), middle).choices() == [one for one in told if one[0] >= middle]
+
+
+def test_one_departure_is_where_a_sweep_begins() -> None:
+    program = parse(LINK_RACE)._replace(schedule=())
+    native = kernel("tdp")
+    one = there_and_back(program, native, native, sides=(1,), back=False)
+    assert one.complete
+    assert not one.shown  # it takes two
     swept = Swept()
     sweep(program, native, native, lambda: False, swept)
     assert swept.complete
-    assert swept.schedules == 2 * found.schedules
+    assert swept.shown
+    assert swept.schedules > 100 * one.schedules
 
 
 def test_without_a_second_thread_there_is_nothing_to_switch_to() -> None:

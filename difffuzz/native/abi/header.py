@@ -50,6 +50,7 @@ MACHINE_STRUCTS: Final[tuple[type[CStruct], ...]] = (
     programs.Switch,
     played.PlayedOutcome,
     played.PlayedLeaf,
+    played.PlayedChoice,
     played.PlayedRun,
 )
 

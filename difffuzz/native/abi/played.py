@@ -74,6 +74,17 @@ class PlayedLeaf(CStruct):
 
 
 @described
+class PlayedChoice(CStruct):
+    """Who went on at a step, and who else could have."""
+
+    c_name = "native_choice"
+    step: Long
+    chosen: Long
+    able: Long
+    """A bit for each thread, by number."""
+
+
+@described
 class PlayedRun(CStruct):
     """Where all of it is, and how much there is."""
 
@@ -91,6 +102,8 @@ class PlayedRun(CStruct):
     nr_leaves: Long
     switches: Annotated[int, ctypes.c_ulong, PointsTo("const struct decision")]
     nr_switches: Long
+    choices: Annotated[int, ctypes.c_ulong, PointsTo("const struct native_choice")]
+    nr_choices: Long
     steps: Long
     operations: Long
     efer_nx: Long

@@ -89,10 +89,12 @@ class PlayConfig(VmConfig):
     trace: Long
     """Tell the leaves at the end."""
     concurrent: Long
-    """Threads run at once: the next three matter."""
+    """Threads run at once: the next four matter."""
     seed: Long
     """Of a random walk; 0: the schedule behind the operations."""
     gap: Long
+    survey: Long
+    """The step from which on choices are told; 0: none are."""
     nr_schedule: Long
     exit_races: Long
     vcpus: Long

@@ -128,7 +128,7 @@ void play_at_once(const struct op *all)
 	if (config->exit_races)
 		hm_give_up("an exit that races");
 	ops = all;
-	strategy_begin((const struct decision *)(ops + nr), config->nr_schedule, config->seed, config->gap);
+	strategy_begin((const struct decision *)(ops + nr), config);
 	inter_begin(config->steps);
 	for (phase_begins = 0; phase_begins < nr; phase_begins = phase_ends + 1) {
 		phase_ends = phase_begins;

@@ -185,20 +185,35 @@ void inter_new_operation(void)
 		threads[current].relaxed_at = -1;
 }
 
+/* The threads that can go on, whether they should or not: looking changes nothing. */
+static unsigned long able(void)
+{
+	unsigned long found = 0;
+
+	for (int i = 0; i < NATIVE_TASKS; i++)
+		if (threads[i].live && is_ready(&threads[i]))
+			found |= 1UL << i;
+	return found;
+}
+
 /* At the step that the strategy named, or out of steps. */
 void inter_decide(void)
 {
-	int found[NATIVE_TASKS], next;
+	int found[NATIVE_TASKS], next = current;
+	bool due = strategy_is_due();
 
 	if (budget() < 0)
 		hm_give_up("out of steps");
 	if (!running)
 		return;
-	next = strategy_preempt(current, found, enabled(found));
+	if (due)
+		next = strategy_preempt(current, found, enabled(found));
+	if (strategy_surveys())
+		strategy_note(next, able());
 	arm();
 	if (next != current)
 		go_on_with(next);
-	else if (starving)
+	else if (due && starving)
 		/* Looking has changed who starves whom: who follows the schedule must look, too. */
 		strategy_record(current);
 }

@@ -19,13 +19,19 @@ extern long inter_steps(void);
 extern long inter_switches(void);
 
 /* strategy.c */
+struct config;
 struct decision;
+struct native_choice;
 
-extern void strategy_begin(const struct decision *schedule, long nr, long seed, long gap);
+extern void strategy_begin(const struct decision *schedule, const struct config *config);
+extern bool strategy_is_due(void);
+extern bool strategy_surveys(void);
+extern void strategy_note(int chosen, unsigned long able);
 extern long strategy_next_step(void);
 extern void strategy_record(int number);
 extern int strategy_preempt(int current, const int *enabled, int nr);
 extern int strategy_pick(int current, const int *enabled, int nr);
 extern long strategy_switches(const struct decision **out);
+extern long strategy_choices(const struct native_choice **out);
 
 #endif

@@ -27,6 +27,8 @@ struct record {
 	bool comparable, foreign;		/* what is about to be recorded */
 	const struct decision *switches;
 	long nr_switches;
+	const struct native_choice *choices;
+	long nr_choices;
 };
 
 static struct record *record;
@@ -186,6 +188,7 @@ void record_end(long steps, long operations)
 void record_schedule(void)
 {
 	record->nr_switches = strategy_switches(&record->switches);
+	record->nr_choices = strategy_choices(&record->choices);
 }
 
 /* What threads did at once may differ between the sides. */
@@ -216,6 +219,8 @@ void native_played(struct native_played *out)
 		.nr_leaves = record->nr_leaves,
 		.switches = record->switches,
 		.nr_switches = record->nr_switches,
+		.choices = record->choices,
+		.nr_choices = record->nr_choices,
 		.steps = record->steps,
 		.operations = record->operations,
 		.efer_nx = record->rules[RULE_EFER_NX],

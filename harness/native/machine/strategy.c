@@ -2,11 +2,13 @@
 /*
  * The two ways to decide who goes on: a schedule, as a program has one, or a random walk; and the
  * schedule that either amounts to, as difffuzz/sched/strategy/record.py would write it down.
+ * A survey notes besides who else could have gone on, at each step from one on.
  */
 #include "interleave.h"
 #include "machine.h"
 
 #define MOST_SWITCHES 4096
+#define MOST_CHOICES (1L << 16)
 
 static const struct decision *schedule;
 static long nr_schedule, at, next_step;
@@ -14,6 +16,9 @@ static unsigned long state;		/* of the random walk; 0: follow the schedule */
 static long gap;
 static struct decision *switches;
 static long nr_switches;
+static long survey;			/* from this step on; 0: none */
+static struct native_choice *choices;
+static long nr_choices;
 
 static unsigned long draw(unsigned long below)
 {
@@ -23,14 +28,19 @@ static unsigned long draw(unsigned long below)
 	return (state >> 11) % below;
 }
 
-/* `seed` 0: the schedule; else a walk that preempts about every `walk_gap` steps. */
-void strategy_begin(const struct decision *of_program, long nr, long seed, long walk_gap)
+/* `seed` 0: the schedule; else a walk that preempts about every `gap` steps. */
+void strategy_begin(const struct decision *of_program, const struct config *config)
 {
+	long nr = config->nr_schedule, seed = config->seed;
+
 	schedule = of_program;
 	nr_schedule = nr;
+	survey = config->survey;
+	choices = survey ? hm_alloc(MOST_CHOICES * sizeof(*choices)) : NULL;
+	nr_choices = 0;
 	switches = hm_alloc(MOST_SWITCHES * sizeof(*switches));
 	nr_switches = at = 0;
-	gap = walk_gap;
+	gap = config->gap;
 	state = seed ? ((unsigned long)seed * 0x9e3779b97f4a7c15UL) | 1 : 0;
 	if (seed)
 		next_step = 1 + draw(2 * gap);
@@ -38,9 +48,37 @@ void strategy_begin(const struct decision *of_program, long nr, long seed, long 
 		next_step = nr ? schedule[0].step : NO_STEP;
 }
 
+/* When it is to be asked next. */
 long strategy_next_step(void)
 {
-	return next_step;
+	long next = inter_steps() + 1;
+
+	if (!survey)
+		return next_step;
+	if (next < survey)
+		next = survey;
+	return next < next_step ? next : next_step;
+}
+
+/* Has the schedule or the walk something to say? */
+bool strategy_is_due(void)
+{
+	return inter_steps() >= next_step;
+}
+
+bool strategy_surveys(void)
+{
+	return survey && inter_steps() >= survey;
+}
+
+/* `able`: who could go on, a bit each. */
+void strategy_note(int chosen, unsigned long able)
+{
+	if (!(able & ~(1UL << chosen)))
+		return;
+	if (nr_choices == MOST_CHOICES)
+		hm_give_up("too many choices");
+	choices[nr_choices++] = (struct native_choice){ inter_steps(), chosen, able };
 }
 
 void strategy_record(int number)
@@ -97,12 +135,19 @@ int strategy_pick(int current, const int *enabled, int nr)
 
 	if (state)
 		next = enabled[draw(nr)];
-	else if (inter_steps() >= next_step)
+	else if (strategy_is_due())
 		next = named(enabled, nr);
 	if (next < 0)
 		next = otherwise;
 	if (next != otherwise)
 		strategy_record(next);
+	if (strategy_surveys()) {
+		unsigned long able = 0;
+
+		for (int i = 0; i < nr; i++)
+			able |= 1UL << enabled[i];
+		strategy_note(next, able);
+	}
 	return next;
 }
 
@@ -110,4 +155,10 @@ long strategy_switches(const struct decision **out)
 {
 	*out = switches;
 	return nr_switches;
+}
+
+long strategy_choices(const struct native_choice **out)
+{
+	*out = choices;
+	return nr_choices;
 }
