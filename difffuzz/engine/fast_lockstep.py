@@ -10,6 +10,7 @@ the reason: only lockstep.run() says what it is.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 
 from difffuzz.engine.fast_guests import guests_differ
 from difffuzz.engine.lockstep import IS_COMPARED, PART_WAYS
@@ -17,7 +18,7 @@ from difffuzz.oracle import Verdict
 from difffuzz.oracle.access import alike, compare_outcomes
 from difffuzz.oracle.books import is_unprotected
 from difffuzz.program import Kind, Program
-from difffuzz.sides import NativeFactory, SideFactory
+from difffuzz.sides import NativeFactory
 from difffuzz.sides.encoded import Encoded
 from difffuzz.sides.played import Played, PlayedOp, Player, differences
 
@@ -27,16 +28,36 @@ MOST_REPEATS = 16
 """Faults of one program that park on one side only, and are ended at once on both."""
 
 
-class FastLockstep:
-    """Two native sides.  `reasons` counts why programs were suspicious, `programs` all of them."""
+class Filter:
+    """A filter's figures, and what it need not tell again.
 
-    def __init__(self, left: NativeFactory, right: NativeFactory) -> None:
+    `reasons` counts why programs were suspicious, `programs` all of them.
+    """
+
+    def __init__(self) -> None:
         self.programs = 0
+        self.reasons: Counter[str] = Counter()
         self.tells_once = False
         """A side whose memslots are read without SRCU, which harms nobody here, is suspicious for
         that until the engine has said so; then no more."""
         self._told: set[str] = set()
-        self.reasons: Counter[str] = Counter()
+
+    def judged(self, verdict: Verdict) -> None:
+        """The engine has judged a suspicious program."""
+        if self.tells_once:
+            found = verdict.divergences
+            self._told.update(one.sides for one in found if is_unprotected(one))
+
+    def suspicion(self, name: str, played: Played) -> str:
+        """Why that side's play is suspicious by itself; empty if it is not."""
+        return "" if played.reason == UNPROTECTED and name in self._told else played.reason
+
+
+class FastLockstep(Filter):
+    """Two native sides."""
+
+    def __init__(self, left: NativeFactory, right: NativeFactory) -> None:
+        super().__init__()
         self._factories = (left, right)
         self._names = (left.name, right.name)
         self._players = [
@@ -65,7 +86,7 @@ class FastLockstep:
         while True:
             left, right = [player.play(encoded, max_steps) for player in self._players]
             for name, played in zip(self._names, (left, right), strict=True):
-                if suspicion := self._suspicion(name, played):
+                if suspicion := self.suspicion(name, played):
                     return suspicion
             allowed: Counter[str] = Counter()
             if program.config.guest != "none":
@@ -76,21 +97,14 @@ class FastLockstep:
             found, alike_so_far = differences(left, right)
             parks = parked_on_one_side(found, ends)
             if parks is None:
-                reason = self._differ(found, allowed) if alike_so_far else "other operations"
+                reason = "other operations"
+                if alike_so_far:
+                    reason = outcomes_differ(self._names, found, allowed)
                 return reason or self._clean(program, left, right, ends, allowed)
             if len(ends) == MOST_REPEATS:
                 return "parked-on-one-side"
             ends.add(parks)
             encoded.end_at_once(ends)
-
-    def judged(self, verdict: Verdict) -> None:
-        """The engine has judged a suspicious program."""
-        if self.tells_once:
-            found = verdict.divergences
-            self._told.update(one.sides for one in found if is_unprotected(one))
-
-    def _suspicion(self, name: str, played: Played) -> str:
-        return "" if played.reason == UNPROTECTED and name in self._told else played.reason
 
     def _clean(
         self, program: Program, left: Played, right: Played, ends: set[int], allowed: Counter[str]
@@ -105,26 +119,29 @@ class FastLockstep:
             allowed["parked-on-one-side"] = len(ends)
         return verdict
 
-    def _differ(self, found: list[tuple[PlayedOp, PlayedOp]], allowed: Counter[str]) -> str | None:
-        """What the oracle of equal outcomes has against the two; None: nothing."""
-        for ours, theirs in found:
-            if not IS_COMPARED[ours.kind] or alike(ours.outcome, theirs.outcome):
-                continue
-            fetch = ours.kind == Kind.EXEC or ours.outcome.access == Kind.EXEC
-            violations = compare_outcomes(
-                *self._names,
-                ours.outcome,
-                theirs.outcome,
-                True,
-                fetch and ours.nx,
-                ours.may_be_absent or theirs.may_be_absent,
-                allowed,
-            )
-            for violation in violations:
-                return f"{violation.oracle}: {violation.location}"
-            if not allowed.keys().isdisjoint(PART_WAYS):
-                return "failed on one side"
-        return None
+
+def outcomes_differ(
+    names: tuple[str, str], found: Iterable[tuple[PlayedOp, PlayedOp]], allowed: Counter[str]
+) -> str:
+    """What the oracle of equal outcomes has against two records; empty: nothing."""
+    for ours, theirs in found:
+        if not IS_COMPARED[ours.kind] or alike(ours.outcome, theirs.outcome):
+            continue
+        fetch = ours.kind == Kind.EXEC or ours.outcome.access == Kind.EXEC
+        violations = compare_outcomes(
+            *names,
+            ours.outcome,
+            theirs.outcome,
+            True,
+            fetch and ours.nx,
+            ours.may_be_absent or theirs.may_be_absent,
+            allowed,
+        )
+        for violation in violations:
+            return f"{violation.oracle}: {violation.location}"
+        if not allowed.keys().isdisjoint(PART_WAYS):
+            return "failed on one side"
+    return ""
 
 
 def parked_on_one_side(found: list[tuple[PlayedOp, PlayedOp]], ended: set[int]) -> int | None:
@@ -137,10 +154,3 @@ def parked_on_one_side(found: list[tuple[PlayedOp, PlayedOp]], ended: set[int]) 
             if ours.op_index not in ended:
                 return ours.op_index
     return None
-
-
-def fast_lockstep(left: SideFactory, right: SideFactory) -> FastLockstep | None:
-    """For these sides; None unless both are the kernel's own code."""
-    if not isinstance(left, NativeFactory) or not isinstance(right, NativeFactory):
-        return None
-    return FastLockstep(left, right)

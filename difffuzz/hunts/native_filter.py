@@ -15,7 +15,7 @@ import random
 from collections.abc import Iterator
 
 from ..engine import guest_lockstep, lockstep
-from ..engine.fast_lockstep import fast_lockstep
+from ..engine.lockstep_filter import lockstep_filter
 from ..native.tree import KernelTree
 from ..program import Program, generate, mutate, parse, render
 from ..program.generate_guest import generate_guest
@@ -36,7 +36,7 @@ class Tally:
 
     def __init__(self, name: str) -> None:
         self._sides = open_side(f"native:{name}:legacy"), open_side(f"native:{name}:tdp")
-        fast = fast_lockstep(*self._sides)
+        fast = lockstep_filter(*self._sides)
         assert fast is not None
         self._fast = fast
         self.programs = self.diverged = self.false_alarms = self.hidden = 0

@@ -13,8 +13,8 @@ from types import TracebackType
 
 from ..engine import concurrent, guest_lockstep, lockstep
 from ..engine.explore import Exploration, Shown, Stop, explore
-from ..engine.fast_lockstep import fast_lockstep
 from ..engine.fast_schedules import fast_schedules
+from ..engine.lockstep_filter import lockstep_filter
 from ..engine.noting import NoteTaker
 from ..errors import UsageError
 from ..oracle.verdict import Verdict, Violation
@@ -80,7 +80,7 @@ class Runner:
                 self.search = ScheduleSearch(one, other, policy)
         self.way = "lockstep"
         """How the last program was scheduled."""
-        self.fast = fast_lockstep(one, other)
+        self.fast = lockstep_filter(one, other)
         """Tells clean programs from suspicious ones, if both sides are the kernel's own code."""
         self.schedules = fast_schedules(one, other)
         """Plays more schedules, if a side is the kernel's own code."""

@@ -83,6 +83,9 @@ def native_figures(seconds: float) -> dict[str, float]:
     native, model = on(native_runner), on(model_runner)
     suspicious = sum(fast.reasons.values()) / fast.programs
     judged = on(lambda one: lockstep.run(one, legacy, tdp))
+    mixed_runner = Runner("native:tdp", "tdp", "lockstep", FUZZ_STEPS)
+    mixed = on(mixed_runner)
+    judged_mixed = on(lambda one: lockstep.run(one, *mixed_runner.sides))
     assert isinstance(models[1], KvmFactory)
     player = Player(tdp.library, True, 0)
     at_once = rate(
@@ -103,6 +106,8 @@ def native_figures(seconds: float) -> dict[str, float]:
         "lockstep_to_models": native / model,
         "suspicious": suspicious,
         "judged_lockstep_programs_per_second": judged,
+        "against_a_model_programs_per_second": mixed,
+        "against_a_model_to_judged": mixed / judged_mixed,
         "scheduled_runs_per_second": at_once,
         "judged_scheduled_runs_per_second": judged_at_once,
         "judged_scheduled_to_models": judged_at_once / model_at_once,
