@@ -139,6 +139,12 @@ def different_ends(left: set[tuple[str, ...]], right: set[tuple[str, ...]]) -> s
     return {rest(end) for end in left} ^ {rest(end) for end in right}
 
 
+def report_circles(verdict: Verdict, factory: SideFactory) -> None:
+    """A run was abandoned that goes in circles."""
+    text = f"the run goes in circles for more than {STEPS} steps"
+    verdict.report(Violation("progress", factory.name, "steps", text), "program", None)
+
+
 def explore_side(
     program: Program,
     factory: SideFactory,
@@ -188,8 +194,7 @@ def explore_side(
                 found.complete = False
                 found.steps += sched.steps
                 return sched.decisions
-            text = f"the run goes in circles for more than {STEPS} steps"
-            verdict.report(Violation("progress", factory.name, "steps", text), "program", None)
+            report_circles(verdict, factory)
             result = []
         found.features |= verdict.features
         found.steps += sched.steps

@@ -7,18 +7,18 @@ sees a bit of everywhere.  It needs no reduction, so that sides may be the kerne
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from random import Random
 
 from difffuzz.engine.concurrent import Abandoned, SideRun, schedule_of
-from difffuzz.engine.explore import STEPS, Exploration, Stop
+from difffuzz.engine.explore import STEPS, Exploration, Stop, report_circles
 from difffuzz.errors import UsageError
 from difffuzz.oracle import Verdict
 from difffuzz.program import Program
 from difffuzz.sched.interleave import Interleaver
 from difffuzz.sched.series import SERIES, Known
-from difffuzz.sched.strategy import Record
+from difffuzz.sched.strategy import Record, Strategy
+from difffuzz.sched.task import Task
 from difffuzz.sides import KvmFactory, NativeFactory, SideFactory
 
 NATIVE_STEPS = 10
@@ -34,6 +34,7 @@ def sample(
     seed: int = 0,
     schedules: int = 0,
     first_only: bool = False,
+    phase: int = 0,
     sides: Sequence[int] = (0, 1),
     stop: Stop = lambda found: False,
 ) -> Exploration:
@@ -41,7 +42,8 @@ def sample(
     runs; UsageError for a side without threads.
 
     The first divergence of a signature is kept, or the one with the shortest schedule; with
-    `first_only` a side is left with its first.
+    `first_only` a side is left with its first.  `phase`, counted from 1: where schedules differ; 0
+    for everywhere.
     """
     found = Exploration()
     found.complete = False
@@ -49,38 +51,56 @@ def sample(
         factory = (left, right)[number]
         if not isinstance(factory, KvmFactory):
             raise UsageError(f"side {factory.name!r} has no threads to explore")
-        _sample_side(program, factory, number, series, seed, schedules, first_only, found, stop)
+        known = Known()
+        made = SERIES[series](Random(seed), known)
+        before = len(found.shown)
+        while not schedules or known.runs < schedules:
+            run = made.next()
+            _once(program, factory, number, run, phase, found)
+            made.learn(run, known.learn(run))
+            if stop(found) or (first_only and len(found.shown) > before):
+                break
         found.ends.append(set())
     return found
 
 
-def _sample_side(
+class OnePhase(Interleaver):
+    """Has one phase watched, counted from 1, or with 0 all."""
+
+    __slots__ = ("_only", "_phase")
+
+    def __init__(self, strategy: Strategy, step_limit: int, only: int) -> None:
+        super().__init__(strategy, step_limit)
+        self._only = only
+        self._phase = 0
+
+    def run(self, bodies: Sequence[tuple[Task, Callable[[], None]]]) -> None:
+        """A phase."""
+        self._phase += 1
+        self.watched = self._only in (0, self._phase)
+        super().run(bodies)
+
+
+def _once(
     program: Program,
     factory: KvmFactory,
     number: int,
-    series: str,
-    seed: int,
-    schedules: int,
-    first_only: bool,
+    strategy: Strategy,
+    phase: int,
     found: Exploration,
-    stop: Stop,
 ) -> None:
-    known = Known()
-    made = SERIES[series](Random(seed), known)
+    """One run, and what it showed; nothing if it takes too many steps and is not in circles."""
+    verdict = Verdict()
+    record = Record(strategy)
     steps = STEPS * NATIVE_STEPS if isinstance(factory, NativeFactory) else STEPS
-    before = len(found.shown)
-    while not schedules or known.runs < schedules:
-        run = made.next()
-        verdict = Verdict()
-        record = Record(run)
-        sched = Interleaver(record, steps)
-        with suppress(Abandoned):
-            SideRun(program, factory, number, verdict, sched).run()
-        made.learn(run, known.learn(run))
-        found.schedules += 1
-        found.steps += sched.steps
-        found.features |= verdict.features
-        for divergence in verdict.divergences[:1]:
-            found.show(divergence, schedule_of(record))
-        if stop(found) or (first_only and len(found.shown) > before):
-            return
+    sched = OnePhase(record, steps, phase)
+    try:
+        SideRun(program, factory, number, verdict, sched).run()
+    except Abandoned as abandoned:
+        if abandoned.circles:
+            report_circles(verdict, factory)
+    found.schedules += 1
+    found.steps += sched.steps
+    found.features |= verdict.features
+    for divergence in verdict.divergences[:1]:
+        found.show(divergence, schedule_of(record))

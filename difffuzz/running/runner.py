@@ -164,17 +164,27 @@ class Runner:
         if not self.is_concurrent(program):
             self.way = "lockstep"
             return self._lockstep(program, trace, notes)
-        verdict = self._concurrent(program, self._strategy, trace, notes)
         search = self.search
+        if trace or search is None:
+            verdict = self._concurrent(program, self._strategy, trace, notes)
+        else:
+            verdict = self._concurrent(program, self._learned_strategy)
+            search.ways.ran(self.way, verdict)
         if not trace and search is not None and search.wants(program, verdict):
-            self.way = "search"
-            search.run(program, verdict)
+            self.way = search.run(program, verdict)
         elif not trace and not verdict.divergences and not verdict.allowed["abandoned"]:
             verdict = self._walk(program, verdict)
         return verdict
 
     def _strategy(self, program: Program) -> Strategy:
         strategy = strategy_for(program, self._policy)
+        self.way = way_of(program, strategy)
+        return strategy
+
+    def _learned_strategy(self, program: Program) -> Strategy:
+        """By what earlier programs showed."""
+        assert self.search is not None
+        strategy = strategy_for(program, self._policy, self.search.ways.runs.of())
         self.way = way_of(program, strategy)
         return strategy
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import random
 import zlib
+from collections.abc import Mapping
 
 from ..program import Program
-from ..sched.strategy import Pct, RandomWalk, ScheduleStrategy, Strategy
+from ..program.limits import MAX_SCHEDULE
+from ..sched.strategy import Pct, Pos, RandomWalk, ScheduleStrategy, Strategy
 from .policy import POLICY, Policy
 
 
@@ -17,16 +19,40 @@ def way_of(program: Program, strategy: Strategy) -> str:
         return "random walk"
     if isinstance(strategy, Pct):
         return "PCT"
+    if isinstance(strategy, Pos):
+        return "POS"
     return "recorded" if program.schedule else "run to block"
 
 
-def strategy_for(program: Program, policy: Policy = POLICY) -> Strategy:
-    """The program's schedule; without one, the program determines: none, a random walk, or PCT."""
+def strategy_for(
+    program: Program, policy: Policy = POLICY, shares: Mapping[str, float] | None = None
+) -> Strategy:
+    """The program's schedule; without one, the program determines a way, by the policy or by
+    shares that were learned.
+
+    A way that switches as often as POS is for programs only whose schedule can be told.
+    """
     rng = random.Random(zlib.crc32(repr(program.ops).encode()))
-    way = rng.random()
-    if program.schedule or way < policy.blocks:
+    at = rng.random()
+    if program.schedule:
         return ScheduleStrategy(program.schedule)
-    if way < policy.blocks + policy.walks:
-        return RandomWalk(rng, rng.choice(policy.walk_gaps))
     length = policy.pct_steps * len(program.ops)
+    if shares is None:
+        shares = {"run to block": policy.blocks, "random walk": policy.walks}
+    way = _way(at, shares)
+    if way == "run to block":
+        return ScheduleStrategy(())
+    if way == "random walk":
+        return RandomWalk(rng, rng.choice(policy.walk_gaps))
+    if way == "POS" and length <= MAX_SCHEDULE:
+        return Pos(rng)
     return Pct(rng, 2 + length // rng.choice(policy.pct_gaps), length)
+
+
+def _way(at: float, shares: Mapping[str, float]) -> str:
+    """The way that has this place between 0 and 1; PCT has what is left."""
+    for way, share in shares.items():
+        at -= share
+        if at < 0:
+            return way
+    return "PCT"

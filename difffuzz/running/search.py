@@ -10,10 +10,12 @@ from statistics import fmean
 
 from ..engine import concurrent
 from ..engine.explore import explore
+from ..engine.sampling import sample
 from ..oracle.verdict import Verdict
 from ..program import Op, Program
 from ..sides import KvmFactory
 from .policy import Policy
+from .ways import Ways
 
 
 class ScheduleSearch:
@@ -28,6 +30,8 @@ class ScheduleSearch:
         self._searched: set[int] = set()
         self._met: Counter[tuple[int, int]] = Counter()
         self._steps_left = 0
+        self.ways = Ways()
+        """What single runs and searches were worth."""
 
     @property
     def programs(self) -> int:
@@ -57,8 +61,9 @@ class ScheduleSearch:
         met.update(verdict.meetings)
         return True
 
-    def run(self, program: Program, verdict: Verdict) -> None:
-        """Adds what many schedules of the program show on a side, until one shows a divergence."""
+    def run(self, program: Program, verdict: Verdict) -> str:
+        """Adds what many schedules of the program show on a side, until one shows a divergence;
+        returns how these were chosen."""
         policy = self._policy
         rng = random.Random(digest_of(program))
         phase = rng.choice(raced_phases(program))
@@ -66,21 +71,39 @@ class ScheduleSearch:
         before, _ = concurrent.split_exit(program)
         if phase <= len(before) and len(before[phase - 1]) == 2:
             limit = policy.search_steps[-1]
-        found = explore(
-            program,
-            *self._sides,
-            rng.choice(policy.search_preemptions),
-            limit=limit,
-            first_only=True,
-            order=rng.randrange(1 << 32),
-            phase=phase,
-            sides=rng.choices((0, 1), self._shares),
-        )
+        preemptions = rng.choice(policy.search_preemptions)
+        seed = rng.randrange(1 << 32)
+        sides = rng.choices((0, 1), self._shares)
+        way = self.ways.searches.draw(rng)
+        if way == "exhaustive":
+            found = explore(
+                program,
+                *self._sides,
+                preemptions,
+                limit=limit,
+                first_only=True,
+                order=seed,
+                phase=phase,
+                sides=sides,
+            )
+        else:
+            found = sample(
+                program,
+                *self._sides,
+                way,
+                seed=seed,
+                first_only=True,
+                phase=phase,
+                sides=sides,
+                stop=lambda found: found.steps >= limit,
+            )
         self._steps_left -= found.steps
         verdict.features |= found.features
         for one in found.shown[:1]:
             verdict.divergences.append(one.divergence)
             verdict.schedule = one.schedule
+        self.ways.searched(way, verdict, found.steps)
+        return f"{way} search"
 
 
 def digest_of(program: Program) -> int:

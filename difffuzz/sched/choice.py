@@ -28,7 +28,7 @@ class Moment(Protocol):
 
     @property
     def watched(self) -> bool:
-        """Choices of this phase are to be told by note()."""
+        """This is a phase whose schedules differ: its choices are to be told by note()."""
 
     def note(self, enabled: list[Task], chosen: Task, forced: bool) -> None:
         """Tells who is chosen of whom; `forced`: the current task cannot go on."""

@@ -51,7 +51,7 @@ class Interleaver(Scheduler):
         self.hub: greenlet | None = None
         self.live: list[Task] = []
         self.last = self.idle
-        self.watched = False
+        self.watched = True
 
     @property
     def steps(self) -> int:

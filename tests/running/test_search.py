@@ -124,11 +124,12 @@ def test_a_few_are_explored_whatever_they_show() -> None:
 def test_the_legacy_side_is_searched_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
     searched = Counter[int]()
 
-    def explore(*_args: object, sides: list[int], **_options: object) -> Exploration:
+    def look(*_args: object, sides: list[int], **_options: object) -> Exploration:
         searched.update(sides)
         return Exploration()
 
-    monkeypatch.setattr(search, "explore", explore)
+    monkeypatch.setattr(search, "explore", look)
+    monkeypatch.setattr(search, "sample", look)
     for left, right, tdp in (("legacy", "tdp", 1), ("tdp", "legacy", 0)):
         searched.clear()
         searching = Runner(left, right, "concurrent", explores=True).search

@@ -48,21 +48,15 @@ class ReadsFrom(Trail):
         """A task that a constraint wants, else one that none wants to wait, else any."""
         self._arrived(sched.current)
         self._pos.forget(sched.current)
-        return self._go(self._pos.choose(self._favoured(enabled), enabled))
-
-    def pick(self, sched: Moment, enabled: list[Task]) -> Task:
-        """A task that a constraint wants, else one that none wants to wait, else any."""
-        self._stopped(sched.current)
-        return self._go(self._pos.choose(self._favoured(enabled), enabled))
-
-    def _go(self, chosen: Task) -> Task:
-        if self._open:
-            site = self.site_of(chosen)
-            change = self.last_change(chosen.wants)
-            self._open = [
-                one for one in self._open if not (one.wanted and one.pair == (site, change))
-            ]
+        chosen = self._choose(sched, enabled)
         self._goes_on(chosen)
+        return chosen
+
+    def _choose(self, sched: Moment, enabled: list[Task]) -> Task:
+        chosen = self._pos.choose(self._favoured(enabled), enabled)
+        if self._open:
+            seen = self.site_of(chosen), self.last_change(chosen.wants)
+            self._open = [one for one in self._open if not (one.wanted and one.pair == seen)]
         return chosen
 
     def _favoured(self, enabled: list[Task]) -> list[Task]:

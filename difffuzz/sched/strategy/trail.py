@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import NamedTuple
 
-from difffuzz.sched.choice import Moment, Strategy
+from difffuzz.sched.choice import NO_STEP, Moment, Strategy, run_to_block
 from difffuzz.sched.sites import NOWHERE, Sites
 from difffuzz.sched.task import Task
 from difffuzz.sched.transitions import NO_LOCKS, Locks
@@ -25,7 +25,10 @@ class Step(NamedTuple):
 
 
 class Trail:
-    """Takes notes; a strategy that does is to be asked at each step."""
+    """Takes notes; a strategy that does is to be asked at each step of a phase that is watched.
+
+    All other phases run to block.
+    """
 
     __slots__ = ("_at", "_last", "length", "next_step", "sites", "steps", "uses")
 
@@ -51,6 +54,21 @@ class Trail:
     def last_changes(self) -> dict[Hashable, int]:
         """The sites that changed each thing last."""
         return {what: site for what, (site, _) in self._last.items() if site != NOWHERE}
+
+    def pick(self, sched: Moment, enabled: list[Task]) -> Task:
+        """Who goes on now that the current task blocks, ends or relaxes."""
+        if not sched.watched:
+            self.next_step = NO_STEP
+            return run_to_block(sched, enabled)
+        self.next_step = 0
+        self._stopped(sched.current)
+        chosen = self._choose(sched, enabled)
+        self._goes_on(chosen)
+        return chosen
+
+    def _choose(self, sched: Moment, enabled: list[Task]) -> Task:
+        """Who goes on, of a strategy that takes notes."""
+        raise NotImplementedError
 
     def _arrived(self, task: Task) -> None:
         """The task, which runs, came to another access."""
@@ -114,9 +132,5 @@ class Noted(Trail):
         self._goes_on(chosen)
         return chosen
 
-    def pick(self, sched: Moment, enabled: list[Task]) -> Task:
-        """What the strategy says."""
-        self._stopped(sched.current)
-        chosen = self._inner.pick(sched, enabled)
-        self._goes_on(chosen)
-        return chosen
+    def _choose(self, sched: Moment, enabled: list[Task]) -> Task:
+        return self._inner.pick(sched, enabled)
