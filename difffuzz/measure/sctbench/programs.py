@@ -43,11 +43,29 @@ STEPS = 100_000
 
 
 def play(name: str, sched: Interleaver, mended: bool = False) -> bool:
-    """Runs a program; does its bug show?"""
-    bodies = PROGRAMS[name](World(name, sched, mended))
-    tasks = [sched.add_task(f"t{number}", number) for number in range(len(bodies))]
+    """Runs a program, whose first thread makes the others; does its bug show?"""
+    world = World(name, sched, mended)
+    bodies = PROGRAMS[name](world)
+    made = [False] * len(bodies)
+
+    def main() -> None:
+        for number in range(len(bodies)):
+            made[number] = True
+            sched.point()
+        if world.main is not None:
+            world.main()
+
+    def thread(number: int) -> None:
+        sched.current.ready = None
+        bodies[number]()
+
+    threads = [(sched.add_task("main", 0), main)]
+    for number in range(len(bodies)):
+        task = sched.add_task(f"t{number}", number + 1)
+        task.ready = partial(made.__getitem__, number)
+        threads.append((task, partial(thread, number)))
     try:
-        sched.run(list(zip(tasks, bodies, strict=True)))
+        sched.run(threads)
     except KernelSplat as splat:
         if splat.oracle == "progress":
             raise

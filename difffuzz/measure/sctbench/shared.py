@@ -73,14 +73,16 @@ class Lock:
 
 
 class World:
-    """Makes what a program shares; `mended`: its bug is not there."""
+    """Makes what a program shares; `mended`: its bug is not there.  `main`: what the first thread
+    does when it has made the others."""
 
-    __slots__ = ("mended", "name", "sched")
+    __slots__ = ("main", "mended", "name", "sched")
 
     def __init__(self, name: str, sched: Scheduler, mended: bool) -> None:
         self.name = name
         self.sched = sched
         self.mended = mended
+        self.main: Body | None = None
 
     def cell(self, name: str, value: int = 0) -> Cell:
         """A variable."""
@@ -105,4 +107,4 @@ class World:
 
 
 Make = Callable[[World], list[Body]]
-"""The bodies of a program's threads."""
+"""The bodies of the threads that the first one makes, in their order."""

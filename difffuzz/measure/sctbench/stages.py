@@ -90,4 +90,5 @@ def bluetooth_driver(world: World) -> list[Body]:
         if event.get():
             stopped.set(1)
 
-    return [add, stop]
+    world.main = add
+    return [stop]

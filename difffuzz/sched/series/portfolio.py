@@ -19,7 +19,7 @@ from .known import Known
 from .reads_from import ReadsFroms
 from .sampled import PartialOrders, Pcts, Selective, Walks
 
-PRIOR = {"reads-from": 6.0, "surw": 3.0, "pos": 0.5, "pct": 0.25, "random": 0.25}
+PRIOR = {"reads-from": 8.0, "surw": 2.0, "pos": 0.5, "pct": 0.25, "random": 0.25}
 """What each kind is believed to be worth before anything is known of the program."""
 
 
