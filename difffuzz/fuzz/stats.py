@@ -53,7 +53,7 @@ class WorkerStats(msgspec.Struct):
     phrases: dict[str, OperatorStats] = {}
     """By the name of the generator's phrase."""
     ways: dict[str, OperatorStats] = {}
-    """By how the program was scheduled: "lockstep", "PCT", "search", ..."""
+    """By how the program was scheduled: "lockstep", "PCT", "surw search", ..."""
     oracles: dict[str, int] = {}
     """How often each oracle was the first to object."""
     repeated: int = 0
@@ -169,7 +169,7 @@ class Summary(msgspec.Struct):
     phrases: dict[str, OperatorStats]
     """The same by the phrase of the generator."""
     ways: dict[str, OperatorStats]
-    """The same by how the program was scheduled: "lockstep", "PCT", "search", ..."""
+    """The same by how the program was scheduled: "lockstep", "PCT", "surw search", ..."""
     oracles: dict[str, int]
     """How often each oracle was the first to object."""
     left: str

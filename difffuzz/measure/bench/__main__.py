@@ -16,6 +16,7 @@ from .concurrent import concurrent_figures
 from .costs import mapped_cost, memory_growth, operation_cost
 from .native import native_figures
 from .rates import fuzz_rate, lockstep_rate
+from .shuttle import events_per_second
 
 
 def main() -> int:
@@ -39,6 +40,7 @@ def main() -> int:
     one, many = mapped_cost(1, int(4000 * scale)), mapped_cost(100_000, int(4000 * scale))
     result["mapped_pages_us"] = {"1": one, "100000": many, "ratio": many / one}
     result["concurrent"] = concurrent_figures(max(seconds / 2, 2), int(1_000_000 * scale))
+    result["shuttle_events_per_second"] = events_per_second(max(seconds / 20, 0.1))
     result["native"] = native_figures(max(seconds / 2, 2))
     result["memory"] = memory_growth(int(100_000 * scale))
     print(json.dumps(result, indent=2))
