@@ -2,8 +2,9 @@
 """More schedules for a program whose threads run at once, on native sides, without Python between.
 
 The engine that judges (concurrent.py) runs a program under one schedule; here each side plays it
-under many random walks.  What is looked at is less: where all threads meet, and each frame that the
-guest uses.  A walk that shows something is a schedule for the engine, step by step the same.
+under many random walks and samples.  What is looked at is less: where all threads meet, and each
+frame that the guest uses.  A walk that shows something is a schedule for the engine, step by step
+the same.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from difffuzz.sides import NativeFactory, SideFactory
 from difffuzz.sides.encoded import Encoded, Threads
 from difffuzz.sides.played import Player
 
-GAPS = (20, 5, 60)
-"""Steps between two preemptions, about, one walk after the other."""
+GAPS = (20, 0, 5, 60)
+"""Steps between two preemptions, about, one walk after the other; 0: partial order sampling."""
 NOT_SEEN_THROUGH = "fast: "
 """A walk that ends so was too long, or met a limit of the player's."""
 

@@ -12,7 +12,7 @@ from difffuzz.sched.shares import Shares
 
 RUNS = {"run to block": 0.4, "random walk": 0.2, "PCT": 0.25, "POS": 0.15}
 """How programs run that bring no schedule, before anything is known."""
-SEARCHES = {"exhaustive": 1.0, "surw": 1.0, "reads-from": 0.7, "pos": 0.5}
+SEARCHES = {"exhaustive": 1.0, "pos": 1.0, "reads-from": 0.6, "surw": 0.4}
 """How schedules of small programs are searched: `exhaustive`, or the name of a series."""
 DIVERGENCE = 20.0
 """What a divergence is worth, in new states; more of these than that count as many."""

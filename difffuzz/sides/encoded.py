@@ -46,7 +46,7 @@ class Threads(NamedTuple):
     schedule: tuple[tuple[int, int], ...] = ()
     seed: int = 0
     gap: int = 20
-    """About so many steps are between two preemptions of the walk."""
+    """About so many steps are between two preemptions of the walk; 0: partial order sampling."""
     survey: int = 0
     """The step from which on Played.choices() are told; 0: none are."""
 

@@ -35,7 +35,8 @@ def walks() -> list[tuple[Program, int, int]]:
     rng = random.Random(11)
     some = programs("concurrent") + [generate(rng, concurrent=True) for _ in range(30)]
     some = [program for program in some if program.config.paging == "tdp"]
-    return [(program, 7 + number, (5, 20, 60)[number % 3]) for number, program in enumerate(some)]
+    gaps = 5, 20, 60, 0
+    return [(program, 7 + number, gaps[number % 4]) for number, program in enumerate(some)]
 
 
 def player(side: NativeFactory) -> Player:

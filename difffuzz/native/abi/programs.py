@@ -93,6 +93,7 @@ class PlayConfig(VmConfig):
     seed: Long
     """Of a random walk; 0: the schedule behind the operations."""
     gap: Long
+    """Steps between two preemptions, about; 0: partial order sampling."""
     survey: Long
     """The step from which on choices are told; 0: none are."""
     nr_schedule: Long

@@ -97,7 +97,7 @@ long native_answer(enum native_request what, unsigned long a, unsigned long b, u
 	case HOST_POINT:
 		if (!inter_on())
 			hm_give_up("out of steps");
-		inter_decide();
+		inter_decide((const void *)a, b);
 		return 0;
 	case HOST_WAIT:
 		inter_wait(a, (const void *)b);

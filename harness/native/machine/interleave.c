@@ -156,6 +156,7 @@ void inter_run(int nr, const int *numbers, void (*body)(int number))
 
 	for (int i = 0; i < nr; i++) {
 		task_prepare(numbers[i], body);
+		pos_came_to(numbers[i], NULL, false);
 		threads[numbers[i]].live = true;
 	}
 	running = true;
@@ -197,7 +198,7 @@ static unsigned long able(void)
 }
 
 /* At the step that the strategy named, or out of steps. */
-void inter_decide(void)
+void inter_decide(const void *what, bool write)
 {
 	int found[NATIVE_TASKS], next = current;
 	bool due = strategy_is_due();
@@ -206,8 +207,10 @@ void inter_decide(void)
 		hm_give_up("out of steps");
 	if (!running)
 		return;
-	if (due)
+	if (due) {
+		pos_came_to(current, what, write);
 		next = strategy_preempt(current, found, enabled(found));
+	}
 	if (strategy_surveys())
 		strategy_note(next, able());
 	arm();
@@ -233,6 +236,7 @@ void inter_wait(long kind, const void *object)
 		one->waits = true;
 		if (is_ready(one))
 			break;
+		pos_came_to(current, object, true);
 		nr = enabled(found);
 		if (!nr)
 			hm_give_up("deadlock");
@@ -256,6 +260,7 @@ void inter_relax(void)
 			found[others++] = found[i];
 	if (!others)
 		return;
+	pos_came_to(current, NULL, false);
 	one->starves = 0;
 	for (int i = 0; i < others; i++)
 		if (threads[found[i]].ran_at < one->relaxed_at)

@@ -12,7 +12,7 @@ extern bool inter_on(void);
 extern void inter_begin(long limit);
 extern void inter_run(int nr, const int *numbers, void (*body)(int number));
 extern void inter_new_operation(void);
-extern void inter_decide(void);
+extern void inter_decide(const void *what, bool write);
 extern void inter_wait(long kind, const void *object);
 extern void inter_relax(void);
 extern long inter_steps(void);
@@ -23,6 +23,7 @@ struct config;
 struct decision;
 struct native_choice;
 
+extern unsigned long strategy_draw(unsigned long below);
 extern void strategy_begin(const struct decision *schedule, const struct config *config);
 extern bool strategy_is_due(void);
 extern bool strategy_surveys(void);
@@ -33,5 +34,10 @@ extern int strategy_preempt(int current, const int *enabled, int nr);
 extern int strategy_pick(int current, const int *enabled, int nr);
 extern long strategy_switches(const struct decision **out);
 extern long strategy_choices(const struct native_choice **out);
+
+/* pos.c */
+extern void pos_begin(void);
+extern void pos_came_to(int thread, const void *what, bool write);
+extern int pos_choose(const int *enabled, int nr);
 
 #endif

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The two ways to decide who goes on: a schedule, as a program has one, or a random walk; and the
- * schedule that either amounts to, as difffuzz/sched/strategy/record.py would write it down.
+ * The ways to decide who goes on: a schedule, as a program has one, a random walk, or partial order
+ * sampling (pos.c); and the schedule that it amounts to, as difffuzz/sched/strategy/record.py would
+ * write it down.
  * A survey notes besides who else could have gone on, at each step from one on.
  */
 #include "interleave.h"
@@ -20,7 +21,7 @@ static long survey;			/* from this step on; 0: none */
 static struct native_choice *choices;
 static long nr_choices;
 
-static unsigned long draw(unsigned long below)
+unsigned long strategy_draw(unsigned long below)
 {
 	state ^= state << 13;
 	state ^= state >> 7;
@@ -28,7 +29,19 @@ static unsigned long draw(unsigned long below)
 	return (state >> 11) % below;
 }
 
-/* `seed` 0: the schedule; else a walk that preempts about every `gap` steps. */
+/* Steps until the walk preempts again; sampling is asked at each. */
+static long after(void)
+{
+	return gap ? strategy_draw(2 * gap) : 0;
+}
+
+/* Any of them, or by its access. */
+static int drawn(const int *enabled, int nr)
+{
+	return gap ? enabled[strategy_draw(nr)] : pos_choose(enabled, nr);
+}
+
+/* `seed` 0: the schedule; else a walk that preempts about every `gap` steps, or with 0 sampling. */
 void strategy_begin(const struct decision *of_program, const struct config *config)
 {
 	long nr = config->nr_schedule, seed = config->seed;
@@ -42,8 +55,9 @@ void strategy_begin(const struct decision *of_program, const struct config *conf
 	nr_switches = at = 0;
 	gap = config->gap;
 	state = seed ? ((unsigned long)seed * 0x9e3779b97f4a7c15UL) | 1 : 0;
+	pos_begin();
 	if (seed)
-		next_step = 1 + draw(2 * gap);
+		next_step = 1 + after();
 	else
 		next_step = nr ? schedule[0].step : NO_STEP;
 }
@@ -118,8 +132,8 @@ int strategy_preempt(int current, const int *enabled, int nr)
 	if (!state) {
 		next = named(enabled, nr);
 	} else {
-		next_step = inter_steps() + 1 + draw(2 * gap);
-		next = nr ? enabled[draw(nr)] : -1;
+		next_step = inter_steps() + 1 + after();
+		next = nr ? drawn(enabled, nr) : -1;
 	}
 	if (next < 0)
 		next = current;
@@ -134,7 +148,7 @@ int strategy_pick(int current, const int *enabled, int nr)
 	int otherwise = run_to_block(current, enabled, nr), next = -1;
 
 	if (state)
-		next = enabled[draw(nr)];
+		next = drawn(enabled, nr);
 	else if (strategy_is_due())
 		next = named(enabled, nr);
 	if (next < 0)
