@@ -25,7 +25,8 @@ struct mem_section **mem_section;
 /* What follow_pte() and vma_lookup() last answered to each task. */
 static struct vm_area_struct *vmas[NATIVE_TASKS];
 static __maybe_unused pte_t followed[NATIVE_TASKS];
-static unsigned long logs[NATIVE_TASKS][HM_AREA_PAGES / BITS_PER_LONG];
+#define LOG_BYTES (HM_AREA_PAGES / BITS_PER_BYTE)
+static unsigned long *logs[NATIVE_TASKS];	/* a dirty log that each task has read */
 static spinlock_t pte_lock;
 /* The pmd entries of an area, one for each 2M; and the pud entries above them. */
 static u64 *pmds[HM_AREAS], *puds[HM_AREAS];
@@ -72,6 +73,7 @@ void native_init_host(void)
 	for (int i = 0; i < NATIVE_TASKS; i++) {
 		vmas[i] = native_alloc_for_good(sizeof(*vmas[i]));
 		vmas[i]->vm_mm = native_mm;
+		logs[i] = native_alloc_for_good(LOG_BYTES);
 	}
 	init_page_table();
 }
@@ -312,7 +314,7 @@ unsigned long _copy_to_user(void __user *to, const void *from, unsigned long n)
 	struct native_bitmap *bitmap = (__force struct native_bitmap *)to;
 	unsigned long *words = logs[native_task->number];
 
-	if (n > sizeof(logs[0]))
+	if (n > LOG_BYTES)
 		native_die("harness", "copy_to_user", "a dirty log of more pages than a memslot has");
 	memcpy(words, from, n);
 	*bitmap = (struct native_bitmap){ .words = words, .nr_words = n / sizeof(*words) };

@@ -38,6 +38,7 @@ void check_init(void)
 	mmu_writable = masks.shadow_mmu_writable_mask;
 	flights = hm_alloc(NR_VCPU_THREADS * sizeof(*flights));
 	leaf_init();
+	splits_init();
 	contents_init();
 }
 

@@ -115,6 +115,8 @@ extern bool tables_is_leaf(const struct table *table, u64 spte);
 extern const unsigned long *tables_raw(long number);	/* entries, as they are in memory */
 extern u64 tables_entry(long number, int index);
 
+extern void splits_map(void);
+extern void splits_init(void);
 extern void splits_note(const struct native_change *changes, long nr);
 extern bool splits_has(long table);
 

@@ -131,6 +131,7 @@ void native_map_memory(void)
 	hm_map_page_table();
 	task_map_stacks();
 	tables_map();
+	splits_map();
 	record_map();
 }
 
