@@ -32,7 +32,7 @@ class Found(msgspec.Struct, frozen=True):
     detail: str
 
 
-class SweepDocument(msgspec.Struct):
+class SweepDocument(msgspec.Struct, forbid_unknown_fields=True):
     """The JSON document of `difffuzz corpus sweep`."""
 
     left: str

@@ -96,6 +96,7 @@ class Explored(Document):
     left: str
     right: str
     preemptions: int
+    strategy: str
     schedules: int
     complete: bool
     interrupted: bool

@@ -49,6 +49,7 @@ LINES = {
     "corpus show": "SAME SMALL",
     "corpus minimize": "SMALL -o OUT",
     "corpus merge": "SMALL -o OUT",
+    "corpus sweep": "SMALL --time 5 --out OUT",
     "corpus import": "PACKED -o OUT",
     "judge": "TRACED",
     "findings list": "--out FOUND",
