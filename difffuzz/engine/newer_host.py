@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from difffuzz.facts.errno import EINVAL
+from difffuzz.facts.errno import EFAULT, EINVAL
 from difffuzz.machine.host import HostMM
 from difffuzz.machine.uffd import PROTECT, UNPROTECT
+from difffuzz.machine.vma import UFFD_FLAGS
 from difffuzz.program import Kind, Op
 from difffuzz.program.limits import area_base
 from difffuzz.program.ops import IS_HOST
@@ -31,8 +32,8 @@ class Shape(NamedTuple):
     answers: Callable[[list[str], list[str]], bool]
     leaf: Callable[[_Leaf, _Leaf], bool]
     returned: Callable[[int, int], bool] = lambda said, shown: False
-    undirtied: bool = False
-    """A dirty log may lack pages that the guest never wrote."""
+    zeros: bool = False
+    """A dirty log may lack pages that the guest never wrote, and the host may find them shared."""
 
 
 class NewerHost(NamedTuple):
@@ -73,7 +74,7 @@ RULES: Final[dict[str, NewerHost]] = {
         Shape(
             lambda said, shown: shown == ["RETRY", *said],
             lambda said, shown: shown[:2] == (1, False) and said[2] == shown[2],
-            undirtied=True,
+            zeros=True,
         ),
     ),
     "mprotect-writable": NewerHost(
@@ -93,6 +94,17 @@ RULES: Final[dict[str, NewerHost]] = {
         "from 6.14 on MADV_DONTNEED of a whole 2M frees its page table (CONFIG_PT_RECLAIM), so "
         "that the next fault brings a THP",
         Shape(_never, lambda said, shown: shown[0] >= said[0] and shown[1]),
+    ),
+    "free-splits-more": NewerHost(
+        (6, 12),
+        (Kind.LAZY_FREE,),
+        "MADV_FREE of 6.1 leaves a huge page alone whose first page is not mapped any more "
+        "(folio_estimated_sharers()), that of 6.12 splits it (folio_likely_mapped_shared())",
+        Shape(
+            lambda said, shown: [said, shown] in ([[], ["FIXED"]], [["FIXED"], []]),
+            lambda said, shown: False,
+        ),
+        (Kind.DONTNEED, Kind.MUNMAP, Kind.MMAP, Kind.MREMAP, Kind.COW_WRITE, Kind.FORK),
     ),
     "collapse-readonly": NewerHost(
         (7, 2),
@@ -179,7 +191,11 @@ class Excuses:
         """As `answers`, of a page that a dirty log lacks."""
         if gfn in self._written:
             return ""
-        return self._found(area, lambda rule: rule.shape.undirtied)
+        return self._found(area, lambda rule: rule.shape.zeros)
+
+    def shared(self, area: int) -> str:
+        """As `answers`, of a page that a write of the host found shared."""
+        return self._found(area, lambda rule: rule.shape.zeros)
 
     def statistics(self) -> str:
         """As `answers`, of how many leaves there are."""
@@ -197,24 +213,30 @@ class Excuses:
         return ""
 
 
-def each_vma(mm: HostMM, op: Op, kernel: tuple[int, int]) -> list[Op]:
-    """The operation; if a newer kernel does it to several VMAs, one for each of them.
+def each_vma(mm: HostMM, op: Op, kernel: tuple[int, int]) -> tuple[list[Op], int]:
+    """The operation, and 0; if a newer kernel does it to several VMAs, one for each of them.
 
-    Holes between them stay as they are.  An mremap of a range that begins with a hole, or overlaps
-    its new place, is refused as a whole.
+    Instead of 0: the errno with which the kernel ends after those.  An mremap stops at a VMA that
+    a userfaultfd watches, and looks first whether the range overlaps its new place.
     """
     if op.kind == Kind.MREMAP and kernel >= MOVES_EACH:
         area, page, n, to, _ = op.args
-        if abs(to - page) < n or mm.vmas.find(area_base(area) + (page << 12)) is None:
-            return [op]
+        if abs(to - page) < n:
+            return [], -EINVAL
+        if mm.vmas.find(area_base(area) + (page << 12)) is None:
+            return [], -EFAULT
     elif op.kind != Kind.UFFD or op.args[3] not in (PROTECT, UNPROTECT) or kernel < PROTECTS_EACH:
-        return [op]
+        return [op], 0
     area, page, n, *rest = op.args
     start = area_base(area) + (page << 12)
-    pieces = []
-    for vma in mm.vmas.overlapping(start, start + (n << 12)):
+    end = start + (n << 12)
+    parts: list[Op] = []
+    for vma in mm.vmas.overlapping(start, end):
+        watched = op.kind == Kind.MREMAP and vma.flags & UFFD_FLAGS
+        if watched and (parts or vma.end < end):
+            return parts, -EFAULT
         first = max(vma.start - start >> 12, 0)
         last = min(vma.end - start >> 12, n)
         more = [rest[0] + first, *rest[1:]] if op.kind == Kind.MREMAP else rest
-        pieces.append(op._replace(args=(area, page + first, last - first, *more)))
-    return pieces or [op]
+        parts.append(op._replace(args=(area, page + first, last - first, *more)))
+    return parts or [op], 0

@@ -19,7 +19,7 @@ from difffuzz.program import Kind, Op
 from difffuzz.program.limits import HOST_THREADS, VCPU_THREADS, area_base
 from difffuzz.program.ops import IS_HOST
 from difffuzz.sides import KvmFactory
-from difffuzz.sides.base import NOTHING, Outcome
+from difffuzz.sides.base import DONE, NOTHING, Outcome
 from difffuzz.sides.kvm_side import KvmSide
 from difffuzz.sides.memory_map import MemoryMap
 
@@ -119,6 +119,8 @@ def compare(one: Adapted, factory: KvmFactory, run: Run) -> Compared:
             died = Difference(index, "outcome", outcome, seen.result)
             return Compared(died, index, True, tuple(rules))
         excuses.note(op)
+        if op.kind == Kind.COW_WRITE and seen.value:
+            rules.extend(filter(None, [_found_shared(side, op, number, excuses)]))
         second = run.is_second(index)
         comparison = _Comparison(
             index, op, outcome, seen, side, memory, rules, limits, excuses, second
@@ -132,12 +134,21 @@ def compare(one: Adapted, factory: KvmFactory, run: Run) -> Compared:
 
 def _done(side: KvmSide, op: Op, number: int, kernel: tuple[int, int]) -> Outcome | str:
     """The operation, as that kernel does it; it ends with the first part that fails."""
-    outcome: Outcome | str = ""
-    for part in each_vma(side.mm, op, kernel):
+    parts, answer = each_vma(side.mm, op, kernel)
+    for part in parts:
         outcome = run_op(side, part, number)
-        if isinstance(outcome, str) or outcome.value:
-            break
-    return outcome
+        if isinstance(outcome, str) or outcome.value or (part is parts[-1] and not answer):
+            return outcome
+    return Outcome(DONE, answer)
+
+
+def _found_shared(side: KvmSide, op: Op, number: int, excuses: Excuses) -> str:
+    """The rule by which the host wrote to a page that is not shared on the model: it does, too."""
+    area, page = op.args
+    if side.mm.host_read(area_base(area) + (page << 12)) == number or not excuses.shared(area):
+        return ""
+    run_op(side, Op(Kind.HOST_WRITE, op.thread, (area, page)), number)
+    return excuses.shared(area)
 
 
 def _ended_by(op: Op, parked: Container[int]) -> list[int]:

@@ -28,7 +28,7 @@ from .pte import (
     PTE_UFFD_WP,
     PTE_WRITE,
 )
-from .vma import UFFD_FLAGS, VM_NOHUGEPAGE, VM_READ, VM_WRITE, Vma
+from .vma import UFFD_FLAGS, VM_READ, VM_WRITE, Vma
 
 
 def thp_collapse(mm: Mm, addr: int) -> bool:
@@ -98,7 +98,7 @@ def may_collapse(vma: Vma) -> bool:
     """Is there anything in the VMA that could be huge?"""
     if vma.is_shmem:
         return may_be_huge(vma, vma.end - PMD_SIZE)
-    return vma.anonymous and not vma.flags & VM_NOHUGEPAGE and vma.anon_vma
+    return vma.anonymous and vma.thp_allowed(vma.end - PMD_SIZE) and vma.anon_vma
 
 
 def scan_pmd(mm: Mm, vma: Vma, base: int) -> int:

@@ -50,7 +50,8 @@ def madvise_free_pte_range(mm: Mm, start: int, end: int) -> None:
             continue
         run = mm.frames.run(pte >> 12)
         if run is not None and not run.split:
-            if mm.frames.mapcount(pte >> 12) != 1 or not split_huge_page(mm, addr):
+            # folio_estimated_sharers() looks at the first page, which may be mapped no more.
+            if mm.frames.mapcount(run.head) != 1 or not split_huge_page(mm, addr):
                 entries = [one for one in entries if one[0] < addr]
             break
     mm.ptl.lock()

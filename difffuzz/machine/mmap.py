@@ -120,13 +120,16 @@ def madvise_dontneed(mm: Mm, start: int, end: int) -> None:
 def thp_advice(mm: Mm, start: int, end: int, on: bool) -> None:
     """madvise(MADV_HUGEPAGE or MADV_NOHUGEPAGE): later faults obey, nothing mapped changes."""
     mm.mmap_lock.down_write()
+    changed = []
     for vma in mm.vmas.overlapping(start, end):
         if vma.flags & (VM_HUGETLB | VM_PFNMAP):
             continue
         flags = vma.flags & ~(VM_HUGEPAGE | VM_NOHUGEPAGE) | (VM_HUGEPAGE if on else VM_NOHUGEPAGE)
         if flags != vma.flags:
-            isolate(mm, vma, start, end).flags = flags
-    mm.vmas.merge(start, end)
+            vma = isolate(mm, vma, start, end)
+            vma.flags = flags
+            changed.append(vma)
+    mm.vmas.merge_all(changed)
     mm.mmap_lock.up_write()
 
 
@@ -135,6 +138,7 @@ def mprotect(mm: Mm, start: int, end: int, prot: int) -> None:
     start, end = round_out(mm, start, end)
     mm.mmap_lock.down_write()
     reached = start
+    changed = []
     for vma in mm.vmas.overlapping(start, end):
         if vma.start > reached:
             break
@@ -145,7 +149,8 @@ def mprotect(mm: Mm, start: int, end: int, prot: int) -> None:
             mm.sched.touch(VMAS)
             vma.flags = flags
             change_protection(mm, vma, vma.start, vma.end)
-    mm.vmas.merge(start, end)
+            changed.append(vma)
+    mm.vmas.merge_all(changed)
     mm.mmap_lock.up_write()
 
 

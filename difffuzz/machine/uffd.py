@@ -59,6 +59,7 @@ def register(mm: Mm, start: int, end: int, mode: int) -> int:
         return -EINVAL
     if not all(can_userfault(vma, mode) for vma in vmas):
         return -EINVAL
+    changed = []
     for vma in vmas:
         if vma.flags & UFFD_FLAGS == mode:
             continue
@@ -66,7 +67,8 @@ def register(mm: Mm, start: int, end: int, mode: int) -> int:
             change_protection(mm, vma, max(start, vma.start), min(end, vma.end), UFFD_RESOLVE)
         part = isolate(mm, vma, start, end)
         part.flags = part.flags & ~UFFD_FLAGS | mode
-    mm.vmas.merge(start, end)
+        changed.append(part)
+    mm.vmas.merge_all(changed)
     return 0
 
 

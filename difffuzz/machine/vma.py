@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from .pte import PMD_SIZE
 from .range_map import RangeMap
@@ -166,6 +166,11 @@ class VmaTree:
                 self.remove(upper)
                 lower.end = upper.end
                 lower.anon_vma |= upper.anon_vma
+
+    def merge_all(self, changed: Iterable[Vma]) -> None:
+        """Joins those that changed with their neighbours: who did not change looks for none."""
+        for vma in changed:
+            self.merge(vma.start, vma.end)
 
     def __iter__(self) -> Iterator[Vma]:
         """All VMAs, ascending."""

@@ -113,7 +113,7 @@ static int host_put(uint64_t hva, void *from, size_t size)
 	return process_vm_writev(getpid(), &local, 1, &remote, 1, 0) == (ssize_t)size;
 }
 
-/* A host write to a page that is there and shared, which gives the host a page of its own. */
+/* A host write to a page that is there and shared, which gives the host a page of its own: 1. */
 static void cow_write(int area, unsigned long page, int tag, struct seen *seen)
 {
 	uint16_t word = tag << 8 | 0xb0;
@@ -122,7 +122,7 @@ static void cow_write(int area, unsigned long page, int tag, struct seen *seen)
 	if (entry >> 63 && entry >> 56 & 1)
 		note(seen, "nobody shares the page: user space cannot tell whether it is read-only");
 	else if (entry >> 63)
-		host_put(AREA(area, page), &word, sizeof(word));
+		seen->told.value = host_put(AREA(area, page), &word, sizeof(word));
 }
 
 static void host_fork(int area, unsigned long page, unsigned long n, struct seen *seen)

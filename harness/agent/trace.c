@@ -65,7 +65,9 @@ int trace_on(int all)
 			return -1;
 	on = all ? 2 : 1;
 	if (events_set("1", all) ||
-	    write_text(TRACING "buffer_size_kb", all ? "49152" : "4096") ||
+	    write_text(TRACING "buffer_size_kb", all ? "49152" : "1024") ||
+	    /* An access that never ends leaves what came before it. */
+	    write_text(TRACING "options/overwrite", all ? "1" : "0") ||
 	    write_text(TRACING "trace_clock", "counter") ||	/* one order for all processors */
 	    write_text(TRACING "tracing_on", "1"))
 		return -1;
@@ -97,7 +99,7 @@ void trace_mark(int number, int vm)
 	int n = snprintf(text, sizeof(text), "op %d vm %d\n", number, vm);
 
 	if (marker >= 0 && write(marker, text, n) < 0)
-		marker = -1;
+		return;		/* no room: what fills the trace is of the operation before */
 }
 
 /* For a while nothing is traced. */

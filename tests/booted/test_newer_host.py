@@ -9,7 +9,7 @@ from difffuzz.booted.doable import adapted
 from difffuzz.booted.observed import Fault, Run, Seen, Set
 from difffuzz.engine.newer_host import RULES, Excuses, each_vma
 from difffuzz.engine.predict import compare
-from difffuzz.facts.errno import EAGAIN, EINVAL, ENOENT
+from difffuzz.facts.errno import EAGAIN, EFAULT, EINVAL, ENOENT
 from difffuzz.machine.host import HostMM
 from difffuzz.machine.uffd import MISSING, UNPROTECT
 from difffuzz.program import Kind, Op, parse
@@ -59,6 +59,14 @@ def test_a_thp_where_a_page_table_was() -> None:
     assert excuses(part).leaf(0, (1, True, True), (2, True, True)) == ""
 
 
+def test_a_free_of_a_huge_page_that_lacks_its_first_page() -> None:
+    one = excuses(DROPPED)
+    one.note(SPLIT)
+    assert one.answers(0, [], ["FIXED"]) == "free-splits-more"
+    assert one.answers(0, ["FIXED"], []) == "free-splits-more"
+    assert one.answers(0, ["FIXED"], ["RETRY"]) == excuses(SPLIT).answers(0, [], ["FIXED"]) == ""
+
+
 def test_a_collapse_of_what_nobody_may_write() -> None:
     one = excuses(FORKED)
     one.note(COLLAPSED)
@@ -98,29 +106,33 @@ def test_a_dirty_log_lacks_what_was_never_written() -> None:
 def test_what_is_done_to_several_vmas() -> None:
     mm = HostMM(Scheduler(), AREAS)
     moved = Op(Kind.MREMAP, 8, (1, 0x10, 0x20, 0x100, 1))
-    assert each_vma(mm, moved, (7, 2)) == [moved]
+    assert each_vma(mm, moved, (7, 2)) == ([moved], 0)
     base = area_base(1)
     mm.munmap(base + 0x18000, base + 0x1A000)
-    assert each_vma(mm, moved, (6, 12)) == [moved]
+    assert each_vma(mm, moved, (6, 12)) == ([moved], 0)
     first, second = (Op(Kind.MREMAP, 8, (1, *part, 1)) for part in TWO)
-    assert each_vma(mm, moved, (7, 2)) == [first, second]
-    assert each_vma(mm, moved._replace(args=(1, 0x18, 0x8, 0x100, 1)), (7, 2)) != [first, second]
+    assert each_vma(mm, moved, (7, 2)) == ([first, second], 0)
     protected = Op(Kind.UFFD, 8, (1, 0x10, 0x20, UNPROTECT))
-    assert each_vma(mm, protected, (6, 1)) == [protected]
-    assert [part.args for part in each_vma(mm, protected, (6, 12))] == [
+    assert each_vma(mm, protected, (6, 1)) == ([protected], 0)
+    assert [part.args for part in each_vma(mm, protected, (6, 12))[0]] == [
         (1, 0x10, 0x8, UNPROTECT),
         (1, 0x1A, 0x16, UNPROTECT),
     ]
     registered = protected._replace(args=(1, 0x10, 0x20, MISSING))
-    assert each_vma(mm, registered, (6, 12)) == [registered]
+    assert each_vma(mm, registered, (6, 12)) == ([registered], 0)
     over = moved._replace(args=(1, 0x10, 0x20, 0x2F, 1))
-    assert each_vma(mm, over, (7, 2)) == [over]
+    assert each_vma(mm, over, (7, 2)) == ([], -EINVAL)
+    assert each_vma(mm, over, (6, 12)) == ([over], 0)
+    mm.uffd(base + 0x1A000, base + 0x1B000, MISSING, 1)
+    assert each_vma(mm, moved, (7, 2)) == ([first], -EFAULT)
+    in_hole = moved._replace(args=(1, 0x18, 0x20, 0x100, 1))
+    assert each_vma(mm, in_hole, (7, 2)) == ([], -EFAULT)
 
 
 @pytest.mark.parametrize("op", [SPLIT, REVOKED, DROPPED], ids=["split", "mprotect", "dontneed"])
 def test_only_in_its_area_and_from_its_version_on(op: Op) -> None:
     area = op.args[0]
-    [rule] = [rule for rule in RULES.values() if op.kind in rule.kinds]
+    [rule] = [one for one in RULES.values() if op.kind in one.kinds and not one.after]
     assert excuses(op).statistics() != ""
     assert Excuses((7, 2), AREAS).statistics() == ""
     major, minor = rule.since
@@ -201,3 +213,25 @@ def test_prefaults_and_userfaultfd(index: int, wrong: dict[str, object], what: s
     assert isinstance(side, KvmFactory)
     found = compare(adapted(parse(ANSWERED), (7, 2)), side, Run(rows, [], False))
     assert (found.difference.what if found.difference else "") == what, found
+
+
+def test_the_host_finds_a_page_of_zeros_shared() -> None:
+    text = PROGRAM.replace("vcpu0: write gfn=0x1", "host1: cow_write area=0 page=0x2")
+    one = adapted(parse(text.replace("read gfn=0x1\n", "read gfn=0x2\n")), (7, 2))
+    huge = {**STATS, "pages_2m": 1, "pages_4k": 1}
+    small = {**STATS, "pages_4k": 2}
+    rows = [
+        seen("ok", 0, faults=[Fault(2, "FIXED")], stats=huge),
+        seen(stats={**STATS, "pages_4k": 1}),
+        seen(value=1, stats={**STATS, "pages_4k": 1}),
+        seen("ok", 4, faults=[Fault(2, "FIXED")], stats=small),
+    ]
+    side = open_side("tdp@v7.2")
+    assert isinstance(side, KvmFactory)
+    found = compare(one, side, Run(rows, [], False))
+    assert found.difference is None
+    assert "zero-subpages" in found.rules
+    rows[2] = rows[2]._replace(value=0)
+    found = compare(one, side, Run(rows, [], False))
+    assert found.difference is not None
+    assert found.difference.what == "data"

@@ -171,7 +171,7 @@ static bool may_collapse(const struct hm_vma *vma)
 {
 	if (hm_vma_is_shmem(vma))
 		return hm_may_be_huge(vma, vma->end - PMD_BYTES);
-	return hm_vma_anonymous(vma) && !(vma->flags & VM_NOHUGEPAGE) && vma->anon_vma;
+	return hm_vma_anonymous(vma) && hm_vma_thp_allowed(vma, vma->end - PMD_BYTES) && vma->anon_vma;
 }
 
 static long collapse_vma(u64 start, u64 end)

@@ -110,6 +110,7 @@ extern void hm_vma_insert(struct hm_vma *vma);
 extern void hm_vma_remove(struct hm_vma *vma);
 extern struct hm_vma *hm_vma_split(struct hm_vma *vma, u64 addr);
 extern void hm_vma_merge(u64 start, u64 end);
+extern void hm_vma_merge_all(struct hm_vma **changed, int nr);
 extern bool hm_vma_anonymous(const struct hm_vma *vma);
 extern bool hm_vma_is_shmem(const struct hm_vma *vma);
 extern bool hm_vma_contains(const struct hm_vma *vma, u64 start, u64 end);

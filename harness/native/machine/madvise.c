@@ -66,7 +66,8 @@ static void free_pte_range(u64 start, u64 end)
 
 		if (list.at[i].level > 1 || !(pte & PTE_MAPPED) || pte & PTE_SPECIAL || !is_whole_run(pte >> 12))
 			continue;
-		if (hm_mapcount(pte >> 12) != 1 || !hm_split_huge_page(addr))
+		/* folio_estimated_sharers() looks at the first page, which may be mapped no more. */
+		if (hm_mapcount(hm_folio(pte >> 12)) != 1 || !hm_split_huge_page(addr))
 			list.nr = i;
 		break;
 	}

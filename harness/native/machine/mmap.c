@@ -103,7 +103,7 @@ void hm_dontneed(u64 start, u64 end)
 void hm_thp_advice(u64 start, u64 end, bool on)
 {
 	struct hm_vma *vmas[MOST_VMAS];
-	int nr;
+	int nr, changed = 0;
 
 	hm_lock(&hm.mmap_lock);
 	nr = hm_vma_overlapping(start, end, vmas);
@@ -113,10 +113,12 @@ void hm_thp_advice(u64 start, u64 end, bool on)
 		if (flags & (VM_HUGETLB | VM_PFNMAP))
 			continue;
 		flags = (flags & ~(VM_HUGEPAGE | VM_NOHUGEPAGE)) | (on ? VM_HUGEPAGE : VM_NOHUGEPAGE);
-		if (flags != vmas[i]->flags)
-			hm_vma_isolate(vmas[i], start, end)->flags = flags;
+		if (flags != vmas[i]->flags) {
+			vmas[changed] = hm_vma_isolate(vmas[i], start, end);
+			vmas[changed++]->flags = flags;
+		}
 	}
-	hm_vma_merge(start, end);
+	hm_vma_merge_all(vmas, changed);
 	hm_unlock(&hm.mmap_lock);
 }
 
@@ -210,7 +212,7 @@ void hm_mprotect(u64 start, u64 end, int prot)
 {
 	struct hm_vma *vmas[MOST_VMAS];
 	u64 reached;
-	int nr;
+	int nr, changed = 0;
 
 	hm_round_out(&start, &end);
 	reached = start;
@@ -227,8 +229,9 @@ void hm_mprotect(u64 start, u64 end, int prot)
 			vma = hm_vma_isolate(vma, start, end);
 			vma->flags = flags;
 			hm_change_protection(vma, vma->start, vma->end, 0);
+			vmas[changed++] = vma;
 		}
 	}
-	hm_vma_merge(start, end);
+	hm_vma_merge_all(vmas, changed);
 	hm_unlock(&hm.mmap_lock);
 }

@@ -18,7 +18,7 @@ static bool can_userfault(const struct hm_vma *vma, long mode)
 static long register_range(u64 start, u64 end, long mode)
 {
 	struct hm_vma *vmas[MOST_VMAS];
-	int nr = hm_vma_overlapping(start, end, vmas);
+	int nr = hm_vma_overlapping(start, end, vmas), changed = 0;
 
 	if (!nr)
 		return -EINVAL;
@@ -35,8 +35,9 @@ static long register_range(u64 start, u64 end, long mode)
 					     end < vma->end ? end : vma->end, UFFD_RESOLVE);
 		vma = hm_vma_isolate(vma, start, end);
 		vma->flags = (vma->flags & ~UFFD_FLAGS) | mode;
+		vmas[changed++] = vma;
 	}
-	hm_vma_merge(start, end);
+	hm_vma_merge_all(vmas, changed);
 	return 0;
 }
 

@@ -87,6 +87,13 @@ void hm_vma_merge(u64 start, u64 end)
 	}
 }
 
+/* Joins those that changed with their neighbours: who did not change looks for none. */
+void hm_vma_merge_all(struct hm_vma **changed, int nr)
+{
+	for (int i = 0; i < nr; i++)
+		hm_vma_merge(changed[i]->start, changed[i]->end);
+}
+
 bool hm_vma_anonymous(const struct hm_vma *vma)
 {
 	return !(vma->flags & (VM_SHARED | VM_HUGETLB));
