@@ -22,6 +22,8 @@ PHASES = {
     "over": "over",
 }
 """Of Summary.phase."""
+MOST_WAYS = 4
+"""Ways to schedule that are shown; `fuzz --json` has all."""
 
 
 class FuzzProgress(Progress):
@@ -78,6 +80,7 @@ def _rows(what: str, summary: Summary) -> Iterator[tuple[str, str]]:
     yield "last new", f"{clock(one.quiet_seconds)} ago" if one.coverage and not known else "-"
     yield "corpus", f"{one.corpus:,} programs"
     yield "swept", sweep_text(one) or "nothing"
+    yield "scheduled", ways_text(one) or "nothing"
     yield "findings", f"{len(one.findings)}"
     again = f", started again {one.restarts} times" if one.restarts else ""
     yield "workers", f"{one.jobs}{again}"
@@ -106,6 +109,13 @@ def sweep_text(summary: Summary) -> str:
     if not one.done and not one.left:
         return ""
     return f"{one.done:,} programs, {one.left:,} are left, {one.schedules:,} schedules"
+
+
+def ways_text(summary: Summary) -> str:
+    """The shares of how programs were scheduled, the largest first; empty if none was."""
+    counts = sorted(((one.inputs, way) for way, one in summary.ways.items()), reverse=True)
+    total = sum(count for count, _ in counts)
+    return ", ".join(f"{way} {count / total:.0%}" for count, way in counts[:MOST_WAYS])
 
 
 def figures(summary: Summary) -> str:

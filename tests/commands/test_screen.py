@@ -14,6 +14,7 @@ from rich.console import Console
 from difffuzz.cli import main
 from difffuzz.commands.screen import FuzzProgress, screen
 from difffuzz.fuzz.findings import Finding
+from difffuzz.fuzz.operators import OperatorStats
 from difffuzz.fuzz.stats import Goal, Summary, SweepStats, TakenOver
 from difffuzz.oracle.allowed import ALLOWED
 from difffuzz.program import encode, parse
@@ -35,7 +36,13 @@ FUZZING = Summary(
     allowed={},
     operators={},
     phrases={},
-    ways={},
+    ways={
+        "POS": OperatorStats(50, 3),
+        "lockstep": OperatorStats(100, 3),
+        "PCT": OperatorStats(25, 3),
+        "surw search": OperatorStats(20, 3),
+        "run to block": OperatorStats(5, 0),
+    },
     oracles={},
     left="legacy@v6.12",
     right="tdp+/a/very/long/way/to/it/my.patch",
@@ -76,6 +83,7 @@ def test_one_screen_says_all_that_is_known(width: int) -> None:
         "last new 12 s ago",
         "corpus 1,300 programs",
         "swept 31 programs, 50 are left, 9,876 schedules",
+        "scheduled lockstep 50%, POS 25%, PCT 12%, surw search 10%",
         "findings 1",
         "workers 2, started again 1 times",
     ]

@@ -6,12 +6,14 @@ from __future__ import annotations
 import pytest
 
 from difffuzz.engine.explore import explore
+from difffuzz.engine.sampling import sample
 from difffuzz.errors import UsageError
 from difffuzz.program import parse
 from difffuzz.running.runner import Runner
 from difffuzz.sides import SideFactory, open_side
 
 from .kernel import built
+from .test_kernel_side import LINK_RACE
 
 RACE = parse("""\
 difffuzz program v1
@@ -42,6 +44,28 @@ def test_the_kernel_survives_every_schedule_with_one_preemption() -> None:
 def test_there_is_no_reduction_for_what_is_not_seen() -> None:
     with pytest.raises(UsageError, match="--no-reduction only"):
         explore(RACE, *sides(), 1)
+
+
+@pytest.mark.parametrize("series", ["pos", "portfolio"])
+def test_the_kernel_survives_schedules_that_are_drawn(series: str) -> None:
+    found = sample(RACE, *sides(), series, seed=5, schedules=40)
+    assert found.shown == []
+    assert found.schedules == 80
+    again = sample(RACE, *sides(), series, seed=5, schedules=40)
+    assert again.steps == found.steps
+
+
+def test_constraints_on_what_the_kernel_reads_show_a_race_of_it() -> None:
+    found = sample(
+        parse(LINK_RACE),
+        *sides(),
+        "reads-from",
+        seed=1,
+        schedules=2_000,
+        first_only=True,
+        sides=(1,),
+    )
+    assert [one.divergence.oracle for one in found.shown] == ["crash"]
 
 
 SPLIT_LOST = parse("""\

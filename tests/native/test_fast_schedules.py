@@ -146,6 +146,20 @@ def test_a_race_of_the_kernel_is_found_and_judged() -> None:
     assert [one.oracle for one in verdict.divergences] == ["crash"]
 
 
+def test_partial_order_sampling_shows_it_too_and_tells_its_schedule() -> None:
+    program, side = parse(LINK_RACE), kernel("tdp")
+    one = player(side)
+    for seed in range(1, MOST_WALKS):
+        played = one.play(Encoded(program, Threads(seed=seed, gap=0)), STEPS)
+        if played.reason:
+            break
+    assert played.reason
+    schedule = played.switches()
+    verdict = Verdict()
+    concurrent.run_side(program._replace(schedule=schedule), side, 0, verdict)
+    assert [one.oracle for one in verdict.divergences] == ["crash"]
+
+
 def test_the_fuzzers_runner_walks() -> None:
     runner = Runner(f"native:{built()}:legacy", f"native:{built()}:tdp")
     assert runner.schedules is not None
