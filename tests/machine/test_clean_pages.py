@@ -205,3 +205,15 @@ def test_write_back_is_for_files(make_host: Make) -> None:
     host.mm.writeback(*host.span(0, 8))
     assert host.events() == []
     assert host.writable(0)
+
+
+@pytest.mark.parametrize(("gone", "split"), [(0, False), (1, True)])
+def test_sharers_are_guessed_by_the_first_page(make_host: Make, gone: int, split: bool) -> None:
+    """folio_estimated_sharers(): a huge page whose first page is not mapped is left alone."""
+    host = make_host("thp")
+    host.write(3, 7)
+    host.mm.madvise_dontneed(*host.span(gone, 1))
+    run = host.mm.frames.run(host.pfn(3))
+    assert run is not None
+    host.mm.madvise_free(*host.span(3, 1))
+    assert run.split == split

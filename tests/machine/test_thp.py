@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from difffuzz.facts.errno import EINVAL
+
 from .recorder import HUGE, Host, bracket
 
 Make = Callable[[str], Host]
@@ -114,3 +116,10 @@ def test_advice_means_nothing_to_hugetlb(make_host: Make) -> None:
     host.mm.thp_split(host.at(0))
     assert host.events() == []
     assert host.level(0) == 2
+
+
+def test_madvise_collapse_wants_a_vma_that_a_huge_page_fits_into(make_host: Make) -> None:
+    host = small_pages(make_host)
+    assert host.mm.madvise_collapse(*host.span(0, 2)) == 0, "nothing whole is in the range"
+    host.mm.munmap(*host.span(8, HUGE - 8))
+    assert host.mm.madvise_collapse(*host.span(0, 2)) == -EINVAL

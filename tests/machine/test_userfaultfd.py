@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from difffuzz.facts.errno import EEXIST, EFAULT, EINVAL, ENOENT
+from difffuzz.machine.mmap import isolate
 from difffuzz.machine.uffd import (
     CONTINUE,
     COPY,
@@ -133,3 +134,25 @@ def test_it_does_not_follow_mremap(make_host: Make) -> None:
 @pytest.mark.parametrize("kind", ["hugetlb2m", "pfnmap", "file"])
 def test_other_memory_is_refused(make_host: Make, kind: str) -> None:
     assert ask(make_host(kind), MISSING, 0, HUGE) == -EINVAL
+
+
+def test_where_nothing_is_mapped(make_host: Make) -> None:
+    host = make_host("4k")
+    host.mm.munmap(*host.span(4, 4))
+    assert host.mm.uffd(*host.span(4, 4), MISSING, 0) == -EINVAL
+    assert host.mm.uffd(*host.span(4, 4), COPY, 1) == -ENOENT
+
+
+def test_only_what_changes_is_merged(make_host: Make) -> None:
+    host = make_host("4k")
+    start, end = host.span(4, 2)
+    vma = host.mm.vmas.find(start)
+    assert vma is not None
+    isolate(host.mm, vma, start, end).anon_vma = True
+    assert len(list(host.mm.vmas)) == 3
+    host.mm.mprotect(*host.span(0, 8), 2)
+    host.mm.uffd(*host.span(0, 8), OFF, 0)
+    assert len(list(host.mm.vmas)) == 3
+    host.mm.mprotect(*host.span(4, 2), 1)
+    host.mm.mprotect(*host.span(4, 2), 2)
+    assert len(list(host.mm.vmas)) == 1
