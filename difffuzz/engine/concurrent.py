@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Hashable
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from difffuzz.engine.features import answer, transition
 from difffuzz.engine.lockstep import MEMSLOT_UPDATES
@@ -72,6 +72,17 @@ class Event(NamedTuple):
     place: Place
 
 
+class RunOfASide(Protocol):
+    """A run of a program on one side."""
+
+    def run(self) -> list[str]:
+        """All of it; how its probes ended, for comparison."""
+
+
+RunOf = Callable[[Program, KvmFactory, int, Verdict, Interleaver, bool], RunOfASide]
+"""Makes one: of the side with that number, what is found goes into the verdict; traced or not."""
+
+
 class Abandoned(Exception):
     """The run takes more steps than its caller wants to spend.
 
@@ -92,17 +103,21 @@ def run(
     trace: bool = False,
     notes: NoteTaker | None = None,
     max_steps: int = STEP_LIMIT,
+    run_of: RunOf | None = None,
 ) -> Verdict:
     """Runs a program on two sides under its own schedule, or under `strategy`.
 
-    UsageError if a side is not a model, or cannot run the program's configuration.
+    `run_of`: who runs and judges a side, where it is not SideRun.  UsageError if a side is not a
+    model, or cannot run the program's configuration.
     """
     verdict = Verdict()
     ends: list[list[str]] = []
     for number, factory in enumerate((left, right)):
         try:
             ends.append(
-                run_side(program, factory, number, verdict, strategy, trace, notes, max_steps)
+                run_side(
+                    program, factory, number, verdict, strategy, trace, notes, max_steps, run_of
+                )
             )
         except Abandoned:
             verdict.allowed["abandoned"] += 1
@@ -130,6 +145,7 @@ def run_side(
     trace: bool = False,
     notes: NoteTaker | None = None,
     max_steps: int = STEP_LIMIT,
+    run_of: RunOf | None = None,
 ) -> list[str]:
     """Runs a program on one side; returns how its probes ended, for comparison."""
     if not isinstance(factory, KvmFactory):
@@ -143,12 +159,15 @@ def run_side(
     else:
         sched = Interleaver(record, max_steps)
     try:
-        ends = SideRun(program, factory, number, verdict, sched, trace, notes=notes).run()
+        if run_of is not None:
+            ends = run_of(program, factory, number, verdict, sched, trace).run()
+        else:
+            ends = SideRun(program, factory, number, verdict, sched, trace, notes=notes).run()
     except Abandoned as abandoned:
         if not abandoned.circles:
             raise
         # Only without a limit can circles be told from a long way.
-        return run_side(program, factory, number, verdict, strategy, trace, notes)
+        return run_side(program, factory, number, verdict, strategy, trace, notes, run_of=run_of)
     if verdict.divergences:
         verdict.schedule = schedule_of(record)
     return ends

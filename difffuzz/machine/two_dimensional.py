@@ -26,7 +26,7 @@ from difffuzz.facts.paging import (
     PT_WRITABLE_MASK,
 )
 
-from .hw import Cpu
+from .hw import WALK_LIMIT, Cpu
 from .mm import Mm
 from .pageformat import EXEC, PAE, READ, WRITE
 from .user_access import store_word
@@ -69,6 +69,14 @@ class Walker:
 
     def walk(self, registers: Registers, gva: int, access: int, user: bool) -> Walked:
         """One access by address."""
+        for _ in range(WALK_LIMIT):
+            walked = self._walk(registers, gva, access, user)
+            if walked is not None:
+                return walked
+        raise AssertionError("a page walk does not come to rest")
+
+    def _walk(self, registers: Registers, gva: int, access: int, user: bool) -> Walked | None:
+        """One walk; None if the tables changed under it."""
         table_access = WRITE if self._cpu.fmt.ad else READ
         gpa, level = registers.root << 12, LEVELS
         by_user, writable, nx = True, True, False
@@ -96,8 +104,8 @@ class Walker:
         if not permitted(registers, (by_user, writable, nx), access, user):
             return Walked(-1, _code(registers, access, user, PFERR_PRESENT_MASK))
         exits = self._set_bits(path, access == WRITE)
-        if exits is not None:
-            return exits
+        if exits != -1:
+            return None if exits < 0 else Walked(-1, gpa=exits, access=WRITE)
         below = (1 << 12 + 9 * (level - 1)) - 1
         gpa = path[-1][2] & PHYS_ADDR_MASK & ~below | gva & below
         return Walked(self._translate(gpa, access), gpa=gpa, access=access)
@@ -105,8 +113,12 @@ class Walker:
     def _translate(self, gpa: int, access: int) -> int:
         return self._cpu.translate(self._root, self._level, gpa, access)
 
-    def _set_bits(self, path: list[tuple[int, int, int]], write: bool) -> Walked | None:
-        """Accessed bits from the root down and the leaf's dirty bit; an exit if one cannot be."""
+    def _set_bits(self, path: list[tuple[int, int, int]], write: bool) -> int:
+        """Accessed bits from the root down and the leaf's dirty bit; -1 if all is done.
+
+        -2: an entry is another by now, be it by another vCPU or by the walk itself, which came by
+        the same table twice.  Else the gpa of an entry that cannot be written.
+        """
         for at, (where, index, entry) in enumerate(path):
             new = entry | PT_ACCESSED_MASK
             if write and at == len(path) - 1:
@@ -115,9 +127,11 @@ class Walker:
                 continue
             pfn = self._translate(where, WRITE)
             if pfn < 0:
-                return Walked(-1, gpa=where, access=WRITE)
+                return where
+            if self._mm.contents.word(self._mm.frames.data(pfn), index) != entry:
+                return -2
             store_word(self._mm, pfn, index, new)
-        return None
+        return -1
 
 
 def is_reserved(entry: int, level: int, nx: bool) -> bool:

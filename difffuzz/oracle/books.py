@@ -6,10 +6,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from difffuzz.facts.kvm import KVM_REQ_MMU_FREE_OBSOLETE_ROOTS
-from difffuzz.facts.paging import PT_USER_MASK, PT_WRITABLE_MASK
+from difffuzz.facts.paging import PAGE_SHIFT, PT_USER_MASK, PT_WRITABLE_MASK
 from difffuzz.facts.spte import (
     SPTE_MMU_PRESENT_MASK,
 )
+from difffuzz.machine.frames import ZERO_PFN
 from difffuzz.oracle.verdict import Divergence, Violation
 from difffuzz.sides.kvm_side import KvmSide
 from difffuzz.sides.kvm_state import Masks, ShadowPage
@@ -87,7 +88,9 @@ def root_violations(side: KvmSide) -> Iterator[Violation]:
         if vcpu.requests & KVM_REQ_MMU_FREE_OBSOLETE_ROOTS:
             continue
         for root in (vcpu.mmu.root, *vcpu.mmu.prev_roots):
-            sp = kvm.mem.page(root.hpa).sp if root.hpa >= 0 else None
+            if root.hpa < 0 or root.hpa >> PAGE_SHIFT == ZERO_PFN:
+                continue  # none, or one that maps nothing
+            sp = kvm.mem.page(root.hpa).sp
             if sp is None:
                 continue
             if sp.role.invalid or (not sp.tdp_mmu_page and sp.mmu_valid_gen != kvm.mmu_valid_gen):

@@ -201,6 +201,13 @@ class GuestTables:
             path = self._known[at] = _Known(self._memory.walk(*at))
         return path
 
+    def changed(self) -> bool:
+        """Did any table, accessed and dirty bits aside, since they were looked at last?"""
+        with self._memory.at_rest():
+            seen, before = self._look(), self._seen
+        self._seen = seen
+        return seen != before
+
     def remapped(self) -> None:
         """The memory map changed: tables may be others now, as KVM knows."""
         self._seen = {}

@@ -75,6 +75,11 @@ class KvmFactory:
         side = KvmSide if config.guest == "none" else GuestSide
         return side(self.name, self.package, config, self.tdp_mmu, sched, machine)
 
+    def start_guest(self, config: Config, sched: Scheduler) -> GuestSide:
+        """A VM whose guest has page tables, with threads at once.  UsageError as start()."""
+        self.check(config)
+        return GuestSide(self.name, self.package, config, self.tdp_mmu, sched)
+
 
 class NativeFactory(KvmFactory):
     """Starts the kernel's own code, one VM at a time.  `library`: where it lives."""

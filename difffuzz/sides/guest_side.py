@@ -11,7 +11,7 @@ from typing import Final, cast
 
 from difffuzz.facts.paging import MAXPHYADDR, PAGE_SHIFT
 from difffuzz.native.kvm import NativeKvm
-from difffuzz.program import Config, Kind
+from difffuzz.program import Config, Kind, Op
 from difffuzz.program.fields import SWITCHED
 from difffuzz.program.guest_tables import DIRECT_PMDS, DIRECT_PUD
 from difffuzz.program.limits import LOW_GFNS
@@ -67,6 +67,15 @@ class GuestSide(KvmSide):
         self._name_of_guest = config.guest
         self.guest = GUEST_TYPES[config.guest](cast(NativeKvm, self.kvm), self.mm, self.sched)
         self.guest.load()
+
+    def execute_among_others(self, op: Op, number: int) -> Outcome:
+        """Runs an operation as the current task of a concurrent run."""
+        kind, thread, args = op
+        task = self.sched.current
+        outcome = self._execute(task, kind, thread, args, number)
+        task.assert_idle("operation end")
+        self.kvm.rcu.run_callbacks()
+        return outcome
 
     def _execute(
         self, task: Task, kind: Kind, thread: int, args: tuple[int, ...], number: int

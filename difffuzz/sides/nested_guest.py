@@ -72,9 +72,12 @@ class NestedGuest(PagingGuest):
         """L2 exits to L1, if it runs."""
         if vcpu.guest_mode:
             idx = self._kvm.srcu.read_lock()
-            self._calls.leave_l2(vcpu)
+            self._exit_l2(vcpu)
             self._kvm.srcu.read_unlock(idx)
-            vcpu.guest_mode = False
+
+    def _exit_l2(self, vcpu: NativeVcpu) -> None:
+        self._calls.leave_l2(vcpu)
+        vcpu.guest_mode = False
 
     def _translate(self, vcpu: NativeVcpu, made: Access) -> Walked:
         cpu = vcpu.l2 if vcpu.guest_mode else vcpu.cpu
@@ -93,7 +96,8 @@ class NestedGuest(PagingGuest):
         fault = self._calls.take_l2_fault(vcpu)
         if fault == NO_FAULT:
             return super()._take_fault(vcpu)
-        self._leave(vcpu)
+        if vcpu.guest_mode:  # inside KVM_RUN: SRCU is held
+            self._exit_l2(vcpu)
         return fault
 
 

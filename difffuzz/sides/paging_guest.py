@@ -145,6 +145,7 @@ class PagingGuest:
         outcome = Outcome()
         rets: list[int] = []
         vcpu.results = rets
+        attempts, switches = MAX_ATTEMPTS, self._sched.switches
         self._calls.set_cpl(vcpu, made.user)
         vcpu.srcu_idx = self._kvm.srcu.read_lock()
         while True:
@@ -154,6 +155,7 @@ class PagingGuest:
                 break
             walked = self._translate(vcpu, made)
             if walked.pfn >= 0:
+                self._sched.point(("frame", walked.pfn), made.access == WRITE)
                 self._touch(walked.pfn, made, outcome)
             self._x86.vcpu_exit_guest(vcpu)
             if walked.pfn >= 0:
@@ -161,7 +163,11 @@ class PagingGuest:
             if walked.fault != NO_FAULT:
                 outcome.result, outcome.value = FAULT, walked.fault
                 break
-            if len(rets) >= MAX_ATTEMPTS:
+            if self._sched.switches != switches:
+                # Others ran: only attempts with all else at rest count.
+                switches = self._sched.switches
+                attempts = len(rets) + MAX_ATTEMPTS
+            if len(rets) >= attempts:
                 outcome.result = STUCK
                 break
             if not self._exit(vcpu, made, walked, outcome):

@@ -134,11 +134,17 @@ static void end(struct outcome *outcome, enum result result, long value)
 	outcome->value = value;
 }
 
-/* How often an access may fault, and when others ran last. */
-struct patience {
-	int attempts;
-	long switches;
-};
+/* Is an access still tried?  Only attempts with all else at rest count. */
+bool access_is_patient(struct patience *patience, const struct outcome *outcome)
+{
+	int tried = outcome->dropped_rets + outcome->nr_rets;
+
+	if (inter_switches() != patience->switches) {
+		patience->switches = inter_switches();
+		patience->attempts = tried + MAX_ATTEMPTS;
+	}
+	return tried < patience->attempts;
+}
 
 /* One round of KVM_RUN; true when the access is done. */
 static bool run_once(int vcpu, u64 gfn, int access, long number, struct patience *patience,
@@ -161,12 +167,7 @@ static bool run_once(int vcpu, u64 gfn, int access, long number, struct patience
 		return true;
 	}
 	access_leave(vcpu);
-	if (inter_switches() != patience->switches) {
-		/* Others ran: only attempts with all else at rest count. */
-		patience->switches = inter_switches();
-		patience->attempts = outcome->dropped_rets + outcome->nr_rets + MAX_ATTEMPTS;
-	}
-	if (outcome->dropped_rets + outcome->nr_rets >= patience->attempts) {
+	if (!access_is_patient(patience, outcome)) {
 		outcome->result = RESULT_STUCK;
 		return true;
 	}

@@ -72,7 +72,8 @@ static void check_root(long hpa, long valid_gen)
 {
 	struct native_sp sp;
 
-	if (hpa < 0)
+	/* None, or one that maps nothing. */
+	if (hpa < 0 || hpa >> 12 == HM_ZERO_PFN)
 		return;
 	if (!native_page_is_live(number_of(hpa)))
 		suspect("a root that was freed");

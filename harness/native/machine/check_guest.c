@@ -208,6 +208,32 @@ void check_guest_after(const struct op *op, const struct outcome *outcome)
 		check_shadow();
 }
 
+/* Threads at once: what can be told after an operation, and what only where all meet */
+
+static bool host_wrote;	/* operations of the host were among those of the phase */
+
+void check_guest_at_once(const struct op *op, const struct outcome *outcome)
+{
+	if (outcome->result == RESULT_OK && outcome->pfn >= 0 && outcome->value == FREED_DATA)
+		suspect("used a frame that the host took back");
+	if (outcome->result == RESULT_STUCK)
+		suspect("never completes");
+	if (op->kind >= OP_MEMSLOT_CREATE && op->kind <= OP_MEMSLOT_FLAGS)
+		sets_remapped();
+	check_foreign |= op->kind == OP_DMA && outcome->result != RESULT_NOTHING;
+	host_wrote |= op->thread >= FIRST_HOST_THREAD && op->thread <= LAST_HOST_THREAD;
+}
+
+/* Nothing is going on.  What the host wrote to tables of the guest's KVM need not know. */
+void check_guest_settled(void)
+{
+	spec_look_anew();
+	check_foreign |= sets_tables_changed() && host_wrote;
+	host_wrote = false;
+	if (shadowed && !check_foreign)
+		check_shadow();
+}
+
 /* Is there one thing only that the access may do, as far as the tables say? */
 bool check_guest_comparable(const struct op *op, const struct outcome *outcome)
 {

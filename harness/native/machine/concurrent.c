@@ -7,7 +7,7 @@
  */
 #include "guest.h"
 #include "interleave.h"
-#include "play.h"
+#include "paging.h"
 #include "task.h"
 
 #define PROBES 6
@@ -27,29 +27,36 @@ static void note_emulated(const struct op *op, const struct outcome *outcome)
 		contents_unknown(map_hva(slot, op->guest.gfn), map_hva(slot, op->guest.gfn) + PAGE_BYTES);
 }
 
+static void step(const struct op *op, long index)
+{
+	bool update = op->kind >= OP_MEMSLOT_CREATE && op->kind <= OP_SYNC;
+	struct outcome outcome;
+
+	check_updates += update;
+	sizes_before(op);
+	outcome = run_op_among_others(op, index + 1);
+	map_apply(op);
+	check_updates -= update;
+	note_emulated(op, &outcome);
+	record_outcome(index, op, &outcome);
+	check_rest(op);
+	sizes_after(op, &outcome);
+	if (outcome.result == RESULT_STUCK)
+		suspect("never completes");
+}
+
 /* A thread's operations of the phase. */
 static void body(int number)
 {
 	for (long i = phase_begins; i < phase_ends; i++) {
-		const struct op *op = &ops[i];
-		bool update = op->kind >= OP_MEMSLOT_CREATE && op->kind <= OP_SYNC;
-		struct outcome outcome;
-
-		if (op->thread != number || (number < NR_VCPU_THREADS && number >= gm_nr_vcpus))
+		if (ops[i].thread != number || (number < NR_VCPU_THREADS && number >= gm_nr_vcpus))
 			continue;
 		inter_new_operation();
 		hm_point();
-		check_updates += update;
-		sizes_before(op);
-		outcome = run_op_among_others(op, i + 1);
-		map_apply(op);
-		check_updates -= update;
-		note_emulated(op, &outcome);
-		record_outcome(i, op, &outcome);
-		check_rest(op);
-		sizes_after(op, &outcome);
-		if (outcome.result == RESULT_STUCK)
-			suspect("never completes");
+		if (play_config->guest)
+			guest_step_at_once(&ops[i], i);
+		else
+			step(&ops[i], i);
 	}
 }
 
@@ -71,6 +78,11 @@ static void settle(void)
 {
 	hm_kvm(FN_END_OPERATION, 0, 0, 0, 0, 0, 0);
 	hm.nr_changed = 0;
+	if (play_config->guest) {
+		check_end();
+		check_guest_settled();
+		return;
+	}
 	/* What the host did may have come after any write of the phase. */
 	for (long i = phase_begins; i < phase_ends; i++)
 		contents_host(&ops[i]);
@@ -128,6 +140,8 @@ void play_at_once(const struct op *all)
 	if (config->exit_races)
 		hm_give_up("an exit that races");
 	ops = all;
+	if (config->guest)
+		guest_begin();
 	strategy_begin((const struct decision *)(ops + nr), config);
 	inter_begin(config->steps);
 	for (phase_begins = 0; phase_begins < nr; phase_begins = phase_ends + 1) {
@@ -140,7 +154,7 @@ void play_at_once(const struct op *all)
 		settle();
 	}
 	record_nothing_compared();
-	if (!host_raced(nr))
+	if (!config->guest && !host_raced(nr))
 		probe(nr);
 	record_end(inter_steps(), nr);
 	play_end(config, nr + 1);

@@ -6,15 +6,20 @@
 #include "guest.h"
 #include "paging.h"
 
+static void exit_l2(int vcpu)
+{
+	hm_kvm(FN_LEAVE_L2, vcpu, 0, 0, 0, 0, 0);
+	gm_vcpus[vcpu].guest_mode = false;
+}
+
 /* L2 exits to L1, if it runs. */
 static void leave_l2(int vcpu)
 {
 	if (!gm_vcpus[vcpu].guest_mode)
 		return;
 	hm_kvm(FN_VCPU_SRCU_LOCK, vcpu, 0, 0, 0, 0, 0);
-	hm_kvm(FN_LEAVE_L2, vcpu, 0, 0, 0, 0, 0);
+	exit_l2(vcpu);
 	hm_kvm(FN_VCPU_SRCU_UNLOCK, vcpu, 0, 0, 0, 0, 0);
-	gm_vcpus[vcpu].guest_mode = false;
 }
 
 static bool enter_l2(int vcpu)
@@ -97,6 +102,8 @@ long nested_take_fault(int vcpu)
 
 	if (fault == NO_FAULT)
 		return hm_kvm(FN_TAKE_PAGE_FAULT, vcpu, 0, 0, 0, 0, 0);
-	leave_l2(vcpu);
+	/* Inside KVM_RUN: SRCU is held. */
+	if (gm_vcpus[vcpu].guest_mode)
+		exit_l2(vcpu);
 	return fault;
 }

@@ -101,6 +101,8 @@ extern struct outcome guest_op(const struct op *op, long number);
 
 /* play_guest.c */
 extern void play_guest(const struct op *ops);
+extern void guest_begin(void);
+extern void guest_step_at_once(const struct op *op, long index);
 
 /* guest_walk.c: the specification's walk */
 enum found { FOUND_PAGE, FOUND_ABSENT, FOUND_RESERVED, FOUND_HOLE };
@@ -177,10 +179,13 @@ extern void sets_flushed_all(struct context *context);
 extern void sets_new_root(int vcpu, int number);
 extern void sets_remapped(void);
 extern void sets_settle(u64 written);
+extern bool sets_tables_changed(void);
 
 /* check_guest.c */
 extern void check_guest_init(void);
 extern void check_guest_after(const struct op *op, const struct outcome *outcome);
+extern void check_guest_at_once(const struct op *op, const struct outcome *outcome);
+extern void check_guest_settled(void);
 extern bool check_guest_comparable(const struct op *op, const struct outcome *outcome);
 
 /* check_shadow.c */

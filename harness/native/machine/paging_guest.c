@@ -189,7 +189,7 @@ static bool handle_exit(int vcpu, struct access *made, const struct walked *walk
 }
 
 /* One round of KVM_RUN; false: the access is done, or the guest takes a fault. */
-static bool run_once(int vcpu, struct access *made, struct outcome *outcome)
+static bool run_once(int vcpu, struct access *made, struct patience *patience, struct outcome *outcome)
 {
 	struct walked walked;
 	long r = access_enter(vcpu);
@@ -199,8 +199,10 @@ static bool run_once(int vcpu, struct access *made, struct outcome *outcome)
 		return false;
 	}
 	walked = translate(vcpu, made);
-	if (walked.pfn >= 0)
+	if (walked.pfn >= 0) {
+		hm_point();
 		touch(walked.pfn, made, outcome);
+	}
 	access_leave(vcpu);
 	if (walked.pfn >= 0)
 		return false;
@@ -208,7 +210,7 @@ static bool run_once(int vcpu, struct access *made, struct outcome *outcome)
 		end(outcome, RESULT_FAULT, walked.fault);
 		return false;
 	}
-	if (outcome->nr_rets >= MAX_ATTEMPTS) {
+	if (!access_is_patient(patience, outcome)) {
 		outcome->result = RESULT_STUCK;
 		return false;
 	}
@@ -217,9 +219,11 @@ static bool run_once(int vcpu, struct access *made, struct outcome *outcome)
 
 void guest_access(int vcpu, struct access *made, struct outcome *outcome)
 {
+	struct patience patience = { MAX_ATTEMPTS, inter_switches() };
+
 	hm_kvm(FN_SET_CPL, vcpu, made->user ? 3 : 0, 0, 0, 0, 0);
 	hm_kvm(FN_VCPU_SRCU_LOCK, vcpu, 0, 0, 0, 0, 0);
-	while (run_once(vcpu, made, outcome))
+	while (run_once(vcpu, made, &patience, outcome))
 		;
 	hm_kvm(FN_VCPU_SRCU_UNLOCK, vcpu, 0, 0, 0, 0, 0);
 }

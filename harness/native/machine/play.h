@@ -42,6 +42,13 @@ extern struct outcome access_begin_fault(int vcpu, u64 gfn, int access);
 extern struct outcome access_finish_fault(int vcpu, long number);
 extern bool access_has_fault(int vcpu);
 extern void access_finish_faults(long number);
+/* How often an access may fault, and when others ran last. */
+struct patience {
+	int attempts;
+	long switches;
+};
+
+extern bool access_is_patient(struct patience *patience, const struct outcome *outcome);
 extern long access_enter(int vcpu);
 extern void access_leave(int vcpu);
 extern long access_page_fault(int vcpu, u64 gpa, long error_code, bool park, struct outcome *outcome);

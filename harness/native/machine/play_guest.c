@@ -31,12 +31,33 @@ static void step(const struct op *op, long index)
 	hm.nr_changed = 0;
 }
 
-void play_guest(const struct op *ops)
+void guest_begin(void)
 {
 	guest_init();
 	guest_load();
 	check_guest_init();
 	record_guest_begins(check_foreign);
+}
+
+/* An operation of the current thread, while others do theirs. */
+void guest_step_at_once(const struct op *op, long index)
+{
+	struct outcome outcome;
+
+	if (is_not_tracked(op))
+		return;
+	outcome = run_op_among_others(op, index + 1);
+	if (!guest_leaves_out(op))
+		map_apply(op);
+	check_guest_at_once(op, &outcome);
+	record_guest(false, check_foreign);
+	record_outcome(index, op, &outcome);
+	check_rest(op);
+}
+
+void play_guest(const struct op *ops)
+{
+	guest_begin();
 	for (long i = 0; i < play_config->nr_ops; i++)
 		step(&ops[i], i);
 }

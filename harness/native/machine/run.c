@@ -244,6 +244,11 @@ struct outcome run_op_among_others(const struct op *op, long number)
 	struct op access = { .kind = op->begin_fault.access, .thread = op->thread };
 	struct outcome outcome;
 
+	if (play_config->guest) {
+		outcome = guest_op(op, number);
+		hm_kvm(FN_END_OPERATION, 0, 0, 0, 0, 0, 0);
+		return outcome;
+	}
 	if (op->kind == OP_END_FAULT)
 		return outcome_of(RESULT_NOTHING, 0);
 	access.guest.gfn = op->begin_fault.gfn;

@@ -161,10 +161,12 @@ static bool is_looked_at(u64 gfn)
 	return false;
 }
 
-/* Did any table change?  One that did otherwise than at `written` was changed behind the guest's back. */
-static bool look(u64 written)
+/* Did any table change?  *behind: one that did otherwise than at `written`. */
+static bool look(u64 written, bool *behind)
 {
 	bool changed = false;
+
+	*behind = false;
 
 	for (int i = 0; i < NR(looked_at); i++) {
 		struct seen one = { .before = true };
@@ -175,7 +177,7 @@ static bool look(u64 written)
 		if (seen[i].before && seen[i].readable == one.readable && seen[i].plain == one.plain)
 			continue;
 		changed = true;
-		check_foreign |= seen[i].before && looked_at[i] != written >> 12;
+		*behind |= seen[i].before && looked_at[i] != written >> 12;
 		seen[i] = one;
 	}
 	return changed;
@@ -185,8 +187,12 @@ static bool look(u64 written)
    that the guest may have written by it. */
 void sets_settle(u64 written)
 {
+	bool changed, behind;
+
 	spec_look_anew();
-	if (!look(written) && !is_looked_at(written >> 12))
+	changed = look(written, &behind);
+	check_foreign |= behind;
+	if (!changed && !is_looked_at(written >> 12))
 		return;
 	for (struct context *context = contexts; context < contexts + CONTEXTS; context++)
 		for (int i = 0; i < context->nr; i++) {
@@ -197,6 +203,14 @@ void sets_settle(u64 written)
 			for (int at = 0; at < path.nr; at++)
 				known->rewritten |= path.at[at] == written;
 		}
+}
+
+/* Did any table, but for accessed and dirty bits, since they were looked at last? */
+bool sets_tables_changed(void)
+{
+	bool behind;
+
+	return look(NOT_WRITTEN, &behind);
 }
 
 /* Before any vCPU is there. */

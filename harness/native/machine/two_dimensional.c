@@ -6,6 +6,8 @@
 #include "guest.h"
 #include "paging.h"
 
+#define WALK_LIMIT 1000
+
 struct walk {
 	int vcpu, root_level;
 	u64 root;
@@ -45,7 +47,7 @@ static bool permitted(const struct walk *walk, struct rights rights)
 	return true;
 }
 
-static struct walked fault(const struct walk *walk, long why)
+static bool fault(struct walked *out, const struct walk *walk, long why)
 {
 	const struct access *made = walk->made;
 	long code = why | (made->user ? PFERR_USER_MASK : 0);
@@ -54,19 +56,24 @@ static struct walked fault(const struct walk *walk, long why)
 		code |= PFERR_WRITE_MASK;
 	if (made->access == GM_EXEC && (walk->registers->nx || walk->registers->smep))
 		code |= PFERR_FETCH_MASK;
-	return (struct walked){ -1, .fault = code };
+	*out = (struct walked){ -1, .fault = code };
+	return true;
 }
 
-static struct walked exits(u64 gpa)
+static bool exits(struct walked *out, u64 gpa)
 {
-	return (struct walked){ -1, NO_FAULT, gpa };
+	*out = (struct walked){ -1, NO_FAULT, gpa };
+	return true;
 }
 
-/* Accessed bits from the root down and the leaf's dirty bit; false if one cannot be set, at *where. */
-static bool set_bits(const struct walk *walk, const struct step *path, int nr, u64 *where)
+enum set { SET, EXITS, CHANGED };
+
+/* Accessed bits from the root down and the leaf's dirty bit; EXITS: one cannot be set, at *where. */
+static enum set set_bits(const struct walk *walk, const struct step *path, int nr, u64 *where)
 {
 	for (int i = 0; i < nr; i++) {
 		u64 new = path[i].entry | PT_ACCESSED_MASK;
+		int index = path[i].where >> 3 & 511;
 		long pfn;
 
 		if (walk->made->access == GM_WRITE && i == nr - 1)
@@ -76,20 +83,25 @@ static bool set_bits(const struct walk *walk, const struct step *path, int nr, u
 		pfn = translate(walk, path[i].where, GM_WRITE);
 		if (pfn < 0) {
 			*where = path[i].where;
-			return false;
+			return EXITS;
 		}
-		store_word(pfn, path[i].where >> 3 & 511, new);
+		/* Another vCPU, or the walk itself by way of the same table, may have written it. */
+		if (content_word(hm_data(pfn), index) != path[i].entry)
+			return CHANGED;
+		store_word(pfn, index, new);
 	}
-	return true;
+	return SET;
 }
 
-static struct walked run(const struct walk *walk, int table_access)
+/* One walk; false if the tables changed under it. */
+static bool run(const struct walk *walk, int table_access, struct walked *out)
 {
 	const struct registers *registers = walk->registers;
 	u64 gva = walk->made->gva, table = registers->root << 12, entry, below, gpa, where;
 	struct rights rights = { true, true, false };
 	struct step path[MOST_LEVELS];
 	int nr = 0, level = MOST_LEVELS;
+	enum set set;
 
 	for (;;) {
 		long pfn;
@@ -97,12 +109,12 @@ static struct walked run(const struct walk *walk, int table_access)
 		where = table + (gva >> (3 + 9 * level) & 511) * 8;
 		pfn = translate(walk, where, table_access);
 		if (pfn < 0)
-			return exits(where);
+			return exits(out, where);
 		entry = content_word(hm_data(pfn), where >> 3 & 511);
 		if (!(entry & PT_PRESENT_MASK))
-			return fault(walk, 0);
+			return fault(out, walk, 0);
 		if (is_reserved(entry, level, registers->nx))
-			return fault(walk, PFERR_PRESENT_MASK | PFERR_RSVD_MASK);
+			return fault(out, walk, PFERR_PRESENT_MASK | PFERR_RSVD_MASK);
 		rights.user &= !!(entry & PT_USER_MASK);
 		rights.writable &= !!(entry & PT_WRITABLE_MASK);
 		rights.nx |= !!(entry & PT64_NX_MASK);
@@ -113,12 +125,14 @@ static struct walked run(const struct walk *walk, int table_access)
 		level--;
 	}
 	if (!permitted(walk, rights))
-		return fault(walk, PFERR_PRESENT_MASK);
-	if (!set_bits(walk, path, nr, &where))
-		return exits(where);
+		return fault(out, walk, PFERR_PRESENT_MASK);
+	set = set_bits(walk, path, nr, &where);
+	if (set != SET)
+		return set == EXITS && exits(out, where);
 	below = (level_pages(level) << 12) - 1;
 	gpa = (entry & ENTRY_ADDR_MASK & ~below) | (gva & below);
-	return (struct walked){ translate(walk, gpa, walk->made->access), NO_FAULT, gpa };
+	*out = (struct walked){ translate(walk, gpa, walk->made->access), NO_FAULT, gpa };
+	return true;
 }
 
 /* One access by address; `root` is where KVM's tables are. */
@@ -126,6 +140,10 @@ struct walked walk_both(int vcpu, u64 root, int root_level, const struct registe
 			const struct access *made)
 {
 	struct walk walk = { vcpu, root_level, root, registers, made };
+	struct walked walked;
 
-	return run(&walk, gm_has_ad() ? GM_WRITE : GM_READ);
+	for (int i = 0; i < WALK_LIMIT; i++)
+		if (run(&walk, gm_has_ad() ? GM_WRITE : GM_READ, &walked))
+			return walked;
+	hm_give_up("a page walk does not come to rest");
 }
