@@ -33,8 +33,8 @@ Seed = Annotated[int | None, typer.Option(min=0, help="Repeats a run (with --job
 Mode = Annotated[
     str,
     typer.Option(
-        help="lockstep: one operation at a time; concurrent; portfolio: both; guests: in lockstep, "
-        "with page tables of their own (native sides).",
+        help="lockstep: one operation at a time; concurrent; portfolio: both; guests: both, with "
+        "page tables of their own (native sides).",
         autocompletion=complete_mode,
     ),
 ]

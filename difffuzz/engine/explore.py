@@ -12,7 +12,8 @@ from collections.abc import Callable, Sequence
 from random import Random
 from typing import NamedTuple
 
-from difffuzz.engine.concurrent import NO_PAGES, Abandoned, SideRun, schedule_of
+from difffuzz.engine.concurrent import NO_PAGES, Abandoned, schedule_of
+from difffuzz.engine.guest_concurrent import side_run
 from difffuzz.engine.touches import TRACED
 from difffuzz.errors import UsageError
 from difffuzz.oracle import Divergence, Verdict, Violation
@@ -181,7 +182,7 @@ def explore_side(
         record = Record(strategy)
         sched = Tracing(record, STEPS)
         machine = TRACED if model else PLAIN
-        one = SideRun(program, factory, number, verdict, sched, machine=machine)
+        one = side_run(program, factory, number, verdict, sched, machine)
         sched.start_tracing(merged, worth, since, phase)
         try:
             result = one.run()

@@ -12,7 +12,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import cast
 
-from difffuzz.engine.concurrent import Abandoned, Event, MakeStrategy, phases
+from difffuzz.engine.concurrent import (
+    Abandoned,
+    Event,
+    MakeStrategy,
+    RunOf,
+    RunOfASide,
+    SideRun,
+    phases,
+)
 from difffuzz.engine.concurrent import run as run_sides
 from difffuzz.engine.features import answer, transition
 from difffuzz.engine.guest_watch import REMAPS, TABLES_OF
@@ -40,6 +48,7 @@ from difffuzz.sched.interleave import Interleaver
 from difffuzz.sides import KvmFactory, SideFactory
 from difffuzz.sides.base import NOTHING, OK, STUCK, Outcome
 from difffuzz.sides.guest_side import is_left_out
+from difffuzz.sides.machine import PLAIN, Machine
 from difffuzz.sides.memory_map import MemoryMap
 
 
@@ -70,6 +79,25 @@ def run(
         max_steps=max_steps,
         run_of=GuestSideRun,
     )
+
+
+def run_of(program: Program) -> RunOf | None:
+    """Who runs and judges a side of it; None: SideRun."""
+    return None if program.config.guest == "none" else GuestSideRun
+
+
+def side_run(
+    program: Program,
+    factory: KvmFactory,
+    number: int,
+    verdict: Verdict,
+    sched: Interleaver,
+    machine: Machine = PLAIN,
+) -> RunOfASide:
+    """One side's run of a program, whatever its guest is.  `machine`: of a model only."""
+    if program.config.guest == "none":
+        return SideRun(program, factory, number, verdict, sched, machine=machine)
+    return GuestSideRun(program, factory, number, verdict, sched)
 
 
 class GuestSideRun:
@@ -222,9 +250,7 @@ class GuestSideRun:
         self._host_wrote = False
         if self._shadowed and not tables.foreign:
             memory, fmt = tables.memory(), tables.format
-            for violation in shadow_violations(
-                side.name, kvm, side.mm, self._memory, memory, fmt
-            ):
+            for violation in shadow_violations(side.name, kvm, side.mm, self._memory, memory, fmt):
                 self._found(violation)
         kvm.mem.log.clear()
         side.mm.changed.clear()

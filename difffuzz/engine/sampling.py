@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from random import Random
 
-from difffuzz.engine.concurrent import Abandoned, SideRun, schedule_of
+from difffuzz.engine.concurrent import Abandoned, schedule_of
 from difffuzz.engine.explore import STEPS, Exploration, Stop, report_circles
+from difffuzz.engine.guest_concurrent import side_run
 from difffuzz.errors import UsageError
 from difffuzz.oracle import Verdict
 from difffuzz.program import Program
@@ -95,7 +96,7 @@ def _once(
     steps = STEPS * NATIVE_STEPS if isinstance(factory, NativeFactory) else STEPS
     sched = OnePhase(record, steps, phase)
     try:
-        SideRun(program, factory, number, verdict, sched).run()
+        side_run(program, factory, number, verdict, sched).run()
     except Abandoned as abandoned:
         if abandoned.circles:
             report_circles(verdict, factory)

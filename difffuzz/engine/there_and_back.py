@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from difffuzz.engine import concurrent
 from difffuzz.engine.explore import STEPS, Exploration, Shown, Stop
 from difffuzz.engine.fast_schedules import NOT_SEEN_THROUGH
+from difffuzz.engine.guest_concurrent import run_of
 from difffuzz.errors import UsageError
 from difffuzz.oracle import Verdict
 from difffuzz.program import Program
@@ -102,7 +103,7 @@ def _judge(
     """Adds what the engine says of that schedule, if it was not known."""
     verdict = Verdict()
     scheduled = program._replace(schedule=schedule or RUN_TO_BLOCK)
-    concurrent.run_side(scheduled, factory, number, verdict)
+    concurrent.run_side(scheduled, factory, number, verdict, run_of=run_of(program))
     for divergence in verdict.divergences[:1]:
         if divergence.signature not in known:
             known.add(divergence.signature)

@@ -11,7 +11,7 @@ from pathlib import Path
 from ..files.collection import program_files
 from ..files.program_file import read_program
 from ..program import encode, generate
-from ..program.generate_guest import generate_guest
+from ..program.generate_guest import at_once, generate_guest
 from ..program.model import GUESTS
 
 GENERATED_SEEDS = 128
@@ -35,7 +35,8 @@ def prepare(
     """Write every program of `directory` as bytes into `destination`, and some `generated` ones.
 
     The generated ones have the `pagings` in turn, and schedules (for a portfolio every other one).
-    In the mode "guests" they have guests with page tables; other modes leave such programs out.
+    In the mode "guests" they have guests with page tables, and some threads at once; other modes
+    leave such programs out.
     Returns how many programs were written.
     """
     destination.mkdir(parents=True, exist_ok=True)
@@ -51,6 +52,8 @@ def prepare(
     if mode == "guests":
         kinds = GUESTS[1:]
         programs = [generate_guest(rng, kinds[n % len(kinds)]) for n in range(generated)]
+        # Every fourth with threads at once, of each kind.
+        programs = [at_once(rng, one) if n % 4 > 2 else one for n, one in enumerate(programs)]
     if directory is not None:
         given = map(read_program, program_files(directory))
         programs += [one for one in given if mode == "guests" or one.config.guest == "none"]

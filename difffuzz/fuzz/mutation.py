@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from ..program import Program, decode, encode, is_concurrent, mutate, normalise
+from ..program.generate_guest import at_once
 from ..program.model import GUESTS
 from ..program.mutate import fresh
 
@@ -114,6 +115,10 @@ class ProgramMutation:
             config = program.config._replace(guest=self._rng.choice(GUESTS[1:]))
             program = normalise(program._replace(config=config))
         concurrent = self._mode == "concurrent"
+        if self._mode == "guests":
+            if self._rng.random() < ADD_SCHEDULE:
+                program = at_once(self._rng, program)
+            concurrent = is_concurrent(program)
         if self._mode == "portfolio":
             concurrent = is_concurrent(program) or self._rng.random() < ADD_SCHEDULE
         if self._rng.random() < FRESH:

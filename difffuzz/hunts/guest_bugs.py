@@ -23,7 +23,7 @@ from ..native.named_change import read_changes
 from ..native.tree import KernelTree, open_tree
 from ..native.units import meant_for
 from ..program import Program, render
-from ..program.generate_guest import generate_guest
+from ..program.generate_guest import at_once, generate_guest
 from ..program.model import GUESTS
 from ..running.runner import Runner
 from ..script import end, note
@@ -43,6 +43,8 @@ class Hunted(msgspec.Struct, kw_only=True):
     id: str
     kernel: str
     guest: str
+    threads: bool = False
+    """Programs had threads at once."""
     seed: int
     found: bool = False
     programs: int = 0
@@ -80,6 +82,8 @@ def hunt(row: Hunted, judge: Judge, seconds: float) -> Program | None:
     while spent < seconds:
         began = time.process_time()
         program = generate_guest(rng, row.guest)
+        if row.threads:
+            program = at_once(rng, program)
         row.signature = judge.shown(program)
         row.programs += 1
         spent += time.process_time() - began
@@ -103,7 +107,13 @@ def build_with(patch: Path, tree: KernelTree) -> str:
 def hunted(patch: Path, tree: KernelTree, options: argparse.Namespace) -> Hunted:
     """One bug: built, hunted, its program shrunk."""
     name = build_with(patch, tree)
-    row = Hunted(id=patch.stem, kernel=tree.series, guest=options.guest, seed=options.seed)
+    row = Hunted(
+        id=patch.stem,
+        kernel=tree.series,
+        guest=options.guest,
+        threads=options.threads,
+        seed=options.seed,
+    )
     run = Runner(f"native:{name}:legacy", f"native:{name}:tdp", "guests")
     plain = plain_name(tree)
     judge = Judge(run, (f"native:{plain}:legacy", f"native:{plain}:tdp"))
@@ -129,6 +139,7 @@ def main() -> int:
     parser.add_argument("--tree", type=Path, help="kernel tree; default: the fetched 6.1")
     parser.add_argument("--seconds", type=float, default=60.0, help="of a CPU, for each")
     parser.add_argument("--guest", choices=GUESTS[1:], default=GUESTS[1])
+    parser.add_argument("--threads", action="store_true", help="programs with threads at once")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all rows")
     options = parser.parse_args()

@@ -16,9 +16,10 @@ from difffuzz.facts.paging import (
 )
 from difffuzz.facts.spte import SPTE_MMU_PRESENT_MASK
 from difffuzz.machine.host import HostMM
+from difffuzz.machine.spt import PtPage
 from difffuzz.native.kvm import NativeKvm
 from difffuzz.native.memory import ShadowPage
-from difffuzz.oracle.guest_walk import ADDRESS, A, EntryFormat, GuestMemory, W
+from difffuzz.oracle.guest_walk import ADDRESS, PS, A, EntryFormat, GuestMemory, W
 from difffuzz.oracle.verdict import Violation
 from difffuzz.sides.memory_map import MemoryMap
 
@@ -38,6 +39,7 @@ def shadow_violations(
     used = list(kvm.mem.pages.values())
     generation = kvm.mmu_valid_gen
     synced: dict[int, int] = {}
+    upper: list[PtPage[ShadowPage]] = []
     for page in used:
         sp = page.sp
         assert sp is not None
@@ -52,12 +54,17 @@ def shadow_violations(
             synced[pte >> 12] = sp.gfn
         if sp.role.level == 1:
             yield from _entry_violations(name, sp, page.ent, mm, memory, guest, fmt)
+        else:
+            upper.append(page)
     for page in used:
         sp = page.sp
         assert sp is not None
         numbers = sp.read()
         if not numbers.invalid and numbers.mmu_valid_gen == generation:
             yield from _writable_violations(name, sp, page.ent, synced)
+    for page in upper:
+        assert page.sp is not None
+        yield from _link_violations(name, page.sp, page.ent, kvm, guest, fmt)
 
 
 def _entry_violations(
@@ -90,6 +97,33 @@ def _entry_violations(
         if spte & PT_WRITABLE_MASK and entry & writable != writable and not by_kernel:
             text = f"{where}: SPTE {spte:#x} is writable, the guest's entry is {entry:#x}"
             yield Violation("guest-shadow", name, "dirty", text)
+            return
+
+
+def _link_violations(
+    name: str,
+    sp: ShadowPage,
+    entries: dict[int, int],
+    kvm: NativeKvm,
+    guest: GuestMemory,
+    fmt: EntryFormat,
+) -> Iterator[Violation]:
+    """The entries of an upper shadow page point to those of the tables that the guest's do."""
+    for index, spte in entries.items():
+        if not spte & SPTE_MMU_PRESENT_MASK or spte & PT_PAGE_SIZE_MASK:
+            continue
+        entry = guest.word((sp.gfn << 12) + index * 8)
+        where = f"table gfn {sp.gfn:#x} entry {index}"
+        if entry is None or not entry & fmt.present:
+            text = f"{where}: SPTE {spte:#x}, the guest's entry is not present"
+            yield Violation("guest-shadow", name, "absent-table", text)
+            return
+        child = kvm.mem.page(spte & PHYS_ADDR_MASK).sp
+        if child is not None and not entry & PS and child.gfn != (entry & ADDRESS) >> 12:
+            text = (
+                f"{where}: the shadow page of gfn {child.gfn:#x}, the guest's entry is {entry:#x}"
+            )
+            yield Violation("guest-shadow", name, "table", text)
             return
 
 

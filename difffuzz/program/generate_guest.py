@@ -8,11 +8,12 @@ from random import Random
 from typing import Any, Final
 
 from .guest_tables import LATE_GFN
-from .limits import MAX_OPS
+from .limits import MAX_OPS, VCPU_THREADS
 from .model import AREA_KINDS, CONFIG_CHOICES, Config, Op, Program, SlotSpec
 from .normalise import normalise, normalise_config
 from .phrases.guest_pages import GUEST_PHRASES, GuestPhrase, GuestScene, by_device, toggles
 from .phrases.guest_shadow import DEVICE_PHRASES, SHADOW_PHRASES, by_the_kernel
+from .phrases.parts import SYNC
 
 DEFAULT_OPS: Final = 24
 _DEVICE: Final = 0.2
@@ -24,6 +25,8 @@ _PLAIN: Final = 0.5
 _THEMED: Final = 0.5
 """How often a program is mostly about two or three phrases."""
 _CHANCED: Final = ("ad", "layout", "max_level", "nx", "mmio_caching", "eager_split", "slot_zap_all")
+_PHASES: Final = (4, 8, 16)
+"""Operations of a phase in which threads run at once, about: one of these."""
 _HOMES: Final = (0x200, 0x200, 0x40, 0x400, LATE_GFN)
 
 
@@ -50,6 +53,18 @@ def generate_guest(
     if used is not None:
         used += scene.used
     return normalise(Program(config, tuple(made[:MAX_OPS])))
+
+
+def at_once(rng: Random, program: Program) -> Program:
+    """The same with threads at once: what its vCPUs do is done by several, which meet at times."""
+    vcpus = max(program.config.vcpus, rng.choice((2, 2, 3)))
+    phase, made = rng.choice(_PHASES), list[Op]()
+    for op in program.ops:
+        made.append(op._replace(thread=rng.randrange(vcpus)) if op.thread in VCPU_THREADS else op)
+        if rng.random() * phase < 1:
+            made.append(SYNC)
+    config = program.config._replace(vcpus=vcpus)
+    return normalise(Program(config, (SYNC, *made)[:MAX_OPS]))
 
 
 def guest_config(rng: Random, guest: str) -> Config:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from itertools import islice
 from types import TracebackType
 
-from ..engine import concurrent, guest_lockstep, lockstep
+from ..engine import concurrent, guest_concurrent, guest_lockstep, lockstep
 from ..engine.explore import Exploration, Shown, Stop, explore
 from ..engine.fast_schedules import fast_schedules
 from ..engine.lockstep_filter import lockstep_filter
@@ -34,7 +34,7 @@ from .watchdog import Hang, Watchdog
 
 MODES = ("portfolio", "lockstep", "concurrent", "guests")
 """portfolio: programs with a schedule or with `sync` run concurrently, the others in lockstep.
-guests: lockstep, and what is generated has a guest with page tables of its own."""
+guests: as portfolio, and what is generated has a guest with page tables of its own."""
 
 
 class Runner:
@@ -195,7 +195,7 @@ class Runner:
         trace: bool = False,
         notes: NoteTaker | None = None,
     ) -> Verdict:
-        return concurrent.run(
+        return _at_once(program)(
             program,
             self._left,
             self._right,
@@ -229,15 +229,10 @@ class Runner:
         return verdict if stuck is None else self._own_fault(stuck, verdict)
 
     def is_concurrent(self, program: Program) -> bool:
-        """True if the program's threads run concurrently in this mode; never if its guest has page
-        tables of its own."""
-        if program.config.guest != "none":
-            return False
-        if self.mode != "portfolio":
+        """True if the program's threads run concurrently in this mode."""
+        if self.mode in ("lockstep", "concurrent"):
             return self.mode == "concurrent"
-        if not self._threads:
-            return False
-        return is_concurrent(program)
+        return self._threads and is_concurrent(program)
 
     def _walk(self, program: Program, verdict: Verdict) -> Verdict:
         """The verdict of another schedule that shows a divergence, else the one there is."""
@@ -256,7 +251,7 @@ class Runner:
         return verdict
 
     def _under(self, program: Program, schedule: tuple[tuple[int, int], ...]) -> Verdict:
-        return concurrent.run(
+        return _at_once(program)(
             program._replace(schedule=schedule), self._left, self._right, max_steps=self.max_steps
         )
 
@@ -272,6 +267,11 @@ class Runner:
         verdict = Verdict()
         verdict.report(violation, "program", None)
         return verdict
+
+
+def _at_once(program: Program) -> Callable[..., Verdict]:
+    """Who runs the program's threads at once."""
+    return concurrent.run if program.config.guest == "none" else guest_concurrent.run
 
 
 def _place(traceback: TracebackType | None) -> str:

@@ -69,8 +69,8 @@ class KvmFactory:
         self.check(config)
         if config.guest != "none" and sched is not None:
             raise UsageError(
-                f"guest={config.guest}: a guest with page tables of its own runs one operation at "
-                "a time only"
+                f"guest={config.guest}: the threads of a guest with page tables of its own run at "
+                "once under replay, explain and fuzz only"
             )
         side = KvmSide if config.guest == "none" else GuestSide
         return side(self.name, self.package, config, self.tdp_mmu, sched, machine)

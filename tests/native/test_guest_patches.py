@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from difffuzz.engine.guest_lockstep import run
+from difffuzz.engine import guest_concurrent, guest_lockstep
 from difffuzz.native.cache import default_cache
 from difffuzz.native.fetch import source_path
 from difffuzz.native.named_change import apply_changes, read_changes
 from difffuzz.native.tree import open_tree
-from difffuzz.program import normalise, parse
+from difffuzz.program import is_concurrent, normalise, parse
 from difffuzz.shipped import CORPUS
 from difffuzz.sides import SideFactory, open_side
 
@@ -72,4 +72,5 @@ def test_its_program_is_small_and_quiet_without_it(path: Path) -> None:
     assert normalise(program) is program
     assert program.config.guest != "none"
     assert len(program.ops) <= 12
-    assert not run(program, *sides()).divergences
+    engine = guest_concurrent if is_concurrent(program) else guest_lockstep
+    assert not engine.run(program, *sides()).divergences

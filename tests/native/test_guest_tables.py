@@ -221,9 +221,9 @@ def test_explain_draws_both_walks(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "guest-shadow:" in told
 
 
-def test_threads_at_once_are_refused() -> None:
+def test_other_engines_refuse_such_guests() -> None:
     program = parse(MACHINE + "vcpu0: gva_read gva=0.0.0.0\n", "test")
-    with pytest.raises(UsageError, match="one operation at a time"):
+    with pytest.raises(UsageError, match="under replay, explain and fuzz only"):
         concurrent.run(program, *sides())
     with pytest.raises(UsageError, match="guest_lockstep"):
         lockstep.run(program, *sides())

@@ -48,6 +48,30 @@ static void check_entries(long number, u64 gfn)
 	}
 }
 
+/* The entries of an upper shadow page point to those of the tables that the guest's do. */
+static void check_links(long number, u64 gfn)
+{
+	const unsigned long *raw = tables_raw(number);
+	struct native_sp child;
+	long content;
+	bool readable = spec_content(gfn, &content);
+
+	for (int i = tables_next(raw, 0); i < 512; i = tables_next(raw, i + 1)) {
+		u64 spte = tables_entry(number, i), entry = readable ? content_word(content, i) : 0;
+		long below = ((long)(spte & SPTE_BASE_ADDR_MASK) - (long)NATIVE_PAGES_PA) >> 12;
+
+		if (!(spte & SPTE_MMU_PRESENT_MASK) || spte & PT_PAGE_SIZE_MASK)
+			continue;
+		if (!(entry & spec_present))
+			suspect("a shadow page has a table that the guest's has not");
+		if (below < 0 || below >= nr_tables || !tables[below].live)
+			suspect("a table that is linked was freed");
+		if (!(entry & PT_PAGE_SIZE_MASK) && native_shadow_page(below, &child) &&
+		    (u64)child.gfn != (entry & ADDRESS) >> 12)
+			suspect("a shadow page has another table than the guest's");
+	}
+}
+
 /* No leaf maps a table that is shadowed and in sync writable. */
 static void check_leaves(long number, int level)
 {
@@ -95,4 +119,7 @@ void check_shadow(void)
 	for (long number = 0; number < nr_tables; number++)
 		if (in_use(number, &sp))
 			check_leaves(number, sp.level);
+	for (long number = 0; number < nr_tables; number++)
+		if (in_use(number, &sp) && !sp.direct && !sp.unsync && sp.level > 1)
+			check_links(number, sp.gfn);
 }
