@@ -16,7 +16,6 @@ from difffuzz.facts.paging import (
 )
 from difffuzz.facts.spte import SPTE_MMU_PRESENT_MASK
 from difffuzz.machine.host import HostMM
-from difffuzz.machine.spt import PtPage
 from difffuzz.native.kvm import NativeKvm
 from difffuzz.native.memory import ShadowPage
 from difffuzz.oracle.guest_walk import ADDRESS, PS, A, EntryFormat, GuestMemory, W
@@ -24,7 +23,8 @@ from difffuzz.oracle.verdict import Violation
 from difffuzz.sides.memory_map import MemoryMap
 
 GUEST_SHADOW = """A shadow page of a guest's page table that is not unsync maps what the guest's
-entries point to, no more rights than they give, and nothing maps its table writable."""
+entries point to, pages or tables, no more rights than they give, and nothing maps its table
+writable."""
 
 
 def shadow_violations(
@@ -35,11 +35,25 @@ def shadow_violations(
     guest: GuestMemory,
     fmt: EntryFormat,
 ) -> Iterator[Violation]:
-    """All shadow pages that are in use; `fmt`: of the guest's entries."""
+    """All shadow pages that are in use; `fmt`: of the guest's entries.
+
+    What upper ones point to is told if nothing else is: it follows from a table that is writable.
+    """
+    found = list(_leaves(name, kvm, mm, memory, guest, fmt))
+    yield from found or _tables(name, kvm, guest, fmt)
+
+
+def _leaves(
+    name: str,
+    kvm: NativeKvm,
+    mm: HostMM,
+    memory: MemoryMap,
+    guest: GuestMemory,
+    fmt: EntryFormat,
+) -> Iterator[Violation]:
     used = list(kvm.mem.pages.values())
     generation = kvm.mmu_valid_gen
     synced: dict[int, int] = {}
-    upper: list[PtPage[ShadowPage]] = []
     for page in used:
         sp = page.sp
         assert sp is not None
@@ -54,17 +68,24 @@ def shadow_violations(
             synced[pte >> 12] = sp.gfn
         if sp.role.level == 1:
             yield from _entry_violations(name, sp, page.ent, mm, memory, guest, fmt)
-        else:
-            upper.append(page)
     for page in used:
         sp = page.sp
         assert sp is not None
         numbers = sp.read()
         if not numbers.invalid and numbers.mmu_valid_gen == generation:
             yield from _writable_violations(name, sp, page.ent, synced)
-    for page in upper:
-        assert page.sp is not None
-        yield from _link_violations(name, page.sp, page.ent, kvm, guest, fmt)
+
+
+def _tables(name: str, kvm: NativeKvm, guest: GuestMemory, fmt: EntryFormat) -> Iterator[Violation]:
+    generation = kvm.mmu_valid_gen
+    for page in list(kvm.mem.pages.values()):
+        sp = page.sp
+        assert sp is not None
+        numbers = sp.read()
+        if numbers.invalid or numbers.mmu_valid_gen != generation or numbers.unsync:
+            continue
+        if sp.role.level > 1 and not sp.role.direct:
+            yield from _link_violations(name, sp, page.ent, kvm, guest, fmt)
 
 
 def _entry_violations(
@@ -119,7 +140,7 @@ def _link_violations(
             yield Violation("guest-shadow", name, "absent-table", text)
             return
         child = kvm.mem.page(spte & PHYS_ADDR_MASK).sp
-        if child is not None and not entry & PS and child.gfn != (entry & ADDRESS) >> 12:
+        if not entry & PS and child.gfn != (entry & ADDRESS) >> 12:
             text = (
                 f"{where}: the shadow page of gfn {child.gfn:#x}, the guest's entry is {entry:#x}"
             )
