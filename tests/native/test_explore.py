@@ -56,15 +56,13 @@ def test_the_kernel_survives_schedules_that_are_drawn(series: str) -> None:
 
 
 def test_constraints_on_what_the_kernel_reads_show_a_race_of_it() -> None:
-    found = sample(
-        parse(LINK_RACE),
-        *sides(),
-        "reads-from",
-        seed=1,
-        schedules=2_000,
-        first_only=True,
-        sides=(1,),
-    )
+    program, both = parse(LINK_RACE), sides()
+    for seed in range(7, 15):  # every second one shows it within 600 schedules
+        found = sample(
+            program, *both, "reads-from", seed=seed, schedules=400, first_only=True, sides=(1,)
+        )
+        if found.shown:
+            break
     assert [one.divergence.oracle for one in found.shown] == ["crash"]
 
 
