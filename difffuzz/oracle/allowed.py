@@ -82,6 +82,20 @@ ALLOWED: dict[str, Rule] = {
             "FNAME(walk_addr_generic)() sets PFERR_FETCH_MASK by is_efer_nx() or is_cr4_smep()",
         ),
         Rule(
+            "emulated-fetch",
+            "guest-walk",
+            "an L2 that fetches where no memory is has the fetch emulated, which up to 6.12 has to "
+            "be allowed to read, too: of an entry that is executable only L1 is told a violation",
+            "translate_nested_gpa() adds PFERR_USER_MASK, which is what reads of an EPT need",
+        ),
+        Rule(
+            "denied-table",
+            "guest-walk",
+            "where a table's accessed or dirty bit is to be set and the host's mapping may not be "
+            "written, the guest takes a #PF as if an entry were absent, and no vCPU fails",
+            "FNAME(walk_addr_generic)() makes a #PF of a failed update_accessed_dirty_bits()",
+        ),
+        Rule(
             "foreign-tables",
             "guest-walk",
             "who changes a guest's page tables behind its back (a device, the host, another gfn "

@@ -113,7 +113,7 @@ def _entry_violations(
             text = f"{where}: SPTE {spte:#x}, the guest's entry is {entry:#x}"
             yield Violation("guest-shadow", name, "pfn", text)
             return
-        writable = fmt.writable | fmt.dirty
+        writable = fmt.writable | (fmt.dirty if guest.writable(sp.gfn) else 0)
         by_kernel = fmt.exempts and entry & (A | W) == A
         if spte & PT_WRITABLE_MASK and entry & writable != writable and not by_kernel:
             text = f"{where}: SPTE {spte:#x} is writable, the guest's entry is {entry:#x}"

@@ -14,6 +14,7 @@ from typing import Final
 
 from difffuzz.machine.host import HostMM
 from difffuzz.oracle.guest_walk import (
+    ABSENT,
     HOLE,
     PAGE,
     PF_PRESENT,
@@ -150,7 +151,7 @@ class GuestTables:
             self.root[vcpu] = TABLES[ROOTS[args[0]]]
             self.flushed_all(vcpu)
         elif kind == Kind.TOGGLE:
-            modes = self.modes[vcpu] = switched(self.modes.get(vcpu, Modes()), args[0])
+            modes = self.modes[vcpu] = self.modes.get(vcpu, Modes()).switched(args[0])
             if SWITCHED.words[args[0]] == "smep" and modes.smep:
                 self.flushed_all(vcpu)
 
@@ -246,9 +247,9 @@ class GuestTables:
         """The error code of the #PF that the access takes; -1: it takes none."""
         return fault_code(found, modes, made.access, made.user)
 
-    def is_told(self, value: int, expected: int, modes: Modes) -> bool:
-        """Is a fault the one that the tables give?"""
-        return value == expected
+    def is_excused(self, value: int, found: Translation, modes: Modes, made: Made) -> bool:
+        """Is a fault that the tables do not give one that a rule allows?"""
+        return False
 
     # Judging
 
@@ -312,9 +313,7 @@ class GuestTables:
         for at, (gpa, entry) in enumerate(path.entries):
             if not self._memory.writable(gpa >> 12):
                 continue
-            leaf = at == len(path.entries) - 1
-            fmt = self.format
-            wanted = fmt.accessed | (fmt.dirty if leaf and made.access == WRITE else 0)
+            wanted = self._wanted(path, at, made)
             if path.translation.kind == PAGE and entry & wanted != wanted:
                 text = f"gva {made.gva:#x}: the entry at gpa {gpa:#x} is {entry:#x} after it"
                 yield Violation("guest-walk", self._name, "accessed-dirty", text)
@@ -340,12 +339,30 @@ class GuestTables:
         self, vcpu: int, made: Made, outcome: Outcome, modes: Modes
     ) -> Iterator[Violation]:
         """The guest took a #PF."""
-        path = self.now(vcpu, made.gva)
+        path, value = self.now(vcpu, made.gva), outcome.value
         expected = self.fault_code(path.translation, modes, made)
-        if path.translation.kind != HOLE and not self.is_told(outcome.value, expected, modes):
+        if path.translation.kind == HOLE or value == expected:
+            return
+        absent = self.fault_code(Translation(ABSENT), modes, made)
+        if value == absent and expected < 0 and self._is_denied(path, made):
+            self._allowed["denied-table"] += 1
+        elif not self.is_excused(value, path.translation, modes, made):
             says = f"{expected:#x}" if expected >= 0 else "none"
-            text = f"gva {made.gva:#x}: #PF {outcome.value:#x}, its tables give {says}"
+            text = f"gva {made.gva:#x}: #PF {value:#x}, its tables give {says}"
             yield Violation("guest-walk", self._name, "page-fault", text)
+
+    def _is_denied(self, path: Path, made: Made) -> bool:
+        """Is a bit to be set where the host lets nobody write?"""
+        for at, (gpa, entry) in enumerate(path.entries):
+            if self._wanted(path, at, made) & ~entry and self._memory.is_denied(gpa >> 12):
+                return True
+        return False
+
+    def _wanted(self, path: Path, at: int, made: Made) -> int:
+        """Bits that an entry of the path has after the access."""
+        leaf = at == len(path.entries) - 1
+        fmt = self.format
+        return fmt.accessed | (fmt.dirty if leaf and made.access == WRITE else 0)
 
     def _is_at(self, gfn: int, pfn: int) -> bool:
         """Is that frame behind the gfn?"""
@@ -371,12 +388,6 @@ class GuestTables:
         if one.nx and not self.modes.get(vcpu, Modes()).nx:
             return False
         return len(usable) == 1 and one.kind != HOLE
-
-
-def switched(modes: Modes, what: int) -> Modes:
-    """With CR0.WP, CR4.SMEP or EFER.NX changed."""
-    name = SWITCHED.words[what]
-    return modes._replace(**{name: not getattr(modes, name)})
 
 
 def _plain(words: dict[int, int], fmt: EntryFormat) -> tuple[tuple[int, int], ...]:

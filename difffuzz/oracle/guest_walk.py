@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import Final, NamedTuple
 
 from difffuzz.machine.host import VM_WRITE, HostMM
+from difffuzz.program.fields import SWITCHED
 from difffuzz.program.model import READONLY
 from difffuzz.sides.memory_map import MemoryMap
 
@@ -84,6 +85,11 @@ class Modes(NamedTuple):
     smep: bool = False
     nx: bool = True
 
+    def switched(self, what: int) -> Modes:
+        """With one of them changed, by its place in SWITCHED."""
+        name = SWITCHED.words[what]
+        return self._replace(**{name: not getattr(self, name)})
+
 
 class GuestMemory:
     """A guest's memory in one address space, through the memslots of a host process."""
@@ -126,6 +132,13 @@ class GuestMemory:
         if slot is None or slot.flags & READONLY:
             return False
         return bool(self._mm.prot(slot.hva(gfn)) & VM_WRITE)
+
+    def is_denied(self, gfn: int) -> bool:
+        """Is it memory that KVM may write, but the host lets nobody write?"""
+        slot = self._map.slot_at(0, gfn)
+        if slot is None or slot.flags & READONLY:
+            return False
+        return not self._mm.prot(slot.hva(gfn)) & VM_WRITE
 
     def walk(self, root: int, gva: int) -> Path:
         """The path of an address from the table at gfn `root`."""

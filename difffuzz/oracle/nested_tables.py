@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from difffuzz.oracle.guest_tables import GuestTables, Made, switched
+from difffuzz.oracle.guest_tables import GuestTables, Made
 from difffuzz.oracle.guest_walk import (
     EXEC,
     MAXPHYADDR_BITS,
@@ -143,6 +143,13 @@ class EptTables(NestedTables):
             return MISCONFIG
         return -1 if self.permits(found, modes, made) else VIOLATION
 
+    def is_excused(self, value: int, found: Translation, modes: Modes, made: Made) -> bool:
+        """Is a fault that the tables do not give one that a rule allows?"""
+        fetched = made.access == EXEC and found.kind == PAGE and not found.user
+        excused = value == VIOLATION and fetched and self._is_mmio(found.gfn, write=False)
+        self._allowed["emulated-fetch"] += excused
+        return excused
+
 
 class NptTables(NestedTables):
     """L1 has NPTs, walked as the user's tables are.  `modes`: L1's, by context; EFER.NX counts."""
@@ -155,7 +162,7 @@ class NptTables(NestedTables):
         super().instruction(vcpu, kind, args)
         if kind == Kind.TOGGLE:
             for context in self.contexts(vcpu):
-                self.modes[context] = switched(self.modes.get(context, Modes()), args[0])
+                self.modes[context] = self.modes.get(context, Modes()).switched(args[0])
 
     def permits(self, found: Translation, modes: Modes, made: Made) -> bool:
         """Does a page translation allow the access?  KVM keeps none from before EFER.NX changed."""
@@ -168,12 +175,12 @@ class NptTables(NestedTables):
         code = fault_code(found, Modes(nx=modes.nx), made.access, user=True)
         return code | PF_FETCH if code >= 0 and made.access == EXEC else code
 
-    def is_told(self, value: int, expected: int, modes: Modes) -> bool:
-        """Is a fault the one that the tables give?"""
-        if value == expected & ~PF_FETCH and value != expected and not modes.nx:
-            self._allowed["npt-fetch"] += 1
-            return True
-        return value == expected
+    def is_excused(self, value: int, found: Translation, modes: Modes, made: Made) -> bool:
+        """Is a fault that the tables do not give one that a rule allows?"""
+        expected = self.fault_code(found, modes, made)
+        excused = expected >= 0 and value == expected & ~PF_FETCH and not modes.nx
+        self._allowed["npt-fetch"] += excused
+        return excused
 
 
 def _itself(gva: int) -> Translation:

@@ -64,6 +64,8 @@ WORKER_THREAD: Final = 7
 
 MAX_ATTEMPTS: Final = 12
 """Attempts after which an access with all else at rest counts as never completing."""
+GUEST_ATTEMPTS: Final = 4 * MAX_ATTEMPTS
+"""The same of one by address: each table on its way may take some."""
 FEATURES: Final = 1 << 16
 """Ids of the state features of a run are 0..FEATURES-1."""
 

@@ -21,7 +21,7 @@ from difffuzz.native.kvm import NativeKvm
 from difffuzz.native.vcpu import NativeVcpu
 from difffuzz.program import Kind
 from difffuzz.program.guest_tables import DIRECT_BASE, GVAS, ROOTS, TABLES, entry_gpa
-from difffuzz.program.limits import MAX_ATTEMPTS, MAX_SLOTS, area_base
+from difffuzz.program.limits import GUEST_ATTEMPTS, MAX_SLOTS, area_base
 from difffuzz.sched import Scheduler
 from difffuzz.sides.base import DONE, ERROR, FAULT, MMIO, NOTHING, OK, SIGBUS, STUCK, Outcome
 from difffuzz.sides.guest_memory import entry_value, first_pages
@@ -145,7 +145,7 @@ class PagingGuest:
         outcome = Outcome()
         rets: list[int] = []
         vcpu.results = rets
-        attempts, switches = MAX_ATTEMPTS, self._sched.switches
+        attempts, switches = GUEST_ATTEMPTS, self._sched.switches
         self._calls.set_cpl(vcpu, made.user)
         vcpu.srcu_idx = self._kvm.srcu.read_lock()
         while True:
@@ -166,7 +166,7 @@ class PagingGuest:
             if self._sched.switches != switches:
                 # Others ran: only attempts with all else at rest count.
                 switches = self._sched.switches
-                attempts = len(rets) + MAX_ATTEMPTS
+                attempts = len(rets) + GUEST_ATTEMPTS
             if len(rets) >= attempts:
                 outcome.result = STUCK
                 break

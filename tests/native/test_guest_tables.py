@@ -270,6 +270,36 @@ vcpu0: gva_write gva=1.0.0.0
     assert [step.right.result for step in verdict.trace][-1] == "ok"  # type: ignore[attr-defined]
 
 
+def test_a_table_that_the_host_lets_nobody_write_is_a_page_fault() -> None:
+    denied = """\
+host0: mprotect area=0 page=0x0 n=0x1 prot=r
+vcpu0: gva_write gva=0.0.0.0
+vcpu0: gva_write gva=0.0.0.0
+"""
+    verdict = verdict_of(denied)
+    assert not verdict.divergences
+    assert verdict.allowed["denied-table"] == 2
+    assert not verdict_of(f"vcpu0: gva_write gva=0.0.0.0\n{denied}").allowed["denied-table"]
+
+
+def test_a_dirty_bit_is_not_set_in_a_slot_that_is_only_read() -> None:
+    assert not verdict_of(
+        """\
+vcpu0: pte F.0 to=L flags=p,w
+vcpu0: pte L.0 to=B flags=p,w
+vmm: memslot_flags slot=1 flags=readonly
+vcpu0: gva_write gva=0.1.0.0
+""",
+        LATE,
+    ).divergences
+
+
+def test_every_table_on_the_way_may_be_copied_first() -> None:
+    machine = MACHINE.replace("vcpus=2", "vcpus=2 ad=off")
+    copied = "host0: fork area=0 page=0x0 n=0x200\nvcpu0: gva_write gva=0.0.0.0\n"
+    assert not run(parse(machine + copied, "test"), *sides()).divergences
+
+
 ROOT_THAT_GOES = """\
 vcpu0: pte L.0 to=C flags=p,w,u
 vcpu0: cr3 L

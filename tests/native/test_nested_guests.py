@@ -91,6 +91,14 @@ def test_what_it_allows_does_not() -> None:
     assert results("vcpu0: pte G.0 to=0x10 flags=p\nvcpu0: gva_read gva=0.0.0.0\n")[1][0] == "ok"
 
 
+def test_a_fetch_where_no_memory_is_is_emulated_as_a_read() -> None:
+    fetch = "vcpu0: pte G.0 to=0x400 flags=u\nvcpu0: l2_exec gpa=0.0.0.0\n"
+    verdict = verdict_of(fetch)
+    assert not verdict.divergences
+    assert verdict.allowed["emulated-fetch"] == 2
+    assert not verdict_of(fetch, "7.2").allowed
+
+
 def test_accessed_and_dirty_bits_are_written_into_the_ept() -> None:
     operations = "vcpu0: gva_write gva=0.0.0.0\nvcpu0: gva_read gva=0.0.0.0\n"
     for config, bits in (("", 0x300), ("ad=off", 0)):

@@ -209,11 +209,14 @@ OWN_TESTS = {
     "efer-nx",
     "fault-keeps-stale",
     "npt-fetch",
+    "emulated-fetch",
+    "denied-table",
     "foreign-tables",
     "stale-translation",
 }
-"""`abandoned` excuses nothing, the next three take races that lockstep does not have, the last five
-guests with page tables (tests/native/test_guest_tables.py, test_npt_guests.py)."""
+"""`abandoned` excuses nothing, the next three take races that lockstep does not have, the others
+guests with page tables (tests/native: test_guest_tables.py, test_nested_guests.py,
+test_npt_guests.py)."""
 WRAP = """\
 config gen_bias=1
 slot 0 gfn=0x0 pages=0x1 area=0

@@ -25,6 +25,7 @@ from difffuzz.program.guest_tables import (
 from difffuzz.program.limits import (
     AREA_PAGES,
     FEATURES,
+    GUEST_ATTEMPTS,
     HOST_THREADS,
     MAX_ATTEMPTS,
     MAX_SLOTS,
@@ -96,6 +97,7 @@ BOTH: Final = {
     "PAGE_YOUNG": age.PAGE_YOUNG,
     "NR_AS": N_AS,
     "MAX_ATTEMPTS": MAX_ATTEMPTS,
+    "GUEST_ATTEMPTS": GUEST_ATTEMPTS,
     **{f"NATIVE_RET_PF_{name}": number for number, name in enumerate(kvm.RET_PF_NAMES)},
     "MIN_MMU_PAGES": vm.MIN_REQUESTED_MMU_PAGES,
     "PML_ENTRIES": vmx.PML_ENTITY_NUM,

@@ -141,7 +141,7 @@ bool access_is_patient(struct patience *patience, const struct outcome *outcome)
 
 	if (inter_switches() != patience->switches) {
 		patience->switches = inter_switches();
-		patience->attempts = tried + MAX_ATTEMPTS;
+		patience->attempts = tried + patience->anew;
 	}
 	return tried < patience->attempts;
 }
@@ -193,7 +193,7 @@ static bool run_once(int vcpu, u64 gfn, int access, long number, struct patience
 /* KVM_RUN until the access is done. */
 void access_run(int vcpu, u64 gfn, int access, long number, int attempts, struct outcome *outcome)
 {
-	struct patience patience = { attempts, inter_switches() };
+	struct patience patience = { attempts, inter_switches(), MAX_ATTEMPTS };
 	long fast = stat_fast(vcpu);
 
 	hm_kvm(FN_VCPU_SRCU_LOCK, vcpu, 0, 0, 0, 0, 0);

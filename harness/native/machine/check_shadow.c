@@ -20,9 +20,9 @@ static u64 pte_of(u64 gfn)
 	return slot ? hm_lookup(map_hva(slot, gfn)) : 0;
 }
 
-static void check_entry(long content, bool readable, int index, u64 spte)
+/* `entry`: the guest's; `writable`: the bits that let it be mapped writable. */
+static void check_entry(u64 entry, u64 writable, u64 spte)
 {
-	u64 entry = readable ? content_word(content, index) : 0, writable = spec_writable_bit | spec_dirty;
 	bool by_kernel = spec_exempts && (entry & (A | W)) == A;
 
 	if (!(entry & spec_present))
@@ -39,12 +39,14 @@ static void check_entries(long number, u64 gfn)
 	const unsigned long *raw = tables_raw(number);
 	long content;
 	bool readable = spec_content(gfn, &content);
+	/* Where KVM may not write there are no dirty bits. */
+	u64 writable = spec_writable_bit | (spec_writable(gfn) ? spec_dirty : 0);
 
 	for (int i = tables_next(raw, 0); i < 512; i = tables_next(raw, i + 1)) {
 		u64 spte = tables_entry(number, i);
 
 		if (spte & SPTE_MMU_PRESENT_MASK)
-			check_entry(content, readable, i, spte);
+			check_entry(readable ? content_word(content, i) : 0, writable, spte);
 	}
 }
 

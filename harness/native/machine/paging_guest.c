@@ -219,7 +219,7 @@ static bool run_once(int vcpu, struct access *made, struct patience *patience, s
 
 void guest_access(int vcpu, struct access *made, struct outcome *outcome)
 {
-	struct patience patience = { MAX_ATTEMPTS, inter_switches() };
+	struct patience patience = { GUEST_ATTEMPTS, inter_switches(), GUEST_ATTEMPTS };
 
 	hm_kvm(FN_SET_CPL, vcpu, made->user ? 3 : 0, 0, 0, 0, 0);
 	hm_kvm(FN_VCPU_SRCU_LOCK, vcpu, 0, 0, 0, 0, 0);

@@ -46,6 +46,7 @@ extern void access_finish_faults(long number);
 struct patience {
 	int attempts;
 	long switches;
+	int anew;	/* how many more there are when others ran */
 };
 
 extern bool access_is_patient(struct patience *patience, const struct outcome *outcome);
