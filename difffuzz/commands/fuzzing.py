@@ -112,6 +112,8 @@ def report_text(summary: Summary, findings: bool = True) -> str:
         lines.append("  interrupted: this is what there was by then")
     if summary.executions < summary.to_read * summary.jobs:
         lines.append("  ended before all programs that it began with were read: fewer are covered")
+    if summary.variants:
+        lines.append(f"  variants that the library played besides: {summary.variants}")
     if swept := sweep_text(summary):
         lines.append(f"  swept: {swept}")
     if before := taken_over_text(summary):

@@ -73,6 +73,8 @@ def _rows(what: str, summary: Summary) -> Iterator[tuple[str, str]]:
     wanted = None if goal.executions is None else f"{goal.executions:,}"
     rate = f"{one.executions_per_second:,.0f}/s"
     yield "executions", f"{_of(f'{one.executions:,}', wanted)}, {rate}"
+    if one.variants:
+        yield "variants", f"{one.variants:,}, {one.variants / max(one.seconds, 0.001):,.0f}/s"
     yield "operations", f"{one.operations:,}, {one.operations / max(one.seconds, 0.001):,.0f}/s"
     known = " so far, of what is there" if one.phase in ("starting", "reading") else ""
     yield "coverage", f"{one.branches:,} branches{known}"

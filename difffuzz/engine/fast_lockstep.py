@@ -48,6 +48,10 @@ class Filter:
             found = verdict.divergences
             self._told.update(one.sides for one in found if is_unprotected(one))
 
+    def is_told(self, name: str) -> bool:
+        """Has the engine said so of that side?"""
+        return name in self._told
+
     def suspicion(self, name: str, played: Played) -> str:
         """Why that side's play is suspicious by itself; empty if it is not."""
         return "" if played.reason == UNPROTECTED and name in self._told else played.reason

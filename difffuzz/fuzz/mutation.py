@@ -23,6 +23,8 @@ ADD_SCHEDULE = 0.3
 """How often a portfolio's program that runs one operation at a time may become concurrent."""
 ANY_PAGING = 0.3
 """How often a mutant's paging mode is drawn anew, where both sides can run more than one."""
+VARIANT = "variant"
+"""The operator of programs that the library made (engine/variants.py)."""
 CROSSOVER_SHARE = 4
 """libFuzzer asks for a crossover every second time; one request in so many is granted."""
 
@@ -33,7 +35,7 @@ class Origin(NamedTuple):
     parents: tuple[bytes, ...] = ()
     """None: it is new from nothing."""
     operators: tuple[str, ...] = ()
-    """Mutators, or "crossover"."""
+    """Mutators, or "crossover", or VARIANT."""
     phrases: tuple[str, ...] = ()
     """Of the generator."""
 
@@ -55,6 +57,7 @@ class ProgramMutation:
         "_rng",
         "_turn",
         "_used",
+        "_waiting",
     )
 
     def __init__(self, mode: str = "lockstep", pagings: Sequence[str] = ("tdp",)) -> None:
@@ -72,6 +75,7 @@ class ProgramMutation:
         self._parents: tuple[bytes, ...] = ()
         self._used: list[str] = []
         self._phrases: list[str] = []
+        self._waiting: list[tuple[bytes, Program]] = []
 
     def decode(self, data: bytes) -> Program:
         """The program of `data`, which is about to be run; free for what the mutator made last."""
@@ -97,6 +101,8 @@ class ProgramMutation:
 
     def mutate(self, data: bytes, max_size: int, seed: int) -> bytes:
         """atheris' custom_mutator: a changed program, in at most max_size bytes."""
+        if self._waiting:
+            return self._next(max_size)
         rng = self._rng
         rng.seed(seed)
         self._descend(data)
@@ -128,6 +134,8 @@ class ProgramMutation:
 
     def crossover(self, left: bytes, right: bytes, max_size: int, seed: int) -> bytes:
         """atheris' custom_crossover: a program made of the two, or a mutation of the first."""
+        if self._waiting:
+            return self._next(max_size)
         rng = self._rng
         rng.seed(seed)
         self._descend(left, right)
@@ -153,6 +161,17 @@ class ProgramMutation:
         operators, phrases = (tuple(dict.fromkeys(one)) for one in (self._used, self._phrases))
         self._origin = Origin(parents, operators, phrases)
         return data
+
+    def follow(self, data: bytes, variants: list[Program]) -> None:
+        """These come next: they are almost `data`, and worth a run."""
+        self._waiting += [(data, one) for one in variants]
+
+    def _next(self, max_size: int) -> bytes:
+        parent, program = self._waiting.pop(0)
+        self._parents = (parent,)
+        self._phrases.clear()
+        self._used[:] = [VARIANT]
+        return self._encode(program, max_size)
 
     def _remember(self, program: Program) -> None:
         if len(self._recent) < RECENT:

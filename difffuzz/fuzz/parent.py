@@ -242,6 +242,7 @@ class FuzzRun:
             quiet_seconds=round(seconds - self._best[1], 1),
             taken_over=self.taken_over,
             moves=figures.moves,
+            variants=figures.variants,
             sweep=figures.sweep,
             interrupted=self._interrupted,
             goal=Goal(options.time, options.runs, options.cpu_seconds),

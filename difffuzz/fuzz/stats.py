@@ -62,6 +62,8 @@ class WorkerStats(msgspec.Struct):
     """Those of them that did not: what they showed may not come again."""
     findings: list[Finding] = []
     sweep: SweepStats = SweepStats()
+    variants: int = 0
+    """Programs that the library made and played, besides the executions."""
     done: bool = False
     """It ended by itself, with everything written."""
     failure: tuple[str, str] | None = None
@@ -96,6 +98,7 @@ def together(each: Sequence[WorkerStats]) -> WorkerStats:
         repeated=sum(one.repeated for one in each),
         unstable=sum(one.unstable for one in each),
         moves=any(one.moves for one in each),
+        variants=sum(one.variants for one in each),
         sweep=SweepStats(
             done=sum(one.sweep.done for one in each),
             left=max((one.sweep.left for one in each), default=0),
@@ -196,6 +199,8 @@ class Summary(msgspec.Struct):
     """What was there already."""
     moves: bool = False
     """A worker covered more than its first program did."""
+    variants: int = 0
+    """Programs that libraries of native code made and played, besides the executions."""
     sweep: SweepStats = SweepStats()
     """How far the sweep came."""
     interrupted: bool = False

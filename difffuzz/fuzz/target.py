@@ -26,9 +26,9 @@ if TYPE_CHECKING:  # the runner loads the model, which has to wait for the instr
     from ..oracle.verdict import Verdict
     from ..running.runner import Runner
 
-PARTS = ("mutator", "states")
-"""What a measurement may leave out: all that knows programs (the mutator, generated seeds), and the
-states reached as a signal beside the branches taken."""
+PARTS = ("mutator", "states", "variants")
+"""What a measurement may leave out: all that knows programs (the mutator, generated seeds), the
+states reached as a signal beside the branches taken, what native libraries make by themselves."""
 KEEP_STEPS = 20_000
 """Preemption points, some thirty times those of a usual program."""
 
@@ -81,7 +81,11 @@ class Target:
         earned = verdict.steps <= KEEP_STEPS and self.feedback.finish(
             () if "states" in self._without else verdict.features
         )
+        if earned and self.run.variants is not None:
+            self.run.variants.known(verdict.features)
         origin = self.mutation.origin(data)
+        if earned and not verdict.divergences and "variants" not in self._without:
+            self.mutation.follow(data, self.run.near(program))
         self.operators.count(origin.operators, earned)
         self.phrases.count(origin.phrases, earned)
         if origin.operators:

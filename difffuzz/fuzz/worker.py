@@ -217,6 +217,8 @@ class Worker:
         self._stats.operators = self._target.operators.by_name
         self._stats.phrases = self._target.phrases.by_name
         self._stats.ways = self._target.ways.by_name
+        variants = self._target.run.variants
+        self._stats.variants = variants.played if variants is not None else 0
         try:
             self._stats.write(self._options.stats)
             if not self._unwritten:

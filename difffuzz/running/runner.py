@@ -16,6 +16,7 @@ from ..engine.explore import Exploration, Shown, Stop, explore
 from ..engine.fast_schedules import fast_schedules
 from ..engine.lockstep_filter import lockstep_filter
 from ..engine.noting import NoteTaker
+from ..engine.variants import variants_of
 from ..errors import UsageError
 from ..oracle.verdict import Verdict, Violation
 from ..program import Program, is_concurrent
@@ -82,6 +83,8 @@ class Runner:
         """How the last program was scheduled."""
         self.fast = lockstep_filter(one, other)
         """Tells clean programs from suspicious ones, if both sides are the kernel's own code."""
+        self.variants = variants_of(one, other)
+        """Plays programs that are almost one that was run, if both sides are of one build."""
         self.schedules = fast_schedules(one, other)
         """Plays more schedules, if a side is the kernel's own code."""
         libraries = {side.library for side in (one, other) if isinstance(side, NativeFactory)}
@@ -141,6 +144,19 @@ class Runner:
             swept.shown += [Shown(one, ()) for one in verdict.divergences[:1]]
             swept.complete = True
         return swept
+
+    def near(self, program: Program) -> list[Program]:
+        """Programs that are almost this one, which ran in lockstep, and worth a run, too."""
+        if self.variants is None or self.fast is None or self.is_concurrent(program):
+            return []
+        told = self.fast.is_told(self.left), self.fast.is_told(self.right)
+        self.watchdog.start()
+        try:
+            return self.variants.near(program, self.max_steps, told)
+        except Hang:  # a player that does not end where the library cannot say so
+            return []
+        finally:
+            self.watchdog.stop()
 
     def _guarded(self, judge: Callable[[], Verdict]) -> Verdict:
         watchdog = self.watchdog

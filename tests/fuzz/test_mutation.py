@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import random
 
-from difffuzz.fuzz.mutation import RECENT, ProgramMutation
+from difffuzz.fuzz.mutation import RECENT, VARIANT, Origin, ProgramMutation
 from difffuzz.program import decode, encode, generate, parse
 from difffuzz.program.mutate import MUTATORS
 
@@ -105,3 +105,15 @@ def test_two_of_three_programs_are_new_ones() -> None:
 
     assert 110 < kept("lockstep") < 170
     assert 110 < kept("concurrent") < 170
+
+
+def test_variants_come_next_and_name_their_program() -> None:
+    mutation = ProgramMutation()
+    mutation.mutate(INPUTS[0], LIMIT, 1)
+    variants = [decode(INPUTS[2]), decode(INPUTS[3])]
+    mutation.follow(INPUTS[1], variants)
+    made = mutation.mutate(INPUTS[4], LIMIT, 2), mutation.crossover(INPUTS[5], INPUTS[6], LIMIT, 3)
+    assert made == (INPUTS[2], INPUTS[3])
+    assert mutation.origin(INPUTS[3]) == Origin((INPUTS[1],), (VARIANT,))
+    last = mutation.mutate(INPUTS[4], LIMIT, 2)
+    assert VARIANT not in mutation.origin(last).operators

@@ -196,6 +196,7 @@ EXPORTS = (
     Export("watch"),
     Export("play", "const struct config *program", "long"),
     Export("played", "struct native_played *out"),
+    Export("variants", "struct native_variants *asked"),
     Export("ready_now", "long kind, const void *object", "long", looks=True),
     Export("vm_numbers", "struct native_vm *out", looks=True),
     Export("vcpu_numbers", "long vcpu, struct native_vcpu *out", looks=True),

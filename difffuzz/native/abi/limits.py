@@ -45,6 +45,8 @@ MAIN_TASK: Final = len(THREADS)
 VCPUS: Final = 8
 PAGES: Final = 1 << 16
 """Pages for page tables."""
+GUARDS: Final = 1 << 17
+"""Places in a library's code that it can tell of, and more."""
 PAGES_PA: Final = spt.PT_PFN_BASE << 12
 """Physical address of the first."""
 
@@ -54,6 +56,9 @@ CHANGE_GONE: Final = 1025
 """Index of a Change: the table was freed."""
 NOTHING_RETURNED: Final = -(1 << 40)
 """In FaultRets: that handler was not called."""
+
+VARIANTS_KEPT: Final = 4
+"""Variants of one program that are kept, at most."""
 
 CR: Final = {"CR0": 0, "CR3": 3, "CR4": 4, "EFER": 5}
 """Registers of `set_cr`."""
@@ -96,6 +101,8 @@ BOTH: Final = {
     "KVM_YOUNG": age.KVM_YOUNG,
     "PAGE_YOUNG": age.PAGE_YOUNG,
     "NR_AS": N_AS,
+    "NATIVE_GUARDS": GUARDS,
+    "NATIVE_VARIANTS_KEPT": VARIANTS_KEPT,
     "MAX_ATTEMPTS": MAX_ATTEMPTS,
     "GUEST_ATTEMPTS": GUEST_ATTEMPTS,
     **{f"NATIVE_RET_PF_{name}": number for number, name in enumerate(kvm.RET_PF_NAMES)},

@@ -9,7 +9,8 @@ from typing import Annotated, Final
 from difffuzz.program import OPS, Kind
 from difffuzz.program.limits import HOST_THREADS, N_AREAS, VCPU_THREADS
 
-from .describe import CStruct, Long, Longs, View, Views, described
+from .describe import CStruct, Long, Longs, PointsTo, View, Views, described
+from .limits import VARIANTS_KEPT
 
 OP_ARGS: Final = max(len(spec.fields) for spec in OPS.values())
 
@@ -105,6 +106,33 @@ class PlayConfig(VmConfig):
     """Their kinds, by number in AREA_KINDS."""
     nr_slots: Long
     nr_ops: Long
+
+
+@described
+class VariantsAsked(CStruct):
+    """Variants of a program that are to be played on both sides, and those that were kept."""
+
+    c_name = "native_variants"
+    program: Annotated[int, ctypes.c_ulong, PointsTo("const struct config")]
+    tdp_mmu: Annotated[Longs, ctypes.c_long * 2]
+    """Of the left side and of the right one."""
+    unprotected: Annotated[Longs, ctypes.c_long * 2]
+    """That the side reads memslots without SRCU is known."""
+    count: Long
+    room: Long
+    """Operations that a program may have."""
+    seed: Long
+    features: Annotated[int, ctypes.c_ulong, PointsTo("unsigned char")]
+    """A byte for each: reached by some program."""
+    guards: Annotated[int, ctypes.c_ulong, PointsTo("unsigned char")]
+    """The same of places in the kernel's code."""
+    ops: Annotated[int, ctypes.c_ulong, PointsTo("struct op")]
+    """Room for the operations of all that are kept, one program behind the other."""
+    nr_ops: Long
+    kept: Annotated[Longs, ctypes.c_long * VARIANTS_KEPT]
+    """How many operations each has."""
+    nr_kept: Long
+    played: Long
 
 
 @described

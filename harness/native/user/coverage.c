@@ -9,7 +9,6 @@
 #include "../bridge.h"
 #include "user.h"
 
-#define MOST_GUARDS (1 << 17)
 #define MOST_CODE (1 << 24)
 
 /* Where the library begins; the linker says so. */
@@ -21,7 +20,7 @@ static unsigned char *passed;
 
 void native_coverage_start(void)
 {
-	counters = calloc(MOST_GUARDS, 1);
+	counters = calloc(NATIVE_GUARDS, 1);
 	passed = calloc(MOST_CODE, 1);
 }
 
@@ -51,7 +50,7 @@ void __sanitizer_cov_trace_pc_guard_init(uint32_t *start, uint32_t *stop)
 {
 	if (start == stop || *start)
 		return;
-	for (; start < stop && nr_guards + 1 < MOST_GUARDS; start++)
+	for (; start < stop && nr_guards + 1 < NATIVE_GUARDS; start++)
 		*start = ++nr_guards;
 }
 
@@ -67,6 +66,21 @@ long native_take_guards(uint32_t *out, long max)
 		out[n++] = i;
 	}
 	return n;
+}
+
+/* 1: a guard was passed since the last call that is not in `seen`, a byte each; then it is. */
+int native_new_guards(unsigned char *seen)
+{
+	int found = 0;
+
+	for (uint32_t i = 1; i <= nr_guards; i++) {
+		if (!counters[i])
+			continue;
+		counters[i] = 0;
+		found |= !seen[i];
+		seen[i] = 1;
+	}
+	return found;
 }
 
 void __sanitizer_cov_trace_pc_guard(uint32_t *guard)

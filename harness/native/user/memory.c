@@ -133,6 +133,7 @@ void native_map_memory(void)
 	tables_map();
 	splits_map();
 	record_map();
+	variants_map();
 }
 
 /* Keeps the variables as they are now; native_reset() brings them back. */

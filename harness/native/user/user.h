@@ -3,6 +3,8 @@
 #ifndef NATIVE_USER_H
 #define NATIVE_USER_H
 
+struct op;
+
 extern const char *native_bad_oracle;
 extern const char *native_bad_where;
 extern char native_bad_text[160];
@@ -11,7 +13,11 @@ extern void native_unreached(const char *name, const void *caller);
 extern int native_is_ours(const void *code);
 extern void native_explain(unsigned long address, const void *code);
 extern void native_explain_loop(const char *oracle, const void *code);
+extern void variants_map(void);
+extern unsigned long vary_begin(long seed);	/* vary.c */
+extern long vary(unsigned long *state, struct op *ops, long nr, long room);
 extern void native_coverage_start(void);
+extern int native_new_guards(unsigned char *seen);
 extern void native_reset_tasks(void);
 extern int native_is_playing(void);
 
