@@ -21,6 +21,8 @@ from ..native.build import Wish, build
 from ..native.cache import default_cache
 from ..native.run import PACKAGES, find, install_command
 from ..program import Program, generate, is_concurrent, parse, render
+from ..program.generate_guest import at_once, generate_guest
+from ..program.model import GUESTS
 from ..running.policy import FUZZ_STEPS, POLICY
 from ..script import end, note
 from ..shipped import CORPUS
@@ -40,12 +42,17 @@ OPTIONS = {
 
 
 def programs(seed: int, count: int) -> Iterator[Program]:
-    """Those of the corpus, then generated ones, by turns with threads and without."""
+    """Those of the corpus, then generated ones, by turns with threads and without; half of them
+    have a guest with page tables."""
     for path in sorted(CORPUS.rglob("*.difffuzz")):
         yield parse(path.read_text(), str(path))
     rng = random.Random(seed)
     for number in range(count):
-        yield generate(rng, concurrent=number % 2 == 0)
+        if number % 4 < 2:
+            yield generate(rng, concurrent=number % 2 == 0)
+        else:
+            one = generate_guest(rng, GUESTS[1 + number // 4 % (len(GUESTS) - 1)])
+            yield at_once(rng, one) if number % 2 else one
 
 
 def play_all(seed: int, count: int) -> None:
