@@ -22,7 +22,7 @@ from difffuzz.errors import UsageError
 from difffuzz.facts.errno import ENOSPC
 from difffuzz.oracle import Verdict, Violation
 from difffuzz.oracle.access import access_violations
-from difffuzz.oracle.books import (
+from difffuzz.oracle.bookkeeping import (
     accounting_violations,
     leak_violations,
     mmio_violations,
@@ -31,7 +31,7 @@ from difffuzz.oracle.books import (
 )
 from difffuzz.oracle.emptied import release_violations
 from difffuzz.oracle.pages import leaf_violations
-from difffuzz.oracle.witness import Witness
+from difffuzz.oracle.races import RaceOracles
 from difffuzz.program import Kind, Op, Program
 from difffuzz.program.limits import (
     FEATURES,
@@ -210,8 +210,8 @@ class SideRun:
         "_trace",
         "_updates_raced",
         "_verdict",
+        "oracles",
         "side",
-        "witness",
     )
 
     def __init__(
@@ -235,7 +235,7 @@ class SideRun:
             self.side = notes.start_among_others(number, factory, program.config, sched)
         else:
             self.side = factory.start(program.config, sched, machine)
-        self.witness = Witness(self.side, sched, program.config)
+        self.oracles = RaceOracles(self.side, sched, program.config)
         self._code = factory.code
         self._limit = factory.step_limit
         self._at = [0] * 8
@@ -255,8 +255,8 @@ class SideRun:
             before, beside = split_exit(self._program)
             for phase in before:
                 self._phase(phase)
-                self._witnessed()
-                if self.witness.versions.unclear and not verdict.divergences:
+                self._take_violations()
+                if self.oracles.versions.unclear and not verdict.divergences:
                     verdict.allowed["unclear-order"] += 1
                     return ends
                 self._settle()
@@ -268,7 +268,7 @@ class SideRun:
             if not verdict.divergences:
                 self._finish()
         except KernelSplat as splat:
-            self._witnessed()
+            self._take_violations()
             if splat.where != OUT_OF_STEPS or self._sched.steps >= self._limit:
                 self._found(
                     Violation(splat.oracle, self.side.name, splat.where, splat.text),
@@ -281,7 +281,7 @@ class SideRun:
         except UsageError:
             raise
         except Exception as error:  # a crash of the model is a finding
-            self._witnessed()
+            self._take_violations()
             self._found(crash(self.side.name, error), self._current())
         finally:
             verdict.steps += self._sched.steps
@@ -312,7 +312,7 @@ class SideRun:
         return body
 
     def _op(self, index: int, op: Op) -> None:
-        side, witness, verdict = self.side, self.witness, self._verdict
+        side, oracles, verdict = self.side, self.oracles, self._verdict
         if op.thread < 4 and op.thread >= len(side.kvm.vcpus):
             return
         self._at[op.thread] = index
@@ -320,13 +320,13 @@ class SideRun:
         current.relaxed_at = -1
         current.operation = index
         self._sched.point("operation", False)
-        witness.begins(op)
+        oracles.begins(op)
         if self._trace:
             self._event(op.thread, op, None)
         if self._notes is not None:
             self._notes.begins(self._number, index, op)
         outcome = side.execute_among_others(op, index + 1)
-        witness.ends(op, outcome)
+        oracles.ends(op, outcome)
         if self._trace:
             self._event(op.thread, op, outcome)
         if self._notes is not None:
@@ -359,7 +359,7 @@ class SideRun:
             what = what[0]
         elif isinstance(what, int):
             what = "spte"
-        running = self.witness.threads.all
+        running = self.oracles.threads.all
         interrupted = running[task.number].op if task.number >= 0 else None
         if interrupted is not None:
             self._changed(interrupted)
@@ -376,21 +376,21 @@ class SideRun:
         event = Event(self._number, self._sched.steps, thread, op, outcome, place)
         self._verdict.trace.append(event)
 
-    def _witnessed(self) -> None:
-        """What the witness says: it saw it before the tables showed it.
+    def _take_violations(self) -> None:
+        """What the oracles found: they saw it before the tables showed it.
 
         Nothing where it cannot know which map was in force.
         """
-        if self.witness.versions.unclear:
-            self.witness.violations.clear()
-        for violation, where in self.witness.violations:
+        if self.oracles.versions.unclear:
+            self.oracles.violations.clear()
+        for violation, where in self.oracles.violations:
             self._found(violation, where)
-        self.witness.violations.clear()
+        self.oracles.violations.clear()
 
     def _in_circles(self) -> bool:
         """Out of steps: has an operation gone on for long, while nearly nothing was written?"""
         now = self._sched.steps
-        begun = [run.begin for run in self.witness.threads.all if run.op is not None]
+        begun = [run.begin for run in self.oracles.threads.all if run.op is not None]
         if not begun or now - min(begun) < CIRCLE_STEPS:
             return False
         return len(self.side.kvm.mem.log) < (now - min(begun)) // 1000
@@ -399,13 +399,13 @@ class SideRun:
 
     def _settle(self) -> None:
         """Nothing is going on: the tables must be exact."""
-        side, witness, config = self.side, self.witness, self._program.config
+        side, oracles, config = self.side, self.oracles, self._program.config
         side.kvm.rcu.run_callbacks()
-        for violation in witness.settle():
+        for violation in oracles.settle():
             self._found(violation, None)
         self._splats()
-        memory = witness.versions.newest
-        memory.smm[:] = witness.threads.smm
+        memory = oracles.versions.newest
+        memory.smm[:] = oracles.threads.smm
         for as_id, gfn, leaf in side.tables.all_leaves():
             for violation in leaf_violations(side, config, memory, as_id, gfn, leaf):
                 self._found(violation, None)
@@ -434,16 +434,16 @@ class SideRun:
 
     def _probes(self) -> list[str]:
         """Reads of the pages that the program touched, one at a time, with all else at rest."""
-        side, witness, config = self.side, self.witness, self._program.config
+        side, oracles, config = self.side, self.oracles, self._program.config
         ends: list[str] = []
         if self._hosts_raced or any(op.kind == Kind.HWPOISON for op in self._program.ops):
             # What the host has depends on who came first there.
             return ends
-        memory = witness.versions.newest
+        memory = oracles.versions.newest
         for gfn in probed(self._program):
             op = Op(Kind.READ, 0, (gfn,))
             outcome = side.execute(op, 0)
-            as_id = witness.threads.smm[0]
+            as_id = oracles.threads.smm[0]
             for violation in access_violations(side, config, memory, as_id, gfn, 0, outcome):
                 self._found(violation, op)
             failed = outcome.result == ERROR and outcome.value == -ENOSPC
@@ -455,7 +455,7 @@ class SideRun:
         side = self.side
         exits = (side.task(VMM_THREAD), side.exit)
         self._sched.run([exits, (side.task(WORKER_THREAD), self._body(beside))])
-        self._witnessed()
+        self._take_violations()
         side.kvm.rcu.run_callbacks()
         for violation in (*release_violations(side), *accounting_violations(side)):
             self._found(violation, None)
@@ -481,7 +481,7 @@ class SideRun:
 
     def _current(self) -> Op | None:
         number = self._sched.last.number
-        return self.witness.threads.all[number].op if number >= 0 else None
+        return self.oracles.threads.all[number].op if number >= 0 else None
 
     def _found(self, violation: Violation, op: Op | None) -> None:
         operation = op.kind.name.lower() if op is not None else "meeting"

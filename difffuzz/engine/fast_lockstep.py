@@ -16,7 +16,7 @@ from difffuzz.engine.fast_guests import guests_differ
 from difffuzz.engine.lockstep import IS_COMPARED, PART_WAYS
 from difffuzz.oracle import Verdict
 from difffuzz.oracle.access import alike, compare_outcomes
-from difffuzz.oracle.books import is_unprotected
+from difffuzz.oracle.bookkeeping import is_unprotected
 from difffuzz.program import Kind, Program
 from difffuzz.sides import NativeFactory
 from difffuzz.sides.encoded import Encoded

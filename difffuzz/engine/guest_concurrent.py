@@ -31,7 +31,7 @@ from difffuzz.errors import UsageError
 from difffuzz.machine.frames import FREED_DATA
 from difffuzz.native.kvm import NativeKvm
 from difffuzz.oracle import Verdict, Violation
-from difffuzz.oracle.books import (
+from difffuzz.oracle.bookkeeping import (
     accounting_violations,
     leak_violations,
     root_violations,

@@ -9,7 +9,7 @@ from typing import Final, cast
 from difffuzz.engine.features import answer, transition
 from difffuzz.engine.watch import crash
 from difffuzz.native.kvm import NativeKvm
-from difffuzz.oracle.books import (
+from difffuzz.oracle.bookkeeping import (
     accounting_violations,
     leak_violations,
     root_violations,

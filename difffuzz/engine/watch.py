@@ -12,7 +12,7 @@ from difffuzz.facts.spte import SPTE_MMU_PRESENT_MASK
 from difffuzz.machine.pageformat import WRITE
 from difffuzz.oracle.access import access_violations
 from difffuzz.oracle.answers import AGING, Ages
-from difffuzz.oracle.books import (
+from difffuzz.oracle.bookkeeping import (
     accounting_violations,
     leak_violations,
     new_mmio_violations,

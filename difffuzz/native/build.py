@@ -18,7 +18,6 @@ from .cache import LIBRARY, Cache, locked, short_digest, write_atomic
 from .compile import Workshop, compile_units, places
 from .configure import prepare, stale
 from .digests import Digests
-from .farm import Farm
 from .features import feature_flags, read_features
 from .fetch import source_path
 from .link import Parts, link, reachable
@@ -26,6 +25,7 @@ from .objects import Object, remove_old
 from .overlay import Root, patched_root, plain_root
 from .patches import apply_patches
 from .recipe import accepted, tree_flags
+from .shadow_tree import ShadowTree
 from .stubs import needed
 from .toolchain import Compiler, choose_compiler
 from .tree import KernelTree, open_tree
@@ -104,8 +104,8 @@ def build(wish: Wish, cache: Cache, say: Callable[[str], None]) -> Made:
     units = read_units(harness)
     shadow = cache.shadow(tree.root)
     with locked(cache.build(name)), locked(shadow):
-        farm = Farm(tree.root, shadow)
-        farm.refresh()
+        shadow_tree = ShadowTree(tree.root, shadow)
+        shadow_tree.refresh()
         digests = Digests(shadow / ".digests")
         prepare(tree, shadow, digests, say)
         root = _root(wish, tree, shadow, cache.build(name) / "tree", say)

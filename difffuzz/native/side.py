@@ -8,7 +8,7 @@ from pathlib import Path
 from difffuzz.errors import UsageError
 from difffuzz.native.build import DEFAULT_NAME, Build, content_digest, load_build
 from difffuzz.native.cache import default_cache
-from difffuzz.native.face import NativePackage
+from difffuzz.native.kvm_functions import NativePackage
 from difffuzz.native.library import Library
 
 

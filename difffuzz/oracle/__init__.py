@@ -6,15 +6,15 @@ from __future__ import annotations
 from difffuzz.oracle import (
     access,
     answers,
-    books,
+    bookkeeping,
     contents,
     dirty_log,
     emptied,
     guest_shadow,
     guest_tables,
     pages,
+    races,
     retry,
-    witness,
 )
 from difffuzz.oracle.verdict import Divergence, Verdict, Violation, signature
 
@@ -24,7 +24,7 @@ ORACLES: dict[str, str] = {
     "level": pages.LEVEL,
     "stale-access": access.STALE_ACCESS,
     "progress": access.PROGRESS,
-    "linearizable": witness.LINEARIZABLE,
+    "linearizable": races.LINEARIZABLE,
     "dirty-log": dirty_log.DIRTY_LOG,
     "retry": retry.RETRY,
     "answers": answers.ANSWERS,
@@ -32,8 +32,8 @@ ORACLES: dict[str, str] = {
     "emptied": emptied.EMPTIED,
     "guest-walk": guest_tables.GUEST_WALK,
     "guest-shadow": guest_shadow.GUEST_SHADOW,
-    "accounting": books.ACCOUNTING,
-    "leak": books.LEAK,
+    "accounting": bookkeeping.ACCOUNTING,
+    "leak": bookkeeping.LEAK,
     "lock": "Locks are taken in order, in the right mode, once; nothing sleeps in them.",
     "rcu": "TDP page tables are touched inside RCU read sections only; no section stays open.",
     "uaf": "No freed page table is read, written or freed again.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Container
 
-from difffuzz.oracle.brackets import Bracket
+from difffuzz.oracle.invalidation_times import TimedInvalidation
 from difffuzz.program import Kind, Op
 from difffuzz.program.limits import THREADS
 
@@ -36,7 +36,7 @@ class Running:
     def __init__(self) -> None:
         self.op: Op | None = None
         self.begin = 0
-        self.block: Bracket | None = None
+        self.block: TimedInvalidation | None = None
         self.tried = 0
         self.locked = 0
         self.alone = 0

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The memory maps that were in force during a concurrent run, and when.
+"""The history of the memory map in a concurrent run.
 
-A map may be in force from the moment the operation that makes it begins until the operation that
-ends it is over: in between either the old or the new one counts, for each access on its own.
-Times are steps of the scheduler.
+Each operation that changes the map makes a new version of it.  While such an operation runs, an
+access may see the old version or the new one; the next access may see the other.  So a version may
+be in force from the begin of the operation that makes it to the end of the operation that replaces
+it.  Times are steps of the scheduler.
 """
 
 from __future__ import annotations

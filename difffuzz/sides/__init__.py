@@ -10,7 +10,7 @@ from typing import cast
 
 import difffuzz.kvm
 from difffuzz.errors import UsageError
-from difffuzz.native.face import NativePackage
+from difffuzz.native.kvm_functions import NativePackage
 from difffuzz.native.side import open_package
 from difffuzz.program import Config
 from difffuzz.sched import Scheduler
@@ -30,7 +30,7 @@ __all__ = ["KERNELS", "Side", "SideFactory", "is_model", "open_side", "short_nam
 NATIVE_STEP_LIMIT = 10 * STEP_LIMIT
 """Of the kernel's own code.  It looks at each of a table's 512 entries, the model at those that are
 there: splitting a 1G page down to 4K takes 2.6 million steps in Linux 7.2, half a million here."""
-NATIVE_CODE = ("difffuzz.native.face", "difffuzz.native.notifier")
+NATIVE_CODE = ("difffuzz.native.kvm_functions", "difffuzz.native.notifier")
 """Where the kernel's own code is entered: Python sees no function further in."""
 
 

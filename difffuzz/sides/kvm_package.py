@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What a KVM offers to the side that runs a program on it: the seam.
 
-difffuzz.kvm has these functions in modules of the same names, difffuzz.native.face has them over
-the kernel's own code.  `V` is the VM of such a package and `C` its vCPU: a package takes its own
-only.  Results of ioctls are 0 or -errno.
+difffuzz.kvm has these functions in modules of the same names; difffuzz.native.kvm_functions has
+them over the kernel's own code.  `V` is the VM of such a package and `C` its vCPU: a package takes
+its own only.  Results of ioctls are 0 or -errno.
 """
 
 from __future__ import annotations

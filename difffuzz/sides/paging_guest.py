@@ -15,9 +15,9 @@ from difffuzz.machine.host import HostMM
 from difffuzz.machine.pageformat import EXEC, READ, WRITE
 from difffuzz.machine.two_dimensional import Registers, Walked, Walker
 from difffuzz.machine.user_access import store_word, user_store
-from difffuzz.native.face import X86
 from difffuzz.native.guest import NO_FAULT, GuestCalls
 from difffuzz.native.kvm import NativeKvm
+from difffuzz.native.kvm_functions import X86
 from difffuzz.native.vcpu import NativeVcpu
 from difffuzz.program import Kind
 from difffuzz.program.guest_tables import DIRECT_BASE, GVAS, ROOTS, TABLES, entry_gpa

@@ -51,7 +51,7 @@ class PlayedOp(NamedTuple):
     """What one operation did, and what the comparison of two sides has to know of that moment."""
 
     op_index: int
-    """Of the operation in the program; the end of a parked fault has that of what waits for it."""
+    """Its place in the program.  The end of a parked fault has the place of what waits for it."""
     kind: Kind
     thread: int
     outcome: Outcome

@@ -11,7 +11,7 @@ import pytest
 from difffuzz.errors import MissingTool, UsageError
 from difffuzz.native.configure import prepare
 from difffuzz.native.digests import Digests
-from difffuzz.native.farm import Farm
+from difffuzz.native.shadow_tree import ShadowTree
 from difffuzz.native.tree import open_tree
 
 from . import fake_tree
@@ -30,7 +30,7 @@ def prepared(tree: Path, shadow: Path, tmp_path: Path) -> Prepare:
     """Prepare as a new process would, and return the targets that make was called for."""
 
     def run() -> list[str]:
-        Farm(tree, shadow).refresh()
+        ShadowTree(tree, shadow).refresh()
         calls = shadow / "make.calls"
         calls.unlink(missing_ok=True)
         prepare(open_tree(tree), shadow, Digests(tmp_path / "digests"), lambda line: None)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from difffuzz.native.farm import Farm
 from difffuzz.native.overlay import patched_root
+from difffuzz.native.shadow_tree import ShadowTree
 
 from .fake_tree import snapshot
 
@@ -20,7 +20,7 @@ HOST_H = "include/linux/kvm_host.h"
 @pytest.fixture
 def shadow(tree: Path, tmp_path: Path) -> Path:
     """The shadow of the fake tree."""
-    Farm(tree, tmp_path / "shadow").refresh()
+    ShadowTree(tree, tmp_path / "shadow").refresh()
     return tmp_path / "shadow"
 
 

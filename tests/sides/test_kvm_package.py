@@ -12,8 +12,8 @@ import difffuzz.kvm.x86
 from difffuzz.kvm.kvm_host import Kvm, KvmMmuPage, KvmVcpu
 from difffuzz.machine.host import HostMM
 from difffuzz.machine.spt import PhysMem
-from difffuzz.native.face import NativePackage
 from difffuzz.native.kvm import NativeKvm
+from difffuzz.native.kvm_functions import NativePackage
 from difffuzz.native.vcpu import NativeVcpu
 from difffuzz.program import Config
 from difffuzz.sides import KvmFactory, kvm_package, kvm_state, open_side

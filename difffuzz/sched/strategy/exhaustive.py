@@ -22,8 +22,8 @@ search should have seen a bit of all.  Those come first, often, that tear one SP
 preemptions is between what a task saw of that SPTE and what it makes of it (atomicity violations:
 Lu et al., ASPLOS 2006).
 
-Up to its own departure a run is one that was run before: it is run again without notes, which begin
-with a copy of what was noted then.
+A run repeats an earlier run up to the step where it departs from it.  Nothing is noted in that
+part; the notes of the earlier run are copied.
 """
 
 from __future__ import annotations

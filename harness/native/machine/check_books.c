@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * At the end: KVM's counters against its tables, roots and MMIO SPTEs that outlived what made them
- * obsolete, and what is left of a destroyed VM.  difffuzz/oracle/books.py in C.
+ * obsolete, and what is left of a destroyed VM.  difffuzz/oracle/bookkeeping.py in C.
  */
 #include <stdlib.h>
 

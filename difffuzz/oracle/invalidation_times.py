@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Ground truth about invalidations: two mmu notifiers around KVM's own, which note the time.
 
-An invalidation is in progress for KVM from the moment at which its start takes mmu_lock to the one
-at which its end does: who takes the lock in between must see it, whatever KVM has noted.  A start
-that does not take the lock found no memslot there.
+An invalidation is in progress from the moment its start takes mmu_lock until its end takes it.  Who
+takes the lock in between must see it, whatever KVM's own counters say.  A start that does not take
+the lock found no memslot there.
 """
 
 from __future__ import annotations
@@ -19,12 +19,14 @@ from difffuzz.sched.interleave import SNAPSHOTS, Interleaver
 NEVER = 1 << 62
 
 
-class Bracket:
-    """A task's invalidation of the hvas [start, end), in progress from `begun` to `over`.
+class TimedInvalidation:
+    """One invalidation of the hvas [start, end), made by a task.
 
-    Times are NEVER for what is yet to come.  `told`: KVM's start has returned; `ending`: KVM is
-    being told that it ends; `sure`: the times are KVM's, not those of a call or an operation that
-    has it somewhere within, if at all.  `gfns`: it is of gfns, of no hvas.
+    KVM sees it as in progress from step `begun` to step `over`.  A time is NEVER while it has not
+    come.  `told`: KVM's invalidate_range_start() has returned.  `ending`: its
+    invalidate_range_end() runs.  `sure`: both times were seen inside KVM; else they are those of
+    the call or operation around the invalidation, which may not even have made one.  `gfns`: start
+    and end are gfns.
     """
 
     __slots__ = ("begun", "end", "ending", "gfns", "over", "start", "sure", "task", "told")
@@ -44,10 +46,10 @@ class Bracket:
 class _Listener(SilentNotifier):
     """Sees the calls, before or after KVM does."""
 
-    __slots__ = ("brackets",)
+    __slots__ = ("invalidations",)
 
-    def __init__(self, brackets: Brackets) -> None:
-        self.brackets = brackets
+    def __init__(self, invalidations: InvalidationTimes) -> None:
+        self.invalidations = invalidations
 
 
 class _Before(_Listener):
@@ -57,11 +59,11 @@ class _Before(_Listener):
 
     def invalidate_range_start(self, start: int, end: int, blockable: bool) -> None:
         """KVM's start comes next."""
-        self.brackets.starts(start, end)
+        self.invalidations.starts(start, end)
 
     def invalidate_range_end(self, start: int, end: int) -> None:
         """KVM's end comes next."""
-        self.brackets.ends(start, end)
+        self.invalidations.ends(start, end)
 
 
 class _After(_Listener):
@@ -71,14 +73,14 @@ class _After(_Listener):
 
     def invalidate_range_start(self, start: int, end: int, blockable: bool) -> None:
         """KVM's start has returned."""
-        self.brackets.started()
+        self.invalidations.started()
 
     def invalidate_range_end(self, start: int, end: int) -> None:
         """KVM's end has returned."""
-        self.brackets.ended()
+        self.invalidations.ended()
 
 
-class Brackets:
+class InvalidationTimes:
     """The invalidations of a phase, in the order in which they began.
 
     `by_gfn`: KVM compares faults with them by gfn (since 6.8), not by hva.
@@ -90,8 +92,8 @@ class Brackets:
         self.sched = sched
         self._versions = versions
         self._by_gfn = by_gfn
-        self.all: list[Bracket] = []
-        self._calling: dict[Task, Bracket] = {}
+        self.all: list[TimedInvalidation] = []
+        self._calling: dict[Task, TimedInvalidation] = {}
         mm.notifiers.insert(0, _Before(self))
         mm.register(_After(self))
 
@@ -100,69 +102,69 @@ class Brackets:
     def starts(self, start: int, end: int) -> None:
         """The current task is about to tell KVM of an invalidation."""
         task = self.sched.current
-        bracket = self._calling[task] = Bracket(task, start, end)
-        self.all.append(bracket)
+        invalidation = self._calling[task] = TimedInvalidation(task, start, end)
+        self.all.append(invalidation)
 
     def started(self) -> None:
         """KVM was told."""
-        bracket = self._calling.pop(self.sched.current)
-        if bracket.begun == NEVER:
+        invalidation = self._calling.pop(self.sched.current)
+        if invalidation.begun == NEVER:
             self.sched.touch(SNAPSHOTS)
-            bracket.begun = self.sched.steps
-            bracket.sure = False
+            invalidation.begun = self.sched.steps
+            invalidation.sure = False
         elif self._by_gfn:
             self.sched.touch(SNAPSHOTS)
-        bracket.told = self.sched.steps
+        invalidation.told = self.sched.steps
 
     def ends(self, start: int, end: int) -> None:
         """The current task is about to tell KVM that the invalidation is over."""
         task = self.sched.current
-        for bracket in reversed(self.all):
+        for invalidation in reversed(self.all):
             # Its own: others may be at the same range.
-            if bracket.task is task and bracket.start == start and bracket.end == end:
-                if bracket.over == NEVER:
-                    bracket.ending = True
-                    self._calling[task] = bracket
+            if (invalidation.task, invalidation.start, invalidation.end) == (task, start, end):
+                if invalidation.over == NEVER:
+                    invalidation.ending = True
+                    self._calling[task] = invalidation
                     return
         raise AssertionError("an invalidation ends that never began")
 
     def ended(self) -> None:
         """KVM was told."""
-        bracket = self._calling.pop(self.sched.current)
-        if bracket.over == NEVER:
+        invalidation = self._calling.pop(self.sched.current)
+        if invalidation.over == NEVER:
             self.sched.touch(SNAPSHOTS)
-            bracket.over = self.sched.steps
+            invalidation.over = self.sched.steps
 
     def locked(self, task: Task) -> None:
         """The task has taken mmu_lock."""
-        bracket = self._calling.get(task)
-        if bracket is None:
+        invalidation = self._calling.get(task)
+        if invalidation is None:
             return
-        if bracket.begun == NEVER:
+        if invalidation.begun == NEVER:
             self.sched.touch(SNAPSHOTS)
-            bracket.begun = self.sched.steps
-        elif bracket.ending and bracket.over == NEVER:
+            invalidation.begun = self.sched.steps
+        elif invalidation.ending and invalidation.over == NEVER:
             self.sched.touch(SNAPSHOTS)
-            bracket.over = self.sched.steps
+            invalidation.over = self.sched.steps
 
-    def block(self, start: int, end: int) -> Bracket:
+    def block(self, start: int, end: int) -> TimedInvalidation:
         """The current task blocks the faults of the gfns [start, end), as kvm_zap_gfn_range() does.
 
         By hva, it blocks those of all addresses.
         """
-        bracket = Bracket(self.sched.current, 0, NEVER, sure=False)
-        bracket.gfns = (start, end)
-        bracket.begun = self.sched.steps
-        self.all.append(bracket)
-        return bracket
+        invalidation = TimedInvalidation(self.sched.current, 0, NEVER, sure=False)
+        invalidation.gfns = (start, end)
+        invalidation.begun = self.sched.steps
+        self.all.append(invalidation)
+        return invalidation
 
-    def unblock(self, bracket: Bracket) -> None:
+    def unblock(self, invalidation: TimedInvalidation) -> None:
         """No longer, for all that the task knows."""
-        bracket.over = self.sched.steps
+        invalidation.over = self.sched.steps
 
     def forget(self) -> None:
         """Drops those that are over."""
-        self.all[:] = [bracket for bracket in self.all if bracket.over == NEVER]
+        self.all[:] = [invalidation for invalidation in self.all if invalidation.over == NEVER]
 
     # What they mean for a fault
 
@@ -174,7 +176,7 @@ class Brackets:
                     return True
         return False
 
-    def _binds(self, one: Bracket) -> int:
+    def _binds(self, one: TimedInvalidation) -> int:
         """From when on the faults of all its pages must retry.
 
         By gfn, KVM notes the range of one memslot after the other, as it comes to unmap it, and may
@@ -209,7 +211,7 @@ class Brackets:
                         low, high = min(low, start), max(high, stop)
         return low <= (gfn if self._by_gfn else hva) < high
 
-    def _ranges(self, one: Bracket, end: int) -> Iterator[tuple[int, int]]:
+    def _ranges(self, one: TimedInvalidation, end: int) -> Iterator[tuple[int, int]]:
         """What KVM notes of it: its hvas, or the gfns of each memslot there, in any space."""
         if not self._by_gfn:
             yield one.start, one.end

@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from difffuzz.native.farm import Farm
+from difffuzz.native.shadow_tree import ShadowTree
 
 from .fake_tree import snapshot, write_files
 
 
-def refreshed(tree: Path, shadow: Path) -> Farm:
-    """A farm as a new process would see it."""
-    farm = Farm(tree, shadow)
-    farm.refresh()
-    return farm
+def refreshed(tree: Path, shadow: Path) -> ShadowTree:
+    """A shadow tree as a new process would see it."""
+    shadow_tree = ShadowTree(tree, shadow)
+    shadow_tree.refresh()
+    return shadow_tree
 
 
 def test_sources_are_links_and_folders_are_real(tree: Path, tmp_path: Path) -> None:

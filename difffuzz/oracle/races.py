@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The oracles of concurrent runs: linearizable and stale accesses, dirty log, R1 and R2.
 
-A witness is told of every operation of one side when it begins and when it is over, of every guest
+They are told of every operation of one side when it begins and when it is over, of every guest
 access at the moment it uses its frame, and of every attempt to handle a fault.
 """
 
@@ -13,17 +13,17 @@ from difffuzz.facts.errno import ENOSPC
 from difffuzz.machine.host import PTE_WRITE
 from difffuzz.machine.pageformat import WRITE
 from difffuzz.machine.pagetable import HOST_PAGE_TABLE
-from difffuzz.oracle.attempts import ROOTS_CHANGE, Attempts, RangeZap
-from difffuzz.oracle.brackets import Brackets
 from difffuzz.oracle.contents import Contents
 from difffuzz.oracle.emptied import RaceEmptied
-from difffuzz.oracle.owed import OwedPages
+from difffuzz.oracle.fault_attempts import ROOTS_CHANGE, FaultAttempts, RangeZap
+from difffuzz.oracle.invalidation_times import InvalidationTimes
+from difffuzz.oracle.owed_dirty_pages import OwedDirtyPages
 from difffuzz.oracle.race_ages import RaceAges
 from difffuzz.oracle.running import Interval, Threads
 from difffuzz.oracle.sizes import RaceSizes
 from difffuzz.oracle.verdict import Violation
 from difffuzz.oracle.versions import CHANGES, MAP_BEGINS, MAP_ENDS, Versions
-from difffuzz.oracle.whole_zap import WHOLE_KINDS, WholeZap
+from difffuzz.oracle.zap_all_progress import WHOLE_KINDS, ZapAllProgress
 from difffuzz.program import Config, Kind, Op
 from difffuzz.program.limits import MAX_VCPUS, VMM_THREAD, WORKER_THREAD
 from difffuzz.program.model import READONLY
@@ -45,7 +45,7 @@ SLOT_KINDS = frozenset(
 ACCESSES = frozenset({Kind.READ, Kind.WRITE, Kind.EXEC, Kind.BEGIN_FAULT})
 
 
-class Witness:
+class RaceOracles:
     """Watches one side.  `violations` holds what it found and the operation it happened in."""
 
     def __init__(self, side: KvmSide, sched: Interleaver, config: Config) -> None:
@@ -56,17 +56,17 @@ class Witness:
         self.violations: list[tuple[Violation, Op]] = []
         self._sched = sched
         by_gfn = side.kvm.retries_by_gfn
-        self._brackets = Brackets(side.mm, sched, self.versions, by_gfn=by_gfn)
-        self._owed = OwedPages(side, self.versions)
+        self._invalidations = InvalidationTimes(side.mm, sched, self.versions, by_gfn=by_gfn)
+        self._owed = OwedDirtyPages(side, self.versions)
         self._contents = Contents(side.name, config)
         self._taken: list[Op] = []
         """What the host does in this phase: which write was before it is not known."""
         self._emulated: set[int] = set()
         """Pages (hva) that somebody else wrote to in it, at some time."""
-        self._attempts = Attempts(
-            side, sched, config, self.versions, self._brackets, self.threads, self.violations
+        self._attempts = FaultAttempts(
+            side, sched, config, self.versions, self._invalidations, self.threads, self.violations
         )
-        self._whole = WholeZap(side, self.violations)
+        self._whole = ZapAllProgress(side, self.violations)
         self._emptied = RaceEmptied(side, self.violations)
         self._sizes = RaceSizes(side, config)
         self._ages = RaceAges(side, sched, self.violations)
@@ -107,7 +107,7 @@ class Witness:
         if op.kind == Kind.ZAP_GFN_RANGE:
             start, end = op.args[0], op.args[0] + op.args[1]
             self._attempts.zaps.append(RangeZap(start, end))
-            run.block = self._brackets.block(start, end)
+            run.block = self._invalidations.block(start, end)
             if start < end and not self._busy(Kind.PREFAULT):
                 ops = [one.op for one in self.threads.all if one.op is not None]
                 self._emptied.begins(op, [one.args[0] for one in ops if one.kind in ACCESSES])
@@ -127,7 +127,7 @@ class Witness:
         begin = run.begin
         kind, thread, args = op
         if run.block is not None:
-            self._brackets.unblock(run.block)
+            self._invalidations.unblock(run.block)
             run.block = None
         if kind == Kind.ZAP_GFN_RANGE:
             self._emptied.ends()
@@ -179,7 +179,7 @@ class Witness:
         """A task has taken mmu_lock."""
         self._whole.locked(task)
         self._emptied.locked(task)
-        self._brackets.locked(task)
+        self._invalidations.locked(task)
         self._attempts.locked(task)
 
     def _changed(self, kind: Kind, key: tuple[int, int]) -> None:
@@ -193,7 +193,7 @@ class Witness:
     def settle(self) -> Iterator[Violation]:
         """All threads have met: what is known of the past is forgotten, the dirty log judged."""
         self.versions.settle()
-        self._brackets.forget()
+        self._invalidations.forget()
         self._attempts.settle()
         self._host.clear()
         self._backed.clear()

@@ -60,7 +60,7 @@ class _State(msgspec.Struct):
     folders: dict[str, _Folder]
 
 
-class Farm:
+class ShadowTree:
     """The shadow of `tree` at `shadow`; `refresh` makes or mends it."""
 
     def __init__(self, tree: Path, shadow: Path) -> None:

@@ -18,7 +18,7 @@ Key = tuple[int, int]
 """Address space and id of a slot."""
 
 
-class OwedPages:
+class OwedDirtyPages:
     """Pages of each slot: those written and not reported yet, and all that were ever touched."""
 
     __slots__ = ("_pending", "_side", "_touched", "_versions")

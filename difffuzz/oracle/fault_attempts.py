@@ -24,8 +24,8 @@ from difffuzz.facts.spte import (
     is_frozen_spte,
 )
 from difffuzz.oracle.access import level_violations
-from difffuzz.oracle.books import mmio_generation, outlived
-from difffuzz.oracle.brackets import Brackets
+from difffuzz.oracle.bookkeeping import mmio_generation, outlived
+from difffuzz.oracle.invalidation_times import InvalidationTimes
 from difffuzz.oracle.running import Interval, Running, Threads
 from difffuzz.oracle.verdict import Violation
 from difffuzz.oracle.versions import CHANGES, MAP_BEGINS, MAP_ENDS, Versions
@@ -60,7 +60,7 @@ class RangeZap:
         return locked < self.locked[-1] or snapshot < self.locked[-1]
 
 
-class Attempts:
+class FaultAttempts:
     """Judges each attempt of a side's vCPUs to handle a fault.
 
     `changes`: operations on memslots and roots that are over; `zaps`: those of ranges, all of them.
@@ -72,7 +72,7 @@ class Attempts:
         sched: Interleaver,
         config: Config,
         versions: Versions,
-        brackets: Brackets,
+        invalidations: InvalidationTimes,
         threads: Threads,
         violations: list[tuple[Violation, Op]],
     ) -> None:
@@ -83,7 +83,7 @@ class Attempts:
         self._sched = sched
         self._config = config
         self._versions = versions
-        self._brackets = brackets
+        self._invalidations = invalidations
         self._threads = threads
 
     def settle(self) -> None:
@@ -149,7 +149,7 @@ class Attempts:
             # A change of the map that leaves this page alone excuses nothing.
             hvas = {one.hva(gfn) if one is not None else -1 for one in slots}
             same = len(hvas) == 1 and slot is not None
-            late = same and self._brackets.must_retry(max(hvas), snapshot, run.locked)
+            late = same and self._invalidations.must_retry(max(hvas), snapshot, run.locked)
             if run.obsolete or late:
                 why = "root" if run.obsolete else "page"
                 text = f"gfn {gfn:#x}: stale {why}, but the fault answered {ret}"
@@ -185,7 +185,7 @@ class Attempts:
             return True
         # What is stale is decided under mmu_lock.
         end = run.locked or now
-        if slot is not None and self._brackets.may_retry(slot.hva(gfn), gfn, run.tried, end):
+        if slot is not None and self._invalidations.may_retry(slot.hva(gfn), gfn, run.tried, end):
             return True
         if self._threads.busy(self.changes, run.tried, ROOTS_CHANGE):
             return True

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Progress of what zaps every shadow page: it ends whatever vCPUs do meanwhile."""
+"""Progress: an operation that zaps all shadow pages ends, however many vCPUs make meanwhile."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from difffuzz.sides.kvm_state import ShadowPage
 WHOLE_KINDS = frozenset({Kind.MEMSLOT_DELETE, Kind.MEMSLOT_MOVE, Kind.NX})
 
 
-class WholeZap:
-    """Watches an operation that zaps every shadow page once, with breaks.
+class ZapAllProgress:
+    """Watches one operation that zaps all shadow pages and yields mmu_lock in between.
 
-    What it zaps was there when it took mmu_lock first. If it takes pages that vCPUs made in one of
-    its breaks, it need not end as long as they make some.
+    It may zap only pages that were there when it first took mmu_lock.  If it also zaps pages that
+    vCPUs made while it yielded, it may never end.
     """
 
     __slots__ = ("_before", "_limit", "_op", "_open", "_side", "_there", "_violations")
