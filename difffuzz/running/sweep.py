@@ -15,8 +15,9 @@ from ..engine.there_and_back import there_and_back
 from ..program import Program
 from ..sides import NativeFactory, SideFactory
 
-PLAYED = 20_000
-"""Schedules with two departures of one side, about, that are not too many: three seconds."""
+PLAYED_STEPS = 8_000_000
+"""Steps of all schedules with two departures of one side, about, that are not too many: a second,
+or a few where a guest's page tables are checked after each operation."""
 
 
 class Swept:
@@ -57,7 +58,8 @@ def sweep(
     for number, side in enumerate((left, right)):
         if isinstance(side, NativeFactory):
             found = there_and_back(program, left, right, sides=(number,), back=False, stop=over)
-            if not found.shown and not ended and found.schedules**2 <= 2 * PLAYED:
+            few = found.schedules * found.steps <= 2 * PLAYED_STEPS
+            if few and not found.shown and not ended:
                 swept.add(found)
                 found = there_and_back(program, left, right, sides=(number,), stop=over)
         else:
