@@ -82,6 +82,7 @@ def sweep_corpus(
                         where = str(kept.where(signature))
                         found.append(Found(signature, divergence.oracle, where, divergence.detail))
                         progress.say(f"sweep: finding {signature}: {where}")
+                sweeper.done(program, one)
                 progress.show(
                     f"sweep: {limit.clock}, {swept} of {programs} programs, {schedules} schedules, "
                     f"{len(found)} findings"

@@ -9,6 +9,7 @@ the reason: only lockstep.run() says what it is.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable
 
@@ -18,7 +19,7 @@ from difffuzz.oracle import Verdict
 from difffuzz.oracle.access import alike, compare_outcomes
 from difffuzz.oracle.bookkeeping import is_unprotected
 from difffuzz.program import Kind, Program
-from difffuzz.sides import NativeFactory
+from difffuzz.sides import KvmFactory, NativeFactory
 from difffuzz.sides.encoded import Encoded
 from difffuzz.sides.played import Played, PlayedOp, Player, differences
 
@@ -28,19 +29,40 @@ MOST_REPEATS = 16
 """Faults of one program that park on one side only, and are ended at once on both."""
 
 
-class Filter:
-    """A filter's figures, and what it need not tell again.
+class Filter(ABC):
+    """Tells clean programs from suspicious ones, of two sides.
 
     `reasons` counts why programs were suspicious, `programs` all of them.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, left: KvmFactory, right: KvmFactory) -> None:
+        self._factories = (left, right)
+        self._names = (left.name, right.name)
         self.programs = 0
         self.reasons: Counter[str] = Counter()
         self.tells_once = False
         """A side whose memslots are read without SRCU, which harms nobody here, is suspicious for
         that until the engine has said so; then no more."""
         self._told: set[str] = set()
+
+    def run(self, program: Program, max_steps: int) -> Verdict | None:
+        """The verdict of a clean program; None for a suspicious one.
+
+        `max_steps` bounds the preemption points of each side.  UsageError if a side cannot run the
+        program's configuration.
+        """
+        for factory in self._factories:
+            factory.check(program.config)
+        self.programs += 1
+        found = self._run(program, max_steps)
+        if isinstance(found, Verdict):
+            return found
+        self.reasons[found] += 1
+        return None
+
+    @abstractmethod
+    def _run(self, program: Program, max_steps: int) -> Verdict | str:
+        """The verdict, or why the program is suspicious."""
 
     def judged(self, verdict: Verdict) -> None:
         """The engine has judged a suspicious program."""
@@ -61,30 +83,12 @@ class FastLockstep(Filter):
     """Two native sides."""
 
     def __init__(self, left: NativeFactory, right: NativeFactory) -> None:
-        super().__init__()
-        self._factories = (left, right)
-        self._names = (left.name, right.name)
+        super().__init__(left, right)
         self._players = [
             Player(side.library, side.tdp_mmu, number) for number, side in enumerate((left, right))
         ]
 
-    def run(self, program: Program, max_steps: int) -> Verdict | None:
-        """The verdict of a clean program; None for a suspicious one.
-
-        `max_steps` bounds the preemption points of each side.  UsageError if a side cannot run the
-        program's configuration.
-        """
-        for factory in self._factories:
-            factory.check(program.config)
-        self.programs += 1
-        found = self._run(program, max_steps)
-        if isinstance(found, Verdict):
-            return found
-        self.reasons[found] += 1
-        return None
-
     def _run(self, program: Program, max_steps: int) -> Verdict | str:
-        """The verdict, or why the program is suspicious."""
         encoded = Encoded(program)
         ends: set[int] = set()
         while True:

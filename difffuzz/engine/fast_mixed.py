@@ -25,35 +25,21 @@ class FastMixed(Filter):
     """A native side, played, and a model, in either order."""
 
     def __init__(self, left: KvmFactory, right: KvmFactory) -> None:
-        super().__init__()
-        self._sides = left, right
+        super().__init__(left, right)
         self._number = 0 if isinstance(left, NativeFactory) else 1
-        native = self._sides[self._number]
+        native = self._factories[self._number]
         assert isinstance(native, NativeFactory)
         self._player = Player(native.library, native.tdp_mmu, self._number)
-
-    def run(self, program: Program, max_steps: int) -> Verdict | None:
-        """The verdict of a clean program; None for a suspicious one.  See FastLockstep.run()."""
-        for factory in self._sides:
-            factory.check(program.config)
-        if program.config.guest != "none":
-            return None
-        self.programs += 1
-        found = self._run(program, max_steps)
-        if isinstance(found, Verdict):
-            return found
-        self.reasons[found] += 1
-        return None
 
     def _run(self, program: Program, max_steps: int) -> Verdict | str:
         encoded = Encoded(program)
         ends: set[int] = set()
         while True:
             played = self._player.play(encoded, max_steps)
-            if suspicion := self.suspicion(self._sides[self._number].name, played):
+            if suspicion := self.suspicion(self._names[self._number], played):
                 return suspicion
             other = 1 - self._number
-            alone = Alone(program, self._sides[other], other, ends, max_steps)
+            alone = Alone(program, self._factories[other], other, ends, max_steps)
             alone.run()
             if alone.suspicion:
                 return alone.suspicion
@@ -67,8 +53,7 @@ class FastMixed(Filter):
             pairs = list(zip(left, right, strict=True))
             parks = parked_on_one_side(pairs, ends)
             if parks is None:
-                names = self._sides[0].name, self._sides[1].name
-                reason = outcomes_differ(names, pairs, verdict.allowed)
+                reason = outcomes_differ(self._names, pairs, verdict.allowed)
                 if ends:
                     verdict.allowed["parked-on-one-side"] = len(ends)
                 return reason or verdict

@@ -149,18 +149,24 @@ class Sweeper:
                 self.add(program)
 
     def next(self, stop: Callable[[], bool]) -> tuple[Program, Swept] | None:
-        """What came of the next one; None if there is none.  What is stopped stays.  OSError."""
+        """What came of the next one; None if there is none.  What is stopped stays.  OSError.
+
+        Keep what was found, then call done(): it is not swept again after that.
+        """
         while self._queue:
             entry = heapq.heappop(self._queue)
             _, name, program = entry
             if not self._claims.take(name):
                 continue
             swept = self._run.sweep(program, stop)
-            if swept.complete:
-                signatures = [one.divergence.signature for one in swept.shown]
-                self._notes.add(Note(name, swept.schedules, signatures))
-            else:
+            if not swept.complete:
                 self._claims.give_back(name)
                 heapq.heappush(self._queue, entry)
             return program, swept
         return None
+
+    def done(self, program: Program, swept: Swept) -> None:
+        """Notes it, if it was swept to its end.  OSError."""
+        if swept.complete:
+            signatures = [one.divergence.signature for one in swept.shown]
+            self._notes.add(Note(self._notes.name(program), swept.schedules, signatures))

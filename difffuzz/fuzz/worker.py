@@ -129,7 +129,12 @@ class Worker:
                 scheduled = program._replace(schedule=schedule or RUN_TO_BLOCK)
                 self._unwritten.append((scheduled, divergence))
             self._write_findings()
-            if not swept.complete:
+            if self._unwritten or not swept.complete:
+                return
+            try:
+                sweeper.done(program, swept)
+            except OSError as error:
+                self._trouble = error
                 return
 
     def _is_over(self) -> bool:

@@ -126,6 +126,7 @@ class Runner:
     def sweep(self, program: Program, stop: Callable[[], bool]) -> Swept:
         """Runs every schedule with one departure, on both sides, until `stop`; see sweep.py."""
         swept = Swept()
+        schedule: tuple[tuple[int, int], ...] = ()
 
         def over() -> bool:
             self.watchdog.start()  # it watches each run by itself
@@ -135,13 +136,15 @@ class Runner:
             try:
                 sweep(program, *self.sides, over, swept)
             except Stuck as stuck:
+                nonlocal schedule
+                schedule = stuck.schedule
                 self.watchdog.start()
-                return self._own_fault(stuck, self._under(program, stuck.schedule))
+                return self._own_fault(stuck, self._under(program, schedule))
             return Verdict()
 
         verdict = self._guarded(judge)
         if verdict.divergences:  # of a run that ended the sweep
-            swept.shown += [Shown(one, ()) for one in verdict.divergences[:1]]
+            swept.shown += [Shown(one, schedule) for one in verdict.divergences[:1]]
             swept.complete = True
         return swept
 

@@ -9,6 +9,7 @@ is played, which takes so little time that two departures follow where they are 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from ..engine.explore import Exploration, Shown, explore
 from ..engine.there_and_back import there_and_back
@@ -49,22 +50,29 @@ def sweep(
     """
     program = program._replace(schedule=())
     ended = False
+    latest = Exploration()
 
     def over(found: Exploration) -> bool:
-        nonlocal ended
+        nonlocal ended, latest
+        latest = found
         ended = ended or stop()
         return ended
 
     for number, side in enumerate((left, right)):
-        if isinstance(side, NativeFactory):
-            found = there_and_back(program, left, right, sides=(number,), back=False, stop=over)
-            few = found.schedules * found.steps <= 2 * PLAYED_STEPS
-            if few and not found.shown and not ended:
-                swept.add(found)
-                found = there_and_back(program, left, right, sides=(number,), stop=over)
-        else:
-            found = explore(program, left, right, 1, sides=(number,), stop=over)
-        swept.add(found)
+        latest = Exploration()
+        try:
+            if isinstance(side, NativeFactory):
+                play = partial(there_and_back, program, left, right, sides=(number,), stop=over)
+                latest = play(back=False)
+                few = latest.schedules * latest.steps <= 2 * PLAYED_STEPS
+                if few and not latest.shown and not ended:
+                    swept.add(latest)
+                    latest = Exploration()
+                    latest = play()
+            else:
+                latest = explore(program, left, right, 1, sides=(number,), stop=over)
+        finally:
+            swept.add(latest)
         if ended:
             return
     swept.complete = True

@@ -37,6 +37,7 @@ def rest(one: Sweeper) -> list[Program]:
     found = []
     while (swept := one.next(lambda: False)) is not None:
         assert swept[1].complete
+        one.done(*swept)
         found.append(swept[0])
     return found
 
@@ -80,6 +81,16 @@ def test_threads_that_meet_anew_are_swept(tmp_path: Path) -> None:
         assert one.left == left
     one.ran(parse(NO_RACE), runner(parse(NO_RACE)))
     assert one.left == 2
+
+
+def test_it_is_noted_only_when_what_it_found_is_kept(tmp_path: Path) -> None:
+    folder = corpus(tmp_path / "corpus", RACE)
+    one = sweeper(tmp_path, folder)
+    swept = one.next(lambda: False)
+    assert swept is not None
+    assert sweeper(tmp_path, folder).left == 1  # whoever dies here has lost nothing
+    one.done(*swept)
+    assert sweeper(tmp_path, folder).left == 0
 
 
 def test_notes_that_are_torn_are_passed_over(tmp_path: Path) -> None:

@@ -7,6 +7,8 @@ import pytest
 
 from difffuzz.program import Program, parse
 from difffuzz.running.runner import Runner
+from difffuzz.running.watchdog import Hang
+from difffuzz.sched.task import HANG
 from difffuzz.variants.catalogue import find
 
 ONE_DEPARTURE = ("ec89e6438671", "fb25ee778aae", "own-walk-flush-ends-early")
@@ -56,6 +58,25 @@ def test_it_ends_when_it_is_told_to() -> None:
     swept = Runner("legacy", "tdp").sweep(program_of("ec89e6438671"), stop)
     assert not swept.complete
     assert swept.schedules <= 5
+
+
+def test_what_ends_it_takes_nothing_away() -> None:
+    bug = find("ec89e6438671")
+    runner = Runner(*bug.sides())
+    known = runner.sweep(program_of(bug.id), lambda: False)
+    asked = 0
+
+    def stop() -> bool:
+        nonlocal asked
+        asked += 1
+        if asked == known.schedules:
+            raise Hang
+        return False
+
+    swept = runner.sweep(program_of(bug.id), stop)
+    signatures = [one.divergence.signature for one in swept.shown]
+    assert signatures[-1].endswith(HANG)
+    assert known.shown[0].divergence.signature in signatures
 
 
 def test_what_has_no_race_has_nothing_to_sweep() -> None:
