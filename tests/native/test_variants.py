@@ -90,7 +90,7 @@ def test_where_nothing_is_new_what_is_suspicious_is_kept() -> None:
     found = [near for one in generated(9, 60) for near in runner.near(one)]
     assert found  # of Linux 6.1 as it is: docs/findings.md
     verdicts = [runner(near) for near in found]
-    assert all(sum(runner.fast.reasons.values()) for _ in verdicts)
+    assert sum(runner.fast.reasons.values()) > 0
     assert any(verdict.divergences or verdict.allowed for verdict in verdicts)
 
 
