@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Carries patches against the model over to a model that was changed since.
+
+A variant of the model is a unified diff (docs/refactoring.md), and a diff applies exactly or not at
+all. Whoever changes `difffuzz/kvm` would have to write dozens of them anew. Each is applied to the
+model of the commit that it was made for; what it changed there is merged with what the model has
+become (`git merge-file`), and written as a diff again. One that applies as it is stays as it is.
+
+Exit status 1: some patches conflict with the change; they are named, and left alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from ..errors import UsageError
+from ..script import end, note
+from ..variants.engine import MODEL, model_sources
+from ..variants.unified_diff import PatchError, apply, parse, read_patch, split_lines
+
+ROOT = Path(__file__).resolve().parents[2]
+VARIANTS = ROOT / "difffuzz" / "variants"
+KERNELS = VARIANTS / "kernels"
+PROPOSAL = VARIANTS / "refactors" / "seed-proposal.patch"
+"""The seed's refactoring, which the tests' variations of it stand on."""
+Sources = dict[str, str]
+"""Path of a module, as patches spell it -> its text."""
+
+
+def patches() -> Iterator[tuple[Path, tuple[Path, ...]]]:
+    """Every patch with those that it stands on, these first."""
+    for path in sorted(KERNELS.glob("*.patch")):
+        yield path, ()
+    for path in sorted((KERNELS / "mended").glob("*.patch")):
+        yield path, (KERNELS / path.name,)
+    for path in sorted((VARIANTS / "bugs").glob("v*/*.patch")):
+        yield path, (KERNELS / f"{path.parent.name}.patch",)
+    for folder in ("bugs", "planted", "refactors"):
+        for path in sorted((VARIANTS / folder).glob("*.patch")):
+            yield path, ()
+    for path in sorted((ROOT / "tests" / "variants" / "refactors").glob("*.patch")):
+        yield path, (PROPOSAL,)
+
+
+def sources_of(commit: str) -> Sources:
+    """The model as it was in a commit.  UsageError if there is no such commit."""
+    listed = _git("ls-tree", "-r", "--name-only", commit, f"{MODEL}/")
+    names = [name for name in listed.splitlines() if name.endswith(".py")]
+    return {name: _git("show", f"{commit}:{name}") for name in names}
+
+
+def carried(text: str, name: str, before: Sources, now: Sources) -> tuple[str, list[str]]:
+    """A patch against `before` as one against `now`, and the files in which the two conflict."""
+    merged, conflicts = dict(now), []
+    for diff in parse(text, name):
+        path = diff.path
+        theirs = apply(before, diff, name).get(path, "")
+        merged[path], clean = merge(now.get(path, ""), before.get(path, ""), theirs)
+        if not clean:
+            conflicts.append(path)
+    try:
+        if not conflicts and patched(text, name, now) == merged:
+            return text, []
+    except PatchError:
+        pass  # its context has changed
+    return _header(text) + unified(now, merged), conflicts
+
+
+def patched(text: str, name: str, sources: Sources) -> Sources:
+    """The sources with a patch applied.  PatchError if it does not apply."""
+    for diff in parse(text, name):
+        sources = apply(sources, diff, name)
+    return sources
+
+
+def merge(ours: str, base: str, theirs: str) -> tuple[str, bool]:
+    """Three texts merged, and whether that was without conflict."""
+    with tempfile.TemporaryDirectory() as folder:
+        files = [Path(folder) / name for name in ("ours", "base", "theirs")]
+        for file, text in zip(files, (ours, base, theirs), strict=True):
+            file.write_text(text, encoding="utf-8")
+        done = subprocess.run(
+            ["git", "merge-file", "-p", "-q", *map(str, files)], capture_output=True, check=False
+        )
+    return done.stdout.decode(), done.returncode == 0
+
+
+def unified(before: Mapping[str, str], after: Mapping[str, str]) -> str:
+    """The diff from one set of sources to another."""
+    lines: list[str] = []
+    for path in sorted(before.keys() | after.keys()):
+        old, new = before.get(path, ""), after.get(path, "")
+        a = f"a/{path}" if path in before else "/dev/null"
+        b = f"b/{path}" if path in after else "/dev/null"
+        lines += difflib.unified_diff(split_lines(old), split_lines(new), a, b)
+    return "".join(lines)
+
+
+def carry(commit: str, write: bool) -> int:
+    """Carries all patches from the model of `commit` to that of the working tree; the status."""
+    before, now = sources_of(commit), model_sources(ROOT / MODEL)
+    known: dict[Path, tuple[Sources, Sources]] = {}
+    status = 0
+    for path, below in patches():
+        old, new = known[below[0]] if below else (before, now)
+        name = str(path.relative_to(ROOT))
+        text = read_patch(path)
+        result, conflicts = carried(text, name, old, new)
+        for file in conflicts:
+            note(f"{name}: {file}: conflicts with the change")
+            status = 1
+        if path.parent == KERNELS or path == PROPOSAL:
+            if conflicts:
+                return 1  # what stands on it cannot be carried
+            known[path] = patched(text, name, old), patched(result, name, new)
+        if result != text and not conflicts:
+            print(name)
+            if write:
+                path.write_text(result, encoding="utf-8")
+    return status
+
+
+def _header(text: str) -> str:
+    """What stands before the diff: what the patch is."""
+    lines = split_lines(text)
+    return "".join(lines[: next(i for i, line in enumerate(lines) if line.startswith("--- "))])
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(
+        ["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise UsageError(f"git: {done.stderr.strip().splitlines()[-1]}")
+    return done.stdout
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[0])
+    parser.add_argument("commit", help="the commit whose model the patches apply to")
+    parser.add_argument("--dry-run", action="store_true", help="name what would change, only")
+    options = parser.parse_args()
+    return carry(options.commit, not options.dry_run)
+
+
+if __name__ == "__main__":
+    end("carry-patches", main)
