@@ -30,7 +30,16 @@ man_pages = [
         "differential fuzzing of models of KVM's two x86 MMUs",
         [],
         1,
-    )
+    ),
+    ("reference/generated/language", "difffuzz-program", "the language of programs", [], 5),
+    ("reference/generated/operations", "difffuzz-operations", "operations of programs", [], 5),
+    (
+        "reference/generated/configuration",
+        "difffuzz-configuration",
+        "configuration, memory and schedules of programs",
+        [],
+        5,
+    ),
 ]
 
 PLACE = re.compile(r"^([\w-]+\*)\n", re.MULTILINE)

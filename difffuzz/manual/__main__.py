@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Builds the manual: a site, and the manual page difffuzz(1).  A warning is an error.
+"""Builds the manual: a site, manual pages, syntax files for editors.  A warning is an error.
 
 scripts/docs [--out DIR]      (default: out/docs)
 """
@@ -13,13 +13,14 @@ from pathlib import Path
 
 from ..script import end, need, note
 from ..shipped import checkout
+from . import editors
 
 BUILDERS = ("html", "man")
 """By Sphinx' name, which is that of the folder below OUT, too."""
 
 
 def main() -> int:
-    """Builds both, says where they are, and returns the exit status."""
+    """Builds all, says where they are, and returns the exit status."""
     parser = argparse.ArgumentParser(prog="docs", description="Build the manual.")
     parser.add_argument("--out", type=Path, default=Path("out/docs"), help="a directory")
     out = parser.parse_args().out
@@ -32,7 +33,8 @@ def main() -> int:
         if subprocess.run([str(word) for word in words]).returncode:
             note(f"docs: the {builder} could not be built")
             return 2
-    print(f"{out}/html/index.html\n{out}/man/difffuzz.1")
+    editors.write(out / "editors")
+    print(f"{out}/html/index.html\n{out}/man/difffuzz.1\n{out}/editors")
     return 0
 
 

@@ -1,126 +1,75 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The page of the language of programs: every line, operation, field, default and limit."""
+"""The page of the language of programs: its syntax, on one page."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from ..program import limits, model, text_form
-from ..program.fields import Field, FieldType
-from ..program.model import AREA_KINDS, CONFIG_CHOICES, DEFAULT_AREAS, Config
-from ..program.ops import NESTED_OPS, OPS, SLOT_FIELDS, OpSpec
-from ..program.text_lex import spell
-from ..program.text_render import spell_choice
+from ..program.model import Config
+from . import grammar, mistakes
 from .docstrings import documented
 from .markdown import HEAD, code, fenced, plain, table
+from .value_types import type_rows
 
 RULES = """\
 - A vCPU can hold one parked fault. `begin_fault` on a vCPU that holds one, and `end_fault` on a
   vCPU that holds none, do nothing.
 - Any other operation of a vCPU that holds a parked fault first ends that fault; a fault still
   parked when the program ends is ended then.
+- A vCPU runs nothing before it exists: `config vcpus=`, and one more for each `vcpu_create`.
 - An operation whose target is missing does what the kernel does: it fails or has no effect, and
   the program goes on.
-- A number is decimal, or hexadecimal with `0x`; a gfn and a page count 4 KiB pages.
-- A range that would leave its area, or the guest's memory, is cut short.
+- An access beyond what the CPU addresses (`maxphyaddr`) is a #PF of the guest: `fault`.
+"""
+READING = """\
+A text is lines of words. What stands behind `#` is a comment. The first line that has words names
+the language; the others may come in any order, of which that of operations and that of slots have
+a meaning. Capitals count.
+"""
+MISTAKES = """\
+A text that is no program is never mended and never run. A command prints one line with the place
+(line and column) and what was expected there, and ends with status 2.
+"""
+EDITORS = """\
+`python -m difffuzz.manual.editors DIR` writes syntax files for Vim and for VS Code (a TextMate
+grammar) below DIR, made from the same tables; `scripts/docs` puts them beside the site. They
+colour what is right, and show a word that the language does not have, or that stands at the wrong
+thread, as an error. Files are told by their name, `*.difffuzz`, or by their first line.
+
+    cp -r DIR/vim/. ~/.vim/
+    cp -r DIR/vscode ~/.vscode/extensions/difffuzz
 """
 
 
 def page() -> str:
-    """The whole language."""
+    """The syntax, and where the rest is."""
     _, example, after = (text_form.__doc__ or "").split("\n\n")
     return "\n".join(
         [
             f"{HEAD}# The language of programs\n",
-            "The text form, version 1: what people write, mail and keep in git.\n",
+            "The text form, version 1: what people write, mail and keep in git. The words of the "
+            "language are explained, each with an example, on two pages more: "
+            "[operations](operations.md) and "
+            "[configuration, memory and schedules](configuration.md).\n",
             fenced("\n".join(line.strip() for line in example.splitlines())),
             f"{plain(after)}\n",
+            "## Grammar\n",
+            READING,
+            fenced(grammar.text()),
+            f"{plain(grammar.MARKS)}\n",
             "## Rules\n",
             RULES,
-            "## config\n",
-            "`config KEY=VALUE ...`: the machine and the VM.\n",
-            table(("key", "values, the default first", "what it is"), _config()),
-            "## area\n",
-            "`area NUMBER KIND`: host memory, one of "
-            f"{', '.join(map(code, AREA_KINDS))}. Without a line: "
-            + ", ".join(f"area {number} {kind}" for number, kind in enumerate(DEFAULT_AREAS))
-            + ".\n",
-            "## slot\n",
-            "`slot NUMBER ...`: a memslot that exists when the program starts.\n",
-            table(("key", "values", "default"), _fields(SLOT_FIELDS)),
-            "## schedule\n",
-            "`schedule STEP:THREAD ...`: at that preemption point go on with that thread "
-            "([concurrency](../../concurrency.md)).\n",
-            "## Operations\n",
-            "`THREAD: OPERATION ...`, one a line. Threads: "
-            f"{', '.join(map(code, limits.THREADS))}.\n",
-            *_operations(),
+            "## Values\n",
+            table(("type", "values", "what it is"), type_rows()),
+            "## Mistakes\n",
+            MISTAKES,
+            fenced("\n\n".join(f"{wrong}\n    {printed}" for wrong, printed in mistakes.said())),
             "## Limits\n",
             table(("name", "number", "what it limits"), _limits()),
+            "## Editors\n",
+            EDITORS,
         ]
-    )
-
-
-def _config() -> Iterator[tuple[str, str, str]]:
-    said = documented(Config)
-    for key in Config._fields:
-        if key in ("areas", "slots"):
-            continue
-        choices = CONFIG_CHOICES.get(key)
-        values = (
-            ", ".join(code(spell_choice(key, value)) for value in choices)
-            if choices
-            else f"`{getattr(Config(), key)}`, up to {limits.MAX_MMU_PAGES:#x}"
-        )
-        yield code(key), values, plain(said[key])
-
-
-def _fields(fields: Iterable[Field]) -> Iterator[tuple[str, str, str]]:
-    for field in fields:
-        name = f"(behind {code('slot')})" if field.bare else code(field.text_key)
-        default = "must be there" if field.default is None else code(spell_default(field))
-        yield name, values(field.type), default
-
-
-def spell_default(field: Field) -> str:
-    """A field's default as the text form writes it."""
-    assert field.default is not None
-    return spell(field.default, field.type)
-
-
-def values(type: FieldType) -> str:
-    """What an argument of the type may be; Markdown."""
-    if type.words:
-        return ", ".join(map(code, type.words))
-    if type.bits:
-        return f"`none`, or any of {', '.join(map(code, type.bits))} with commas"
-    return f"{code(spell(type.low, type))} to {code(spell(type.high, type))}"
-
-
-def _operations() -> Iterator[str]:
-    """A table for each kind of thread."""
-    groups: dict[tuple[int, ...], list[OpSpec]] = {}
-    for spec in OPS.values():
-        groups.setdefault(spec.threads, []).append(spec)
-    for threads, specs in groups.items():
-        yield f"### Of {', '.join(limits.THREADS[thread] for thread in threads)}\n"
-        rows = ((code(one.name), _arguments(one), plain(one.doc)) for one in specs)
-        yield table(("operation", "arguments", "what it does"), rows)
-    yield "### Where an L1 runs an L2\n"
-    yield "With `config guest=ept12` or `npt12` these have other names (the others work as well).\n"
-    said = (
-        (code(one.name), _arguments(one), code(OPS[kind].name), plain(one.doc))
-        for kind, one in NESTED_OPS.items()
-    )
-    yield table(("operation", "arguments", "stands for", "what it does"), said)
-
-
-def _arguments(spec: OpSpec) -> str:
-    """With what each may be."""
-    return "<br>".join(
-        f"{'' if field.bare else code(field.text_key + '=') + ' '}{values(field.type)}"
-        + ("" if field.default is None else f", else {code(spell_default(field))}")
-        for field in spec.fields
     )
 
 
@@ -133,7 +82,7 @@ def _limits() -> Iterator[tuple[str, str, str]]:
 
 
 def undocumented() -> list[str]:
-    """What the page would have nothing to say about."""
+    """What the pages would have nothing to say about."""
     said = {**documented(Config), **documented(limits)}
     return [
         name

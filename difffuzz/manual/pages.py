@@ -7,11 +7,13 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from . import commands, judging, language, metrics, project, schemas
+from . import commands, configuration, judging, language, metrics, operations, project, schemas
 
 PAGES: dict[str, Callable[[], str]] = {
     "commands": commands.page,
     "language": language.page,
+    "operations": operations.page,
+    "configuration": configuration.page,
     "oracles": judging.page,
     "metrics": metrics.page,
     "documents": schemas.page,

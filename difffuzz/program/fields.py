@@ -80,21 +80,32 @@ HOT_COUNTS: Final = (
 )  # fmt: skip
 
 GFN: Final = FieldType("gfn", 0, GFN_LIMIT - 1, base=16, hot=HOT_GFNS)
-"""It need not be one that the CPU can address (Config.maxphyaddr)."""
+"""A guest frame number, in 4 KiB pages; it need not be one that the CPU can address
+(Config.maxphyaddr)."""
 PAGE: Final = FieldType("page", 0, AREA_PAGES - 1, base=16, hot=HOT_PAGES)
+"""A page of an area (of a memslot where the key is `first`), in 4 KiB pages."""
 COUNT: Final = FieldType("count", 1, LOW_GFNS, base=16, hot=HOT_COUNTS)
+"""Pages of 4 KiB."""
 HOST_COUNT: Final = FieldType("pages", 0, AREA_PAGES, base=16, hot=(*HOT_COUNTS, 0))
-"""Pages of a range that the host does something to; none at all only if it may err."""
+"""Pages of 4 KiB that the host does something to; none at all only if it may err."""
 FEW: Final = FieldType("few", 1, MAX_PREFAULT, base=16, hot=(1, 2, 512, 8, 1, 1, 513, 3, 9, 64))
+"""Pages of 4 KiB, each of which may take a fault of its own."""
 MMU_PAGES: Final = FieldType(
     "mmu_pages", 0, MAX_MMU_PAGES, hot=(0, 64, 8, 65, 10, 66, 68, 12, 72, 80, 7, 1, 16, 96, 256)
 )
+"""Shadow pages of the legacy MMU."""
 AREA: Final = FieldType("area", 0, N_AREAS - 1)
+"""A host memory area."""
 SLOT: Final = FieldType("slot", 0, MAX_SLOTS - 1)
+"""A memslot's id in its address space."""
 AS_ID: Final = FieldType("as", 0, N_AS - 1)
+"""An address space: 1 is what a vCPU in SMM sees."""
 ACCESS: Final = FieldType("access", 0, 2, words=("read", "write", "exec"))
+"""What a guest does to memory."""
 PROT: Final = FieldType("prot", 0, 2, words=("none", "r", "rw"))
+"""PROT_NONE, PROT_READ, or PROT_READ and PROT_WRITE."""
 BOOL: Final = FieldType("bool", 0, 1, words=("off", "on"))
+"""No or yes."""
 BRACKET: Final = FieldType("bracket", 0, 2, words=("whole", "start", "end"))
 """What of an invalidation is told; anything but all of it only if the host may err."""
 UFFD: Final = FieldType(
@@ -105,12 +116,21 @@ UFFD: Final = FieldType(
 )
 """What is asked of a userfaultfd: to register a range or give it back, to fill or to protect it."""
 FLAGS: Final = FieldType("flags", 0, 3, bits=("dirty", "readonly"))
+"""A memslot's KVM_MEM_LOG_DIRTY_PAGES and KVM_MEM_READONLY."""
 
 GVA: Final = FieldType("gva", 0, len(GVA_WORDS) - 1, words=GVA_WORDS)
+"""An address: the place in the tables of the four levels, from the root down."""
 ENTRY: Final = FieldType("entry", 0, len(ENTRY_WORDS) - 1, words=ENTRY_WORDS)
+"""An entry of the guest's tables: the table's letter and the place in it."""
 TARGET: Final = FieldType("target", 0, len(TARGET_WORDS) - 1, words=TARGET_WORDS)
+"""What an entry points to: nothing, a table, or a gfn."""
 PTE_FLAGS: Final = FieldType("pte_flags", 0, (1 << len(FLAG_WORDS)) - 1, bits=FLAG_WORDS)
+"""Present, writable, user, accessed, dirty, large, no execution."""
 ROOT: Final = FieldType("root", 0, len(ROOTS) - 1, words=ROOTS)
+"""A table that CR3, or an L1's pointer to tables, may name."""
 CPL: Final = FieldType("cpl", 0, 1, words=("kernel", "user"))
+"""The guest's mode: an access of user space or not."""
 HOW: Final = FieldType("how", 0, 1, words=("mov", "slowly"))
+"""By MOV, or by an instruction for which KVM unprotects the page."""
 SWITCHED: Final = FieldType("switched", 0, 2, words=("wp", "smep", "nx"))
+"""CR0.WP, CR4.SMEP, EFER.NX."""

@@ -12,7 +12,17 @@ import pytest
 from typer.main import get_command
 
 from difffuzz import cli
-from difffuzz.manual import commands, docstrings, judging, language, markdown, metrics, project
+from difffuzz.manual import (
+    commands,
+    configuration,
+    docstrings,
+    judging,
+    language,
+    markdown,
+    metrics,
+    operations,
+    project,
+)
 from difffuzz.manual.pages import PAGES, write_pages
 from difffuzz.oracle import ORACLES
 from difffuzz.oracle.allowed import ALLOWED
@@ -50,13 +60,16 @@ def test_every_command_has_its_options() -> None:
 
 def test_the_language_is_complete() -> None:
     text = language.page()
-    operations = text.split("## Operations")[1].splitlines()
+    explained = operations.page()
     for spec in OPS.values():
-        row = next(line for line in operations if line.startswith(f"| `{spec.name}` |"))
-        assert all(field.bare or f"`{field.text_key}=`" in row for field in spec.fields)
-        assert markdown.plain(spec.doc) in row
-    for word in (*CONFIG_CHOICES, *AREA_KINDS, *limits.THREADS):
-        assert f"`{word}`" in text
+        part = explained.split(f"\n## {spec.name}\n")[1].split("\n## ")[0]
+        assert all(field.bare or f"`{field.text_key}=`" in part for field in spec.fields)
+        assert markdown.plain(spec.doc).lower() in part.lower()
+    for word in (*CONFIG_CHOICES, *AREA_KINDS):
+        assert f"`{word}`" in configuration.page()
+    for word in limits.THREADS:
+        assert f'"{word}"' in text
+        assert f"`{word}`" in explained
     assert f"| `MAX_OPS` | {limits.MAX_OPS} |" in text
     assert language.undocumented() == []
 

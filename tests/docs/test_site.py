@@ -46,7 +46,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
         timeout=110,
     )
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == f"{out}/html/index.html\n{out}/man/difffuzz.1\n"
+    assert done.stdout == f"{out}/html/index.html\n{out}/man/difffuzz.1\n{out}/editors\n"
     return out
 
 
@@ -80,3 +80,20 @@ def test_the_manual_page_is_one(site: Path) -> None:
     for words in ("fuzz", "native build", "findings bisect", "EXIT STATUS"):
         assert words in plain
     assert "--preemptions" in plain
+
+
+def test_the_language_has_manual_pages_and_syntax_files(site: Path) -> None:
+    for name in ("program", "operations", "configuration"):
+        assert (
+            f'.TH "DIFFFUZZ-{name.upper()}" "5"'
+            in (site / "man" / f"difffuzz-{name}.5").read_text()
+        )
+    assert {
+        str(path.relative_to(site / "editors")) for path in (site / "editors").rglob("*.*")
+    } == {
+        "vim/syntax/difffuzz.vim",
+        "vim/ftdetect/difffuzz.vim",
+        "vscode/package.json",
+        "vscode/language-configuration.json",
+        "vscode/syntaxes/difffuzz.tmLanguage.json",
+    }
