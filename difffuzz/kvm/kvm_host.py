@@ -152,10 +152,23 @@ class KvmMmuRootInfo:
         self.pgd = -1
 
 
+class RsvdBitsValidate:
+    """struct rsvd_bits_validate: bits that an entry may not have; none, until they are computed.
+
+    `rsvd_bits_mask[bit 7][level-1]`; bit N of `bad_mt_xwr` refuses entries whose low 6 bits are N.
+    """
+
+    __slots__ = ("bad_mt_xwr", "rsvd_bits_mask")
+
+    def __init__(self) -> None:
+        self.rsvd_bits_mask = [[0] * PT64_ROOT_MAX_LEVEL, [0] * PT64_ROOT_MAX_LEVEL]
+        self.bad_mt_xwr = 0
+
+
 class KvmMmu:
     """struct kvm_mmu: the MMU context of a vCPU."""
 
-    __slots__ = ("is_tdp", "pae_root", "prev_roots", "root", "root_role")
+    __slots__ = ("is_tdp", "pae_root", "prev_roots", "root", "root_role", "shadow_zero_check")
 
     def __init__(self) -> None:
         self.root = KvmMmuRootInfo()
@@ -163,6 +176,7 @@ class KvmMmu:
         self.root_role = KvmMmuPageRole()
         self.is_tdp = True
         self.pae_root = 0
+        self.shadow_zero_check = RsvdBitsValidate()
 
 
 class KvmArchMemorySlot:

@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from difffuzz.facts.errno import EFAULT
-from difffuzz.facts.paging import PT_PRESENT_MASK, PT_WRITABLE_MASK
+from difffuzz.facts.errno import EFAULT, EINVAL
+from difffuzz.facts.paging import PT_WRITABLE_MASK
 from difffuzz.machine.pagetable import HOST_PAGE_TABLE
 
 from .async_pf import kvm_arch_setup_async_pf, kvm_can_do_async_pf
@@ -50,6 +50,7 @@ from .mmu_internal import (
     RET_PF_SPURIOUS,
     KvmPageFault,
     account_nx_huge_page,
+    is_access_allowed,
     is_obsolete_sp,
     is_tdp_mmu,
     kvm_mmu_max_gfn,
@@ -66,6 +67,7 @@ from .mmu_page import (
     make_mmu_pages_available,
 )
 from .mmu_roots import PTE_PREFETCH_NUM, mmu_topup_memory_caches
+from .mmu_rsvd import is_rsvd_spte
 from .mmu_spte import drop_spte, kvm_mmu_page_get_gfn, mmu_spte_set, mmu_spte_update, rmap_add
 from .page_track import kvm_slot_page_track_is_active
 from .spte import (
@@ -74,8 +76,8 @@ from .spte import (
     MMIO_SPTE_GEN_MASK,
     SPTE_BASE_ADDR_MASK,
     get_mmio_spte_generation,
+    get_mmio_spte_gfn,
     is_access_track_spte,
-    is_executable_pte,
     is_large_pte,
     is_last_spte,
     is_mmio_spte,
@@ -356,15 +358,6 @@ def fast_pf_fix_direct_spte(
     return True
 
 
-def is_access_allowed(vcpu: KvmVcpu, fault: KvmPageFault, spte: int) -> bool:
-    """True if the SPTE permits the access that faulted."""
-    if fault.exec:
-        return is_executable_pte(vcpu.kvm.masks, spte)
-    if fault.write:
-        return is_writable_pte(spte)
-    return spte & PT_PRESENT_MASK != 0
-
-
 def fast_pf_get_last_sptep(vcpu: KvmVcpu, gpa: int) -> tuple[int, int]:
     """The last entry of the walk for `gpa`: (pointer, entry); (0, 0) without a walk."""
     sptep = 0
@@ -430,7 +423,7 @@ def fast_page_fault(vcpu: KvmVcpu, fault: KvmPageFault) -> int:
         level = sptep_to_sp(kvm, sptep).role.level
         if not is_last_spte(spte, level):
             break
-        if is_access_allowed(vcpu, fault, spte):
+        if is_access_allowed(m, fault, spte):
             ret = RET_PF_SPURIOUS
             break
         new_spte = spte
@@ -439,11 +432,12 @@ def fast_page_fault(vcpu: KvmVcpu, fault: KvmPageFault) -> int:
         if fault.write and is_mmu_writable_spte(m, spte):
             new_spte |= PT_WRITABLE_MASK
             # A huge page must not become writable in a slot that logs dirty pages.
-            assert fault.slot is not None
-            if level > PG_LEVEL_4K and kvm_slot_dirty_track_enabled(fault.slot):
-                break
+            if level > PG_LEVEL_4K:
+                assert fault.slot is not None
+                if kvm_slot_dirty_track_enabled(fault.slot):
+                    break
         # The restored permissions may still not be enough.
-        if new_spte == spte or not is_access_allowed(vcpu, fault, new_spte):
+        if new_spte == spte or not is_access_allowed(m, fault, new_spte):
             break
         if fast_pf_fix_direct_spte(vcpu, fault, sptep, spte, new_spte):
             ret = RET_PF_FIXED
@@ -457,26 +451,64 @@ def fast_page_fault(vcpu: KvmVcpu, fault: KvmPageFault) -> int:
     return ret
 
 
-def get_walk(vcpu: KvmVcpu, addr: int) -> int:
-    """get_walk(), kvm_tdp_mmu_get_walk(): the last entry of the walk for `addr`, 0 for none."""
+def get_walk(vcpu: KvmVcpu, addr: int) -> list[tuple[int, int]]:
+    """Level and SPTE of each step of the walk for `addr`, from the root on."""
+    sptes = []
+    it = KvmShadowWalkIterator(vcpu, addr)
+    while it.okay():
+        spte = vcpu.kvm.mem.read_once(it.sptep)
+        sptes.append((it.level, spte))
+        it.step(spte)
+    return sptes
+
+
+def kvm_tdp_mmu_get_walk(vcpu: KvmVcpu, addr: int) -> list[tuple[int, int]]:
+    """get_walk() of the TDP MMU (tdp_mmu.c)."""
+    kvm = vcpu.kvm
+    root = to_shadow_page(kvm, vcpu.mmu.root.hpa)
+    assert root is not None
+    gfn = addr >> 12
+    return [(it.level, it.old_spte) for it in for_each_tdp_pte(kvm, root, gfn, gfn + 1)]
+
+
+def get_mmio_spte(vcpu: KvmVcpu, addr: int) -> tuple[int, bool]:
+    """The last SPTE of the walk for `addr`, and whether one on the way has reserved bits."""
+    walk_shadow_page_lockless_begin(vcpu)
     if is_tdp_mmu(vcpu.kvm, vcpu.mmu):
-        return kvm_tdp_mmu_fast_pf_get_last_sptep(vcpu, addr)[1]
-    return fast_pf_get_last_sptep(vcpu, addr)[1]
+        sptes = kvm_tdp_mmu_get_walk(vcpu, addr)
+    else:
+        sptes = get_walk(vcpu, addr)
+    walk_shadow_page_lockless_end(vcpu)
+    if not sptes:
+        return 0, False
+    spte = sptes[-1][1]
+    # An MMIO SPTE has reserved bits: that is what it is for.
+    if not is_shadow_present_pte(spte):
+        sptes.pop()
+    check = vcpu.mmu.shadow_zero_check
+    return spte, any(is_rsvd_spte(check, passed, level) for level, passed in sptes)
 
 
 def handle_mmio_page_fault(vcpu: KvmVcpu, addr: int, direct: bool) -> int:
-    """A fault by reserved bits: RET_PF_EMULATE for MMIO, RET_PF_INVALID if that is out of date."""
+    """A fault by reserved bits: RET_PF_EMULATE for MMIO, RET_PF_INVALID if that is out of date.
+
+    -EINVAL for an SPTE that has reserved bits and is no MMIO SPTE.
+    """
     kvm = vcpu.kvm
     if mmio_info_in_cache(vcpu, addr, direct):
         return RET_PF_EMULATE
-    walk_shadow_page_lockless_begin(vcpu)
-    spte = get_walk(vcpu, addr)
-    walk_shadow_page_lockless_end(vcpu)
-    if is_mmio_spte(kvm.masks, spte):
+    spte, reserved = get_mmio_spte(vcpu, addr)
+    if reserved:
+        kvm.warn("handle_mmio_page_fault", "reserved bits in an SPTE that is not MMIO")
+        return -EINVAL
+    m = kvm.masks
+    if is_mmio_spte(m, spte):
+        gfn = get_mmio_spte_gfn(m, spte)
+        access = spte & m.shadow_mmio_access_mask
         if not check_mmio_spte(vcpu, spte):
             return RET_PF_INVALID
         gva = 0 if direct else addr
-        vcpu_cache_mmio_info(vcpu, gva, addr >> 12, spte & kvm.masks.shadow_mmio_access_mask)
+        vcpu_cache_mmio_info(vcpu, gva, gfn, access)
         return RET_PF_EMULATE
     # Another task replaced it meanwhile.
     return RET_PF_RETRY

@@ -16,6 +16,7 @@ from difffuzz.facts.paging import (
     PFERR_PRESENT_MASK,
     PFERR_RSVD_MASK,
     PFERR_WRITE_MASK,
+    PT_PRESENT_MASK,
 )
 
 from .kvm_host import (
@@ -27,7 +28,13 @@ from .kvm_host import (
     KvmMmuPage,
     KvmVcpu,
 )
-from .spte import SPTE_BASE_ADDR_MASK, is_nx_huge_page_enabled
+from .spte import (
+    SPTE_BASE_ADDR_MASK,
+    is_executable_pte,
+    is_nx_huge_page_enabled,
+    is_writable_pte,
+)
+from .spte_masks import SpteMasks
 
 
 class KvmPageFault:
@@ -75,6 +82,15 @@ class KvmPageFault:
         self.pfn = 0
         self.hva = -1
         self.map_writable = False
+
+
+def is_access_allowed(m: SpteMasks, fault: KvmPageFault, spte: int) -> bool:
+    """True if the SPTE permits the access that faulted (spte.h)."""
+    if fault.exec:
+        return is_executable_pte(m, spte)
+    if fault.write:
+        return is_writable_pte(spte)
+    return spte & PT_PRESENT_MASK != 0
 
 
 def kvm_mmu_max_gfn(kvm: Kvm) -> int:

@@ -34,6 +34,7 @@ from .mmu_page import (
     kvm_mmu_prepare_zap_page,
     make_mmu_pages_available,
 )
+from .mmu_rsvd import reset_shadow_zero_bits_mask
 from .spte import ACC_ALL, SPTE_BASE_ADDR_MASK, kvm_ad_enabled
 from .tdp_mmu import kvm_tdp_mmu_get_vcpu_root_hpa, kvm_tdp_mmu_put_root
 
@@ -84,6 +85,7 @@ def kvm_init_mmu(vcpu: KvmVcpu) -> None:
         role.level = PT32E_ROOT_LEVEL
     vcpu.mmu.is_tdp = kvm.tdp_enabled
     vcpu.mmu.root_role = role
+    reset_shadow_zero_bits_mask(kvm, vcpu.mmu)
 
 
 def kvm_mmu_create(vcpu: KvmVcpu) -> int:

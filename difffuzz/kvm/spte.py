@@ -34,6 +34,7 @@ from .kvm_host import (
     pages_per_hpage,
 )
 from .memslots import kvm_slot_dirty_track_enabled, kvm_vcpu_memslots, mark_page_dirty_in_slot
+from .mmu_rsvd import is_rsvd_spte
 from .page_track import mmu_try_to_unsync_pages
 from .spte_masks import ACC_ALL as ACC_ALL
 from .spte_masks import ACC_EXEC_MASK as ACC_EXEC_MASK
@@ -154,6 +155,11 @@ def check_spte_writable_invariants(kvm: Kvm, spte: int) -> None:
         kvm.warn("check_spte_writable_invariants", "writable SPTE is not MMU-writable")
 
 
+def get_mmio_spte_gfn(m: SpteMasks, spte: int) -> int:
+    """The gfn in an MMIO SPTE."""
+    return (spte & m.shadow_nonpresent_or_rsvd_lower_gfn_mask) >> 12
+
+
 def get_mmio_spte_generation(spte: int) -> int:
     """The memslot generation in an MMIO SPTE."""
     return (spte & MMIO_SPTE_GEN_LOW_MASK) >> MMIO_SPTE_GEN_LOW_SHIFT | (
@@ -263,6 +269,8 @@ def make_spte(
                 spte |= spte_shadow_dirty_mask(m, spte)
     if prefetch:
         spte = mark_spte_for_access_track(kvm, spte)
+    if is_rsvd_spte(vcpu.mmu.shadow_zero_check, spte, level):
+        kvm.warn("make_spte", "reserved bits are set")
     if spte & PT_WRITABLE_MASK and kvm_slot_dirty_track_enabled(slot):
         if level > PG_LEVEL_4K:
             kvm.warn("make_spte", "huge page in a slot that logs dirty pages")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from difffuzz.facts.paging import (
     MOST_MAXPHYADDR,
+    PAGE_SHIFT,
     PT64_NX_MASK,
     PT_ACCESSED_MASK,
     PT_DIRTY_MASK,
@@ -19,6 +20,7 @@ from difffuzz.facts.paging import (
     VMX_EPT_EXECUTABLE_MASK,
     VMX_EPT_READABLE_MASK,
     VMX_EPT_RWX_MASK,
+    rsvd_bits,
 )
 from difffuzz.facts.spte import (
     MMIO_SPTE_GEN_HIGH_MASK,
@@ -68,6 +70,7 @@ class SpteMasks:
         "shadow_mmio_mask",
         "shadow_mmio_value",
         "shadow_mmu_writable_mask",
+        "shadow_nonpresent_or_rsvd_lower_gfn_mask",
         "shadow_nx_mask",
         "shadow_present_mask",
         "shadow_user_mask",
@@ -104,6 +107,8 @@ class SpteMasks:
             self.shadow_mmio_value = 1 << 51 | PT_PRESENT_MASK if reserved else 0
             self.shadow_mmio_mask = self.shadow_mmio_value
             self.shadow_mmio_access_mask = ACC_WRITE_MASK | ACC_USER_MASK
+        # Left out: L1TF's mask. This CPU does not have the bug: an MMIO SPTE has its gfn whole.
+        self.shadow_nonpresent_or_rsvd_lower_gfn_mask = rsvd_bits(PAGE_SHIFT, maxphyaddr - 1)
         # kvm_mmu_set_mmio_spte_mask()
         self.enable_mmio_caching = mmio_caching and self.shadow_mmio_value != 0
         if not mmio_caching:

@@ -36,6 +36,7 @@ from .mmu_internal import (
     RET_PF_RETRY,
     RET_PF_SPURIOUS,
     KvmPageFault,
+    is_access_allowed,
     kvm_mmu_max_gfn,
     kvm_mmu_page_as_id,
     kvm_update_page_stats,
@@ -569,6 +570,16 @@ def tdp_mmu_map_handle_target_level(vcpu: KvmVcpu, fault: KvmPageFault, it: TdpI
     if sp.role.level != fault.goal_level:
         kvm.warn("tdp_mmu_map_handle_target_level", "the page table is of another level")
         return RET_PF_RETRY
+    if (
+        fault.slot is not None
+        and is_shadow_present_pte(it.old_spte)
+        and is_access_allowed(kvm.masks, fault, it.old_spte)
+        and is_last_spte(it.old_spte, it.level)
+    ):
+        # Another fault was quicker, and may have mapped more than this one could.
+        if fault.pfn != spte_to_pfn(it.old_spte):
+            kvm.warn("tdp_mmu_map_handle_target_level", "another pfn is mapped")
+        return RET_PF_SPURIOUS
     if fault.slot is None:
         new_spte = make_mmio_spte(vcpu, it.gfn, ACC_ALL)
     else:
@@ -593,9 +604,9 @@ def tdp_mmu_map_handle_target_level(vcpu: KvmVcpu, fault: KvmPageFault, it: TdpI
     elif (
         is_shadow_present_pte(it.old_spte)
         and is_mmu_writable_spte(kvm.masks, it.old_spte)
-        and not is_writable_pte(new_spte)
+        and not is_mmu_writable_spte(kvm.masks, new_spte)
     ):
-        # The fault found the host's page read-only, and is late: others may have it writable.
+        # A late read fault of a read-only page meets an SPTE that was aged, and so allows nothing.
         kvm_flush_remote_tlbs_with_address(kvm, it.gfn, pages_per_hpage(it.level))
     # A write to a write-protected page is emulated, else it would fault again for ever.
     if wrprot and fault.write:

@@ -12,7 +12,7 @@ Exit status 1: some patches conflict with the change; they are named, and left a
 from __future__ import annotations
 
 import argparse
-import difflib
+import re
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -28,8 +28,16 @@ VARIANTS = ROOT / "difffuzz" / "variants"
 KERNELS = VARIANTS / "kernels"
 PROPOSAL = VARIANTS / "refactors" / "seed-proposal.patch"
 """The seed's refactoring, which the tests' variations of it stand on."""
+CONTEXT = 2
+"""Lines of context: few, so that a patch for the base fits the models of kernels too."""
 Sources = dict[str, str]
 """Path of a module, as patches spell it -> its text."""
+
+
+NAMES = ("-L", "the model", "-L", "the model before", "-L", "the patch")
+_CONFLICT = re.compile(r"^<<<<<<< .*?^>>>>>>> [^\n]*\n", re.MULTILINE | re.DOTALL)
+_BESIDE = re.compile(r"^(@@ -\S+ \+\S+ @@).*")  # the function that a hunk is in
+_ABOUT = ("diff --git ", "index ", "new file mode ", "deleted file mode ")
 
 
 def patches() -> Iterator[tuple[Path, tuple[Path, ...]]]:
@@ -54,18 +62,18 @@ def sources_of(commit: str) -> Sources:
     return {name: _git("show", f"{commit}:{name}") for name in names}
 
 
-def carried(text: str, name: str, before: Sources, now: Sources) -> tuple[str, list[str]]:
-    """A patch against `before` as one against `now`, and the files in which the two conflict."""
-    merged, conflicts = dict(now), []
+def carried(text: str, name: str, before: Sources, now: Sources) -> tuple[str, dict[str, str]]:
+    """A patch against `before` as one against `now`; and by file, where the two conflict."""
+    merged, conflicts = dict(now), {}
     for diff in parse(text, name):
         path = diff.path
         theirs = apply(before, diff, name).get(path, "")
         merged[path], clean = merge(now.get(path, ""), before.get(path, ""), theirs)
         if not clean:
-            conflicts.append(path)
+            conflicts[path] = "".join(_CONFLICT.findall(merged[path]))
     try:
         if not conflicts and patched(text, name, now) == merged:
-            return text, []
+            return text, {}
     except PatchError:
         pass  # its context has changed
     return _header(text) + unified(now, merged), conflicts
@@ -85,20 +93,31 @@ def merge(ours: str, base: str, theirs: str) -> tuple[str, bool]:
         for file, text in zip(files, (ours, base, theirs), strict=True):
             file.write_text(text, encoding="utf-8")
         done = subprocess.run(
-            ["git", "merge-file", "-p", "-q", *map(str, files)], capture_output=True, check=False
+            ["git", "merge-file", "-p", "-q", "--diff3", *NAMES, *map(str, files)],
+            capture_output=True,
+            check=False,
         )
     return done.stdout.decode(), done.returncode == 0
 
 
 def unified(before: Mapping[str, str], after: Mapping[str, str]) -> str:
     """The diff from one set of sources to another."""
-    lines: list[str] = []
-    for path in sorted(before.keys() | after.keys()):
-        old, new = before.get(path, ""), after.get(path, "")
-        a = f"a/{path}" if path in before else "/dev/null"
-        b = f"b/{path}" if path in after else "/dev/null"
-        lines += difflib.unified_diff(split_lines(old), split_lines(new), a, b)
-    return "".join(lines)
+    with tempfile.TemporaryDirectory() as folder:
+        for side, sources in (("a", before), ("b", after)):
+            (Path(folder) / side).mkdir()
+            for path, text in sources.items():
+                file = Path(folder) / side / path
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_text(text, encoding="utf-8")
+        done = subprocess.run(
+            ["git", "diff", "--no-index", "--no-prefix", f"-U{CONTEXT}", "a", "b"],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    lines = (_BESIDE.sub(r"\1", line) for line in split_lines(done.stdout))
+    return "".join(line for line in lines if not line.startswith(_ABOUT))
 
 
 def carry(commit: str, write: bool) -> int:
@@ -107,18 +126,21 @@ def carry(commit: str, write: bool) -> int:
     known: dict[Path, tuple[Sources, Sources]] = {}
     status = 0
     for path, below in patches():
-        old, new = known[below[0]] if below else (before, now)
         name = str(path.relative_to(ROOT))
+        if below and below[0] not in known:
+            note(f"{name}: stands on {below[0].relative_to(ROOT)}")
+            continue
+        old, new = known[below[0]] if below else (before, now)
         text = read_patch(path)
         result, conflicts = carried(text, name, old, new)
-        for file in conflicts:
-            note(f"{name}: {file}: conflicts with the change")
+        if conflicts:
             status = 1
+            for file, regions in conflicts.items():
+                note(f"{name}: {file}: conflicts with the change:\n{regions}")
+            continue
         if path.parent == KERNELS or path == PROPOSAL:
-            if conflicts:
-                return 1  # what stands on it cannot be carried
             known[path] = patched(text, name, old), patched(result, name, new)
-        if result != text and not conflicts:
+        if result != text:
             print(name)
             if write:
                 path.write_text(result, encoding="utf-8")

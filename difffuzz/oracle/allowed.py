@@ -127,8 +127,10 @@ ALLOWED: dict[str, Rule] = {
             "late-fault",
             "retry",
             "a parked fault that finds its page mapped meanwhile is FIXED if it changes the SPTE's "
-            "accessed or dirty bit, else SPURIOUS; a page that was prefetched has neither",
-            "make_spte() leaves the dirty bit out over a writable SPTE; direct_pte_prefetch()",
+            "accessed or dirty bit, else SPURIOUS; in the TDP MMU always SPURIOUS if its access is "
+            "allowed; a page that was prefetched has neither bit",
+            "make_spte() leaves the dirty bit out over a writable SPTE; direct_pte_prefetch(); "
+            "tdp_mmu_map_handle_target_level()",
         ),
         Rule(
             "parked-on-one-side",

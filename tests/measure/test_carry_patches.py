@@ -23,8 +23,8 @@ def changed(old: str, new: str) -> dict[str, str]:
 
 
 def test_a_patch_that_applies_stays_as_it_is() -> None:
-    assert carried(PATCH, "p", BEFORE, BEFORE) == (PATCH, [])
-    assert carried(PATCH, "p", BEFORE, changed("line 1\n", "line 1\nmore\n")) == (PATCH, [])
+    assert carried(PATCH, "p", BEFORE, BEFORE) == (PATCH, {})
+    assert carried(PATCH, "p", BEFORE, changed("line 1\n", "line 1\nmore\n")) == (PATCH, {})
 
 
 def test_a_changed_context_is_taken_over() -> None:
@@ -37,7 +37,9 @@ def test_a_changed_context_is_taken_over() -> None:
 
 
 def test_a_patch_of_a_line_that_changed_conflicts() -> None:
-    assert carried(PATCH, "p", BEFORE, changed("line 9\n", "line nine\n"))[1] == [PATH]
+    conflicts = carried(PATCH, "p", BEFORE, changed("line 9\n", "line nine\n"))[1]
+    assert list(conflicts) == [PATH]
+    assert "line nine\n||||||| the model before\nline 9\n=======\n>>>>>>>" in conflicts[PATH]
 
 
 def test_files_come_and_go() -> None:
@@ -63,7 +65,7 @@ def test_each_patch_applies_to_what_it_stands_on() -> None:
         for one in below:
             sources = patched(one.read_text(), one.name, sources)
         text = path.read_text()
-        assert carried(text, path.name, sources, sources) == (text, [])
+        assert carried(text, path.name, sources, sources) == (text, {})
 
 
 def test_a_commit_that_is_not_there_is_one_line() -> None:

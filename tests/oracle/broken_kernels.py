@@ -97,9 +97,9 @@ RCU = (
         "tdp",
         "mmu.py",
         """\
-     spte = get_walk(vcpu, addr)
+         sptes = get_walk(vcpu, addr)
 -    walk_shadow_page_lockless_end(vcpu)
-     if is_mmio_spte(kvm.masks, spte):
+     if not sptes:
 """,
         "rcu:tdp:read:operation end",
         f"{ONE_PAGE}vcpu0: read gfn=0x1000\nvcpu0: read gfn=0x1001\nvcpu0: read gfn=0x1000\n",
@@ -166,9 +166,9 @@ WARN = (
 """,
         "warn:tdp:end_fault:__handle_changed_spte",
         f"config vcpus=2\n{ONE_PAGE}vcpu0: begin_fault gfn=0x3 access=write\n"
-        "host0: dontneed area=1 page=0x3 n=0x1\nvcpu1: write gfn=0x3\nvcpu0: end_fault\n",
+        "host0: dontneed area=1 page=0x3 n=0x1\nvcpu1: read gfn=0x3\nvcpu0: end_fault\n",
         near=f"config vcpus=2\n{ONE_PAGE}vcpu0: begin_fault gfn=0x3 access=write\n"
-        "vcpu1: write gfn=0x3\nvcpu0: end_fault\n",
+        "vcpu1: read gfn=0x3\nvcpu0: end_fault\n",
     ),
 )
 
