@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from itertools import takewhile
+from itertools import groupby, takewhile
 from random import Random
 
 import pytest
@@ -12,9 +12,12 @@ import pytest
 from difffuzz.program import Config, Kind, Op, Program, SlotSpec, generate, normalise
 from difffuzz.program.addresses import inside, pick
 from difffuzz.program.generate import generate_config
+from difffuzz.program.limits import HOST_THREADS
 from difffuzz.program.phrases import PHRASES, THEMES, Phrase, pages, roots, slots
+from difffuzz.program.phrases.parts import SYNC
 from difffuzz.program.phrases.race import logging, marking, new_slot, race
 from difffuzz.program.phrases.race_tables import collapsing, recovering, splitting, sweeping
+from difffuzz.program.phrases.race_zap import halfway, leaving
 from difffuzz.program.scene import Scene
 
 KINDS = (Kind.READ, Kind.WRITE, Kind.DONTNEED, Kind.MIGRATE, Kind.TRACK_ADD)
@@ -312,3 +315,36 @@ def test_half_of_the_races_have_all_vcpus_rooted() -> None:
         before = list(takewhile(lambda op: op.kind is not Kind.SYNC, ops[first:]))
         rooted += {op.thread for op in before if op.args == ops[first].args} == {0, 1, 2}
     assert 60 < rooted < 160
+
+
+def test_a_zap_that_may_yield_is_of_many_pages_while_the_host_asks_for_one_of_them() -> None:
+    slot = SlotSpec(0, 0, 0x200, 0x1400, 0, 0x200)
+    config = Config(vcpus=2, slots=(slot,))
+    zaps, beside = Counter[Kind](), Counter[Kind]()
+    for seed in range(300):
+        scene = scene_of_seed(seed, config)
+        ops = halfway(scene, pick(scene.rng, config)._replace(gfn=0x201, slot=slot), slot)
+        at = len(ops) - 1 - [op.kind for op in reversed(ops)].index(Kind.SYNC)
+        phase = raced(ops[: at + 1])
+        before = {op.args[0] for op in ops[: at - len(phase)] if op.kind <= Kind.EXEC}
+        assert len(before) >= 3
+        assert {op.args[0] for op in ops[at + 1 :]} <= before  # and some are used again
+        zaps[phase[0].kind] += 1
+        beside.update(op.kind for op in phase[1:] if op.thread in HOST_THREADS)
+    assert {Kind.ZAP_GFN_RANGE, Kind.DONTNEED, Kind.MEMSLOT_DELETE, Kind.NX} <= set(zaps)
+    assert min(beside[kind] for kind in (Kind.DONTNEED, Kind.MIGRATE, Kind.AGE)) > 20
+
+
+def test_a_race_about_a_root_that_loses_its_user_begins_in_l2() -> None:
+    slot = SlotSpec(0, 0, 0, 0x400, 0, 0)
+    config = Config(vcpus=2, slots=(slot,))
+    for seed in range(60):
+        scene = scene_of_seed(seed, config)
+        ops = leaving(scene, pick(scene.rng, config)._replace(gfn=0x1, slot=slot), slot)
+        phases = [list(group) for sync, group in groupby(ops, SYNC.__eq__) if not sync]
+        used = next(phase for phase in phases if phase[0].kind is Kind.GUEST_MODE)
+        assert any(op.kind <= Kind.EXEC for op in used)
+        [reload] = [op for op in ops if op.kind is Kind.RELOAD]
+        race = phases[phases.index(used) + 1]
+        assert reload in race
+        assert any(op.thread != reload.thread for op in race)

@@ -59,6 +59,8 @@ PHRASES: Final = (
     Phrase(pages.over_table, _kinds(Kind.TRACK_ADD), 3, 2),
     Phrase(roots.other_root, _kinds(Kind.SMM), 4, 2),
     Phrase(roots.two_roots, _kinds(Kind.GUEST_MODE), 6, 4, (("dirty_mode", "pml"),)),
+    Phrase(roots.several_states, _kinds(Kind.GUEST_MODE), 6, 3, (("vcpus", 2), ("ad", False))),
+    Phrase(roots.last_user, _kinds(Kind.GUEST_MODE, Kind.RELOAD), 5, 2),
     Phrase(pages.crowd, _kinds(Kind.MMU_PAGES), 2, 2, (("vcpus", 3), ("mmu_pages", 10))),
     Phrase(
         slots.dirty_log,

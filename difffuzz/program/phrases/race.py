@@ -21,6 +21,7 @@ from ..scene import Scene, place_of
 from .parts import SYNC, access, take, vcpu, vmm
 from .race_tables import AGAIN, cleaning, collapsing, protect, recovering, splitting, sweeping, use
 from .race_vmm import beside, two_threads
+from .race_zap import halfway, leaving
 
 _USUAL: Final = 0.8
 _HOLES: Final = 0.2
@@ -271,7 +272,9 @@ _ABOUT_SLOTS: Final = (
     *(recovering,) * 2,
     *(splitting,) * 2,
     *(sweeping,) * 2,
-    *(two_threads,) * 2,
+    *(two_threads,) * 4,
+    *(halfway,) * 3,
+    leaving,
     cleaning,
 )
 _ACTORS: Final = (

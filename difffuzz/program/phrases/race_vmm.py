@@ -17,7 +17,7 @@ BESIDE: Final = (
     *(Kind.NX,) * 3,
     *(Kind.DIRTY_GET,) * 2,
     *(Kind.DIRTY_CLEAR,) * 2,
-    Kind.MMU_PAGES,
+    *(Kind.MMU_PAGES,) * 2,
     Kind.TRACK_ADD,
     Kind.TRACK_REMOVE,
 )

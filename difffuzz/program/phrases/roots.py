@@ -6,11 +6,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from .. import addresses
 from ..addresses import Place
-from ..model import DIRTY_LOG, Op
+from ..limits import HOST_THREADS, MAX_SLOTS
+from ..model import DIRTY_LOG, Op, SlotSpec
 from ..ops import Kind
 from ..scene import Scene
 from .parts import OFF, ON, access, take, vcpu, vmm
+from .race_tables import protect
 
 _NESTED: Final = 0.7
 """How often the other root is one of guest mode, which has the same memslots."""
@@ -18,6 +21,10 @@ _EVERYWHERE: Final = (
     Kind.AGE, Kind.AGE, Kind.TRACK_ADD, Kind.DIRTY_GET, Kind.DIRTY_CLEAR, Kind.ZAP_GFN_RANGE,
 )  # fmt: skip
 """What is done to a page in every root."""
+_FAR_APART: Final = 0.15
+"""How often a root has another page of the block than the one before."""
+_ALONE: Final = 0.75
+"""How often nobody else has used the L2's root that a vCPU leaves."""
 
 
 def other_root(scene: Scene, kinds: Sequence[Kind]) -> list[Op]:
@@ -52,6 +59,114 @@ def two_roots(scene: Scene, kinds: Sequence[Kind]) -> list[Op]:
     if rng.random() < 0.5:
         ops.append(scene.op(rng.choice((Kind.DIRTY_GET, Kind.TEST_AGE)), place))
     return ops
+
+
+def several_states(scene: Scene, kinds: Sequence[Kind]) -> list[Op]:
+    """A page in the roots of L1, of L2 and, with a second vCPU, of SMM, in another state in each;
+    then something is done to it in all of them, and it is used again through one or two.
+
+    SMM has the same memory: its slot is made if there is none.
+    """
+    rng = scene.rng
+    place = scene.place()
+    slot = place.slot
+    if slot is None:
+        return two_roots(scene, kinds)
+    ops: list[Op] = []
+    if not slot.flags & DIRTY_LOG and rng.random() < 0.3:
+        slot = slot._replace(flags=slot.flags | DIRTY_LOG)
+        ops.append(vmm(Kind.MEMSLOT_FLAGS, slot.slot, slot.as_id, slot.flags))
+        place = place._replace(slot=slot)
+    users = _users(scene, place)
+    if any(modes[0] != place.as_id for _, modes in users):
+        ops.append(vmm(Kind.MEMSLOT_CREATE, *_elsewhere(scene, slot)))
+    rng.shuffle(users)
+    used: list[list[Op]] = []
+    for number, (thread, modes) in enumerate(users):
+        where = addresses.near(rng, place) if rng.random() < _FAR_APART else place
+        used.append([*_in_modes(thread, modes), access(scene, where, thread)])
+        ops += used[-1]
+        if number + 1 < len(users) and rng.random() < 0.8:
+            if slot.flags & DIRTY_LOG and rng.random() < 0.6:
+                ops[-1] = ops[-1]._replace(kind=Kind.WRITE)
+                ops += protect(scene, slot)
+            else:
+                ops.append(_aged(scene, place))
+    way = rng.random()
+    if way < 0.25:
+        ops.append(vmm(Kind.TRACK_ADD, place.as_id, place.gfn))
+    else:
+        ops.append(_aged(scene, place) if way < 0.4 else _in_all_roots(scene, place))
+    for again in rng.sample(used, rng.choice((1, 1, 2))):
+        ops += again
+        if rng.random() < 0.5:
+            ops[-1] = ops[-1]._replace(kind=Kind.WRITE)
+    if rng.random() < 0.5:
+        ops.append(scene.op(rng.choice((Kind.DIRTY_GET, Kind.TEST_AGE)), place))
+    return ops
+
+
+def last_user(scene: Scene, kinds: Sequence[Kind]) -> list[Op]:
+    """A page of an L2, whose vCPU leaves it and drops its roots: that one may have no user left.
+
+    Something is done to the page, or to its slot, before or after; then L1, or L2, uses it again.
+    """
+    rng = scene.rng
+    place = scene.place()
+    thread = vcpu(scene)
+    users = [thread]
+    if rng.random() > _ALONE and scene.config.vcpus > 1:
+        users.append((thread + 1) % scene.config.vcpus)
+    ops: list[Op] = []
+    for user in users:
+        ops += [Op(Kind.GUEST_MODE, user, ON), access(scene, place, user)]
+        if rng.random() < 0.3:
+            ops.append(access(scene, addresses.near(rng, place), user))
+    for user in users:
+        ops.append(Op(Kind.GUEST_MODE, user, OFF))
+        if rng.random() < 0.5:
+            ops.append(access(scene, place, user))
+    before = rng.random() < 0.3
+    if before:
+        ops.append(_in_all_roots(scene, place))
+    ops += [Op(Kind.RELOAD, user) for user in users]
+    if not before or rng.random() < 0.3:
+        ops.append(_in_all_roots(scene, place))
+    if rng.random() < 0.7:
+        ops.append(Op(Kind.GUEST_MODE, thread, ON))
+    ops.append(access(scene, place, thread))
+    if rng.random() < 0.4:
+        ops.append(scene.op(rng.choice((Kind.DIRTY_GET, Kind.TEST_AGE, *kinds)), place))
+    return [*ops, Op(Kind.GUEST_MODE, thread, OFF)]
+
+
+def _users(scene: Scene, place: Place) -> list[tuple[int, tuple[int, int]]]:
+    """(vCPU, (in SMM, in L2)) of each root: whoever enters or leaves SMM loses the others."""
+    thread = vcpu(scene)
+    smm = place.as_id
+    users = [(thread, (smm, 0)), (thread, (smm, 1))]
+    if scene.config.vcpus > 1:
+        other = (thread + 1) % scene.config.vcpus
+        users.append((other, (1 - smm, scene.rng.choice((0, 0, 1)))))
+    return users
+
+
+def _in_modes(thread: int, modes: tuple[int, int]) -> list[Op]:
+    smm, l2 = modes
+    return [Op(Kind.SMM, thread, (smm,)), Op(Kind.GUEST_MODE, thread, (l2,))]
+
+
+def _elsewhere(scene: Scene, slot: SlotSpec) -> SlotSpec:
+    """The slot in the other address space, under an id that is free there if one is."""
+    as_id = 1 - slot.as_id
+    taken = {one.slot for one in scene.config.slots if one.as_id == as_id}
+    free = [number for number in range(MAX_SLOTS) if number not in taken] or [slot.slot]
+    return slot._replace(slot=free[0], as_id=as_id)
+
+
+def _aged(scene: Scene, place: Place) -> Op:
+    """The host clears the accessed bits of the page alone."""
+    return Op(Kind.AGE, HOST_THREADS[0], (place.area, place.page, 1, scene.rng.randrange(2)))
 
 
 def _in_all_roots(scene: Scene, place: Place) -> Op:
