@@ -9,7 +9,14 @@ from ..proposals import Pass
 from .config import default_config, drop_with_config, into_config
 from .names import plainer_areas, plainer_slots
 from .numbers import same_smaller_argument, shorter_ranges, smaller_arguments
-from .operations import drop_operations, drop_pairs, plain_ends, plain_order, weaker_operations
+from .operations import (
+    drop_operations,
+    drop_pairs,
+    not_parked,
+    plain_ends,
+    plain_order,
+    weaker_operations,
+)
 from .schedule import drop_schedule, drop_switches, earlier_switches
 from .slots import drop_slots, move_slots, shorter_slots, slots_to_zero, smaller_slots
 from .threads import fewer_threads, swap_threads
@@ -21,6 +28,7 @@ PASSES: Final[tuple[Pass, ...]] = (
     drop_slots,
     into_config,
     drop_pairs,
+    not_parked,
     slots_to_zero,
     move_slots,
     default_config,

@@ -7,6 +7,8 @@ from ...program import OPS, Kind, Op, Program
 from ..proposals import Proposals, with_op, with_ops
 from ..size import ROW
 
+ACCESSES = (Kind.READ, Kind.WRITE, Kind.EXEC)
+"""By what `begin_fault` calls them."""
 MAX_PAIR_OPS = 24
 """Operations of a program whose pairs are all tried."""
 
@@ -44,6 +46,29 @@ def drop_pairs(program: Program) -> Proposals:
             kept = ops[:first] + ops[first + 1 : second] + ops[second + 1 :]
             if (yield with_ops(program, kept)) is not None:
                 return
+
+
+def not_parked(program: Program) -> Proposals:
+    """Put an access in the place of the end of a parked fault, or of its begin, and no other there.
+
+    Pays where the fault shows the same without a wait.  Costs two proposals a fault.  Keeps the
+    rest; drop_pairs does not get there, for what begins such a fault shows nothing by itself.
+    """
+    for at in range(len(program.ops)):
+        ops = program.ops
+        if at >= len(ops) or ops[at].kind != Kind.BEGIN_FAULT:
+            continue
+        thread, (gfn, access) = ops[at].thread, ops[at].args
+        plain = Op(ACCESSES[access], thread, (gfn,))
+        ends = (n for n in range(at + 1, len(ops)) if ops[n] == Op(Kind.END_FAULT, thread))
+        end = next(ends, None)
+        if end is None:
+            continue
+        between, rest = ops[at + 1 : end], ops[end + 1 :]
+        for unparked in ((*between, plain, *rest), (plain, *between, *rest)):
+            if taken := (yield with_ops(program, ops[:at] + unparked)):
+                program = taken
+                break
 
 
 def weaker_operations(program: Program) -> Proposals:

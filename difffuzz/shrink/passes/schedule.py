@@ -7,9 +7,8 @@ from ...program import Kind, Op, Program, is_concurrent, normalise
 from ...program.limits import VCPU_THREADS
 from ...program.model import RUN_TO_BLOCK
 from ..proposals import Proposals, plainer_numbers
+from .operations import ACCESSES
 
-ACCESSES = (Kind.READ, Kind.WRITE, Kind.EXEC)
-"""The accesses of begin_fault, by its argument."""
 NEAR = 16
 """Steps before a switch that are all tried in its place."""
 
