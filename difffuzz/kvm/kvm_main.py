@@ -127,6 +127,8 @@ def kvm_mmu_topup_memory_cache(kvm: Kvm, mc: KvmMmuMemoryCache, minimum: int) ->
     if mc.nobjs >= minimum:
         return 0
     kvm.sched.might_sleep("kvm_mmu_topup_memory_cache")
+    # Left out: a cache that cannot be filled (-ENOMEM). There is always memory; an empty cache is a
+    # finding.
     mc.nobjs = max(KVM_ARCH_NR_OBJS_PER_MEMORY_CACHE, minimum)
     return 0
 

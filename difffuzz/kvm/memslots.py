@@ -127,6 +127,7 @@ def gfn_to_hva_many(slot: KvmMemorySlot | None, gfn: int, write: bool) -> int:
 
 def mark_page_dirty_in_slot(kvm: Kvm, memslot: KvmMemorySlot | None, gfn: int) -> None:
     """Sets the bit of `gfn` in the slot's dirty bitmap, if it has one."""
+    # Left out: the dirty ring.
     if memslot is not None and kvm_slot_dirty_track_enabled(memslot):
         rel_gfn = gfn - memslot.base_gfn
         bitmap = memslot.dirty_bitmap

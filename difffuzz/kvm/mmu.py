@@ -275,6 +275,8 @@ def direct_map(vcpu: KvmVcpu, fault: KvmPageFault) -> int:
         sp = kvm_mmu_get_child_sp(vcpu, it.sptep, base_gfn, ACC_ALL)
         if sp is not None:
             link_shadow_page(vcpu, it.sptep, sp)
+            # From 6.2 (b5b0977f4aa2): nonpaging faults are accounted too, and so is a table where
+            # no huge page is possible.
             if fault.huge_page_disallowed:
                 account_nx_huge_page(kvm, sp, fault.req_level >= it.level)
         it.step(kvm.mem.load(it.sptep))
@@ -298,6 +300,8 @@ def kvm_handle_error_pfn(vcpu: KvmVcpu, fault: KvmPageFault) -> int:
     # A read-only mapping: the write is the guest's MMIO.
     if fault.pfn == KVM_PFN_ERR_RO_FAULT:
         return RET_PF_EMULATE
+    # Left out: the pfn of 6.2 that says that a signal came (-EINTR). Nobody sends signals here but
+    # the kernel, for a page with a memory error.
     if fault.pfn == KVM_PFN_ERR_HWPOISON:
         kvm_send_hwpoison_signal(vcpu)
         return RET_PF_RETRY
@@ -554,6 +558,7 @@ def kvm_faultin_pfn_slot(vcpu: KvmVcpu, fault: KvmPageFault) -> int:
 
 def kvm_faultin_pfn(vcpu: KvmVcpu, fault: KvmPageFault, access: int) -> int:
     """Reads mmu_invalidate_seq, then faults the page in; RET_PF_CONTINUE if it may be mapped."""
+    # From 6.2: it reads the count itself, and handles pfns that are errors or have no memslot.
     vcpu.kvm.sched.touch("mmu_invalidate_seq", False)
     # The order matters: an invalidation after this read makes the fault stale.
     fault.mmu_seq = vcpu.kvm.mmu_invalidate_seq
@@ -583,6 +588,7 @@ def is_page_fault_stale(vcpu: KvmVcpu, fault: KvmPageFault) -> bool:
     return fault.slot is not None and mmu_invalidate_retry_hva(kvm, fault.mmu_seq, fault.hva)
 
 
+# From 6.2: a handler for each MMU, where 6.1 has one that asks which it is.
 def direct_page_fault(vcpu: KvmVcpu, fault: KvmPageFault) -> int:
     """Handles a fault in the legacy MMU; RET_PF_* or -errno."""
     kvm = vcpu.kvm
@@ -600,6 +606,7 @@ def direct_page_fault(vcpu: KvmVcpu, fault: KvmPageFault) -> int:
     orig_pfn = fault.pfn
     r = RET_PF_RETRY
     kvm.mmu_lock.write_lock()
+    # From 6.2: shadow pages are made available only for a fault that is not stale.
     if not is_page_fault_stale(vcpu, fault):
         r = make_mmu_pages_available(vcpu)
         if not r:
@@ -651,7 +658,7 @@ def kvm_mmu_do_page_fault(vcpu: KvmVcpu, cr2_or_gpa: int, err: int, prefetch: bo
     """One attempt to handle a fault (mmu_internal.h); RET_PF_* or -errno."""
     kvm = vcpu.kvm
     fault = KvmPageFault(vcpu, cr2_or_gpa, err, prefetch)
-    # Every MMU of the model is direct.
+    # Left out: MMUs that shadow page tables of the guest. Every MMU of the model is direct.
     fault.gfn = cr2_or_gpa >> 12
     fault.slot = kvm_vcpu_gfn_to_memslot(vcpu, fault.gfn)
     stat = vcpu.stat

@@ -102,6 +102,7 @@ def kvm_mmu_hugepage_adjust(vcpu: KvmVcpu, fault: KvmPageFault) -> None:
 
 def disallowed_hugepage_adjust(kvm: Kvm, fault: KvmPageFault, spte: int, cur_level: int) -> None:
     """Goes one level down where the NX mitigation already put a page table."""
+    # From 6.2: a fault goes around tables that the mitigation made; 6.1 goes around every table.
     if (
         cur_level > PG_LEVEL_4K
         and cur_level == fault.goal_level

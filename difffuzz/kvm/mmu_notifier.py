@@ -95,6 +95,7 @@ def kvm_handle_hva_range(
             break
     if flush_on_ret and ret:
         kvm_flush_remote_tlbs(kvm)
+    # Left out: `on_unlock`, which writes caches back for encrypted guests.
     if locked:
         kvm.mmu_lock.write_unlock()
     kvm.srcu.read_unlock(idx)
@@ -154,6 +155,7 @@ class KvmMmuNotifier:
         kvm.mn_invalidate_lock.lock()
         kvm.mn_active_invalidate_count += 1
         kvm.mn_invalidate_lock.unlock()
+        # Left out: caches of pfns (gfn_to_pfn_cache_invalidate_start()); nothing here uses one.
         kvm_handle_hva_range(
             kvm,
             start,

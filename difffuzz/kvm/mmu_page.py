@@ -41,7 +41,9 @@ from .spte import (
 
 
 def kvm_mmu_find_shadow_page(kvm: Kvm, gfn: int, role: KvmMmuPageRole) -> KvmMmuPage | None:
-    """The page for `gfn` with this role.  The hash bucket of the model is the gfn's own."""
+    """The page for `gfn` with this role."""
+    # Otherwise: each gfn has a hash bucket of its own, so that there are no collisions
+    # (statistics).
     word = role.word
     for sp in kvm.mmu_page_hash.get(gfn, ()):
         if not is_obsolete_sp(kvm, sp) and sp.role.word == word:
@@ -58,7 +60,7 @@ def kvm_mmu_alloc_shadow_page(
     kvm_mmu_memory_cache_alloc(kvm, caches[1])
     sp.spt = kvm.mem.alloc(sp)
     sp.mmu_valid_gen = kvm.mmu_valid_gen
-    # The kernel adds at the head and reclaims from the tail; here the oldest is first.
+    # Otherwise: the oldest page is first; the kernel adds at the head and reclaims from the tail.
     kvm.active_mmu_pages[sp] = None
     kvm.n_used_mmu_pages += 1
     sp.gfn = gfn
@@ -144,6 +146,7 @@ def mmu_page_zap_pte(
 def kvm_mmu_page_unlink_children(kvm: Kvm, sp: KvmMmuPage, invalid_list: list[KvmMmuPage]) -> int:
     """Clears every entry of a page."""
     zapped = 0
+    # Otherwise: only entries that are not 0 are looked at; with those the kernel does nothing.
     for index in sorted(kvm.mem.page(sp.spt).ent):
         zapped += mmu_page_zap_pte(kvm, sp, sp.spt + 8 * index, invalid_list)
     return zapped

@@ -101,7 +101,8 @@ def slot_handle_level_range(
         kvm.sched.point(("waiters", kvm.mmu_lock.name), False)
         if kvm.sched.need_resched() or kvm.mmu_lock.is_contended():
             if flush and flush_on_yield:
-                # All of the range: each level begins anew at its first gfn.
+                # Mended (own-walk-flush-ends-early): all of the range, for each level begins anew
+                # at its first gfn; the kernel flushes up to the gfn where it is.
                 npages = end_gfn - start_gfn + 1
                 kvm_flush_remote_tlbs_with_address(kvm, start_gfn, npages)
                 flush = False
@@ -173,9 +174,11 @@ def kvm_set_pte_rmap(
             )
             mmu_spte_clear_track_bits(kvm, sptep)
             mmu_spte_set(kvm, sptep, new_spte)
-            # Clearing counted the page off.
+            # Mended (own-changed-pte-page-stats): clearing counted the page off, and setting the
+            # new SPTE does not count it.
             kvm_update_page_stats(kvm, level, 1)
     if need_flush and kvm_available_flush_tlb_with_range(kvm):
+        # Mended (9ffe9265375c): all of the huge page; 6.1 flushes one page of it.
         npages = pages_per_hpage(level)
         kvm_flush_remote_tlbs_with_address(kvm, gfn & -npages, npages)
         return False
@@ -204,6 +207,7 @@ def kvm_test_age_rmap(
 
 def kvm_unmap_gfn_range(kvm: Kvm, gfn_range: KvmGfnRange) -> bool:
     """Unmaps a range; True if a flush is due."""
+    # Left out: the page of the APIC, which no program has.
     flush = False
     if kvm_memslots_have_rmaps(kvm):
         flush = kvm_handle_gfn_range(kvm, gfn_range, kvm_zap_rmap)
@@ -336,9 +340,13 @@ def kvm_arch_mmu_enable_log_dirty_pt_masked(
     if kvm.manual_dirty_log_protect and kvm.dirty_log_init_set:
         start = slot.base_gfn + gfn_offset + (mask & -mask).bit_length() - 1
         end = slot.base_gfn + gfn_offset + mask.bit_length() - 1
+        # Mended (own-clear-log-split-off-by-one): the end is exclusive; the kernel passes the last
+        # gfn.
         if kvm.eager_page_split:
             kvm_mmu_try_split_huge_pages(kvm, slot, start, end + 1, PG_LEVEL_4K)
         kvm_mmu_slot_gfn_write_protect(kvm, slot, start, PG_LEVEL_2M)
+        # Mended (own-clear-log-edge): rounded down; the kernel rounds up, so that it passes over a
+        # huge page that begins with the last gfn.
         hpage = pages_per_hpage(PG_LEVEL_2M)
         if start // hpage != end // hpage:
             kvm_mmu_slot_gfn_write_protect(kvm, slot, end, PG_LEVEL_2M)
@@ -383,6 +391,8 @@ def kvm_mmu_zap_collapsible_spte(kvm: Kvm, slot: KvmMemorySlot, rmap: Rmap, inde
             ):
                 kvm_zap_one_rmap_spte(kvm, rmap, index, sptep)
                 if kvm_available_flush_tlb_with_range(kvm):
+                    # Mended (1b2dc7360463): flushes the gfn of the SPTE; 6.1 takes that of its
+                    # table.
                     gfn = kvm_mmu_page_get_gfn(sp, spte_index(sptep))
                     kvm_flush_remote_tlbs_with_address(kvm, gfn, pages_per_hpage(sp.role.level))
                 else:

@@ -195,6 +195,7 @@ def rmap_add(kvm: Kvm, cache: KvmMmuMemoryCache, slot: KvmMemorySlot, sptep: int
     ptes = rmap.setdefault(index, [])
     if pte_list_add(kvm, cache, sptep, ptes) > RMAP_RECYCLE_THRESHOLD:
         kvm_zap_all_rmap_sptes(kvm, rmap, index)
+        # Mended (1b2dc7360463): flushes the gfn of the SPTE; 6.1 takes that of its table.
         kvm_flush_remote_tlbs_with_address(kvm, gfn, pages_per_hpage(level))
 
 

@@ -95,7 +95,8 @@ def kvm_rmap_zap_gfn_range(kvm: Kvm, gfn_start: int, gfn_end: int) -> bool:
         for slot in kvm_for_each_memslot_in_gfn_range(slots, gfn_start, gfn_end):
             start = max(gfn_start, slot.base_gfn)
             end = min(gfn_end, slot.base_gfn + slot.npages)
-            # What a walk flushes when it yields is its own memslot.
+            # Mended (own-flush-lost-across-memslots): what a walk flushes when it yields is its own
+            # memslot; the kernel hands it the flush that another one needs.
             flush |= slot_handle_level_range(
                 kvm,
                 slot,
@@ -181,7 +182,8 @@ def kvm_recover_nx_huge_pages(kvm: Kvm) -> None:
         if not sp.nx_huge_page_disallowed:
             kvm.warn("kvm_recover_nx_huge_pages", "a page that disallows nothing")
         slot = None
-        # A slot that logs dirty pages maps 4K anyway.
+        # From 6.2: what a slot maps that logs dirty pages is left alone, since it is 4K anyway.
+        # Mended (817fa998362d): the slot is looked for in the page's own address space.
         if kvm.nr_memslots_dirty_logging:
             slot = search_memslots(kvm_memslots_for_spte_role(kvm, sp.role), sp.gfn)
             if slot is None:

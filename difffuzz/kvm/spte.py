@@ -245,6 +245,7 @@ def make_spte(
         spte |= m.shadow_user_mask
     if level > PG_LEVEL_4K:
         spte |= PT_PAGE_SIZE_MASK
+    # Left out: memory types and encryption. Their bits are the same for every page here.
     spte |= m.shadow_memtype_mask
     if host_writable:
         spte |= m.shadow_host_writable_mask
@@ -255,7 +256,8 @@ def make_spte(
         spte |= PT_WRITABLE_MASK | m.shadow_mmu_writable_mask
         # A leaf that is writable already cannot be write-tracked: skip the look-up, and the dirty
         # bit with it.  The fault was a lost race, or the CPU's dirty bit was cleared meanwhile.
-        # It must be present: bit 1 of an MMIO SPTE is no permission.
+        # Mended (own-stale-mmio-write-track): it must be present, for bit 1 of an MMIO SPTE is no
+        # permission; the kernel does not ask.
         if not (
             is_shadow_present_pte(old_spte)
             and is_last_spte(old_spte, level)

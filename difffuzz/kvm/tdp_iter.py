@@ -1,9 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""arch/x86/kvm/mmu/tdp_iter.c: the pre-order walk over a paging structure.
-
-The kernel's walk stops at all 512 entries of a table; this one steps over the entries that are 0,
-at which every walk of the kernel does nothing, so that its cost is what is mapped.
-"""
+"""arch/x86/kvm/mmu/tdp_iter.c: the pre-order walk over a paging structure."""
 
 from __future__ import annotations
 
@@ -163,7 +159,9 @@ def try_step_side(it: TdpIter) -> bool:
     shift = 9 * (it.level - 1)
     table = it.pt_path[it.level - 1]
     index = (it.gfn >> shift) & 511
-    # Out of the range one step ends the walk: where it ends is the kernel's.
+    # Otherwise: a walk steps over entries that are 0, at which no walk of the kernel does anything,
+    # so that it costs what is mapped. Out of the range it takes one step, and ends where the
+    # kernel's does.
     beyond = it.gfn + (1 << shift) >= it.end
     following = index + 1 if beyond else it.kvm.mem.next_index(table, index)
     if following > 511:

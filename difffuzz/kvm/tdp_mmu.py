@@ -251,6 +251,7 @@ def handle_changed_spte_dirty_log(
 
 def tdp_mmu_unlink_sp(kvm: Kvm, sp: KvmMmuPage, shared: bool) -> None:
     """Takes a page that was removed off the counts and lists."""
+    # From 6.2: page tables are counted; 6.1 has a list of them, under the lock.
     kvm.tdp_mmu_pages -= 1
     if not sp.nx_huge_page_disallowed:
         return
@@ -293,8 +294,8 @@ def handle_removed_pt(kvm: Kvm, pt: int, shared: bool) -> None:
                 kvm, as_id, sp.gfn + i * step, old_spte, REMOVED_SPTE, level, shared
             )
         done.update(todo)
-        # The kernel freezes absent entries one by one; here the rest freezes in one step, unless a
-        # fault filled one meanwhile.
+        # Otherwise: absent entries are frozen after the present ones, in one step; the kernel
+        # freezes entry by entry. One that a fault filled meanwhile is looked at again.
         if not shared or kvm.mem.freeze_absent(pt, REMOVED_SPTE, done):
             break
     tdp_mmu_free_sp_rcu(kvm, sp)
@@ -537,6 +538,7 @@ def kvm_tdp_mmu_zap_all(kvm: Kvm) -> None:
 
 def kvm_tdp_mmu_zap_invalidated_roots(kvm: Kvm) -> None:
     """Clears the roots that were invalidated, and drops the TDP MMU's own reference to each."""
+    # From 6.6: whoever invalidates roots zaps them (so does 6.1.y today); 6.1 left it to a worker.
     kvm.mmu_lock.read_lock()
     for root in for_each_tdp_mmu_root_yield_safe(kvm, True):
         if not root.tdp_mmu_scheduled_root_to_zap:
@@ -567,16 +569,19 @@ def tdp_mmu_map_handle_target_level(vcpu: KvmVcpu, fault: KvmPageFault, it: TdpI
     sp = sptep_to_sp(kvm, rcu_dereference(kvm, it.sptep))
     ret = RET_PF_FIXED
     wrprot = False
+    # From 6.2 (50a9ac25985c): a leaf is not put into a table of another level.
     if sp.role.level != fault.goal_level:
         kvm.warn("tdp_mmu_map_handle_target_level", "the page table is of another level")
         return RET_PF_RETRY
+    # Mended (386d69f9f29b): another fault was quicker, and may have mapped more than this one
+    # could. The kernel replaces a writable SPTE by a read-only one, without a flush.
+    # Mended (own-mmio-over-present): 6.13 asks this of a fault without a memslot, too, and warns.
     if (
         fault.slot is not None
         and is_shadow_present_pte(it.old_spte)
         and is_access_allowed(kvm.masks, fault, it.old_spte)
         and is_last_spte(it.old_spte, it.level)
     ):
-        # Another fault was quicker, and may have mapped more than this one could.
         if fault.pfn != spte_to_pfn(it.old_spte):
             kvm.warn("tdp_mmu_map_handle_target_level", "another pfn is mapped")
         return RET_PF_SPURIOUS
@@ -606,13 +611,15 @@ def tdp_mmu_map_handle_target_level(vcpu: KvmVcpu, fault: KvmPageFault, it: TdpI
         and is_mmu_writable_spte(kvm.masks, it.old_spte)
         and not is_mmu_writable_spte(kvm.masks, new_spte)
     ):
-        # A late read fault of a read-only page meets an SPTE that was aged, and so allows nothing.
+        # Mended (386d69f9f29b): a late read fault of a read-only page meets an SPTE that was aged,
+        # and so allows nothing. The kernel does not flush; 6.13 flushes and warns.
         kvm_flush_remote_tlbs_with_address(kvm, it.gfn, pages_per_hpage(it.level))
     # A write to a write-protected page is emulated, else it would fault again for ever.
     if wrprot and fault.write:
         ret = RET_PF_EMULATE
     if is_mmio_spte(kvm.masks, new_spte):
-        # A fault that saw no memslot may be late: another has the page mapped meanwhile.
+        # Mended (own-mmio-over-present): a fault that saw no memslot may be late, and another has
+        # the page mapped meanwhile; the kernel does not flush.
         if is_shadow_present_pte(it.old_spte):
             kvm_flush_remote_tlbs_with_address(kvm, it.gfn, pages_per_hpage(it.level))
         vcpu.stat.pf_mmio_spte_created += 1
@@ -659,6 +666,7 @@ def kvm_tdp_mmu_map(vcpu: KvmVcpu, fault: KvmPageFault) -> int:
         if fault.nx_huge_page_workaround_enabled:
             disallowed_hugepage_adjust(kvm, fault, it.old_spte, it.level)
         # Another task works on the entry: let it finish, rather than make a table in vain.
+        # From 6.2 (80a3e4ae962d): a frozen entry is looked for first; 6.1 may set a frozen leaf.
         if is_removed_spte(it.old_spte):
             break
         if it.level == fault.goal_level:
@@ -669,7 +677,9 @@ def kvm_tdp_mmu_map(vcpu: KvmVcpu, fault: KvmPageFault) -> int:
         # Absent, or a huge page that is in the way.
         sp = tdp_mmu_alloc_sp(vcpu)
         tdp_mmu_init_child_sp(sp, it)
+        # From 6.2 (61f94478547b): noted before others can see the table.
         sp.nx_huge_page_disallowed = fault.huge_page_disallowed
+        # From 6.2: a huge page that is in the way is split; 6.1 zaps it.
         if is_shadow_present_pte(it.old_spte):
             r = tdp_mmu_split_huge_page(kvm, it, sp, True)
         else:
@@ -679,7 +689,7 @@ def kvm_tdp_mmu_map(vcpu: KvmVcpu, fault: KvmPageFault) -> int:
             break
         if fault.huge_page_disallowed and fault.req_level >= it.level:
             kvm.tdp_mmu_pages_lock.lock()
-            # It may have been zapped since it was linked.
+            # From 6.2 (21a36ac6b6c7): tracked only if it was not zapped since it was linked.
             if sp.nx_huge_page_disallowed:
                 track_possible_nx_huge_page(kvm, sp)
             kvm.tdp_mmu_pages_lock.unlock()

@@ -159,10 +159,8 @@ def kvm_tdp_mmu_wrprot_slot(kvm: Kvm, slot: KvmMemorySlot, min_level: int) -> bo
 def tdp_mmu_split_huge_pages_root(
     kvm: Kvm, root: KvmMmuPage, start: int, end: int, target_level: int, shared: bool
 ) -> int:
-    """Splits the huge leaves of a range down to `target_level`; 0 or -ENOMEM.
-
-    The model's allocation without sleeping always succeeds, so mmu_lock is not dropped for it.
-    """
+    """Splits the huge leaves of a range down to `target_level`; 0 or -ENOMEM."""
+    # Left out: an allocation without sleeping that fails, for which the kernel drops mmu_lock.
     sp: KvmMmuPage | None = None
     kvm.rcu.read_lock()
     for it in for_each_tdp_pte_min_level(kvm, root, target_level + 1, start, end):

@@ -127,6 +127,8 @@ def kvm_mmu_page_fault(vcpu: KvmVcpu, cr2_or_gpa: int, error_code: int) -> int:
         if r == RET_PF_INVALID:
             kvm.warn("kvm_mmu_page_fault", "fault left unhandled")
             return -EIO
+    # Left out: kvm_mmu_unprotect_page(), for writes of the CPU's own walk; guests here have no
+    # tables.
     return r
 
 

@@ -4,7 +4,8 @@
 A variant of the model is a unified diff (docs/refactoring.md), and a diff applies exactly or not at
 all. Whoever changes `difffuzz/kvm` would have to write dozens of them anew. Each is applied to the
 model of the commit that it was made for; what it changed there is merged with what the model has
-become (`git merge-file`), and written as a diff again. One that applies as it is stays as it is.
+become (`git merge-file`), and written as a diff again. One that applies as it is stays as it is;
+so does one that was carried by hand.
 
 Exit status 1: some patches conflict with the change; they are named, and left alone.
 """
@@ -35,7 +36,11 @@ Sources = dict[str, str]
 
 
 NAMES = ("-L", "the model", "-L", "the model before", "-L", "the patch")
-_CONFLICT = re.compile(r"^<<<<<<< .*?^>>>>>>> [^\n]*\n", re.MULTILINE | re.DOTALL)
+_CONFLICT = re.compile(
+    r"^<<<<<<< [^\n]*\n(?P<ours>.*?)^\|\|\|\|\|\|\| [^\n]*\n(?P<base>.*?)^=======\n"
+    r"(?P<theirs>.*?)^>>>>>>> [^\n]*\n",
+    re.MULTILINE | re.DOTALL,
+)
 _BESIDE = re.compile(r"^(@@ -\S+ \+\S+ @@).*")  # the function that a hunk is in
 _ABOUT = ("diff --git ", "index ", "new file mode ", "deleted file mode ")
 
@@ -64,18 +69,17 @@ def sources_of(commit: str) -> Sources:
 
 def carried(text: str, name: str, before: Sources, now: Sources) -> tuple[str, dict[str, str]]:
     """A patch against `before` as one against `now`; and by file, where the two conflict."""
-    merged, conflicts = dict(now), {}
+    merged = dict(now)
+    conflicts: dict[str, str] = {}
     for diff in parse(text, name):
         path = diff.path
         theirs = apply(before, diff, name).get(path, "")
-        merged[path], clean = merge(now.get(path, ""), before.get(path, ""), theirs)
-        if not clean:
-            conflicts[path] = "".join(_CONFLICT.findall(merged[path]))
-    try:
-        if not conflicts and patched(text, name, now) == merged:
-            return text, {}
-    except PatchError:
-        pass  # its context has changed
+        merged[path] = merge(now.get(path, ""), before.get(path, ""), theirs)
+        left = [region[0] for region in _CONFLICT.finditer(merged[path])]
+        if left:
+            conflicts[path] = "".join(left)
+    if not conflicts and applies(text, name, now) and patched(text, name, now) == merged:
+        return text, {}
     return _header(text) + unified(now, merged), conflicts
 
 
@@ -86,8 +90,19 @@ def patched(text: str, name: str, sources: Sources) -> Sources:
     return sources
 
 
-def merge(ours: str, base: str, theirs: str) -> tuple[str, bool]:
-    """Three texts merged, and whether that was without conflict."""
+def applies(text: str, name: str, sources: Sources) -> bool:
+    """Does a patch apply to the sources?"""
+    try:
+        patched(text, name, sources)
+    except PatchError:
+        return False
+    return True
+
+
+def merge(ours: str, base: str, theirs: str) -> str:
+    """Three texts merged.  Where they conflict it says so, as `git merge-file --diff3` does; but
+    where `ours` has other comments only, it is as `theirs` has it, without the comments of `base`.
+    """
     with tempfile.TemporaryDirectory() as folder:
         files = [Path(folder) / name for name in ("ours", "base", "theirs")]
         for file, text in zip(files, (ours, base, theirs), strict=True):
@@ -95,9 +110,21 @@ def merge(ours: str, base: str, theirs: str) -> tuple[str, bool]:
         done = subprocess.run(
             ["git", "merge-file", "-p", "-q", "--diff3", *NAMES, *map(str, files)],
             capture_output=True,
+            text=True,
             check=False,
         )
-    return done.stdout.decode(), done.returncode == 0
+    return _CONFLICT.sub(_decided, done.stdout)
+
+
+def _decided(region: re.Match[str]) -> str:
+    ours, base, theirs = (split_lines(region[name]) for name in ("ours", "base", "theirs"))
+    if [*filter(_is_code, ours)] != [*filter(_is_code, base)]:
+        return region[0]
+    return "".join(line for line in theirs if _is_code(line) or line not in base)
+
+
+def _is_code(line: str) -> bool:
+    return not line.lstrip().startswith("#")
 
 
 def unified(before: Mapping[str, str], after: Mapping[str, str]) -> str:
@@ -123,16 +150,22 @@ def unified(before: Mapping[str, str], after: Mapping[str, str]) -> str:
 def carry(commit: str, write: bool) -> int:
     """Carries all patches from the model of `commit` to that of the working tree; the status."""
     before, now = sources_of(commit), model_sources(ROOT / MODEL)
+    there = set(_git("ls-tree", "-r", "--name-only", commit).splitlines())
     known: dict[Path, tuple[Sources, Sources]] = {}
     status = 0
     for path, below in patches():
         name = str(path.relative_to(ROOT))
+        if name not in there:
+            continue  # newer than the commit
         if below and below[0] not in known:
             note(f"{name}: stands on {below[0].relative_to(ROOT)}")
             continue
         old, new = known[below[0]] if below else (before, now)
-        text = read_patch(path)
-        result, conflicts = carried(text, name, old, new)
+        text, found = _git("show", f"{commit}:{name}"), read_patch(path)
+        if found != text and applies(found, name, new):
+            result, conflicts = found, dict[str, str]()  # somebody did it by hand
+        else:
+            result, conflicts = carried(text, name, old, new)
         if conflicts:
             status = 1
             for file, regions in conflicts.items():
@@ -140,7 +173,7 @@ def carry(commit: str, write: bool) -> int:
             continue
         if path.parent == KERNELS or path == PROPOSAL:
             known[path] = patched(text, name, old), patched(result, name, new)
-        if result != text:
+        if result != found:
             print(name)
             if write:
                 path.write_text(result, encoding="utf-8")

@@ -42,6 +42,15 @@ def test_a_patch_of_a_line_that_changed_conflicts() -> None:
     assert "line nine\n||||||| the model before\nline 9\n=======\n>>>>>>>" in conflicts[PATH]
 
 
+def test_a_comment_that_changed_is_no_conflict() -> None:
+    commented = {PATH: BEFORE[PATH].replace("line 9\n", "# why\nline 9\n")}
+    bug = {PATH: BEFORE[PATH].replace("line 9\n", "line nine\n")}
+    now = {PATH: BEFORE[PATH].replace("line 9\n", "# the reason\nline 9\n")}
+    text, conflicts = carried(unified(commented, bug), "p", commented, now)
+    assert not conflicts
+    assert patched(text, "p", now) == bug
+
+
 def test_files_come_and_go() -> None:
     two = {**BEFORE, "difffuzz/kvm/two.py": "x = 1\n"}
     assert patched(unified(BEFORE, two), "p", BEFORE) == two
