@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -13,7 +12,7 @@ from difffuzz.booted.session import Died, Lane, Session, splats
 from difffuzz.engine.predict import ENDS, RETURNS, compare
 from difffuzz.facts.paging import PT_PRESENT_MASK
 from difffuzz.facts.spte import SPTE_BASE_ADDR_MASK
-from difffuzz.oracle.dirty_log import WrittenPages, bitmap_violations
+from difffuzz.oracle.dirty_log import DirtyLog
 from difffuzz.program import Config, Kind, Op
 from difffuzz.sides import KvmFactory
 from difffuzz.sides.memory_map import MemoryMap
@@ -97,10 +96,10 @@ def _of_one(one: Adapted, lane: Lane, run: Run) -> Iterator[Wrong]:
     for line in splats(run)[:1]:
         yield Wrong("warn", lane.mmu, last, "log", line)
     config = one.program.config
-    memory, written = MemoryMap(config), WrittenPages()
+    memory, log = MemoryMap(config), DirtyLog(lane.mmu, config)
     begun: dict[int, Op] = {}
     for index, (op, seen) in enumerate(zip(one.program.ops, run.seen, strict=True)):
-        told = _logged(op, seen, config, memory, written, begun, lane)
+        told = _logged(op, index, seen, config, memory, log, begun)
         if told:
             yield Wrong("dirty-log", lane.mmu, index, op.kind.name.lower(), told)
             return
@@ -109,12 +108,12 @@ def _of_one(one: Adapted, lane: Lane, run: Run) -> Iterator[Wrong]:
 
 def _logged(
     op: Op,
+    index: int,
     seen: Seen,
     config: Config,
     memory: MemoryMap,
-    written: WrittenPages,
+    log: DirtyLog,
     begun: dict[int, Op],
-    lane: Lane,
 ) -> str:
     """What a dirty log lacks, or has too much."""
     kind, args = op.kind, op.args
@@ -124,35 +123,36 @@ def _logged(
         parked = begun.pop(op.thread, None)
         for access in (parked, op if kind != Kind.END_FAULT else None):
             if access is not None:
-                _note(access, seen, memory, written)
+                _note(access, index, seen, memory, log)
     elif kind == Kind.DIRTY_CLEAR and not seen.ret:
-        written.clear((args[1], args[0]), args[2], args[3])
+        log.cleared((args[1], args[0]), args[2], args[3], index)
     elif kind in (Kind.MEMSLOT_FLAGS, Kind.MEMSLOT_CREATE, Kind.MEMSLOT_DELETE) and not seen.ret:
         begun.clear()
         flags = args[2] if kind == Kind.MEMSLOT_FLAGS else args[-1]
         if kind == Kind.MEMSLOT_DELETE or not flags & 1:
-            written.forget((args[1], args[0]))
+            log.gone((args[1], args[0]), index)
     elif kind == Kind.DIRTY_GET and not seen.ret:
-        slot = memory.slots.get((args[1], args[0]))
-        if slot is None:
+        key = args[1], args[0]
+        if key not in memory.slots:
             return ""
-        allowed: Counter[str] = Counter()
-        for violation in bitmap_violations(lane.mmu, config, written, slot, seen.bitmap, allowed):
+        for violation in log.violations(key, seen.bitmap):
             # What is prefetched, or parked and ended unseen, may be in the log besides.
             if violation.location == "lost":
                 return violation.detail
         if not config.manual_protect:
-            written.forget((slot.as_id, slot.slot))
+            log.reported(key, seen.bitmap, index)
     return ""
 
 
-def _note(access: Op, seen: Seen, memory: MemoryMap, written: WrittenPages) -> None:
+def _note(access: Op, index: int, seen: Seen, memory: MemoryMap, log: DirtyLog) -> None:
     gfn = access.args[0]
     writes = access.kind == Kind.WRITE or (
         access.kind == Kind.BEGIN_FAULT and access.args[1] == int(Kind.WRITE)
     )
     slot = memory.slot_at(memory.smm[access.thread], gfn)
-    written.note(slot, gfn, writes and seen.result == "ok")
+    log.touched((slot,), gfn, index)
+    if slot is not None and writes and seen.result == "ok":
+        log.written(slot, (slot,), gfn, index)
 
 
 def _on_the_same_memory(one: Adapted, left: Run, right: Run) -> Iterator[Wrong]:

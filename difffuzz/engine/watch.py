@@ -20,7 +20,7 @@ from difffuzz.oracle.bookkeeping import (
     unprotected_violations,
 )
 from difffuzz.oracle.contents import Contents
-from difffuzz.oracle.dirty_log import WrittenPages, bitmap_violations
+from difffuzz.oracle.dirty_log import DirtyLog
 from difffuzz.oracle.emptied import (
     Range,
     emptied_violations,
@@ -29,7 +29,7 @@ from difffuzz.oracle.emptied import (
 )
 from difffuzz.oracle.history import History
 from difffuzz.oracle.pages import leaf_violations
-from difffuzz.oracle.prefault import note_prefault, prefault_violations
+from difffuzz.oracle.prefault import prefault_violations
 from difffuzz.oracle.retry import Flight, Invalidations, causeless_retries, parked_violations
 from difffuzz.oracle.sizes import small_left
 from difffuzz.oracle.splits import split_tables
@@ -70,6 +70,7 @@ class Watch:
         "allowed",
         "config",
         "contents",
+        "dirty_log",
         "end_steps",
         "ended",
         "features",
@@ -80,6 +81,7 @@ class Watch:
         "limited",
         "memory",
         "model",
+        "number",
         "nx_before",
         "parked",
         "ranges_before",
@@ -89,7 +91,6 @@ class Watch:
         "violations",
         "walks",
         "was_logging",
-        "written",
     )
 
     def __init__(
@@ -116,7 +117,9 @@ class Watch:
         self.end_steps = end_steps
         self.abandoned = False
         self.steps_before = 0
-        self.written = WrittenPages()
+        self.number = 0
+        """Of the operation that runs."""
+        self.dirty_log = DirtyLog(side.name, config)
         self.contents = Contents(side.name, config)
         self.ages: Ages | None = None
         """Once the host has asked for the first time."""
@@ -135,6 +138,7 @@ class Watch:
     def execute(self, op: Op, number: int) -> Outcome | None:
         """Runs an operation; None if the side's kernel crashed."""
         self.steps_before = self.side.sched.budget
+        self.number = number
         try:
             return self.side.execute(op, number)
         except KernelSplat as splat:
@@ -247,15 +251,15 @@ class Watch:
             self._end(thread, as_id, outcome)
         elif kind == PREFAULT:
             self.violations += prefault_violations(model, as_id, args[0], args[1], outcome)
-            note_prefault(self.written, self.memory, as_id, args[0], args[1])
+            self.dirty_log.touched_range(
+                (self.memory,), as_id, args[0], args[0] + args[1], self.number
+            )
         elif kind == DIRTY_GET:
             self._dirty_get(args, outcome)
         elif kind == MEMSLOT_CREATE:
-            changed = self.memory.slots.get((args[1], args[0]))
-            if changed is not None:  # of a slot that is there it changes the flags
-                self.written.forget_if_off(changed)
+            self._flags_changed((args[1], args[0]))  # if the slot is there already
         elif kind == DIRTY_CLEAR and not outcome.value:
-            self.written.clear((args[1], args[0]), args[2], args[3])
+            self.dirty_log.cleared((args[1], args[0]), args[2], args[3], self.number)
         if self.ages is not None:
             runs = kind <= EXEC and thread < len(kvm.vcpus)
             walked = runs and kvm.vcpus[thread].cpu.walks != self.walks
@@ -287,7 +291,9 @@ class Watch:
         if slot is None:
             return
         if slot.flags & DIRTY_LOG:
-            self.written.note(slot, gfn, access == WRITE and outcome.result == OK)
+            self.dirty_log.touched((slot,), gfn, self.number)
+            if access == WRITE and outcome.result == OK:
+                self.dirty_log.written(slot, (slot,), gfn, self.number)
         if outcome.result == OK and access == WRITE:
             self.contents.wrote(slot.hva(gfn), outcome.value)
         elif outcome.result == OK:
@@ -295,7 +301,7 @@ class Watch:
 
     def _begin(self, thread: int, as_id: int, gfn: int, outcome: Outcome) -> None:
         slot = self.memory.slot_at(as_id, gfn)
-        self.written.note(slot, gfn, False)
+        self.dirty_log.touched((slot,), gfn, self.number)
         self.flights.pop(thread, None)
         if outcome.parked and slot is not None:
             parked = len(self.invalidations.ranges)
@@ -318,16 +324,18 @@ class Watch:
         self._access(as_id, outcome.fault_gfn, outcome.access, outcome)
 
     def _dirty_get(self, args: tuple[int, ...], outcome: Outcome) -> None:
-        model = self.model
-        assert model is not None
-        slot = self.memory.slots.get((args[1], args[0]))
-        if slot is None or outcome.value or outcome.bitmap is None:
+        key = args[1], args[0]
+        if key not in self.memory.slots or outcome.value or outcome.bitmap is None:
             return
-        self.violations += bitmap_violations(
-            model.name, self.config, self.written, slot, outcome.bitmap, self.allowed
-        )
+        self.violations += self.dirty_log.violations(key, outcome.bitmap, self.allowed)
         if not self.config.manual_protect:
-            self.written.forget((slot.as_id, slot.slot))
+            self.dirty_log.reported(key, outcome.bitmap, self.number)
+
+    def _flags_changed(self, key: tuple[int, int]) -> None:
+        """Without dirty logging there is no bitmap."""
+        slot = self.memory.slots.get(key)
+        if slot is not None and not slot.dirty_log:
+            self.dirty_log.gone(key, self.number)
 
     def _logs(self) -> None:
         """The logs that nobody has read."""
@@ -336,14 +344,8 @@ class Watch:
         for (as_id, slot_id), slot in self.memory.slots.items():
             known = model.kvm.memslots[as_id].id_hash.get(slot_id)
             if slot.dirty_log and known is not None and known.dirty_bitmap is not None:
-                self.violations += bitmap_violations(
-                    model.name,
-                    self.config,
-                    self.written,
-                    slot,
-                    dict(known.dirty_bitmap),
-                    self.allowed,
-                )
+                bitmap = dict(known.dirty_bitmap)
+                self.violations += self.dirty_log.violations((as_id, slot_id), bitmap, self.allowed)
 
     def maps(self, as_id: int, op: Op, outcome: Outcome | None) -> tuple[Leaf, ...]:
         """The leaves that map the gfn of a guest access, for a trace."""
@@ -447,7 +449,7 @@ class Watch:
         if kind == Kind.MEMSLOT_FLAGS:
             slot = self.memory.slots.get((args[1], args[0]))
             if slot is not None:
-                self.written.forget_if_off(slot)
+                self._flags_changed((slot.as_id, slot.slot))
                 self._check_gfns(slot.as_id, slot.gfn, slot.gfn + slot.npages)
                 if self.was_logging and not slot.flags & (DIRTY_LOG | READONLY):
                     self.violations += small_left(model, self.config, self.memory, slot)
@@ -460,7 +462,7 @@ class Watch:
                     model, self.config, self.memory, as_id, gfn, leaf
                 )
             if kind == Kind.MEMSLOT_DELETE:
-                self.written.forget((args[1], args[0]))
+                self.dirty_log.gone((args[1], args[0]), self.number)
 
     # The end
 

@@ -7,11 +7,9 @@ from collections import Counter
 from collections.abc import Iterable
 
 from difffuzz.facts.errno import EINVAL
-from difffuzz.oracle.dirty_log import WrittenPages
 from difffuzz.oracle.verdict import Violation
 from difffuzz.sides.base import DONE, STUCK, Outcome
 from difffuzz.sides.kvm_side import KvmSide
-from difffuzz.sides.memory_map import MemoryMap
 
 
 def prefault_violations(
@@ -32,16 +30,6 @@ def prefault_violations(
 
 def _mapped(side: KvmSide, as_id: int, gfn: int) -> bool:
     return any(True for _ in side.tables.leaves_in(as_id, gfn, gfn + 1))
-
-
-def note_prefault(
-    pages: WrittenPages, memory: MemoryMap, as_id: int, gfn: int, npages: int
-) -> None:
-    """Any page of the range may have been mapped, and marked dirty by that."""
-    for slot in memory.slots.values():
-        if slot.as_id == as_id and slot.dirty_log:
-            for page in range(max(gfn, slot.gfn), min(gfn + npages, slot.end)):
-                pages.note(slot, page, False)
 
 
 def lacking(left: Outcome, right: Outcome, allowed: Counter[str]) -> bool:

@@ -14,10 +14,10 @@ from difffuzz.machine.host import PTE_WRITE
 from difffuzz.machine.pageformat import WRITE
 from difffuzz.machine.pagetable import HOST_PAGE_TABLE
 from difffuzz.oracle.contents import Contents
+from difffuzz.oracle.dirty_log import DirtyLog, Key
 from difffuzz.oracle.emptied import RaceEmptied
 from difffuzz.oracle.fault_attempts import ROOTS_CHANGE, FaultAttempts, RangeZap
 from difffuzz.oracle.invalidation_times import InvalidationTimes
-from difffuzz.oracle.owed_dirty_pages import OwedDirtyPages
 from difffuzz.oracle.race_ages import RaceAges
 from difffuzz.oracle.running import Interval, Threads
 from difffuzz.oracle.sizes import RaceSizes
@@ -25,7 +25,7 @@ from difffuzz.oracle.verdict import Violation
 from difffuzz.oracle.versions import CHANGES, MAP_BEGINS, MAP_ENDS, Versions
 from difffuzz.oracle.zap_all_progress import WHOLE_KINDS, ZapAllProgress
 from difffuzz.program import Config, Kind, Op
-from difffuzz.program.limits import MAX_VCPUS, VMM_THREAD, WORKER_THREAD
+from difffuzz.program.limits import VMM_THREAD, WORKER_THREAD
 from difffuzz.program.model import READONLY
 from difffuzz.program.ops import HOST_KINDS
 from difffuzz.sched import Task
@@ -43,6 +43,7 @@ SLOT_KINDS = frozenset(
     {Kind.MEMSLOT_CREATE, Kind.MEMSLOT_DELETE, Kind.MEMSLOT_MOVE, Kind.MEMSLOT_FLAGS}
 )
 ACCESSES = frozenset({Kind.READ, Kind.WRITE, Kind.EXEC, Kind.BEGIN_FAULT})
+TOUCHES = ACCESSES | {Kind.PREFAULT}
 
 
 class RaceOracles:
@@ -57,7 +58,7 @@ class RaceOracles:
         self._sched = sched
         by_gfn = side.kvm.retries_by_gfn
         self._invalidations = InvalidationTimes(side.mm, sched, self.versions, by_gfn=by_gfn)
-        self._owed = OwedDirtyPages(side, self.versions)
+        self._log = DirtyLog(side.name, config)
         self._contents = Contents(side.name, config)
         self._taken: list[Op] = []
         """What the host does in this phase: which write was before it is not known."""
@@ -134,7 +135,7 @@ class RaceOracles:
         else:
             self._whole.ends(op)
         if kind <= Kind.BEGIN_FAULT:
-            self._owed.touched(self.threads.smm[thread], args[0], begin, now)
+            self._touched(thread, op, begin)
             access = args[1] if kind == Kind.BEGIN_FAULT else int(kind)
             as_id = self.threads.smm[thread]
             self._note(op, self._result(begin, now, as_id, args[0], access, outcome))
@@ -142,9 +143,8 @@ class RaceOracles:
                 slots = self.versions.slots(begin, now, as_id, args[0])
                 self._emulated.update(slot.hva(args[0]) for slot in slots if slot is not None)
         elif kind == Kind.PREFAULT:
-            gfn, n = args
-            as_id = self.threads.smm[thread]
-            self._owed.touched_range(as_id, gfn, gfn + n, begin, now)
+            gfn = args[0]
+            self._touched(thread, op, begin)
             if outcome.result == STUCK:
                 text = f"gfn {gfn:#x}: its prefault never completes"
                 self._note(op, iter([Violation("progress", self.side.name, "prefault", text)]))
@@ -157,12 +157,11 @@ class RaceOracles:
             if kind in CHANGES:
                 self.versions.finish(op, outcome.value, now)
                 if kind in SLOT_KINDS:
-                    self._changed(kind, (args[1], args[0]))
+                    self._changed(kind, (args[1], args[0]), begin)
         elif kind == Kind.DIRTY_GET:
-            self._dirty_get(op, outcome)
+            self._dirty_get(op, outcome, begin)
         elif kind == Kind.DIRTY_CLEAR and not outcome.value:
-            cleared = range(args[2], args[2] + args[3])
-            self._owed.drop((args[1], args[0]), cleared.__contains__)
+            self._log.cleared((args[1], args[0]), args[2], args[3], begin)
         elif kind in HOST_KINDS:
             self._host.append((begin, now))
             self._taken.append(op)
@@ -182,13 +181,24 @@ class RaceOracles:
         self._invalidations.locked(task)
         self._attempts.locked(task)
 
-    def _changed(self, kind: Kind, key: tuple[int, int]) -> None:
+    def _changed(self, kind: Kind, key: Key, begin: int) -> None:
         """A slot was changed: its bitmap is gone, or goes with it."""
         slot = self.versions.newest.slots.get(key)
         if slot is None or not slot.dirty_log:
-            self._owed.forget(key)
+            self._log.gone(key, begin)
         elif kind == Kind.MEMSLOT_MOVE:
-            self._owed.moved(key, self._overlapped)
+            self._log.moved(key, self._overlapped)
+
+    def _touched(self, thread: int, op: Op, begin: int) -> None:
+        """An access or a prefault that began then may have mapped its pages until now."""
+        now = self._sched.steps
+        as_id = self.threads.smm[thread]
+        gfn = op.args[0]
+        if op.kind == Kind.PREFAULT:
+            maps = self.versions.during(begin, now)
+            self._log.touched_range(maps, as_id, gfn, gfn + op.args[1], now)
+        else:
+            self._log.touched(self.versions.slots(begin, now, as_id, gfn), gfn, now)
 
     def settle(self) -> Iterator[Violation]:
         """All threads have met: what is known of the past is forgotten, the dirty log judged."""
@@ -203,8 +213,10 @@ class RaceOracles:
             self._contents.unknown(hva)
         self._taken.clear()
         self._emulated.clear()
-        yield from self._owed.lost()
-        yield from self._owed.invented(self.config)
+        for key, known in self.versions.newest.slots.items():
+            slot = self.side.kvm.memslots[key[0]].id_hash.get(key[1])
+            if known.dirty_log and slot is not None and slot.dirty_bitmap is not None:
+                yield from self._log.violations(key, dict(slot.dirty_bitmap))
         yield from self._sizes.settled(self.versions.newest)
         yield from self._contents.settled(self.side.mm)
 
@@ -242,7 +254,9 @@ class RaceOracles:
                     self._ages.used(slot.hva(gfn), pfn, run.begin)
                 if write:
                     self._contents.wrote(slot.hva(gfn), number)
-                    self._owed.written(slot, gfn, run.begin, now)
+                    key = slot.as_id, slot.slot
+                    ways = (one.slots.get(key) for one in self.versions.during(run.begin, now))
+                    self._log.written(slot, ways, gfn, now)
                 if slot is self.versions.newest.slot_at(as_id, gfn):
                     self._backed.setdefault((as_id, gfn), now)
                 return
@@ -287,21 +301,14 @@ class RaceOracles:
         mm = self.side.mm
         return mm.frames.is_tail(mm.lookup(slot.hva(gfn)) >> 12)  # up to 6.12 KVM refuses those
 
-    def _dirty_get(self, op: Op, outcome: Outcome) -> None:
+    def _dirty_get(self, op: Op, outcome: Outcome, begin: int) -> None:
         key = op.args[1], op.args[0]
         bitmap = outcome.bitmap
         if outcome.value or bitmap is None:
             return
-        if not self.config.init_set:
-            for number, run in enumerate(self.threads.all):
-                if run.op is None:
-                    continue
-                as_id = self.threads.smm[number] if number < MAX_VCPUS else 0
-                if run.op.kind <= Kind.BEGIN_FAULT:
-                    self._owed.touched(as_id, run.op.args[0], run.begin, self._sched.steps)
-                elif run.op.kind == Kind.PREFAULT:
-                    gfn, n = run.op.args
-                    self._owed.touched_range(as_id, gfn, gfn + n, run.begin, self._sched.steps)
-            self._note(op, self._owed.untouched(key, bitmap))
+        for number, run in enumerate(self.threads.all):
+            if run.op is not None and run.op.kind in TOUCHES:
+                self._touched(number, run.op, run.begin)
+        self._note(op, self._log.untouched(key, bitmap))
         if not self.config.manual_protect:
-            self._owed.drop(key, lambda page: bool(bitmap.get(page >> 6, 0) >> (page & 63) & 1))
+            self._log.reported(key, bitmap, begin)

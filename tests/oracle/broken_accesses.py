@@ -19,7 +19,7 @@ STALE_ACCESS = (
      if flush_on_ret and ret:
 -        kvm_flush_remote_tlbs(kvm)
 +        pass
-     if locked:
+     # Left out: `on_unlock`, which writes caches back for encrypted guests.
 """,
         "stale-access:tdp:read:tlb",
         f"{ONE_PAGE}vcpu0: write gfn=0x3\nhost0: dontneed area=1 page=0x3 n=0x1\n"

@@ -67,6 +67,7 @@ LOCK = (
 -    orig_pfn = fault.pfn
 -    r = RET_PF_RETRY
 -    kvm.mmu_lock.write_lock()
+-    # From 6.2: shadow pages are made available only for a fault that is not stale.
 +    kvm.mmu_lock.write_lock()
 +    r = kvm_faultin_pfn(vcpu, fault, ACC_ALL)
 +    orig_pfn = fault.pfn
