@@ -28,7 +28,7 @@ from difffuzz.oracle.emptied import (
     slot_to_empty,
 )
 from difffuzz.oracle.history import History
-from difffuzz.oracle.pages import leaf_violations
+from difffuzz.oracle.pages import Leaves, leaf_violations
 from difffuzz.oracle.prefault import prefault_violations
 from difffuzz.oracle.retry import Flight, Invalidations, causeless_retries, parked_violations
 from difffuzz.oracle.sizes import small_left
@@ -78,6 +78,7 @@ class Watch:
         "history",
         "index",
         "invalidations",
+        "leaves",
         "limited",
         "memory",
         "model",
@@ -110,6 +111,7 @@ class Watch:
         self.config = config
         self.memory = memory
         self.history = None if self.model is None else History(self.model, config, memory)
+        self.leaves = None if self.model is None else Leaves(self.model, config, memory)
         self.allowed = allowed
         self.features = features
         self.violations: list[Violation] = []
@@ -227,7 +229,7 @@ class Watch:
             self.parked.add(thread)
         elif kind == END_FAULT:
             self.parked.discard(thread)
-        if model is None or self.history is None:
+        if model is None or self.history is None or self.leaves is None:
             return
         kvm = model.kvm
         if kvm.splats:
@@ -269,9 +271,9 @@ class Watch:
         if kvm.mem.log:
             self._changed_sptes(kind)
         if model.mm.changed:
-            self._changed_host_pages()
+            self.violations += self.leaves.where_the_host_changed()
         if kind > MEMSLOT_CREATE:
-            self._changed_slots(op)
+            self._changed_slots(op, model, self.leaves)
             ended = self.ended if not outcome.value else None
             nx_changed = self.memory.nx != self.nx_before
             self.violations += emptied_violations(model, op, ended, nx_changed)
@@ -398,69 +400,21 @@ class Watch:
                 )
         mem.log.clear()
 
-    def _changed_host_pages(self) -> None:
-        model = self.model
-        assert model is not None
-        changed = model.mm.changed
-        for start, end in changed:
-            for slot in self.memory.slots_over(start, end):
-                first = slot.gfn + ((max(start, slot.base_hva) - slot.base_hva) >> 12)
-                last = slot.gfn + (
-                    (min(end, slot.base_hva + (slot.npages << 12)) - slot.base_hva + 4095) >> 12
-                )
-                self._check_gfns(slot.as_id, first, last)
-        changed.clear()
-
-    def _check_gfns(self, as_id: int, start: int, end: int) -> None:
-        model = self.model
-        assert model is not None
-        for gfn, leaf in model.tables.leaves_in(as_id, start, end):
-            # Below a huge leaf only the pages of the range changed.
-            self.violations += leaf_violations(model, self.config, self.memory, as_id, gfn, leaf)
-            if leaf.level > 1:
-                last = gfn + (1 << (9 * (leaf.level - 1)))
-                self._check_inside(as_id, gfn, leaf.pfn - gfn, max(gfn, start), min(end, last))
-
-    def _check_inside(self, as_id: int, gfn: int, delta: int, start: int, end: int) -> None:
-        model = self.model
-        assert model is not None
-        slot = self.memory.slot_at(as_id, gfn)
-        if slot is None:
-            return
-        for inside in (start, end - 1):
-            if self.memory.slot_at(as_id, inside) is not slot:
-                continue
-            pte = model.mm.lookup(slot.hva(inside))
-            if not pte or pte >> 12 != inside + delta:
-                self.violations.append(
-                    Violation(
-                        "translation",
-                        model.name,
-                        "inside-huge",
-                        f"gfn {inside:#x}: the huge leaf at {gfn:#x} maps another page",
-                    )
-                )
-
-    def _changed_slots(self, op: Op) -> None:
+    def _changed_slots(self, op: Op, model: KvmSide, leaves: Leaves) -> None:
         """After a change of memslots, tracking or the mitigation: what it concerns, as a whole."""
-        model = self.model
-        assert model is not None
         kind, _, args = op
         if kind == Kind.MEMSLOT_FLAGS:
             slot = self.memory.slots.get((args[1], args[0]))
             if slot is not None:
                 self._flags_changed((slot.as_id, slot.slot))
-                self._check_gfns(slot.as_id, slot.gfn, slot.gfn + slot.npages)
+                self.violations += leaves.of(slot.as_id, slot.gfn, slot.gfn + slot.npages)
                 if self.was_logging and not slot.flags & (DIRTY_LOG | READONLY):
                     self.violations += small_left(model, self.config, self.memory, slot)
         elif kind in (Kind.TRACK_ADD, Kind.TRACK_REMOVE):
             for as_id in (0, 1):
-                self._check_gfns(as_id, args[1], args[1] + 1)
+                self.violations += leaves.of(as_id, args[1], args[1] + 1)
         elif kind in (Kind.MEMSLOT_DELETE, Kind.MEMSLOT_MOVE, Kind.NX):
-            for as_id, gfn, leaf in model.tables.all_leaves():
-                self.violations += leaf_violations(
-                    model, self.config, self.memory, as_id, gfn, leaf
-                )
+            self.violations += leaves.all()
             if kind == Kind.MEMSLOT_DELETE:
                 self.dirty_log.gone((args[1], args[0]), self.number)
 
@@ -479,7 +433,7 @@ class Watch:
 
     def _finish(self, number: int) -> None:
         model = self.model
-        if model is None:
+        if model is None or self.leaves is None:
             self.side.destroy()
             return
         self.violations += self.contents.settled(model.mm)
@@ -487,8 +441,7 @@ class Watch:
         model.finish_faults(number)
         self.flights.clear()
         model.kvm.rcu.run_callbacks()
-        for as_id, gfn, leaf in model.tables.all_leaves():
-            self.violations += leaf_violations(model, self.config, self.memory, as_id, gfn, leaf)
+        self.violations += self.leaves.all()
         self.violations += accounting_violations(model)
         self.violations += obsolete_violations(model)
         if self.violations:

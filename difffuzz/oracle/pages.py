@@ -63,6 +63,54 @@ def leaf_violations(
     return found
 
 
+class Leaves:
+    """The leaves of one side against the memory map, with nothing going on."""
+
+    __slots__ = ("_config", "_memory", "_side")
+
+    def __init__(self, side: KvmSide, config: Config, memory: MemoryMap) -> None:
+        self._side = side
+        self._config = config
+        self._memory = memory
+
+    def all(self) -> Iterator[Violation]:
+        """What is wrong with any of them."""
+        for as_id, gfn, leaf in self._side.tables.all_leaves():
+            yield from leaf_violations(self._side, self._config, self._memory, as_id, gfn, leaf)
+
+    def of(self, as_id: int, start: int, end: int) -> Iterator[Violation]:
+        """What is wrong with those that map gfns of [start, end)."""
+        for gfn, leaf in self._side.tables.leaves_in(as_id, start, end):
+            # Below a huge leaf only the pages of the range changed.
+            yield from leaf_violations(self._side, self._config, self._memory, as_id, gfn, leaf)
+            if leaf.level > 1:
+                last = gfn + (1 << (9 * (leaf.level - 1)))
+                yield from self._inside(as_id, gfn, leaf, max(gfn, start), min(end, last))
+
+    def where_the_host_changed(self) -> Iterator[Violation]:
+        """What is wrong where the host's page table changed; that is forgotten then."""
+        changed = self._side.mm.changed
+        for start, end in changed:
+            for slot in self._memory.slots_over(start, end):
+                yield from self.of(slot.as_id, *slot.gfns_of(start, end))
+        changed.clear()
+
+    def _inside(
+        self, as_id: int, gfn: int, leaf: Leaf, start: int, end: int
+    ) -> Iterator[Violation]:
+        """The first and the last page of [start, end) below the huge leaf at `gfn`."""
+        slot = self._memory.slot_at(as_id, gfn)
+        if slot is None:
+            return
+        for inside in (start, end - 1):
+            if self._memory.slot_at(as_id, inside) is not slot:
+                continue
+            pte = self._side.mm.lookup(slot.hva(inside))
+            if not pte or pte >> 12 != leaf.pfn + inside - gfn:
+                text = f"gfn {inside:#x}: the huge leaf at {gfn:#x} maps another page"
+                yield Violation("translation", self._side.name, "inside-huge", text)
+
+
 def permission_violations(
     side: KvmSide,
     config: Config,

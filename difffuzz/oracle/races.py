@@ -13,12 +13,12 @@ from difffuzz.facts.errno import ENOSPC
 from difffuzz.machine.host import PTE_WRITE
 from difffuzz.machine.pageformat import WRITE
 from difffuzz.machine.pagetable import HOST_PAGE_TABLE
+from difffuzz.oracle.answers import RaceAges
 from difffuzz.oracle.contents import Contents
 from difffuzz.oracle.dirty_log import DirtyLog, Key
 from difffuzz.oracle.emptied import RaceEmptied
-from difffuzz.oracle.fault_attempts import ROOTS_CHANGE, FaultAttempts, RangeZap
 from difffuzz.oracle.invalidation_times import InvalidationTimes
-from difffuzz.oracle.race_ages import RaceAges
+from difffuzz.oracle.retry import ROOTS_CHANGE, FaultAttempts, RangeZap
 from difffuzz.oracle.running import Interval, Threads
 from difffuzz.oracle.sizes import RaceSizes
 from difffuzz.oracle.verdict import Violation
