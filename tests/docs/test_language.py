@@ -10,6 +10,8 @@ from random import Random
 
 import pytest
 
+from difffuzz.engine import guest_lockstep
+from difffuzz.engine.lockstep import Step
 from difffuzz.errors import UsageError
 from difffuzz.manual import config_rules, configuration, grammar, language, mistakes, operations
 from difffuzz.manual.answers import answered, verdict_of
@@ -22,6 +24,8 @@ from difffuzz.program.model import NESTED as L1S
 from difffuzz.program.ops import GUEST_KINDS, NESTED_OPS, OPS, SLOT_FIELDS, OpSpec
 from difffuzz.program.text_render import HEADER, spell_choice
 from difffuzz.sides import open_side
+from difffuzz.sides.base import OK
+from tests.native.kernel import built
 
 CORPUS = Path(__file__).resolve().parents[2] / "corpus"
 EXAMPLES: dict[str, Example] = {
@@ -121,6 +125,19 @@ def test_an_example_runs_on_the_models(name: str) -> None:
     assert verdict.divergences == []
     assert verdict.operations == len(program.ops)
     assert parse(answered(example)) == program
+
+
+@pytest.mark.parametrize("name", [name for name, one in EXAMPLES.items() if not one.sides])
+def test_an_example_of_a_guest_runs_on_the_kernels_own_code(name: str) -> None:
+    library = built()
+    program = parse(EXAMPLES[name].text)
+    sides = open_side(f"native:{library}:legacy"), open_side(f"native:{library}:tdp")
+    verdict = guest_lockstep.run(program, *sides, trace=True)
+    assert verdict.divergences == []
+    last = verdict.trace[-1]
+    assert isinstance(last, Step)
+    assert last.left is not None
+    assert last.left.result == OK
 
 
 @pytest.mark.parametrize("name", [OPS[kind].name for kind in Kind if kind not in GUEST_KINDS])

@@ -7,7 +7,7 @@ import pytest
 
 from difffuzz.engine import lockstep
 from difffuzz.engine.lockstep import Step
-from difffuzz.facts.kvm import RET_PF_FIXED, RET_PF_RETRY
+from difffuzz.facts.kvm import RET_PF_FIXED
 from difffuzz.program import Kind
 from difffuzz.sides import open_side
 from difffuzz.sides.kvm_side import KvmSide
@@ -44,37 +44,6 @@ def answers(text: str) -> list[tuple[int, ...]]:
 
 def test_a_fault_that_nothing_disturbs_maps_its_page() -> None:
     assert answers(f"{SMALL}{BEGIN}{END}") == [(RET_PF_FIXED,)]
-
-
-@pytest.mark.parametrize(
-    "disturbance",
-    [
-        "host0: dontneed area=1 page=0x3 n=0x1\n",
-        "host0: munmap area=1 page=0x0 n=0x8\nhost0: mmap area=1 page=0x0 n=0x8\n",
-        "host0: fork area=1 page=0x0 n=0x8\n",
-        "vmm: nx on\n",
-        "vmm: zap_gfn_range gfn=0x0 n=0x8\n",
-    ],
-)
-def test_a_stale_fault_retries_once(disturbance: str) -> None:
-    ((first, *rest),) = answers(f"{SMALL}{BEGIN}{disturbance}{END}")
-    assert first == RET_PF_RETRY
-    assert rest[-1] == RET_PF_FIXED
-
-
-@pytest.mark.parametrize(
-    "harmless",
-    [
-        "host0: dontneed area=2 page=0x0 n=0x200\n",  # behind no memslot
-        "host0: test_age area=1 page=0x3\n",
-        "host0: host_write area=1 page=0x3\n",
-        "vmm: nx off\n",
-        "vmm: dirty_get slot=0\n",
-        "vcpu1: write gfn=0x40\n",
-    ],
-)
-def test_a_fault_that_is_not_stale_does_not_retry(harmless: str) -> None:
-    assert answers(f"config vcpus=2\n{SMALL}{BEGIN}{harmless}{END}") == [(RET_PF_FIXED,)]
 
 
 def test_a_second_begin_and_an_end_too_many_do_nothing() -> None:

@@ -20,7 +20,7 @@ INSIDE = (
 
 EXAMPLES = {
     Kind.GVA_READ: Example(f"{PAGING}vcpu0: gva_read gva=0.0.0.0\n", WALK, NATIVE, ()),
-    Kind.GVA_WRITE: Example(f"{PAGING}vcpu0: gva_write gva=0.1.0.2 by=user\n", WALK, NATIVE, ()),
+    Kind.GVA_WRITE: Example(f"{PAGING}vcpu0: gva_write gva=0.0.0.0 by=user\n", WALK, NATIVE, ()),
     Kind.GVA_EXEC: Example(f"{PAGING}vcpu0: gva_exec gva=0.0.0.0 by=kernel\n", WALK, NATIVE, ()),
     Kind.PTE: Example(
         f"{PAGING}vcpu0: pte G.0 to=0x13 flags=p,w,u how=mov\nvcpu0: gva_read gva=0.0.0.0\n",
@@ -37,19 +37,20 @@ EXAMPLES = {
         (),
     ),
     Kind.CR3: Example(
-        f"{PAGING}vcpu0: cr3 B\nvcpu0: gva_read gva=0.0.0.0\n",
+        f"{PAGING}vcpu0: cr3 B\nvcpu0: gva_read gva=1.0.0.0\n",
         "`kvm_set_cr3()`: `kvm_mmu_new_pgd()`, and a flush of the guest's TLB.",
         NATIVE,
         (),
     ),
     Kind.TOGGLE: Example(
-        f"{PAGING}vcpu0: toggle wp\nvcpu0: gva_write gva=0.0.0.0\n",
+        f"{PAGING}vcpu0: pte G.0 to=0x13 flags=p,u\nvcpu0: toggle wp\n"
+        "vcpu0: gva_write gva=0.0.0.0\n",
         "`kvm_set_cr0()`, `kvm_set_cr4()` or `set_efer()`: another role, so another root.",
         NATIVE,
         (),
     ),
     Kind.DMA: Example(
-        f"{PAGING}vmm: dma G.2 to=0x200 flags=p,w,u\nvcpu0: gva_read gva=0.0.0.2\n",
+        f"{PAGING}vmm: dma G.2 to=0x13 flags=p,w,u\nvcpu0: gva_read gva=0.0.0.2\n",
         "Memory changes and no CPU traps.",
         NATIVE,
         (),

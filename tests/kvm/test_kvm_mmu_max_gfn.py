@@ -10,7 +10,7 @@ from difffuzz.facts.kvm import RET_PF_EMULATE
 from difffuzz.facts.paging import MAXPHYADDR, PAGE_SHIFT, PFERR_USER_MASK
 from difffuzz.kvm.memslot_update import kvm_set_memory_region
 from difffuzz.kvm.mmu_internal import kvm_mmu_max_gfn
-from difffuzz.kvm.mmu_roots import kvm_mmu_get_tdp_level, kvm_mmu_reload
+from difffuzz.kvm.mmu_roots import kvm_mmu_reload
 from difffuzz.kvm.x86 import kvm_mmu_page_fault
 
 from .vm import model
@@ -29,7 +29,7 @@ SHADOW_END = 1 << 52 - PAGE_SHIFT
         ("paging=nonpaging maxphyaddr=45", SHADOW_END),
     ],
 )
-def test_no_memslot_reaches_beyond(config: str, end: int) -> None:
+def test_kvm_mmu_max_gfn_is_the_last_of_a_memslot(config: str, end: int) -> None:
     side = model(config)
     assert kvm_mmu_max_gfn(side.kvm) == end - 1
     hva = side.kvm.memslots[0].id_hash[0].userspace_addr
@@ -38,7 +38,7 @@ def test_no_memslot_reaches_beyond(config: str, end: int) -> None:
 
 
 @pytest.mark.parametrize(("gfn", "sptes"), [(TDP_END - 1, 1), (TDP_END, 0)])
-def test_mmio_beyond_is_emulated_without_an_spte(gfn: int, sptes: int) -> None:
+def test_kvm_handle_noslot_fault_beyond_makes_no_spte(gfn: int, sptes: int) -> None:
     side = model()
     vcpu = side.kvm.vcpus[0]
     assert kvm_mmu_reload(vcpu) == 0
@@ -49,30 +49,10 @@ def test_mmio_beyond_is_emulated_without_an_spte(gfn: int, sptes: int) -> None:
 @pytest.mark.parametrize(
     ("layout", "bits", "cached"), [("ept", 52, 1), ("npt", 52, 0), ("npt", 51, 1)]
 )
-def test_mmio_sptes_of_x86_tables_need_a_reserved_bit(layout: str, bits: int, cached: int) -> None:
+def test_kvm_mmu_reset_all_pte_masks_of_52_bits(layout: str, bits: int, cached: int) -> None:
     """kvm_mmu_reset_all_pte_masks(): a CPU with 52 bits has none."""
     side = model(f"layout={layout} root_level=5 maxphyaddr={bits}")
     vcpu = side.kvm.vcpus[0]
     assert kvm_mmu_reload(vcpu) == 0
     assert kvm_mmu_page_fault(vcpu, 0x90000 << PAGE_SHIFT, PFERR_USER_MASK) == RET_PF_EMULATE
     assert vcpu.stat.pf_mmio_spte_created == cached
-
-
-@pytest.mark.parametrize(
-    ("config", "level"),
-    [
-        ("root_level=4 maxphyaddr=48", 4),
-        ("root_level=5 maxphyaddr=49", 5),
-        ("layout=npt root_level=5 maxphyaddr=46", 5),
-    ],
-)
-def test_the_root_has_the_levels_that_addresses_need(config: str, level: int) -> None:
-    side = model(config)
-    assert kvm_mmu_get_tdp_level(side.kvm.vcpus[0]) == level
-
-
-def test_five_levels_are_used_only_if_addresses_need_them() -> None:
-    """kvm_mmu_get_tdp_level(): a CPU could have five and no use for them."""
-    side = model("root_level=5 maxphyaddr=49")
-    side.kvm.maxphyaddr = 48
-    assert kvm_mmu_get_tdp_level(side.kvm.vcpus[0]) == 4
