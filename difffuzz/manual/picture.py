@@ -73,7 +73,7 @@ def draw(programs: Sequence[str], marks: Sequence[Mark]) -> str:
         '<rect width="100%" height="100%" fill="#ffffff"/>',
     ]
     for at, (colour, shape, name) in enumerate(SHOWN.values()):
-        x = LEFT + at * 115
+        x = LEFT + at * 115.0
         parts += [_mark(shape, colour, x, 24), _text(x + 10, 28, name, "start")]
     for power in range(DECADES + 1):
         x = _x(10**power)
