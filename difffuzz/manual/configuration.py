@@ -42,7 +42,7 @@ def page() -> str:
             "## config\n",
             CONFIG_INTRO,
             fenced(answered(LINES["config"])),
-            table(("key", "values", "what it is", "in the kernel"), _keys()),
+            table(("key", "values", "what it is"), _keys()),
             "### Settings that go together\n",
             TOGETHER,
             table(("setting", "brings"), _coded(config_rules.brought())),
@@ -52,7 +52,7 @@ def page() -> str:
             table(("setting", "not with"), _coded(config_rules.clashes())),
             "With a guest that has page tables `mmu_pages` is 0 or at least 64, and slot 0 of "
             "space 0 is at gfn 0 of area 0.\n",
-            "### Examples of settings\n",
+            "### In the kernel, and an example of each\n",
             *_examples(CONFIG),
             "## area\n",
             f"`area NUMBER KIND` is host memory of {limits.AREA_PAGES:#x} pages. Areas are "
@@ -78,7 +78,7 @@ def page() -> str:
     )
 
 
-def _keys() -> Iterator[tuple[str, str, str, str]]:
+def _keys() -> Iterator[tuple[str, str, str]]:
     said = documented(Config)
     for key in Config._fields:
         if key in ("areas", "slots"):
@@ -89,7 +89,7 @@ def _keys() -> Iterator[tuple[str, str, str, str]]:
             if choices
             else f"`{getattr(Config(), key)}`, up to `{limits.MAX_MMU_PAGES:#x}`"
         )
-        yield code(key), values, plain(said[key]), plain(CONFIG[key].kernel)
+        yield code(key), values, plain(said[key])
 
 
 def _coded(pairs: Iterator[tuple[str, str]]) -> Iterator[tuple[str, str]]:
@@ -99,5 +99,5 @@ def _coded(pairs: Iterator[tuple[str, str]]) -> Iterator[tuple[str, str]]:
 
 def _examples(examples: dict[str, Example]) -> Iterator[str]:
     for name, example in examples.items():
-        yield f"{code(name)}:\n"
+        yield f"{code(name)}: {plain(example.kernel)}".rstrip() + "\n"
         yield fenced(answered(example))

@@ -78,6 +78,8 @@ def test_a_setting_is_in_its_example_with_a_value_that_is_not_the_default() -> N
     for key, example in CONFIG.items():
         assert getattr(parse(example.text).config, key) != getattr(Config(), key)
         assert f"{key}=" in example.lines
+        assert f"\n`{key}`: " in text
+        assert example.kernel
         assert answered(example) in text
         assert f"\n| `{key}` |" in text
     for kind, example in AREAS.items():

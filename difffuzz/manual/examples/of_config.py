@@ -10,7 +10,10 @@ READ = "vcpu0: read gfn=0x3\n"
 WRITE = "vcpu0: write gfn=0x3\n"
 
 CONFIG = {
-    "vcpus": Example(f"config vcpus=2\n{SMALL}{WRITE}vcpu1: read gfn=0x3\n"),
+    "vcpus": Example(
+        f"config vcpus=2\n{SMALL}{WRITE}vcpu1: read gfn=0x3\n",
+        "KVM_CREATE_VCPU; vCPUs of one role share a root in the TDP MMU.",
+    ),
     "paging": Example(
         f"config paging=nonpaging\n{SMALL}{READ}",
         "`nonpaging_page_fault()` in the place of `kvm_tdp_page_fault()`: the legacy MMU alone "
@@ -41,7 +44,8 @@ CONFIG = {
         "`cpu_dirty_log_size`: `vmx_flush_pml_buffer()`.",
     ),
     "manual_protect": Example(
-        f"config manual_protect=on\n{LOGGED}{WRITE}vmm: dirty_get slot=0\nvmm: dirty_get slot=0\n"
+        f"config manual_protect=on\n{LOGGED}{WRITE}vmm: dirty_get slot=0\nvmm: dirty_get slot=0\n",
+        "`kvm_get_dirty_log_protect()` copies the log and clears nothing.",
     ),
     "init_set": Example(
         f"config init_set=on\n{LOGGED}vmm: dirty_get slot=0\n",
@@ -77,9 +81,15 @@ CONFIG = {
     ),
     "host_errs": Example(
         f"config host_errs=on\n{SMALL}host0: invalidate area=1 page=0x3 n=0x1 start\n"
-        "host0: invalidate area=1 page=0x3 n=0x1 end\n" + READ
+        "host0: invalidate area=1 page=0x3 n=0x1 end\n" + READ,
+        "`kvm_mmu_notifier_invalidate_range_start()` without its end, or the reverse.",
     ),
-    "guest": Example(f"{PAGING}vcpu0: gva_read gva=0.0.0.0\n", sides=()),
+    "guest": Example(
+        f"{PAGING}vcpu0: gva_read gva=0.0.0.0\n",
+        "`init_kvm_softmmu()` or `init_kvm_tdp_mmu()`; `kvm_init_shadow_ept_mmu()` and "
+        "`kvm_init_shadow_npt_mmu()` for an L2.",
+        sides=(),
+    ),
     "maxphyaddr": Example(
         "config maxphyaddr=48\nslot 0 gfn=0xffffffff8 pages=0x8 area=1\n"
         "vcpu0: write gfn=0xfffffffff\nvcpu0: read gfn=0x1000000000\n",
