@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Is there room on the disk?  Workers stop before it is full, so that nothing is lost."""
+"""Is there room on the disk?  Workers pause before it is full, so that nothing is lost."""
 
 from __future__ import annotations
 

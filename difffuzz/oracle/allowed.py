@@ -33,16 +33,16 @@ ALLOWED: dict[str, Rule] = {
         Rule(
             "freed-on-one-side",
             "contents",
-            "reclaim drops a page that was freed lazily unless it is dirty, and KVM says so of all "
-            "that it maps writable, written or not; which it maps differs.  What was written "
-            "since is kept, or the oracle objects; the program ends there",
+            "reclaim drops a page that was freed lazily (MADV_FREE) unless it is dirty, and KVM "
+            "says so of all that it maps writable, written or not; which it maps differs.  What "
+            "was written since is kept, or the oracle objects; the program ends there",
             "make_spte() sets the dirty bit of every writable SPTE; direct_pte_prefetch()",
         ),
         Rule(
             "abandoned",
             "progress",
             "a program whose work is too much (it splits whole 1G pages, say) is not seen through",
-            "none needed: nothing is excused, the rest of the program is not looked at",
+            "none needed: what was seen before counts, the rest of the program is not looked at",
         ),
         Rule(
             "no-prefault",

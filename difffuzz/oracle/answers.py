@@ -24,9 +24,9 @@ from difffuzz.sides.kvm_side import KvmSide
 from difffuzz.sides.memory_map import MemoryMap, Slot
 
 ANSWERS = """What KVM tells the host is true: a page that the guest used since it was aged last, and
-whose mapping nothing took, is young, and marked accessed if something did; one of a range that was
-aged and not touched since is not young; both MMUs say the same.  A page that it says it faulted
-in beforehand is mapped."""
+whose mapping nothing took, is young, and marked accessed if something did (until 6.12); one of a
+range that was aged and not touched since is not young; both MMUs say the same.  A page that it says
+it faulted in beforehand is mapped."""
 
 AGING = frozenset({Kind.AGE, Kind.TEST_AGE})
 KEEPING = frozenset({Kind.SYNC, Kind.DIRTY_GET, Kind.DIRTY_CLEAR})

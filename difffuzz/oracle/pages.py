@@ -18,7 +18,8 @@ from difffuzz.sides.memory_map import MemoryMap, Slot
 
 TRANSLATION = """A present leaf maps the pfn that the host maps at its gfn's hva, and every guest
 access has the same result on both sides; no MMIO SPTE outlives a wrap of the generation, and
-no fault that can see the new generation meets one of before."""
+no fault that can see the new generation meets one of before; an MMIO SPTE is for the gfn of its
+place, for every access, and of the generation in which it was made."""
 PERMISSION = """No leaf is writable or executable beyond what memslot, host mapping, write tracking,
 dirty logging and the NX mitigation allow."""
 LEVEL = """A demand fault maps at the level that memslot, host mapping and dirty logging permit, the

@@ -16,7 +16,8 @@ from ..model import Program
 from ..normalise import normalise
 
 name: Final = "fresh"
-_SAME_MACHINE: Final = 0.8
+_ANOTHER_MACHINE: Final = 0.8
+"""Share of new programs of guests with a configuration of their own."""
 
 
 def apply(program: Program, rng: Random, other: Program | None = None) -> Program:
@@ -32,7 +33,7 @@ def anew(program: Program, rng: Random, concurrent: bool, used: list[str] | None
     config = program.config
     way = rng.random()
     if config.guest != "none":
-        same = config if way > _SAME_MACHINE else None
+        same = config if way > _ANOTHER_MACHINE else None
         return generate_guest(rng, config.guest, config=same, used=used)
     if way < 0.7:
         return generate(rng, paging=config.paging, concurrent=concurrent, used=used)
