@@ -18,10 +18,11 @@ from typing import Final
 import msgspec
 
 from ..errors import MissingTool, UsageError, unwritable
-from ..fuzz.corpus import GENERATED_SEEDS, pagings_of
+from ..fuzz.corpus import pagings_of
 from ..fuzz.findings import FINDINGS, recover
 from ..fuzz.log import open_log
 from ..fuzz.out_lock import OutLock
+from ..fuzz.stream import GENERATED_SEEDS
 from ..program import Program, encode, generate
 from ..shipped import CORPUS
 from ..sides.names import portable_name

@@ -6,16 +6,16 @@ from __future__ import annotations
 import hashlib
 import random
 import re
+from itertools import islice
 from pathlib import Path
 
 from ..files.collection import program_files
 from ..files.program_file import read_program
-from ..program import encode, generate
+from ..program import encode
+from ..program.generate import DEFAULT_OPS
 from ..program.generate_guest import at_once, generate_guest
 from ..program.model import GUESTS
-
-GENERATED_SEEDS = 128
-"""A generated program finds more than a mutant of one of few seeds (docs/benchmark.md)."""
+from .stream import GENERATED_SEEDS, LONG, first_of, stream
 
 
 def pagings_of(*sides: str) -> tuple[str, ...]:
@@ -31,25 +31,27 @@ def prepare(
     pagings: tuple[str, ...] = ("tdp",),
     mode: str = "lockstep",
     generated: int = GENERATED_SEEDS,
+    ops: int = LONG,
 ) -> int:
     """Write every program of `directory` as bytes into `destination`, and some `generated` ones.
 
-    The generated ones have the `pagings` in turn, and schedules (for a portfolio every other one).
+    The generated ones are the first of the seed's stream: concurrent ones, for a portfolio half of
+    them, and others of about `ops` operations.
     In the mode "guests" they have guests with page tables, and some threads at once; other modes
     leave such programs out.
     Returns how many programs were written.
     """
     destination.mkdir(parents=True, exist_ok=True)
-    rng = random.Random(seed)
     programs = [
-        generate(
-            rng,
-            paging=pagings[number % len(pagings)],
-            concurrent=mode == "concurrent" or (mode == "portfolio" and number % 4 > 1),
+        new.program
+        for concurrent, count in first_of(mode, generated).items()
+        for new in islice(
+            stream(seed, pagings, concurrent=concurrent, ops=DEFAULT_OPS if concurrent else ops),
+            count,
         )
-        for number in range(generated)
     ]
     if mode == "guests":
+        rng = random.Random(seed)
         kinds = GUESTS[1:]
         programs = [generate_guest(rng, kinds[n % len(kinds)]) for n in range(generated)]
         # Every fourth with threads at once, of each kind.

@@ -54,6 +54,11 @@ def install() -> Branches:
     return branches
 
 
+def leave_off() -> None:
+    """What is imported from now on is not instrumented: the models that only judge."""
+    sys.meta_path[:] = [one for one in sys.meta_path if not isinstance(one, InstrumentingFinder)]
+
+
 class InstrumentingFinder(importlib.abc.MetaPathFinder):
     """Finds model modules with the finders behind it and wraps their loaders."""
 

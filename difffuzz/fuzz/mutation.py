@@ -4,14 +4,17 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from itertools import islice
 from typing import NamedTuple
 
 from ..program import Program, decode, encode, is_concurrent, mutate, normalise
+from ..program.generate import DEFAULT_OPS
 from ..program.generate_guest import at_once
 from ..program.model import GUESTS
 from ..program.mutate import fresh
+from .stream import LONG, New, first_of, stream
 
 RECENT = 64
 """Programs kept as partners of mutators that take a second program."""
@@ -19,14 +22,19 @@ DECODED = 1024
 """Decoded programs kept: libFuzzer comes back to the same corpus entries."""
 FRESH = 0.65
 """How often a program from nothing comes instead of a mutant: it finds more (docs/benchmark.md)."""
+FRESH_ALONE = 0.8
+"""The same in lockstep.  So much at least: no bug takes more than 1.3 times what the new programs
+alone would take, in executions, whatever mutants are worth."""
 ADD_SCHEDULE = 0.3
 """How often a portfolio's program that runs one operation at a time may become concurrent."""
 ANY_PAGING = 0.3
 """How often a mutant's paging mode is drawn anew, where both sides can run more than one."""
 VARIANT = "variant"
 """The operator of programs that the library made (engine/variants.py)."""
-CROSSOVER_SHARE = 4
-"""libFuzzer asks for a crossover every second time; one request in so many is granted."""
+CROSSED = 0.25
+"""libFuzzer asks for a crossover every second time; so many of these requests are granted."""
+CROSSED_ALONE = 0.05
+"""The same outside concurrent runs, so that new programs keep their share."""
 
 
 class Origin(NamedTuple):
@@ -41,28 +49,48 @@ class Origin(NamedTuple):
 
 
 class ProgramMutation:
-    """Mutates programs; what it makes depends on its inputs and their order only."""
+    """Mutates programs; what it makes depends on its seed, its inputs and their order only."""
 
     __slots__ = (
         "_decode",
         "_made",
         "_made_program",
         "_mode",
+        "_new",
+        "_ops",
         "_origin",
         "_pagings",
         "_parents",
         "_phrases",
         "_ran",
+        "_read",
         "_recent",
         "_rng",
+        "_seed",
         "_turn",
         "_used",
         "_waiting",
     )
 
-    def __init__(self, mode: str = "lockstep", pagings: Sequence[str] = ("tdp",)) -> None:
+    def __init__(
+        self,
+        mode: str = "lockstep",
+        pagings: Sequence[str] = ("tdp",),
+        *,
+        seed: int | None = None,
+        ops: int = LONG,
+        begun: bool = False,
+    ) -> None:
+        """`seed`: of the new programs; None: libFuzzer's first.  `ops`: of those for lockstep.
+        `begun`: what is read has the first ones."""
         self._mode = mode
         self._pagings = pagings
+        self._seed = seed
+        self._ops = ops
+        self._read = first_of(mode) if begun else {}
+        """New programs that were read, by whether they are concurrent."""
+        self._new: dict[bool, Iterator[New]] = {}
+        """New programs: concurrent ones, and others."""
         self._rng = random.Random(0)
         self._decode = lru_cache(maxsize=DECODED)(decode)
         self._recent: list[Program] = []
@@ -103,13 +131,19 @@ class ProgramMutation:
         """atheris' custom_mutator: a changed program, in at most max_size bytes."""
         if self._waiting:
             return self._next(max_size)
-        rng = self._rng
-        rng.seed(seed)
+        rng = self._begin(seed)
         self._descend(data)
         program = self._program(data)
         other = rng.choice(self._recent) if self._recent else None
         self._remember(program)
         return self._encode(self._mutated(program, other), max_size)
+
+    def _begin(self, seed: int) -> random.Random:
+        """The choices of one mutation."""
+        if self._seed is None:
+            self._seed = seed
+        self._rng.seed(seed)
+        return self._rng
 
     def _mutated(self, program: Program, other: Program | None) -> Program:
         """A mutant, or a new program; a mutant's schedule changes too if it may have one, and its
@@ -127,20 +161,34 @@ class ProgramMutation:
             concurrent = is_concurrent(program)
         if self._mode == "portfolio":
             concurrent = is_concurrent(program) or self._rng.random() < ADD_SCHEDULE
-        if self._rng.random() < FRESH:
+        if self._rng.random() < (FRESH if concurrent else FRESH_ALONE):
             self._used.append(fresh.name)
-            return fresh.anew(program, self._rng, concurrent, self._phrases)
+            if program.config.guest != "none":
+                return fresh.anew(program, self._rng, concurrent, self._phrases)
+            return self._next_new(concurrent)
         return mutate.mutate(program, self._rng, other, concurrent=concurrent, used=self._used)
+
+    def _next_new(self, concurrent: bool) -> Program:
+        """The next new program."""
+        made = self._new.get(concurrent)
+        if made is None:
+            ops = DEFAULT_OPS if concurrent else self._ops
+            seed = self._seed
+            assert seed is not None
+            made = stream(seed, self._pagings, concurrent=concurrent, ops=ops)
+            made = self._new[concurrent] = islice(made, self._read.get(concurrent, 0), None)
+        new = next(made)
+        self._phrases += new.phrases
+        return new.program
 
     def crossover(self, left: bytes, right: bytes, max_size: int, seed: int) -> bytes:
         """atheris' custom_crossover: a program made of the two, or a mutation of the first."""
         if self._waiting:
             return self._next(max_size)
-        rng = self._rng
-        rng.seed(seed)
+        rng = self._begin(seed)
         self._descend(left, right)
         first, second = self._program(left), decode(right)
-        if rng.randrange(CROSSOVER_SHARE):
+        if rng.random() >= (CROSSED if self._mode == "concurrent" else CROSSED_ALONE):
             return self._encode(self._mutated(first, second), max_size)
         self._used.append("crossover")
         return self._encode(mutate.crossover(first, second, rng), max_size)

@@ -88,7 +88,11 @@ class WorkerProcess:
         for part in options.without:
             own += ["--without", part]
         # libFuzzer takes seed 0 for "choose one".
-        flags = [f"-seed={(self._seed + 7919 * self.restarts) % 0xFFFFFFFE + 1}"]
+        seed = self._seed + 7919 * self.restarts
+        # A run that goes on with a corpus goes on with other new programs, too.
+        kept = sum(1 for _ in options.kept.glob("*"))
+        own += ["--seed", str(seed + 104_729 * kept)]
+        flags = [f"-seed={seed % 0xFFFFFFFE + 1}"]
         flags += [f"-max_len={MAX_BYTES}", "-len_control=0"]
         flags += [f"-rss_limit_mb={rss_limit_mb(options.memory_mb)}"]
         flags += ["-prefer_small=0"]  # small programs first would mean: those that do little

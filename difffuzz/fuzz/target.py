@@ -21,6 +21,7 @@ from .corpus import pagings_of
 from .feedback import CoverageGuard, Feedback
 from .mutation import ProgramMutation
 from .operators import OperatorCounts
+from .stream import operations_of
 
 if TYPE_CHECKING:  # the runner loads the model, which has to wait for the instrumentation
     from ..oracle.verdict import Verdict
@@ -52,11 +53,23 @@ class Target:
     )
 
     def __init__(
-        self, run: Runner, atheris: Any, branches: Branches, without: Sequence[str] = ()
+        self,
+        run: Runner,
+        atheris: Any,
+        branches: Branches,
+        without: Sequence[str] = (),
+        seed: int | None = None,
     ) -> None:
+        """`seed`: of new programs, of which corpus.prepare() wrote the first; None: libFuzzer's."""
         self.run = run
         self._without = frozenset(without)
-        self.mutation = ProgramMutation(run.mode, pagings_of(run.left, run.right))
+        self.mutation = ProgramMutation(
+            run.mode,
+            pagings_of(run.left, run.right),
+            seed=seed,
+            ops=operations_of(run.left, run.right),
+            begun=seed is not None,
+        )
         self.operators = OperatorCounts()
         self.phrases = OperatorCounts()
         self.ways = OperatorCounts()

@@ -280,6 +280,7 @@ def parse_arguments(arguments: list[str]) -> tuple[argparse.Namespace, list[str]
     parser.add_argument("--work", type=Path, required=True, help="what the run's workers share")
     parser.add_argument("--stats", type=Path, required=True, help="file for the figures")
     parser.add_argument("--runs", type=int, default=0, help="executions; 0: no limit")
+    parser.add_argument("--seed", type=int, default=None, help="of new programs")
     parser.add_argument("--cpu-seconds", type=float, default=0.0, help="time on a CPU; 0: no limit")
     parser.add_argument("--searching", action="store_true", help="mostly schedules")
     parser.add_argument("--sweep", type=Path, action="append", default=[], help="a corpus")
@@ -304,7 +305,7 @@ def main(arguments: list[str]) -> NoReturn:
     )
     if runner.fast is not None:
         runner.fast.tells_once = True
-    target = Target(runner, atheris, branches, options.without)
+    target = Target(runner, atheris, branches, options.without, options.seed)
     worker = Worker(target, options)
     flags = [sys.argv[0], "-handle_int=0", "-handle_term=0", *libfuzzer]
     target.fuzz(atheris, flags, worker.execute)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from difffuzz.fuzz.corpus import GENERATED_SEEDS, pagings_of, prepare
+from difffuzz.fuzz.corpus import pagings_of, prepare
+from difffuzz.fuzz.stream import GENERATED_SEEDS
 from difffuzz.program import decode, encode, parse
 
 TEXT = "difffuzz program v1\nvcpu0: write gfn=0x200\n"

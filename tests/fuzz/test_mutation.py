@@ -4,9 +4,16 @@
 from __future__ import annotations
 
 import random
+from itertools import islice
+from pathlib import Path
 
+import pytest
+
+from difffuzz.fuzz.corpus import prepare
 from difffuzz.fuzz.mutation import RECENT, VARIANT, Origin, ProgramMutation
-from difffuzz.program import decode, encode, generate, parse
+from difffuzz.fuzz.stream import GENERATED_SEEDS, LONG, first_of, operations_of, stream
+from difffuzz.program import Program, decode, encode, generate, is_concurrent, parse
+from difffuzz.program.generate import DEFAULT_OPS
 from difffuzz.program.mutate import MUTATORS
 
 INPUTS = [encode(generate(random.Random(seed))) for seed in range(8)]
@@ -91,20 +98,91 @@ def test_what_made_an_input_is_named() -> None:
     assert mutation.origin(b"what nobody made").operators == ()
 
 
-def test_two_of_three_programs_are_new_ones() -> None:
-    def kept(mode: str) -> int:
-        """Of 320 mutations, those that keep more than half of the operations."""
-        mutation = ProgramMutation(mode)
-        count = 0
-        for seed in range(320):
-            data = INPUTS[seed % len(INPUTS)]
-            old = set(decode(data).ops)
-            made = set(decode(mutation.mutate(data, LIMIT, seed)).ops)
-            count += 2 * len(old & made) > len(old)
-        return count
+def test_most_programs_are_new_ones() -> None:
+    """Of all inputs, crossovers too; concurrent runs have more mutants, whose schedules matter."""
 
-    assert 110 < kept("lockstep") < 170
-    assert 110 < kept("concurrent") < 170
+    def share(mode: str) -> float:
+        mutation = ProgramMutation(mode, seed=1)
+        new = 0
+        for seed in range(400):
+            data = INPUTS[seed % len(INPUTS)]
+            if seed % 2:
+                made = mutation.mutate(data, LIMIT, seed)
+            else:
+                made = mutation.crossover(data, INPUTS[0], LIMIT, seed)
+            mutation.decode(made)
+            new += "fresh" in mutation.origin(made).operators
+        return new / 400
+
+    assert 1 / 1.3 - 0.04 < share("lockstep") < 0.85
+    assert 0.5 < share("concurrent") < 0.65
+
+
+def new_programs(mode: str, seed: int | None, first: int = 1, ops: int = LONG) -> list[Program]:
+    """Those among what a mutator makes."""
+    mutation = ProgramMutation(mode, seed=seed, ops=ops)
+    new = []
+    for number in range(60):
+        made = mutation.mutate(INPUTS[number % len(INPUTS)], LIMIT, first + number)
+        program = mutation.decode(made)
+        if mutation.origin(made).operators == ("fresh",):
+            new.append(program)
+    return new
+
+
+@pytest.mark.parametrize(
+    ("mode", "ops"), [("lockstep", LONG), ("concurrent", DEFAULT_OPS), ("portfolio", LONG)]
+)
+def test_new_programs_come_as_in_the_stream_of_the_seed(mode: str, ops: int) -> None:
+    """Whatever libFuzzer asks for in between."""
+    concurrent = mode == "concurrent"
+    made = [one for one in new_programs(mode, 7) if is_concurrent(one) == concurrent]
+    assert len(made) > 20
+    drawn = stream(7, ("tdp",), concurrent=concurrent, ops=ops)
+    assert made == [new.program for new, _ in zip(drawn, made, strict=False)]
+    assert made != new_programs(mode, 8)[: len(made)]
+
+
+def test_a_long_program_begins_as_the_short_one_of_the_same_seed() -> None:
+    """So the fuzzer runs all that `random` runs; programs far up are moved there as a whole."""
+    pairs = list(zip(islice(stream(3, ("tdp",)), 50), stream(3, ("tdp",), ops=LONG), strict=False))
+    same = [
+        short.program.config == long.program.config
+        and long.program.ops[: len(short.program.ops)] == short.program.ops
+        for short, long in pairs
+    ]
+    assert sum(same) >= 47
+    assert sum(len(long.program.ops) for _, long in pairs) > 2 * sum(
+        len(short.program.ops) for short, _ in pairs
+    )
+
+
+def test_what_native_libraries_play_stays_short() -> None:
+    assert operations_of("legacy", "tdp@v7.2") == LONG
+    assert operations_of("native:7.2:legacy", "tdp@v7.2") == DEFAULT_OPS
+    long, short = (new_programs("lockstep", 5, ops=ops) for ops in (LONG, DEFAULT_OPS))
+    assert sum(len(one.ops) for one in long) > 2 * sum(len(one.ops) for one in short)
+
+
+@pytest.mark.parametrize("mode", ["lockstep", "concurrent", "portfolio"])
+def test_what_was_read_comes_no_second_time(mode: str, tmp_path: Path) -> None:
+    """The first new programs are among what a run begins with; the others follow."""
+    assert prepare(None, tmp_path, 7, mode=mode) == GENERATED_SEEDS
+    read = {decode(path.read_bytes()) for path in tmp_path.iterdir()}
+    mutation = ProgramMutation(mode, seed=7, begun=True)
+    for concurrent, count in first_of(mode).items():
+        ops = DEFAULT_OPS if concurrent else LONG
+        drawn = [
+            new.program
+            for new in islice(stream(7, ("tdp",), concurrent=concurrent, ops=ops), count + 1)
+        ]
+        assert set(drawn[:count]) <= read
+        assert mutation._next_new(concurrent) == drawn[count]
+
+
+def test_without_a_seed_the_first_mutation_gives_one() -> None:
+    assert new_programs("lockstep", None, 1) == new_programs("lockstep", None, 1)
+    assert new_programs("lockstep", None, 1) != new_programs("lockstep", None, 2)
 
 
 def test_variants_come_next_and_name_their_program() -> None:

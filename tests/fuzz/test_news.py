@@ -37,15 +37,14 @@ def test_a_mutant_has_a_parent_and_a_new_program_has_phrases() -> None:
 
 
 def test_what_is_mutated_a_few_times_in_a_row_has_the_first_as_its_parent() -> None:
-    seed = next(seed for seed in range(100) if not _made(seed)[1].phrases)
-    mutation, origin, made = _made(seed)[0], _made(seed)[1], b""
-    made = mutation.mutate(PARENT, LIMIT, seed)
-    for more in range(100):
-        again = mutation.mutate(made, LIMIT, more)
+    mutation = ProgramMutation()
+    for seed in range(100):
+        mutation.decode(PARENT)
+        made = mutation.mutate(PARENT, LIMIT, seed)
+        origin = mutation.origin(made)
+        again = mutation.mutate(made, LIMIT, seed + 100)
         if not mutation.origin(again).phrases:
             break
-        mutation.decode(PARENT)  # begin again
-        made = mutation.mutate(PARENT, LIMIT, seed)
     assert mutation.origin(again).parents == (PARENT,)
     assert set(mutation.origin(again).operators) >= set(origin.operators)
     mutation.decode(again)  # it runs, is kept, and is a parent itself

@@ -3,9 +3,7 @@
 
 from __future__ import annotations
 
-from random import Random
-
-from ...program import generate
+from ...fuzz.stream import stream
 from ...variants.catalogue import Bug
 from ..models import judge_of, pagings_of
 from ..row import Row
@@ -13,7 +11,8 @@ from ..row import Row
 
 def hunt(bug: Bug, row: Row) -> None:
     """Programs from nothing until one shows the bug."""
-    judge, pagings, rng = judge_of(bug, row), pagings_of(bug), Random(row.seed)
-    while not row.over:
-        program = generate(rng, paging=rng.choice(pagings), concurrent=bug.concurrent)
-        row.take(judge.shown(program))
+    judge = judge_of(bug, row)
+    for made in stream(row.seed, pagings_of(bug), concurrent=bug.concurrent):
+        if row.over:
+            return
+        row.take(judge.shown(made.program))
