@@ -39,7 +39,7 @@ def fuzz_for(bug: Bug, row: Row, judge: Judge) -> None:
             mode_of(bug),
             time=budget * GRACE,
             seed=row.seed,
-            corpus=general_corpus(bug, row.kernel, Path(work) / "general"),
+            corpus=general_corpus([bug], row.kernel, Path(work) / "general"),
             out=Path(work) / "out",
             stop_on_finding=True,
             without=WITHOUT.get(row.method, ()),
