@@ -47,6 +47,9 @@ ROWS = {
         "fuzz --runs 30 --no-sweep --seed 1 --out OUT", 0, "30 executions"
     ),
     "scripts/test": Row(instead="this is it"),
+    "scripts/difffuzz fuzz --seed 7 --jobs 1 --runs 2000 --out NEW": Row(
+        "fuzz --seed 7 --jobs 1 --runs 20 --out OUT", 0, "20 executions"
+    ),
     "scripts/difffuzz bugs list": Row("bugs list", 0, "edb298c663fc"),
     "scripts/difffuzz bugs show edb298c663fc": Row("bugs show edb298c663fc", 0, "mended in 5.15"),
     "scripts/difffuzz fuzz --right tdp+edb298c663fc --stop-on-finding --seed 1": Row(
@@ -219,7 +222,7 @@ ROWS = {
         0,
         "50 executions",
     ),
-    "scripts/difffuzz fuzz --left native:after:tdp --right tdp --time 600": Row(
+    "scripts/difffuzz fuzz --left native:after:tdp --right tdp@v7.2 --time 600": Row(
         "fuzz --left native:BUILD:tdp --right tdp@v6.1 --runs 20 --seed 3 --out OUT", 0, "20 exec"
     ),
     "scripts/difffuzz replay FILE --left native:after:legacy --right native:after:tdp": Row(

@@ -666,7 +666,7 @@ def kvm_tdp_mmu_map(vcpu: KvmVcpu, fault: KvmPageFault) -> int:
         if fault.nx_huge_page_workaround_enabled:
             disallowed_hugepage_adjust(kvm, fault, it.old_spte, it.level)
         # Another task works on the entry: let it finish, rather than make a table in vain.
-        # From 6.2 (80a3e4ae962d): a frozen entry is looked for first; 6.1 may set a frozen leaf.
+        # From 6.2: the walk gives up at a frozen entry of any level, before it asks for the goal.
         if is_removed_spte(it.old_spte):
             break
         if it.level == fault.goal_level:

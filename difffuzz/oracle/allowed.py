@@ -222,7 +222,9 @@ ALLOWED: dict[str, Rule] = {
         Rule(
             "dirty-when-mapped",
             "dirty-log",
-            "a page that is mapped writable counts as written at once, also when it was only read",
+            "a page that is mapped writable counts as written at once, also when it was only read. "
+            "So the two MMUs' logs may differ, and are not compared: each must hold every write, "
+            "and no page that was never touched",
             "make_spte() calls mark_page_dirty_in_slot() for every writable SPTE",
         ),
         Rule(
