@@ -72,6 +72,12 @@ ROWS = {
     "scripts/difffuzz explore FILE --strategy portfolio --time 60": Row(
         "explore RACE --strategy portfolio --schedules 10", 0, "20 schedules"
     ),
+    "scripts/difffuzz explore FILE --memory tso --no-reduction": Row(
+        "explore RACE --memory tso --no-reduction --preemptions 1", 0, "complete"
+    ),
+    "scripts/difffuzz explore FILE --memory tso --strategy pos --time 60": Row(
+        "explore RACE --memory tso --strategy pos --schedules 10", 0, "20 schedules"
+    ),
     (
         "scripts/difffuzz explore FILE --left native:legacy --right native:tdp --preemptions 1 "
         "--no-reduction"

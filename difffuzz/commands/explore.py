@@ -16,7 +16,7 @@ from ..engine.there_and_back import there_and_back
 from ..errors import UsageError
 from ..files.notes import text_of
 from ..program import Program
-from ..program.limits import THREADS
+from ..program.limits import SCHEDULED
 from ..sched.series import SERIES
 from ..sides import open_side, short_name
 from ..sides.identity import side_notes
@@ -30,6 +30,7 @@ from .progress import Progress
 EXPLORE_SECONDS = 300.0
 EXHAUSTIVE = "exhaustive"
 """The strategy of --preemptions."""
+MEMORIES = ("sc", "tso")
 
 
 def explore(
@@ -56,6 +57,13 @@ def explore(
         str,
         typer.Option(help=f"How schedules are chosen: {', '.join((EXHAUSTIVE, *SERIES))}."),
     ] = EXHAUSTIVE,
+    memory: Annotated[
+        str,
+        typer.Option(
+            help="sc: all see a store at once; tso: stores of the models may wait in a store "
+            "buffer, as on x86."
+        ),
+    ] = "sc",
     seed: Annotated[int, typer.Option(help="Of a strategy that draws.")] = 0,
     schedules: Annotated[
         int, typer.Option(min=0, help="Of a strategy that draws, for each side; 0: no limit.")
@@ -76,6 +84,11 @@ def explore(
     if strategy not in (EXHAUSTIVE, *SERIES):
         names = ", ".join((EXHAUSTIVE, *SERIES))
         raise UsageError(f"--strategy {strategy!r} is not one of {names}")
+    if memory not in MEMORIES:
+        raise UsageError(f"--memory {memory!r} is not one of {', '.join(MEMORIES)}")
+    delays = memory == "tso"
+    if back and delays:
+        raise UsageError("--there-and-back plays the kernel's own code, which has no store buffers")
     if back and strategy != EXHAUSTIVE:
         raise UsageError("--there-and-back is a strategy of its own: leave --strategy out")
     loaded = load_program(file, as_bytes)
@@ -98,6 +111,7 @@ def explore(
                 schedules=schedules,
                 first_only=first,
                 stop=watch.stop,
+                delays=delays,
             )
         else:
             found = run_explore(
@@ -107,6 +121,7 @@ def explore(
                 reduce=reduction,
                 first_only=first,
                 stop=watch.stop,
+                delays=delays,
             )
         watch.keep(found)
     if output is not None and found.shown:
@@ -121,6 +136,7 @@ def explore(
         "right": sides[1],
         "preemptions": preemptions,
         "strategy": strategy,
+        "memory": memory,
         "schedules": found.schedules,
         "complete": found.complete,
         "interrupted": limit.interrupted,
@@ -191,4 +207,4 @@ def _how_complete(found: Exploration, limit: Limit) -> str:
 
 def schedule_text(shown: Shown) -> str:
     """The schedule as it stands in a program."""
-    return " ".join(f"{step}:{THREADS[thread]}" for step, thread in shown.schedule)
+    return " ".join(f"{step}:{SCHEDULED[thread]}" for step, thread in shown.schedule)

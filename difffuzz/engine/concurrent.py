@@ -44,10 +44,11 @@ from difffuzz.program.model import RUN_TO_BLOCK
 from difffuzz.sched import KernelSplat, Task
 from difffuzz.sched.core import OUT_OF_STEPS, STEP_LIMIT
 from difffuzz.sched.interleave import Interleaver
+from difffuzz.sched.store_buffer import FIRST_BUFFER
 from difffuzz.sched.strategy import Record, ScheduleStrategy, Strategy
-from difffuzz.sides import KvmFactory, SideFactory
+from difffuzz.sides import KvmFactory, NativeFactory, SideFactory
 from difffuzz.sides.base import ERROR, Outcome
-from difffuzz.sides.machine import PLAIN, Machine
+from difffuzz.sides.machine import BUFFERED, PLAIN, Machine
 
 HOST0, HOST1 = HOST_THREADS
 FAULT_KINDS = frozenset({*ACCESS_KINDS, Kind.BEGIN_FAULT, Kind.PREFAULT})
@@ -104,11 +105,13 @@ def run(
     notes: NoteTaker | None = None,
     max_steps: int = STEP_LIMIT,
     run_of: RunOf | None = None,
+    delays: bool = False,
 ) -> Verdict:
     """Runs a program on two sides under its own schedule, or under `strategy`.
 
-    `run_of`: who runs and judges a side, where it is not SideRun.  UsageError if a side is not a
-    model, or cannot run the program's configuration.
+    `delays`: stores of a model may be delayed, as on x86; if the program's schedule delays some,
+    they may anyway.  `run_of`: who runs and judges a side, where it is not SideRun.  UsageError if
+    a side is not a model, or cannot run the program's configuration.
     """
     verdict = Verdict()
     ends: list[list[str]] = []
@@ -116,7 +119,16 @@ def run(
         try:
             ends.append(
                 run_side(
-                    program, factory, number, verdict, strategy, trace, notes, max_steps, run_of
+                    program,
+                    factory,
+                    number,
+                    verdict,
+                    strategy,
+                    trace,
+                    notes,
+                    max_steps,
+                    run_of,
+                    delays,
                 )
             )
         except Abandoned:
@@ -146,6 +158,7 @@ def run_side(
     notes: NoteTaker | None = None,
     max_steps: int = STEP_LIMIT,
     run_of: RunOf | None = None,
+    delays: bool = False,
 ) -> list[str]:
     """Runs a program on one side; returns how its probes ended, for comparison."""
     if not isinstance(factory, KvmFactory):
@@ -158,19 +171,37 @@ def run_side(
         sched = notes.interleaver(number, record, max_steps)
     else:
         sched = Interleaver(record, max_steps)
+    sched.delays = delays or any(number >= FIRST_BUFFER for _, number in program.schedule)
     try:
         if run_of is not None:
             ends = run_of(program, factory, number, verdict, sched, trace).run()
         else:
-            ends = SideRun(program, factory, number, verdict, sched, trace, notes=notes).run()
+            machine = machine_for(factory, sched)
+            side_run = SideRun(program, factory, number, verdict, sched, trace, machine, notes)
+            ends = side_run.run()
     except Abandoned as abandoned:
         if not abandoned.circles:
             raise
         # Only without a limit can circles be told from a long way.
-        return run_side(program, factory, number, verdict, strategy, trace, notes, run_of=run_of)
+        return run_side(
+            program,
+            factory,
+            number,
+            verdict,
+            strategy,
+            trace,
+            notes,
+            run_of=run_of,
+            delays=delays,
+        )
     if verdict.divergences:
         verdict.schedule = schedule_of(record)
     return ends
+
+
+def machine_for(factory: KvmFactory, sched: Interleaver) -> Machine:
+    """What a side's VM runs on: where stores may be delayed, so are those to page tables."""
+    return BUFFERED if sched.delays and not isinstance(factory, NativeFactory) else PLAIN
 
 
 def schedule_of(record: Record) -> tuple[tuple[int, int], ...]:
@@ -326,6 +357,7 @@ class SideRun:
         if self._notes is not None:
             self._notes.begins(self._number, index, op)
         outcome = side.execute_among_others(op, index + 1)
+        self._sched.fence()  # whoever is told that it is over sees what it stored
         oracles.ends(op, outcome)
         if self._trace:
             self._event(op.thread, op, outcome)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from random import Random
 from typing import NamedTuple
 
-from difffuzz.engine.concurrent import NO_PAGES, Abandoned, schedule_of
+from difffuzz.engine.concurrent import NO_PAGES, Abandoned, machine_for, schedule_of
 from difffuzz.engine.guest_concurrent import side_run
 from difffuzz.engine.touches import TRACED
 from difffuzz.errors import UsageError
@@ -24,7 +24,6 @@ from difffuzz.sched.strategy.record import Record
 from difffuzz.sched.tracing import Merged, Tracing
 from difffuzz.sched.transitions import Decision, Snapshot
 from difffuzz.sides import KvmFactory, NativeFactory, SideFactory
-from difffuzz.sides.machine import PLAIN
 
 GC_OBJECTS = 100_000
 """Objects made between two garbage collections: a run makes and drops thousands."""
@@ -88,6 +87,7 @@ def explore(
     phase: int = 0,
     sides: Sequence[int] = (0, 1),
     stop: Stop = lambda found: False,
+    delays: bool = False,
 ) -> Exploration:
     """Searches both sides, or one of them, `seconds` long at most and about `limit` steps each (0:
     no limit); UsageError for a side without threads.
@@ -95,7 +95,8 @@ def explore(
     `stop` is asked between two runs, with what was found so far: True ends the search.
     `first_only`: the search of a side ends with its first divergence.  `order`: seed of a random
     order of the runs, for a search that ends before it is complete.  `phase`, counted from 1: where
-    schedules differ; 0 for everywhere.
+    schedules differ; 0 for everywhere.  `delays`: stores of a model may be delayed, as on x86,
+    which counts as a preemption, and so does making one visible; not with the reduction.
     """
     found = Exploration()
     thresholds = gc.get_threshold()
@@ -116,6 +117,7 @@ def explore(
                 order=order,
                 phase=phase,
                 stop=stop,
+                delays=delays,
             )
     finally:
         gc.set_threshold(*thresholds)
@@ -140,6 +142,13 @@ def different_ends(left: set[tuple[str, ...]], right: set[tuple[str, ...]]) -> s
     return {rest(end) for end in left} ^ {rest(end) for end in right}
 
 
+def check_delays(factory: SideFactory, delays: bool) -> None:
+    """UsageError for a side whose stores cannot be delayed."""
+    if delays and isinstance(factory, NativeFactory):
+        text = "has no store buffers: the kernel's own code stores at once (--memory sc)"
+        raise UsageError(f"side {factory.name!r} {text}")
+
+
 def report_circles(verdict: Verdict, factory: SideFactory) -> None:
     """A run was abandoned that goes in circles."""
     text = f"the run goes in circles for more than {STEPS} steps"
@@ -160,12 +169,16 @@ def explore_side(
     order: int | None = None,
     phase: int = 0,
     stop: Stop = lambda found: False,
+    delays: bool = False,
 ) -> None:
     """Searches side `number` and adds to `found`; until the deadline, by time.monotonic(), and for
     about `limit` steps if they are given, or until `stop`."""
     if not isinstance(factory, KvmFactory):
         raise UsageError(f"side {factory.name!r} has no threads to explore")
     model = not isinstance(factory, NativeFactory)
+    check_delays(factory, delays)
+    if reduce and delays:
+        raise UsageError("store buffers are explored with --no-reduction only")
     if reduce and not model:
         text = "is explored with --no-reduction only: what a step of it touches is not seen"
         raise UsageError(f"side {factory.name!r} {text}")
@@ -181,7 +194,8 @@ def explore_side(
         verdict = Verdict()
         record = Record(strategy)
         sched = Tracing(record, STEPS)
-        machine = TRACED if model else PLAIN
+        sched.delays = delays
+        machine = TRACED if model and not delays else machine_for(factory, sched)
         one = side_run(program, factory, number, verdict, sched, machine)
         sched.start_tracing(merged, worth, since, phase)
         try:

@@ -10,15 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from random import Random
 
-from difffuzz.engine.concurrent import Abandoned, schedule_of
-from difffuzz.engine.explore import STEPS, Exploration, Stop, report_circles
+from difffuzz.engine.concurrent import Abandoned, machine_for, schedule_of
+from difffuzz.engine.explore import STEPS, Exploration, Stop, check_delays, report_circles
 from difffuzz.engine.guest_concurrent import side_run
 from difffuzz.errors import UsageError
 from difffuzz.oracle import Verdict
 from difffuzz.program import Program
 from difffuzz.sched.interleave import Interleaver
 from difffuzz.sched.series import SERIES, Known
-from difffuzz.sched.strategy import Record, Strategy
+from difffuzz.sched.strategy import Delays, Record, Strategy
 from difffuzz.sched.task import Task
 from difffuzz.sides import KvmFactory, NativeFactory, SideFactory
 
@@ -38,13 +38,14 @@ def sample(
     phase: int = 0,
     sides: Sequence[int] = (0, 1),
     stop: Stop = lambda found: False,
+    delays: bool = False,
 ) -> Exploration:
     """Runs so many schedules on each side (0: no limit) until `stop`, which is asked between two
     runs; UsageError for a side without threads.
 
     The first divergence of a signature is kept, or the one with the shortest schedule; with
     `first_only` a side is left with its first.  `phase`, counted from 1: where schedules differ; 0
-    for everywhere.
+    for everywhere.  `delays`: stores of a model may be delayed, as on x86; which, is drawn.
     """
     found = Exploration()
     found.complete = False
@@ -52,12 +53,14 @@ def sample(
         factory = (left, right)[number]
         if not isinstance(factory, KvmFactory):
             raise UsageError(f"side {factory.name!r} has no threads to explore")
+        check_delays(factory, delays)
         known = Known()
+        rng = Random(seed) if delays else None
         made = SERIES[series](Random(seed), known)
         before = len(found.shown)
         while not schedules or known.runs < schedules:
             run = made.next()
-            _once(program, factory, number, run, phase, found)
+            _once(program, factory, number, run, phase, found, rng)
             made.learn(run, known.learn(run))
             if stop(found) or (first_only and len(found.shown) > before):
                 break
@@ -89,14 +92,19 @@ def _once(
     strategy: Strategy,
     phase: int,
     found: Exploration,
+    rng: Random | None,
 ) -> None:
-    """One run, and what it showed; nothing if it takes too many steps and is not in circles."""
+    """One run, and what it showed; nothing if it takes too many steps and is not in circles.
+
+    `rng` decides which stores are delayed; None: none is.
+    """
     verdict = Verdict()
-    record = Record(strategy)
+    record = Record(Delays(strategy, rng) if rng is not None else strategy)
     steps = STEPS * NATIVE_STEPS if isinstance(factory, NativeFactory) else STEPS
     sched = OnePhase(record, steps, phase)
+    sched.delays = rng is not None
     try:
-        side_run(program, factory, number, verdict, sched).run()
+        side_run(program, factory, number, verdict, sched, machine_for(factory, sched)).run()
     except Abandoned as abandoned:
         if abandoned.circles:
             report_circles(verdict, factory)

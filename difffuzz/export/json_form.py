@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from ..program import THREADS, Op, SlotSpec
 from ..program.fields import BOOL, Field
+from ..program.limits import SCHEDULED
 from ..program.model import Config
 from ..program.ops import SLOT_FIELDS
 from ..program.text_render import HEADER, spell_choice, spelled
@@ -32,7 +33,7 @@ def as_json(one: Reproducer) -> dict[str, object]:
         "slots": [_slot(slot) for slot in program.config.slots],
         "operations": [_operation(op, program.config.guest) for op in program.ops],
         "schedule": [
-            {"step": step, "thread": THREADS[thread]} for step, thread in program.schedule
+            {"step": step, "thread": SCHEDULED[thread]} for step, thread in program.schedule
         ],
         "text": as_text(one),
     }

@@ -72,6 +72,8 @@ def kvm_request_needs_ipi(vcpu: KvmVcpu) -> bool:
     It is in guest mode, or it walks page tables with interrupts off.  Every request of the model
     that is made of all vCPUs is one with KVM_REQUEST_WAIT.
     """
+    # cmpxchg(): a full barrier between the request and the look at the mode.
+    vcpu.kvm.sched.fence()
     vcpu.kvm.sched.touch(("mode", vcpu.vcpu_id))
     mode = vcpu.mode
     if mode == IN_GUEST_MODE:

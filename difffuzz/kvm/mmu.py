@@ -393,8 +393,9 @@ def walk_shadow_page_lockless_begin(vcpu: KvmVcpu) -> None:
     if is_tdp_mmu(vcpu.kvm, vcpu.mmu):
         vcpu.kvm.rcu.read_lock()
         return
-    vcpu.kvm.sched.point(("mode", vcpu.vcpu_id))
-    vcpu.mode = READING_SHADOW_PAGE_TABLES
+    # smp_store_mb()
+    vcpu.kvm.sched.store(("mode", vcpu.vcpu_id), vcpu, "mode", READING_SHADOW_PAGE_TABLES)
+    vcpu.kvm.sched.fence()
 
 
 def walk_shadow_page_lockless_end(vcpu: KvmVcpu) -> None:

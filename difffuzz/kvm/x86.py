@@ -84,8 +84,8 @@ def vcpu_enter_guest(vcpu: KvmVcpu) -> int:
         r = kvm_mmu_reload(vcpu)
         if r:
             return r
-        sched.point(("mode", vcpu.vcpu_id))
-        vcpu.mode = IN_GUEST_MODE
+        sched.store(("mode", vcpu.vcpu_id), vcpu, "mode", IN_GUEST_MODE)
+        # A full barrier: the change of mode is seen before the requests are looked at.
         vcpu.kvm.srcu.read_unlock(vcpu.srcu_idx)
         # kvm_vcpu_exit_request()
         sched.point(("requests", vcpu.vcpu_id), False)

@@ -97,6 +97,8 @@ class Explored(Document):
     right: str
     preemptions: int
     strategy: str
+    memory: str
+    """sc, or tso: stores may be delayed."""
     schedules: int
     complete: bool
     interrupted: bool

@@ -23,7 +23,7 @@ from operator import attrgetter
 from typing import Final, NamedTuple
 
 from .fields import COUNT, GFN, MMU_PAGES, FieldType
-from .limits import MAX_BYTES, MAX_OPS, MAX_SCHEDULE, MAX_STEP, MAX_VCPUS, THREADS
+from .limits import MAX_BYTES, MAX_OPS, MAX_SCHEDULE, MAX_STEP, MAX_VCPUS, SCHEDULED
 from .model import (
     AREA_KINDS,
     CONFIG_CHOICES,
@@ -44,7 +44,7 @@ _LONGER: Final = _LONG - 1
 """This byte begins a value of 40 bits in the next five, where the type has values beyond 20 bits.
 It stood for a value that has a byte of its own: no program was ever written with it."""
 _STEP: Final = FieldType("step", 1, MAX_STEP, hot=tuple(range(1, _LONG + 1)))
-_THREAD: Final = FieldType("thread", 0, len(THREADS) - 1)
+_THREAD: Final = FieldType("thread", 0, len(SCHEDULED) - 1)
 _SLOT: Final = -1
 _SWITCH: Final = -2
 _RARE: Final = {"paging"}

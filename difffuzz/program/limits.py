@@ -57,6 +57,10 @@ MAX_LINE: Final = 1 << 15
 """Longest line of a text form in characters."""
 
 THREADS: Final = ("vcpu0", "vcpu1", "vcpu2", "vcpu3", "host0", "host1", "vmm", "worker")
+BUFFERS: Final = tuple(f"{thread}.buffer" for thread in THREADS)
+"""The store buffers of the CPUs that the threads run on."""
+SCHEDULED: Final = (*THREADS, *BUFFERS)
+"""What a schedule names: who goes on, or whose store is delayed or becomes visible."""
 VCPU_THREADS: Final = (0, 1, 2, 3)
 HOST_THREADS: Final = (4, 5)
 VMM_THREAD: Final = 6

@@ -138,7 +138,11 @@ class Program(NamedTuple):
     config: Config = Config()
     ops: tuple[Op, ...] = ()
     schedule: tuple[tuple[int, int], ...] = ()
-    """(step, thread): at that preemption point go on with that thread.  Steps ascend."""
+    """(step, thread): at that preemption point go on with that thread.  Steps ascend.
+
+    An index in SCHEDULED: a store buffer takes the store that its thread is about to make, or, if
+    one waits in it, makes the oldest visible.
+    """
 
 
 RUN_TO_BLOCK: Final = ((MAX_STEP - 1, 0),)

@@ -25,7 +25,7 @@ from .limits import (
     MOST_BITS,
     N_AREAS,
     PAGE_BITS,
-    THREADS,
+    SCHEDULED,
     USUAL_BITS,
 )
 from .model import (
@@ -164,7 +164,7 @@ def normalise_schedule(schedule: tuple[tuple[int, int], ...]) -> tuple[tuple[int
     """The switches by ascending step, one a step (the first wins), at most MAX_SCHEDULE."""
     switches: dict[int, int] = {}
     for step, thread in schedule:
-        switches.setdefault(step % MAX_STEP, thread % len(THREADS))
+        switches.setdefault(step % MAX_STEP, thread % len(SCHEDULED))
     result = tuple(sorted(switches.items())[:MAX_SCHEDULE])
     return schedule if result == schedule else result
 

@@ -28,6 +28,7 @@ from .limits import (
     MAX_STEP,
     MAX_VCPUS,
     N_AREAS,
+    SCHEDULED,
     THREADS,
 )
 from .model import (
@@ -176,14 +177,14 @@ class _Reader:
     def _schedule(self, line: Line) -> None:
         for word in line.words[1:]:
             number, thread = word.cut(":")
-            if thread is None or thread.text not in THREADS:
+            if thread is None or thread.text not in SCHEDULED:
                 raise word.error("STEP:THREAD")
             step = number.number(0, MAX_STEP - 1)
             if self.schedule and step <= self.schedule[-1][0]:
                 raise number.error(f"a step after {self.schedule[-1][0]}")
             if len(self.schedule) >= MAX_SCHEDULE:
                 raise word.error(f"at most {MAX_SCHEDULE} switches")
-            self.schedule.append((step, THREADS.index(thread.text)))
+            self.schedule.append((step, SCHEDULED.index(thread.text)))
 
     def program(self) -> Program:
         """The program, once every line was read."""

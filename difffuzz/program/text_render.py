@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Final
 
 from .fields import Field
-from .limits import THREADS
+from .limits import SCHEDULED, THREADS
 from .model import CONFIG_CHOICES, DEFAULT_AREAS, NESTED, Config, Op, OpSpec, Program
 from .ops import NESTED_OPS, OPS, SLOT_FIELDS
 from .text_lex import spell
@@ -34,7 +34,7 @@ def render(program: Program, *, comment: str = "") -> str:
     for slot in config.slots:
         out.append(f"slot{_arguments(slot, SLOT_FIELDS)}".removesuffix(" flags=none"))
     out += [render_op(op, config.guest) for op in program.ops]
-    switches = [f"{step}:{THREADS[thread]}" for step, thread in program.schedule]
+    switches = [f"{step}:{SCHEDULED[thread]}" for step, thread in program.schedule]
     for first in range(0, len(switches), _SWITCHES_A_LINE):
         out.append("schedule " + " ".join(switches[first : first + _SWITCHES_A_LINE]))
     return "\n".join(out) + "\n"

@@ -91,6 +91,7 @@ class NotedInterleaver(Interleaver):
 
     def released(self, lock: HeldLock, exclusive: bool) -> None:
         """Told."""
+        super().released(lock, exclusive)
         self.looker.releases(lock.name, exclusive)
 
     def _arm(self) -> None:

@@ -15,7 +15,8 @@ from typing import NamedTuple, Protocol
 from difffuzz.facts.paging import PAGE_SHIFT, PT_PRESENT_MASK
 from difffuzz.facts.spte import SPTE_BASE_ADDR_MASK, SPTE_MMU_PRESENT_MASK
 from difffuzz.kvm.kvm_host import KvmMmuPage
-from difffuzz.machine.spt import PT_PFN_BASE, PhysMem
+from difffuzz.machine.delayed_stores import BufferedMem
+from difffuzz.machine.spt import PT_PFN_BASE
 from difffuzz.native.abi.calls import PageState
 from difffuzz.native.abi.limits import PAGES
 from difffuzz.native.abi.view import PageMemory
@@ -160,7 +161,7 @@ class MemoryNotes(Protocol):
         """A table is no longer in use."""
 
 
-class NotedMem(PhysMem[KvmMmuPage]):
+class NotedMem(BufferedMem[KvmMmuPage]):
     """Page tables that tell of every change."""
 
     __slots__ = ("_notes",)

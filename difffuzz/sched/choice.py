@@ -51,9 +51,12 @@ class Strategy(Protocol):
 
 
 def run_to_block(sched: Moment, enabled: list[Task]) -> Task:
-    """The order without a strategy: the enabled task that follows the current one, by number."""
+    """The order without a strategy: the enabled task that follows the current one, by number.
+
+    Never a store buffer, which stands behind the tasks: what waits there, waits.
+    """
     number = sched.current.number
     for task in enabled:
-        if task.number > number:
+        if task.number > number and task.owner is None:
             return task
     return enabled[0]

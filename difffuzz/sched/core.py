@@ -14,7 +14,8 @@ The scheduler of concurrent runs is in interleave.py.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from typing import TypeVar, TypeVarTuple
+from functools import partial
+from typing import TypeVar, TypeVarTuple, cast
 
 from greenlet import getcurrent, greenlet
 
@@ -69,6 +70,47 @@ class Scheduler:
     def decide(self, what: Hashable, write: bool) -> None:
         """What a point does below the threshold: here, the limit is reached."""
         raise KernelSplat("progress", OUT_OF_STEPS, "step limit reached")
+
+    def store_point(self, what: Hashable) -> bool:
+        """A point before a plain store to `what`; True: it goes into the task's store buffer."""
+        self.budget -= 1
+        return self.budget < self.threshold and self.decide_store(what)
+
+    def decide_store(self, what: Hashable) -> bool:
+        """What a store's point does below the threshold."""
+        self.decide(what, True)
+        return False
+
+    def store(self, what: Hashable, cell: object, name: str, value: object) -> None:
+        """WRITE_ONCE(cell->name, value), where `what` names it: a point, then a plain store."""
+        self.budget -= 1
+        if self.budget < self.threshold and self.decide_store(what):
+            self.delay(what, value, partial(setattr, cell, name, value))
+        else:
+            setattr(cell, name, value)
+
+    def delay(self, what: Hashable, value: object, commit: Callable[[], None]) -> None:
+        """A store goes into the current task's store buffer."""
+        assert self.current.buffer is not None
+        self.current.buffer.add(what, value, commit)
+
+    def seen(self, what: Hashable, value: Result) -> Result:
+        """What the current task reads, where memory has `value`: its own store that waits."""
+        buffer = self.current.buffer
+        if buffer is None or not buffer.stores:
+            return value
+        own = buffer.newest(what)
+        return value if own is None else cast(Result, own.value)
+
+    def fence(self) -> None:
+        """smp_mb(), or a locked instruction: what the current task stored is visible.
+
+        If a store waits, another task may run before.
+        """
+        buffer = self.current.buffer
+        if buffer is not None and buffer.stores:
+            self.point()
+            buffer.drain()
 
     def touch(self, what: Hashable, write: bool = True) -> None:
         """Notes that the current task touches shared state, where no other task may come in."""

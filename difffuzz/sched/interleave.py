@@ -16,12 +16,15 @@ from greenlet import GreenletExit, getcurrent, greenlet
 from difffuzz.sched.choice import Strategy
 from difffuzz.sched.core import OUT_OF_STEPS, STEP_LIMIT, Scheduler
 from difffuzz.sched.locks import Rank
+from difffuzz.sched.store_buffer import FIRST_BUFFER, StoreBuffer
 from difffuzz.sched.task import HeldLock, KernelSplat, Task
 
 SNAPSHOTS = "snapshots"
 """Shared state of the oracles: faults that found their page out, before or after invalidations."""
 NEVER = -(1 << 62)
 """A threshold that no budget comes below."""
+ALWAYS = 1 << 62
+"""One that every budget is below."""
 
 
 class Interleaver(Scheduler):
@@ -31,8 +34,10 @@ class Interleaver(Scheduler):
     """
 
     __slots__ = (
+        "_drains",
         "_limit",
         "_strategy",
+        "delays",
         "hub",
         "last",
         "live",
@@ -44,6 +49,9 @@ class Interleaver(Scheduler):
 
     def __init__(self, strategy: Strategy, step_limit: int = STEP_LIMIT) -> None:
         super().__init__(step_limit)
+        self.delays = False
+        """Stores may be delayed, as on x86: the strategy decides which, and until when."""
+        self._drains: list[Task] = []
         self.on_switch: Callable[[Task, Hashable, Task], None] | None = None
         self.on_mmu_lock: Callable[[Task], None] | None = None
         self._limit = step_limit
@@ -73,13 +81,15 @@ class Interleaver(Scheduler):
         for task, body in bodies:
             task.glet = greenlet(body)
             task.wants = None
+        if self.delays:
+            self._drains = [_give_buffer(task) for task in self.live]
         try:
             while self.live:
                 self.budget -= 1
                 enabled = self.enabled()
                 if not enabled:
                     raise self._deadlock()
-                task = self._strategy.pick(self, enabled)
+                task = self._pick(enabled)
                 self._arm()
                 self.current = task
                 self.switches += 1
@@ -88,6 +98,9 @@ class Interleaver(Scheduler):
                 task.glet.switch()
                 # Back here: whoever ran last has ended.
                 self.live.remove(self.current)
+            for drain in self._drains:
+                assert drain.buffer is not None
+                drain.buffer.drain()
         finally:
             self.last = self.current
             self.hub = None
@@ -104,7 +117,12 @@ class Interleaver(Scheduler):
         found = [task for task in self.live if task.ready is None or task.ready()]
         for task in found:
             if task.starves:
-                return self._fair(found)
+                found = self._fair(found)
+                break
+        for drain in self._drains:
+            buffer = drain.buffer
+            if buffer is not None and (buffer.stores or buffer.storing):
+                found.append(drain)
         return found
 
     def _fair(self, found: list[Task]) -> list[Task]:
@@ -126,16 +144,86 @@ class Interleaver(Scheduler):
         current = self.current
         current.wants = what
         current.changes = write
+        if self.delays:
+            self._decide_among_buffers(what)
+            return
         enabled = self.enabled()
         task = self._strategy.preempt(self, enabled)
         self._arm()
         if task is not current:
             self._switch(task, what)
 
+    def _decide_among_buffers(self, what: Hashable) -> None:
+        """Who goes on, and which stores are delayed or become visible before.
+
+        `what` is touched by a locked instruction, unless it is read, or a plain store begins.
+        """
+        current = self.current
+        while self.steps >= self._strategy.next_step:
+            task = self._strategy.preempt(self, self.enabled())
+            if task.owner is not None:
+                following = self._choose_buffer(task)
+                if following is None:
+                    continue
+                task = following
+            if task is not current:
+                self._arm()
+                self._switch(task, what)
+            break
+        buffer = current.buffer
+        if current.changes and what is not None and buffer is not None and not buffer.storing:
+            self._drain()
+        self._arm()
+
+    def _choose_buffer(self, drain: Task) -> Task | None:
+        """A store buffer is chosen; who goes on if it takes a store, None if it commits one."""
+        owner, buffer = drain.owner, drain.buffer
+        assert owner is not None
+        assert buffer is not None
+        if not buffer.stores:
+            buffer.takes = True
+            return owner
+        buffer.commit()
+        self.budget -= 1
+        if self.budget < 0:
+            raise KernelSplat("progress", OUT_OF_STEPS, "step limit reached")
+        return None
+
+    def _drain(self) -> None:
+        """What the current task stored is visible."""
+        buffer = self.current.buffer
+        if buffer is not None:
+            buffer.drain()
+
+    def decide_store(self, what: Hashable) -> bool:
+        """A store that is delayed if the strategy says so, or because others wait already."""
+        current = self.current
+        buffer = current.buffer
+        if buffer is None:
+            return super().decide_store(what)
+        buffer.storing = True
+        try:
+            self.decide(what, True)
+        finally:
+            buffer.storing = False
+        taken, buffer.takes = buffer.takes, False
+        return taken or bool(buffer.stores)
+
+    def delay(self, what: Hashable, value: object, commit: Callable[[], None]) -> None:
+        """From here on all points are looked at."""
+        super().delay(what, value, commit)
+        self._arm()
+
     def acquired(self, lock: HeldLock) -> None:
-        """Tells who wants to know about mmu_lock."""
+        """A locked instruction; tells who wants to know about mmu_lock."""
+        self._drain()
         if lock.rank == Rank.MMU_LOCK and self.on_mmu_lock is not None:
             self.on_mmu_lock(self.current)
+
+    def released(self, lock: HeldLock, exclusive: bool) -> None:
+        """A plain store if it spins and is exclusive, which locks.py delays; else a locked one."""
+        if not exclusive or lock.sleeps:
+            self._drain()
 
     def relax(self) -> None:
         """Lets another task run, if there is one that can.
@@ -145,6 +233,7 @@ class Interleaver(Scheduler):
         if self.hub is None:
             return
         current = self.current
+        self._drain()
         others = [task for task in self.enabled() if task is not current]
         if others:
             current.wants = None
@@ -158,6 +247,7 @@ class Interleaver(Scheduler):
             super().wait(what, ready)
             return
         task = self.current
+        self._drain()
         while not ready():
             task.blocked_on = task.wants = what
             task.changes = True
@@ -186,13 +276,30 @@ class Interleaver(Scheduler):
         self.budget -= 1
         if self.budget < 0:
             raise KernelSplat("progress", OUT_OF_STEPS, "step limit reached")
-        task = self._strategy.pick(self, enabled)
+        task = self._pick(enabled)
         self._arm()
         self._switch(task, self.current.blocked_on)
 
+    def _pick(self, enabled: list[Task]) -> Task:
+        """Who goes on now that the current task cannot."""
+        while True:
+            task = self._strategy.pick(self, enabled)
+            if task.owner is None:
+                return task
+            following = self._choose_buffer(task)
+            if following is not None:
+                return following
+            enabled = self.enabled()
+
     def _arm(self) -> None:
-        """Sets the threshold to the next step at which the strategy wants to be asked."""
+        """Sets the threshold to the next step at which the strategy wants to be asked.
+
+        While a store waits, each point may be a locked instruction, and is looked at.
+        """
         self.threshold = max(self._limit - self._strategy.next_step + 1, 0)
+        for drain in self._drains:
+            if drain.buffer is not None and drain.buffer.stores:
+                self.threshold = ALWAYS
 
     def _switch(self, task: Task, what: Hashable) -> None:
         if self.on_switch is not None:
@@ -227,4 +334,16 @@ class Interleaver(Scheduler):
                 with suppress(Exception):
                     task.glet.throw(GreenletExit)
             task.ready = None
+        for drain in self._drains:
+            assert drain.owner is not None
+            drain.owner.buffer = None
+        self._drains = []
         self.live = []
+
+
+def _give_buffer(owner: Task) -> Task:
+    """A store buffer for the task; what strategies see of it."""
+    drain = Task(f"{owner.name}.buffer", FIRST_BUFFER + owner.number)
+    drain.owner = owner
+    drain.buffer = owner.buffer = StoreBuffer()
+    return drain

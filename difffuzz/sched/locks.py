@@ -8,6 +8,7 @@ locks in use are in one place, `Rank`, in the order that kvm's locking document 
 from __future__ import annotations
 
 from enum import IntEnum
+from functools import partial
 
 from difffuzz.sched.core import Scheduler
 from difffuzz.sched.task import KernelSplat, Task
@@ -64,6 +65,8 @@ class Lock:
         return self.waiters > 0
 
     def _check(self, task: Task) -> None:
+        if self.writer is task and self not in task.held:
+            self.sched.fence()  # it was released, but nobody sees that yet
         if self.writer is task or task in self.readers:
             raise KernelSplat("lock", self.name, "taken again by its holder")
         if task.held and task.held[-1].rank >= self.rank:
@@ -103,7 +106,11 @@ class Lock:
         if exclusive:
             if self.writer is not task:
                 raise KernelSplat("lock", self.name, "released for write by a task without it")
-            self.writer = None
+            buffer = task.buffer
+            if self.sleeps or buffer is None or not buffer.stores:
+                self.writer = None
+            else:  # a plain store, behind those that wait
+                buffer.add(self.name, None, partial(setattr, self, "writer", None))
         else:
             if task not in self.readers:
                 raise KernelSplat("lock", self.name, "released for read by a task without it")

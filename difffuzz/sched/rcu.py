@@ -91,7 +91,8 @@ class Srcu:
         self.counts = {0: 0}
 
     def read_lock(self) -> int:
-        """srcu_read_lock(): returns the index to give back."""
+        """srcu_read_lock(), a full barrier on x86: returns the index to give back."""
+        self.sched.fence()
         idx = self.idx
         self.counts[idx] += 1
         self.sched.current.srcu += 1
@@ -99,9 +100,10 @@ class Srcu:
         return idx
 
     def read_unlock(self, idx: int) -> None:
-        """srcu_read_unlock()."""
+        """srcu_read_unlock(), a full barrier on x86."""
         if not self.counts.get(idx):
             raise KernelSplat("rcu", self.name, "srcu_read_unlock without a reader")
+        self.sched.fence()
         self.counts[idx] -= 1
         self.sched.current.srcu -= 1
         self.sched.touch(self.name, False)
@@ -114,6 +116,7 @@ class Srcu:
     def synchronize(self) -> None:
         """synchronize_srcu(): sleeps until every reader that is in now has left."""
         self.sched.might_sleep(f"synchronize_srcu({self.name})")
+        self.sched.fence()
         self.sched.touch(self.name)
         old = [idx for idx, readers in self.counts.items() if readers]
         self.idx += 1

@@ -8,6 +8,8 @@ from typing import Protocol
 
 from greenlet import greenlet
 
+from difffuzz.sched.store_buffer import StoreBuffer
+
 HANG = "hang"
 """Where an execution is, or a loop without preemption points, that only a timer can end."""
 HARNESS = "harness"
@@ -40,6 +42,10 @@ class HeldLock(Protocol):
         """Its place in the lock order."""
 
     @property
+    def sleeps(self) -> bool:
+        """Its holder may sleep."""
+
+    @property
     def writer(self) -> Task | None:
         """Who holds it exclusively."""
 
@@ -50,12 +56,14 @@ class Task:
     __slots__ = (
         "atomic",
         "blocked_on",
+        "buffer",
         "changes",
         "glet",
         "held",
         "name",
         "number",
         "operation",
+        "owner",
         "parked",
         "parked_at",
         "ran_at",
@@ -79,6 +87,10 @@ class Task:
         self.rcu_section = 0
         self.srcu = 0
         self.blocked_on: str | None = None
+        self.buffer: StoreBuffer | None = None
+        """Where its stores wait, if any may be delayed."""
+        self.owner: Task | None = None
+        """Not a thread, but the store buffer of this one, as strategies see it."""
         self.ready: Callable[[], bool] | None = None
         self.operation = -1
         """Index in the program of the one that it began last."""

@@ -89,6 +89,7 @@ class Tracing(Interleaver):
 
     def released(self, lock: HeldLock, exclusive: bool) -> None:
         """Whoever takes the lock next comes after this."""
+        super().released(lock, exclusive)
         if self.hub is not None and self._noting:
             self._accesses.append((lock.name, exclusive, None))
 

@@ -8,7 +8,7 @@ leaves it a meaning.
 from __future__ import annotations
 
 from ..engine.explore import Exploration
-from ..program import Program, is_concurrent, normalise
+from ..program import THREADS, Program, is_concurrent, normalise
 from ..running.runner import Runner
 from ..sched.strategy import Anchor, Anchored, Locate, ScheduleStrategy
 from .size import preemptions
@@ -91,6 +91,8 @@ def _moved(best: Program, proposal: Program, anchors: list[Anchor]) -> list[Anch
     }
     moved = []
     for thread, op, points, to in anchors:
+        buffer = len(THREADS) * (to >= len(THREADS))
+        to -= buffer
         if to not in threads or (thread >= 0 and thread not in threads):
             continue
         here = op
@@ -99,7 +101,9 @@ def _moved(best: Program, proposal: Program, anchors: list[Anchor]) -> list[Anch
         if here >= len(best.ops):
             continue
         points = points if here == op else 1
-        moved.append(Anchor(threads.get(thread, thread), places.get(here, -1), points, threads[to]))
+        moved.append(
+            Anchor(threads.get(thread, thread), places.get(here, -1), points, threads[to] + buffer)
+        )
     return moved
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from difffuzz.kvm.kvm_host import KvmMmuPage
+from difffuzz.machine.delayed_stores import BufferedMem
 from difffuzz.machine.host import HostMM
 from difffuzz.machine.spt import PhysMem
 from difffuzz.sched import Scheduler
@@ -27,3 +28,5 @@ class Machine(NamedTuple):
 
 
 PLAIN = Machine()
+BUFFERED = Machine(mem=BufferedMem)
+"""Where stores may be delayed."""

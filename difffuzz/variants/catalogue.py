@@ -61,6 +61,11 @@ class Bug(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         """Can it be hunted on the model of that kernel, or on the base ("")?"""
         return kernel in self.kernels if kernel else self.patch is not None
 
+    @property
+    def delays(self) -> bool:
+        """Its program delays a store: nothing shows it that does not."""
+        return ".buffer" in self.program
+
     def sides(self, kernel: str = "") -> tuple[str, str]:
         """The sides to hunt it with: the patched one against the other MMU as it is.
 

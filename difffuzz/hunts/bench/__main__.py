@@ -111,14 +111,17 @@ def wanted(chosen: list[Bug], methods: list[str], seeds: int) -> Iterator[tuple[
 
 
 def choose(names: list[str], kernel: str, kind: str, planted: bool) -> list[Bug]:
-    """The bugs of these names, or all, of a kind, that can be hunted on that kernel's model."""
+    """The bugs of these names, or all, of a kind, that can be hunted on that kernel's model.
+
+    No method delays stores: what needs that is not among all.
+    """
     if kernel:
         open_side(f"tdp@{kernel}")
     chosen = [find(name) for name in names]
     for bug in chosen:
         bug.check_hunted(kernel)
     every = catalogue(PLANTED if planted else DIRECTORY)
-    chosen = chosen or [bug for bug in every if bug.is_on(kernel)]
+    chosen = chosen or [bug for bug in every if bug.is_on(kernel) and not bug.delays]
     return [bug for bug in chosen if kind == "all" or bug.concurrent == (kind == "concurrent")]
 
 

@@ -42,6 +42,7 @@ class Lock:
 
     __slots__ = ("_sched", "name", "writer")
     rank = 0
+    sleeps = True
 
     def __init__(self, sched: Scheduler, name: str) -> None:
         self._sched = sched

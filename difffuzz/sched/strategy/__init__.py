@@ -8,6 +8,7 @@ from difffuzz.sched.choice import NO_STEP, Strategy, run_to_block
 
 from .anchored import Anchor, Anchored, Locate
 from .check import Check, Nondeterminism
+from .delays import Delays
 from .pct import Pct
 from .pos import Pos
 from .random_walk import RandomWalk
@@ -21,6 +22,7 @@ __all__ = [
     "Anchor",
     "Anchored",
     "Check",
+    "Delays",
     "Locate",
     "Nondeterminism",
     "Pct",

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from ...program import OPS, Op, Program, normalise
-from ...program.limits import HOST_THREADS, VCPU_THREADS
+from ...program.limits import HOST_THREADS, THREADS, VCPU_THREADS
 from ..proposals import Proposals, with_op, with_ops
 
 
@@ -40,7 +40,7 @@ def swap_threads(program: Program) -> Proposals:
                 ops = tuple(
                     op._replace(thread=names.get(op.thread, op.thread)) for op in program.ops
                 )
-                schedule = tuple((step, names.get(to, to)) for step, to in program.schedule)
+                schedule = tuple((step, _renamed(names, to)) for step, to in program.schedule)
                 swapped = normalise(program._replace(ops=ops, schedule=schedule))
                 if taken := (yield swapped):
                     program = taken
@@ -48,3 +48,9 @@ def swap_threads(program: Program) -> Proposals:
 
 def _at_home(op: Op) -> Op:
     return op._replace(thread=OPS[op.kind].threads[0])
+
+
+def _renamed(names: dict[int, int], to: int) -> int:
+    """What a schedule names, a thread or its store buffer, in its new name."""
+    thread = to % len(THREADS)
+    return to - thread + names.get(thread, thread)
