@@ -29,8 +29,9 @@ with `layout=npt`):
 """
 SCHEDULE = """\
 `schedule STEP:THREAD ...` is for concurrent runs: at that preemption point go on with that thread
-([concurrency](../../concurrency.md)). Steps ascend over all such lines. Without a schedule
-whoever runs the program chooses.
+([concurrency](../../concurrency.md)). `STEP:THREAD.buffer`: the store that the thread is about to
+make is delayed; if one waits already, the oldest becomes visible. Steps
+ascend over all such lines. Without a schedule whoever runs the program chooses.
 """
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from ..program.limits import THREADS
+from ..program.limits import SCHEDULED, THREADS
 from ..program.model import AREA_KINDS, CONFIG_CHOICES, Config
 from ..program.ops import BY_NAME
 from ..program.text_render import HEADER, spell_choice
@@ -53,7 +53,7 @@ WORDS: Mapping[str, str] = {
     "thread": f'( {_choice(THREADS)} ) ":"',
     "name": _choice(BY_NAME),
     "argument": '[ key "=" ] value { "," value }',
-    "switch": f'number ":" ( {_choice(THREADS)} )',
+    "switch": f'number ":" ( {_choice(SCHEDULED)} )',
     "number": 'digit { digit } | "0x" hex { hex }',
 }
 """The rules of words, by name; `key`, `value`, `digit` and `hex` say what they are."""

@@ -11,13 +11,12 @@ from typing import NamedTuple
 
 from ..program import fields
 from ..program.fields import Field, FieldType
-from ..program.limits import THREADS
+from ..program.limits import SCHEDULED, THREADS
 from ..program.model import AREA_KINDS, CONFIG_CHOICES, Config
 from ..program.ops import BY_NAME, SLOT_FIELDS
 from ..program.text_render import HEADER, spell_choice
 
 NUMBER = "(?:0[xX][0-9a-fA-F]{1,16}|[0-9]{1,16})"
-SWITCH_THREADS = f"(?:{'|'.join(THREADS)})"
 
 
 class Argument(NamedTuple):
@@ -84,7 +83,7 @@ def line_kinds() -> Iterator[LineOf]:
     kinds = Argument("", either(AREA_KINDS))
     yield LineOf("line_area", "", "area", (Argument("", value(fields.AREA)), kinds))
     yield LineOf("line_slot", "", "slot", arguments(SLOT_FIELDS))
-    yield LineOf("line_schedule", "", "schedule", (Argument("", f"{NUMBER}:{SWITCH_THREADS}"),))
+    yield LineOf("line_schedule", "", "schedule", (Argument("", f"{NUMBER}:{either(SCHEDULED)}"),))
     for spec in BY_NAME.values():
         threads = either(THREADS[thread] for thread in spec.threads)
         yield LineOf(f"op_{spec.name}", threads, spec.name, arguments(spec.fields))
