@@ -11,7 +11,7 @@ from difffuzz.booted.observed import Fault, Run, Seen, tag_of
 from difffuzz.engine.conform import run_op
 from difffuzz.engine.newer_host import RULES as NEWER_HOST
 from difffuzz.engine.newer_host import Excuses, each_vma
-from difffuzz.facts.kvm import RET_PF_NAMES
+from difffuzz.facts.kvm import answer_name
 from difffuzz.facts.paging import PT_WRITABLE_MASK
 from difffuzz.machine.mmap import isolate, round_out
 from difffuzz.machine.vma import area_of
@@ -276,7 +276,7 @@ class _Comparison:
         """RET_PF_* of each fault at the gfn."""
         if self._area in self._excuses.relaxed:
             return None
-        said = [RET_PF_NAMES[ret] if ret >= 0 else str(ret) for ret in self._outcome.rets]
+        said = [*map(answer_name, self._outcome.rets)]
         shown = [fault.answer for fault in self._seen.faults if fault.gfn == self._gfn]
         if self._gfn == 0 and said[-1:] == ["EMULATE"] and shown == [*said, "EMULATE"]:
             self._rules.append("mmio-at-gfn-0")

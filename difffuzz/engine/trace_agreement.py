@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from difffuzz.engine.conform import run_op
-from difffuzz.facts.kvm import RET_PF_NAMES
+from difffuzz.facts.kvm import answer_name
 from difffuzz.sides import KvmFactory
 from difffuzz.trace.rebuild import Expected, Rebuilt
 
@@ -57,7 +57,7 @@ def agreement(one: Rebuilt, factory: KvmFactory) -> Agreement:
         if it is None:
             continue
         compared += 1
-        rets = tuple(RET_PF_NAMES[ret] if ret >= 0 else str(ret) for ret in outcome.rets)
+        rets = tuple(map(answer_name, outcome.rets))
         leaves = side.tables.leaves_in(0, it.gfn, it.gfn + 1)
         levels = {leaf.level for _, leaf in leaves}
         found = _difference(it, rets, levels)

@@ -12,7 +12,7 @@ OPERATIONS: dict[Kind, str] = {
     Kind.GUEST_MODE: "the guest has no guest of its own",
     Kind.TRACK_ADD: "write tracking has no user in user space: KVMGT uses it inside the kernel",
     Kind.TRACK_REMOVE: "write tracking has no user in user space",
-    Kind.ZAP_GFN_RANGE: "kvm_zap_gfn_range() is called for devices with non-coherent DMA, for APICv, and in older kernels for MTRRs",
+    Kind.ZAP_GFN_RANGE: "kvm_zap_gfn_range() is called for non-coherent DMA, APICv, MTRRs once",
     Kind.INVALIDATE: "an invalidation around nothing is the kernel's own: no call makes one",
     Kind.UFFD: "nobody would answer the faults: what is exported has no monitor",
     Kind.KSM_MERGE: "which pages ksmd merges, and when, is its own choice",

@@ -20,6 +20,7 @@ RET_PF_FIXED = 4
 RET_PF_SPURIOUS = 5
 
 RET_PF_NAMES = ("CONTINUE", "RETRY", "EMULATE", "INVALID", "FIXED", "SPURIOUS")
+
 """What comes behind RET_PF_, by number."""
 RET_PF_MAPPED = frozenset({RET_PF_FIXED, RET_PF_SPURIOUS})
 """What a fault answers that makes or finds a mapping."""
@@ -32,3 +33,8 @@ KVM_REQ_APF_HALT = 1 << 5
 KVM_REQ_UPDATE_CPU_DIRTY_LOGGING = 1 << 6
 KVM_REQ_TLB_FLUSH_RANGE = 1 << 7
 """A ranged flush by the hypervisor below (Hyper-V's); not a request of the kernel's own."""
+
+
+def answer_name(ret: int) -> str:
+    """What a fault answered, in the kernel's words: a RET_PF_*, or -errno."""
+    return RET_PF_NAMES[ret] if 0 <= ret < len(RET_PF_NAMES) else str(ret)

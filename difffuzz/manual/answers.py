@@ -7,10 +7,11 @@ from collections.abc import Iterator
 
 from ..engine import lockstep
 from ..engine.lockstep import Step
+from ..facts.kvm import answer_name
 from ..oracle import Verdict
 from ..oracle.answers import AGING
 from ..program import Kind, parse
-from ..report.explain import leaf_text, ret_text, young_text
+from ..report.explain import leaf_text, young_text
 from ..sides import open_side
 from ..sides.base import DONE, ERROR, MMIO, NOTHING, SIGBUS, Leaf, Outcome
 from .examples import Example
@@ -76,6 +77,6 @@ def _one(kind: Kind, outcome: Outcome | None, leaves: tuple[Leaf, ...]) -> str:
     bare = outcome.result in (MMIO, SIGBUS)
     parts = [outcome.result if bare else f"{outcome.result} {outcome.value}"]
     if outcome.result != ERROR:
-        parts += [ret_text(ret) for ret in outcome.rets]
+        parts += [answer_name(ret) for ret in outcome.rets]
     parts += [leaf_text(leaf).replace(f"pfn {leaf.pfn:#x} ", "") for leaf in leaves[:1]]
     return ", ".join(parts)

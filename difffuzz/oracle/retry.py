@@ -16,6 +16,7 @@ from difffuzz.facts.kvm import (
     RET_PF_FIXED,
     RET_PF_MAPPED,
     RET_PF_RETRY,
+    answer_name,
 )
 from difffuzz.facts.paging import PT_PAGE_SIZE_MASK, PT_PRESENT_MASK
 from difffuzz.facts.spte import (
@@ -100,9 +101,8 @@ def parked_violations(
     must = flight.root_obsolete or flight.all_gfns or (covered and relevant)
     if must and outcome.parked_ret != RET_PF_RETRY:
         why = "root" if flight.root_obsolete else "page"
-        yield Violation(
-            "retry", name, f"R1-{why}", f"stale {why}, but the fault answered {outcome.parked_ret}"
-        )
+        text = f"stale {why}, but the fault answered {answer_name(outcome.parked_ret)}"
+        yield Violation("retry", name, f"R1-{why}", text)
     elif outcome.parked_ret == RET_PF_RETRY and not must:
         if relevant:
             # mmu_invalidate_seq counts every invalidation of guest memory, whatever its range.
@@ -131,7 +131,8 @@ def causeless_retries(
     elif config.async_pf:
         allowed["async-page-fault"] += 1
     else:
-        return [Violation("retry", name, "R2", f"RETRY without a cause: {outcome.rets}")]
+        answers = ", ".join(map(answer_name, outcome.rets))
+        return [Violation("retry", name, "R2", f"RETRY without a cause: {answers}")]
     return ()
 
 
@@ -253,7 +254,7 @@ class FaultAttempts:
             late = same and self._invalidations.must_retry(max(hvas), snapshot, run.locked)
             if run.obsolete or late:
                 why = "root" if run.obsolete else "page"
-                text = f"gfn {gfn:#x}: stale {why}, but the fault answered {ret}"
+                text = f"gfn {gfn:#x}: stale {why}, but the fault answered {answer_name(ret)}"
                 self.violations.append((Violation("retry", name, f"R1-{why}", text), run.op))
             if ret == RET_PF_FIXED and same and run.alone == self._sched.switches:
                 self._judge_level(vcpu, run, gfn)

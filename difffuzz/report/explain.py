@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from difffuzz.engine.lockstep import Step
-from difffuzz.facts.kvm import RET_PF_NAMES
+from difffuzz.facts.kvm import answer_name
 from difffuzz.machine.age import HOST_YOUNG, KVM_YOUNG, PAGE_YOUNG
 from difffuzz.oracle import ORACLES, Divergence, Verdict
 from difffuzz.oracle.allowed import ALLOWED
@@ -75,7 +75,7 @@ def outcome_text(outcome: Outcome | None, leaves: Iterable[Leaf]) -> str:
         return "crashed"
     parts = [outcome.result]
     if outcome.rets:
-        parts.append(" ".join(ret_text(ret) for ret in outcome.rets))
+        parts.append(" ".join(answer_name(ret) for ret in outcome.rets))
     if outcome.parked and outcome.parked_ret < 0:
         parts.append("parked with its pfn faulted in")
     if outcome.pfn >= 0:
@@ -100,11 +100,6 @@ def young_text(outcome: Outcome | None) -> str:
     )
     told = " and ".join(name for bit, name in names if outcome.value & bit)
     return f"{outcome.result}, young: {told}" if told else f"{outcome.result}, not young"
-
-
-def ret_text(ret: int) -> str:
-    """RET_PF_* by name; a negative errno as it is."""
-    return RET_PF_NAMES[ret] if 0 <= ret < len(RET_PF_NAMES) else str(ret)
 
 
 def leaf_text(leaf: Leaf) -> str:
