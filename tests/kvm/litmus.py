@@ -28,9 +28,10 @@ import pytest
 
 from difffuzz.engine import lockstep
 from difffuzz.engine.lockstep import Step
+from difffuzz.facts.kvm import answer_name
 from difffuzz.oracle.answers import AGING
 from difffuzz.program import Kind, parse
-from difffuzz.report.explain import leaf_text, ret_text, young_text
+from difffuzz.report.explain import leaf_text, young_text
 from difffuzz.sides import open_side
 from difffuzz.sides.base import DONE, NOTHING, OK, Leaf, Outcome
 from difffuzz.sides.kvm_side import KvmSide
@@ -120,7 +121,7 @@ def _answer(kind: Kind, outcome: Outcome | None, leaves: tuple[Leaf, ...]) -> st
     writes = kind == Kind.WRITE or (kind == Kind.END_FAULT and outcome.access == Kind.WRITE)
     valued = not writes and outcome.result == OK
     result = f"{outcome.result} {outcome.value}" if valued else outcome.result
-    faults = " ".join(ret_text(ret) for ret in outcome.rets)
+    faults = " ".join(answer_name(ret) for ret in outcome.rets)
     if faults:
         result = f"{'fast ' if outcome.fast else ''}{faults}: {result}"
     shown = dict.fromkeys(leaf_text(leaf).replace(f"pfn {leaf.pfn:#x} ", "") for leaf in leaves)
