@@ -6,9 +6,9 @@ from __future__ import annotations
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from difffuzz.program import OPS, THREADS, Config, Kind, Op, Program, SlotSpec, normalise
+from difffuzz.program import OPS, Config, Kind, Op, Program, SlotSpec, normalise
 from difffuzz.program.fields import FieldType
-from difffuzz.program.limits import MAX_STEP, N_AREAS
+from difffuzz.program.limits import MAX_STEP, N_AREAS, SCHEDULED
 from difffuzz.program.model import AREA_KINDS, CONFIG_CHOICES
 from difffuzz.program.ops import SLOT_FIELDS
 
@@ -36,7 +36,7 @@ WILD_OPS = st.builds(
 )
 SLOTS = st.builds(SlotSpec, *(values(field.type) for field in SLOT_FIELDS))
 WILD_SLOTS = st.builds(SlotSpec, *(_WILD for _ in SLOT_FIELDS))
-SWITCHES = st.tuples(st.integers(0, 2 * MAX_STEP), st.integers(0, len(THREADS)))
+SWITCHES = st.tuples(st.integers(0, 2 * MAX_STEP), st.integers(0, len(SCHEDULED)))
 
 
 @st.composite

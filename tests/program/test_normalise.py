@@ -47,7 +47,7 @@ def assert_valid(program: Program) -> None:
     steps = [step for step, _ in program.schedule]
     assert steps == sorted(set(steps))
     assert len(steps) <= MAX_SCHEDULE
-    assert all(0 <= step < MAX_STEP and 0 <= thread < 8 for step, thread in program.schedule)
+    assert all(0 <= step < MAX_STEP and 0 <= thread < 16 for step, thread in program.schedule)
 
 
 @PROPERTY
