@@ -9,7 +9,7 @@ from typing import Final
 from .. import __version__
 from ..fuzz.operators import OperatorStats
 from .database import Database
-from .portfolio import Portfolio
+from .lane_shares import LaneShares
 from .tally import Tally
 
 TOTALS: Final = """
@@ -107,7 +107,7 @@ class Ledger:
                     findings=findings,
                 )
 
-    def shares(self, portfolio: Portfolio) -> None:
+    def shares(self, portfolio: LaneShares) -> None:
         """How the time is divided now, and why."""
         shares = portfolio.shares()
         with self._database.together():

@@ -30,13 +30,13 @@ from ..triage.record import Record
 from .chores import Chores
 from .config import Config
 from .database import Damaged, Database, open_or_mend
+from .disk_space import no_room
 from .entries import Entries
 from .finds import Finds
 from .fleet import Fleet
+from .lane_shares import LaneShares
 from .ledger import Ledger
 from .measuring import COVER, DROP
-from .portfolio import Portfolio
-from .room import no_room
 from .tally import Tally
 
 FIGURES_SECONDS: Final = 1.0
@@ -64,7 +64,7 @@ class Supervisor:
         self._fleet = fleet
         self._say = say
         self._lanes = {lane.name: lane for lane in config.lane}
-        self.portfolio = Portfolio(list(self._lanes), config.least_share, config.turn)
+        self.portfolio = LaneShares(list(self._lanes), config.least_share, config.turn)
         self._last: dict[tuple[str, int], Tally] = {}
         self._turns: dict[str, float] = {}
         self._next_figures = self._next_sample = self._next_scan = 0.0

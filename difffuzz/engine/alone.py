@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from difffuzz.engine.features import answer
+from difffuzz.engine.judged_side import JudgedSide, crash
 from difffuzz.engine.lockstep import MEMSLOT_UPDATES, without_collector
-from difffuzz.engine.watch import Watch, crash
 from difffuzz.errors import UsageError
 from difffuzz.oracle import Verdict
 from difffuzz.program import Kind, Op, Program
@@ -63,7 +63,7 @@ class Alone:
                 return
             verdict = self.verdict
             side.sched.budget += self._limit - STEP_LIMIT
-            watch = Watch(
+            judged = JudgedSide(
                 self._number,
                 side,
                 self._program.config,
@@ -74,47 +74,47 @@ class Alone:
                 self._factory.step_limit,
             )
             for at, op in enumerate(self._program.ops):
-                for one in [*self._waited_for(watch, op), op]:
-                    self._run_op(watch, one, at)
+                for one in [*self._waited_for(judged, op), op]:
+                    self._run_op(judged, one, at)
                 if at in self._ends:
-                    self._run_op(watch, Op(Kind.END_FAULT, op.thread, ()), at)
+                    self._run_op(judged, Op(Kind.END_FAULT, op.thread, ()), at)
                 if self.suspicion:
                     return
             verdict.steps = self._limit - side.sched.budget
             verdict.operations = len(self._program.ops)
-            watch.finish(len(self._program.ops) + 1)
-            self._note_violations(watch)
+            judged.finish(len(self._program.ops) + 1)
+            self._note_violations(judged)
 
-    def _waited_for(self, watch: Watch, op: Op) -> list[Op]:
+    def _waited_for(self, judged: JudgedSide, op: Op) -> list[Op]:
         """The ends of parked faults that come before the operation, as in lockstep."""
         if op.kind in MEMSLOT_UPDATES:
-            waited = sorted(watch.parked)
-        elif op.thread in watch.parked and op.kind not in (Kind.BEGIN_FAULT, Kind.END_FAULT):
+            waited = sorted(judged.parked)
+        elif op.thread in judged.parked and op.kind not in (Kind.BEGIN_FAULT, Kind.END_FAULT):
             waited = [op.thread]
         else:
             waited = []
         return [Op(Kind.END_FAULT, thread, ()) for thread in waited]
 
-    def _run_op(self, watch: Watch, op: Op, at: int) -> None:
+    def _run_op(self, judged: JudgedSide, op: Op, at: int) -> None:
         if self.suspicion:
             return
         memory = self._memory
         kind, thread, _ = op
-        watch.before(op)
-        outcome = watch.execute(op, at + 1)
+        judged.before(op)
+        outcome = judged.execute(op, at + 1)
         if outcome is None:
             self.suspicion = "abandoned"
-            self._note_violations(watch)
+            self._note_violations(judged)
             return
         as_id = memory.smm[thread] if thread < len(memory.smm) else 0
         memory.apply(op, outcome.value)
-        watch.after(op, outcome, as_id)
-        self.verdict.features.add(answer(watch.index, kind, outcome))
+        judged.after(op, outcome, as_id)
+        self.verdict.features.add(answer(judged.index, kind, outcome))
         gfn = outcome.fault_gfn
         if kind < Kind.END_FAULT:
             gfn = op.args[0]
         may_be_absent = (
-            kind <= Kind.END_FAULT and watch.loses_mappings and memory.tracked(as_id, gfn)
+            kind <= Kind.END_FAULT and judged.loses_mappings and memory.tracked(as_id, gfn)
         )
         self.operations.append(
             PlayedOp(
@@ -129,9 +129,9 @@ class Alone:
                 step=0,
             )
         )
-        self._note_violations(watch)
+        self._note_violations(judged)
 
-    def _note_violations(self, watch: Watch) -> None:
-        if watch.violations:
-            first = watch.violations[0]
+    def _note_violations(self, judged: JudgedSide) -> None:
+        if judged.violations:
+            first = judged.violations[0]
             self.suspicion = f"{first.oracle}: {first.location}"

@@ -13,11 +13,11 @@ from collections.abc import Callable, Hashable
 from typing import NamedTuple, Protocol
 
 from difffuzz.engine.features import answer, transition
+from difffuzz.engine.judged_side import ACCESS_KINDS, CIRCLE_STEPS, crash
 from difffuzz.engine.lockstep import MEMSLOT_UPDATES
 from difffuzz.engine.meetings import Meetings, changed, ended, feature
 from difffuzz.engine.noting import NoteTaker
 from difffuzz.engine.place import NOWHERE, Place, place_of
-from difffuzz.engine.watch import ACCESS_KINDS, CIRCLE_STEPS, crash
 from difffuzz.errors import UsageError
 from difffuzz.facts.errno import ENOSPC
 from difffuzz.oracle import Verdict, Violation

@@ -14,7 +14,7 @@ from itertools import zip_longest
 from typing import NamedTuple
 
 from difffuzz.engine.concurrent import split_exit
-from difffuzz.engine.watch import crash
+from difffuzz.engine.judged_side import crash
 from difffuzz.errors import UsageError
 from difffuzz.facts.paging import PT_PAGE_SIZE_MASK
 from difffuzz.facts.spte import SPTE_BASE_ADDR_MASK, SPTE_MMU_PRESENT_MASK

@@ -23,10 +23,10 @@ from difffuzz.engine.concurrent import (
 )
 from difffuzz.engine.concurrent import run as run_sides
 from difffuzz.engine.features import answer, transition
-from difffuzz.engine.guest_watch import REMAPS, TABLES_OF
+from difffuzz.engine.judged_guest_side import REMAPS, TABLES_OF
+from difffuzz.engine.judged_side import crash
 from difffuzz.engine.noting import NoteTaker
 from difffuzz.engine.place import NOWHERE
-from difffuzz.engine.watch import crash
 from difffuzz.errors import UsageError
 from difffuzz.machine.frames import FREED_DATA
 from difffuzz.native.kvm import NativeKvm

@@ -8,10 +8,10 @@ oracles; the two are compared where the guest's tables leave one answer only.
 from __future__ import annotations
 
 from difffuzz.engine.guest_trace import walk_lines
-from difffuzz.engine.guest_watch import GuestWatch, made_by
+from difffuzz.engine.judged_guest_side import JudgedGuestSide, made_by
+from difffuzz.engine.judged_side import crash
 from difffuzz.engine.lockstep import Step, without_collector
 from difffuzz.engine.noting import NoteTaker
-from difffuzz.engine.watch import crash
 from difffuzz.errors import UsageError
 from difffuzz.oracle import Verdict, Violation
 from difffuzz.program import Kind, Op, Program
@@ -61,7 +61,7 @@ class GuestLockstep:
         self._trace = trace
         self._guest = program.config.guest
         self._memory = MemoryMap(program.config)
-        self._watches: list[GuestWatch] = []
+        self._sides: list[JudgedGuestSide] = []
         self._budgets: list[int] = []
         for number, factory in enumerate((left, right)):
             self._start(number, factory, program, max_steps)
@@ -76,9 +76,9 @@ class GuestLockstep:
             side.sched.budget += limit - STEP_LIMIT
             self._budgets.append(side.sched.budget)
             allowed, features = self.verdict.allowed, self.verdict.features
-            watch = GuestWatch(number, side, config, self._memory, allowed, features)
-            self._watches.append(watch)
-            if watch.tables.foreign:
+            judged = JudgedGuestSide(number, side, config, self._memory, allowed, features)
+            self._sides.append(judged)
+            if judged.tables.foreign:
                 self.comparable = False
                 allowed["foreign-tables"] += number == 0
         except KernelSplat as splat:
@@ -91,33 +91,33 @@ class GuestLockstep:
 
     def step(self, index: int, op: Op) -> bool:
         """One operation on both sides; False if that ended the run."""
-        if len(self._watches) < 2:
+        if len(self._sides) < 2:
             return False
         if op.kind == Kind.TRACK_REMOVE and not self._is_tracked(*op.args):
             return True
-        before = [watch.tables.foreign for watch in self._watches]
-        outcomes = [watch.execute(op, index + 1) for watch in self._watches]
+        before = [judged.tables.foreign for judged in self._sides]
+        outcomes = [judged.execute(op, index + 1) for judged in self._sides]
         left, right = outcomes
         left_out = is_left_out(op.kind, op.args, self._guest)
         if left is not None and right is not None and not left_out:
             self._memory.apply(op, left.value)
-        for watch, outcome in zip(self._watches, outcomes, strict=True):
+        for judged, outcome in zip(self._sides, outcomes, strict=True):
             if outcome is not None:
-                watch.after(op, outcome, self._memory)
-        if any(watch.abandoned for watch in self._watches):
+                judged.after(op, outcome, self._memory)
+        if any(judged.abandoned for judged in self._sides):
             self.verdict.allowed["abandoned"] += 1
             return False
-        for watch in self._watches:
-            self._report(watch, op, index)
+        for judged in self._sides:
+            self._report(judged, op, index)
         if left is not None and right is not None and not self.verdict.divergences:
             self._compare(op, index, left, right)
-        for watch, was in zip(self._watches, before, strict=True):
-            if watch.tables.foreign and not was:
+        for judged, was in zip(self._sides, before, strict=True):
+            if judged.tables.foreign and not was:
                 self.comparable = False
-                self.verdict.allowed["foreign-tables"] += watch.index == 0
+                self.verdict.allowed["foreign-tables"] += judged.index == 0
         if self._trace or self.verdict.divergences:
             found = tuple(self.verdict.divergences)
-            walks = tuple(walk_lines(watch.side, watch.tables, op) for watch in self._watches)
+            walks = tuple(walk_lines(judged.side, judged.tables, op) for judged in self._sides)
             self.verdict.trace.append(Step(index, op, left, right, ((), ()), found, walks))
         self.verdict.operations += not self.verdict.divergences
         return not self.verdict.divergences
@@ -127,26 +127,26 @@ class GuestLockstep:
         slot = self._memory.slot_at(as_id, gfn)
         return slot is not None and gfn in slot.tracked
 
-    def _report(self, watch: GuestWatch, op: Op, index: int) -> None:
-        for violation in watch.violations:
+    def _report(self, judged: JudgedGuestSide, op: Op, index: int) -> None:
+        for violation in judged.violations:
             self.verdict.report(violation, op.kind.name.lower(), index)
-        watch.violations.clear()
+        judged.violations.clear()
 
     def _compare(self, op: Op, index: int, left: Outcome, right: Outcome) -> None:
         """The same access has the same effect, where the tables leave no choice."""
         made = made_by(op)
         if made is None or NOTHING in (left.result, right.result) or not self.comparable:
             return
-        sides = zip(self._watches, (left, right), strict=True)
+        sides = zip(self._sides, (left, right), strict=True)
         alike = left.result == right.result and left.value == right.value
-        if not all(watch.tables.comparable(op.thread, made, one) for watch, one in sides):
+        if not all(judged.tables.comparable(op.thread, made, one) for judged, one in sides):
             if op.kind in WRITES and OK in (left.result, right.result):
                 # It may have gone two ways: what is in memory may differ from here on.
                 self.comparable = False
                 self.verdict.allowed["stale-translation"] += 1
             return
         if not alike:
-            both = "/".join(watch.side.name for watch in self._watches)
+            both = "/".join(judged.side.name for judged in self._sides)
             what = "value" if left.result == right.result else f"{left.result}-{right.result}"
             text = f"gva {made.gva:#x}: {_told(left)} and {_told(right)}"
             violation = Violation("translation", both, f"guest-{what}", text)
@@ -156,14 +156,14 @@ class GuestLockstep:
         """After the last operation: the VMs are destroyed, unless a divergence ended the run."""
         verdict = self.verdict
         verdict.steps = sum(
-            budget - watch.side.sched.budget
-            for budget, watch in zip(self._budgets, self._watches, strict=True)
+            budget - judged.side.sched.budget
+            for budget, judged in zip(self._budgets, self._sides, strict=True)
         )
         if not verdict.divergences and not verdict.allowed["abandoned"]:
-            for watch in self._watches:
-                watch.side.sched.budget += STEP_LIMIT
-                watch.finish()
-                for violation in watch.violations:
+            for judged in self._sides:
+                judged.side.sched.budget += STEP_LIMIT
+                judged.finish()
+                for violation in judged.violations:
                     verdict.report(violation, "end", None)
         return verdict
 

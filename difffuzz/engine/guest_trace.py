@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Final, cast
 
-from difffuzz.engine.guest_watch import made_by
+from difffuzz.engine.judged_guest_side import made_by
 from difffuzz.facts.paging import PHYS_ADDR_MASK, PT_PAGE_SIZE_MASK
 from difffuzz.facts.spte import SPTE_MMU_PRESENT_MASK
 from difffuzz.machine.frames import ZERO_PFN

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from difffuzz.engine.features import answer
+from difffuzz.engine.judged_side import ACCESS_KINDS, JudgedSide, crash
 from difffuzz.engine.noting import NoteTaker
-from difffuzz.engine.watch import ACCESS_KINDS, Watch, crash
 from difffuzz.errors import UsageError
 from difffuzz.facts.kvm import RET_PF_FIXED, RET_PF_SPURIOUS
 from difffuzz.oracle import Divergence, Verdict, Violation
@@ -118,7 +118,7 @@ def without_collector() -> Iterator[None]:
 class Lockstep:
     """A run that is fed operation by operation."""
 
-    __slots__ = ("_index", "_limits", "_memory", "_notes", "_trace", "_watches", "verdict")
+    __slots__ = ("_index", "_limits", "_memory", "_notes", "_trace", "_sides", "verdict")
 
     def __init__(
         self,
@@ -135,7 +135,7 @@ class Lockstep:
         self.verdict = Verdict()
         self._notes = notes
         self._memory = MemoryMap(config)
-        self._watches: list[Watch] = []
+        self._sides: list[JudgedSide] = []
         self._trace = trace
         self._index = -1
         self._limits: list[int] = []
@@ -159,8 +159,8 @@ class Lockstep:
             side.sched.budget += limit - STEP_LIMIT
             self._limits.append(limit)
             verdict = self.verdict
-            self._watches.append(
-                Watch(
+            self._sides.append(
+                JudgedSide(
                     number,
                     side,
                     config,
@@ -175,7 +175,7 @@ class Lockstep:
     @property
     def in_circles(self) -> bool:
         """True if a side ran out of steps in an operation that wrote next to nothing."""
-        return any(watch.in_circles for watch in self._watches)
+        return any(judged.in_circles for judged in self._sides)
 
     def step(self, op: Op) -> bool:
         """Runs one operation on both sides; False if that ended the run."""
@@ -188,8 +188,8 @@ class Lockstep:
             if now.kind == BEGIN_FAULT and parked_on_one_side(outcomes):
                 verdict.allowed["parked-on-one-side"] += 1
                 todo.append(Op(END_FAULT, now.thread, ()))
-            for watch in self._watches:
-                if watch.abandoned:
+            for judged in self._sides:
+                if judged.abandoned:
                     verdict.allowed["abandoned"] += 1
                     return False
         if verdict.divergences:
@@ -202,13 +202,13 @@ class Lockstep:
         """After the last operation: the VMs are destroyed, unless a divergence ended the run."""
         verdict = self.verdict
         verdict.steps = sum(
-            limit - watch.side.sched.budget
-            for limit, watch in zip(self._limits, self._watches, strict=True)
+            limit - judged.side.sched.budget
+            for limit, judged in zip(self._limits, self._sides, strict=True)
         )
         if not verdict.divergences and not verdict.allowed["abandoned"]:
-            for watch in self._watches:
-                watch.finish(self._index + 2)
-                self._report(watch.violations, "end", None)
+            for judged in self._sides:
+                judged.finish(self._index + 2)
+                self._report(judged.violations, "end", None)
         return verdict
 
     def _with_ends(self, op: Op) -> list[Op]:
@@ -217,9 +217,9 @@ class Lockstep:
         A memslot update waits for all (SRCU), any other operation of a vCPU for its own.
         """
         parked: set[int] = set()
-        for watch in self._watches:
-            if watch.parked:
-                parked |= watch.parked
+        for judged in self._sides:
+            if judged.parked:
+                parked |= judged.parked
         if not parked:
             return [op]
         if op.kind in MEMSLOT_UPDATES:
@@ -234,7 +234,7 @@ class Lockstep:
         """One operation on both sides, and everything the oracles say to it."""
         verdict, memory = self.verdict, self._memory
         kind, thread, _ = op
-        one, other = self._watches
+        one, other = self._sides
         one.before(op)
         other.before(op)
         # Numbers start at 1: fresh memory reads as 0.
@@ -247,19 +247,19 @@ class Lockstep:
         as_id = memory.smm[thread] if thread < 4 else 0
         if left is not None and right is not None:
             memory.apply(op, left.value)
-        for watch, outcome in ((one, left), (other, right)):
+        for judged, outcome in ((one, left), (other, right)):
             if outcome is not None:
-                watch.after(op, outcome, as_id)
-                verdict.features.add(answer(watch.index, kind, outcome))
-            if watch.violations:
-                self._report(watch.violations, kind.name.lower(), self._index)
+                judged.after(op, outcome, as_id)
+                verdict.features.add(answer(judged.index, kind, outcome))
+            if judged.violations:
+                self._report(judged.violations, kind.name.lower(), self._index)
         if IS_COMPARED[kind] and left is not None and right is not None:
             if not verdict.divergences:
                 self._compare(op, left, right)
         if self._trace or verdict.divergences:
             maps = tuple(
-                watch.maps(as_id, op, outcome)
-                for watch, outcome in zip(self._watches, outcomes, strict=True)
+                judged.maps(as_id, op, outcome)
+                for judged, outcome in zip(self._sides, outcomes, strict=True)
             )
             divergences = tuple(verdict.divergences)
             verdict.trace.append(Step(self._index, op, left, right, maps, divergences))
@@ -267,16 +267,16 @@ class Lockstep:
 
     def _noted(self, notes: NoteTaker, op: Op) -> list[Outcome | None]:
         outcomes = []
-        for watch in self._watches:
-            notes.begins(watch.index, self._index, op)
-            outcomes.append(watch.execute(op, self._index + 1))
-            notes.ends(watch.index, op, outcomes[-1])
+        for judged in self._sides:
+            notes.begins(judged.index, self._index, op)
+            outcomes.append(judged.execute(op, self._index + 1))
+            notes.ends(judged.index, op, outcomes[-1])
         return outcomes
 
     def _compare(self, op: Op, left: Outcome, right: Outcome) -> None:
         if alike(left, right):
             return
-        one, other = self._watches
+        one, other = self._sides
         models = one.model is not None and other.model is not None
         memory = self._memory
         kind = op.kind
@@ -323,7 +323,7 @@ class Lockstep:
     def _table_linked_again(self, left: Outcome, right: Outcome) -> bool:
         """True if of the same access the legacy MMU says that the SPTE was there, and the TDP MMU
         made it: with all else at rest, what was missing on the one side was a link above it."""
-        one, other = self._watches
+        one, other = self._sides
         assert one.model is not None
         assert other.model is not None
         if one.model.tdp_mmu == other.model.tdp_mmu or left.parked_rets or right.parked_rets:
@@ -338,9 +338,9 @@ class Lockstep:
         memory = self._memory
         if memory.tracked(as_id, gfn):
             return False
-        for watch in self._watches:
-            assert watch.model is not None
-            for _, leaf in watch.model.tables.leaves_in(as_id, gfn, gfn + 1):
+        for judged in self._sides:
+            assert judged.model is not None
+            for _, leaf in judged.model.tables.leaves_in(as_id, gfn, gfn + 1):
                 first = gfn & -(1 << (9 * (leaf.level - 1)))
                 if leaf.level > 1 and not leaf.writable and memory.tracked(as_id, first):
                     return True

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What the oracles of lockstep would look at, after each operation: difffuzz/engine/watch.py in C.
+ * What the oracles of lockstep would look at, after each operation: difffuzz/engine/judged_side.py in C.
  *
  * Whatever seems wrong only ends the program: the slow engine runs it again and judges.  Too strict
  * costs time, too lax hides a bug.

@@ -2,7 +2,7 @@
 /*
  * What is wrong with an operation of a guest with page tables: an access uses a translation of its set
  * (translations.c), a fault is what the tables say now.  difffuzz/oracle/guest_tables.py and
- * engine/guest_watch.py in C.
+ * engine/judged_guest_side.py in C.
  */
 #include "guest.h"
 #include "paging.h"

@@ -7,7 +7,7 @@ from collections import Counter
 from typing import Final, cast
 
 from difffuzz.engine.features import answer, transition
-from difffuzz.engine.watch import crash
+from difffuzz.engine.judged_side import crash
 from difffuzz.native.kvm import NativeKvm
 from difffuzz.oracle.bookkeeping import (
     accounting_violations,
@@ -34,7 +34,7 @@ TABLES_OF: Final = {"paging64": GuestTables, "ept12": EptTables, "npt12": NptTab
 REMAPS: Final = (Kind.MEMSLOT_CREATE, Kind.MEMSLOT_DELETE, Kind.MEMSLOT_MOVE, Kind.MEMSLOT_FLAGS)
 
 
-class GuestWatch:
+class JudgedGuestSide:
     """Runs a side and notes what its own oracles say.  `violations` is of the last operation."""
 
     __slots__ = ("abandoned", "features", "index", "shadowed", "side", "tables", "violations")

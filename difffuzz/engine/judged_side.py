@@ -61,7 +61,7 @@ CIRCLE_STEPS = 20_000
 """Steps of one operation after which one that wrote next to nothing may be going in circles."""
 
 
-class Watch:
+class JudgedSide:
     """Runs a side and notes what its own oracles say.  `violations` is of the last operation."""
 
     __slots__ = (

@@ -45,7 +45,7 @@ class Account:
         return self.recent_worth / self.recent_cpu
 
 
-class Portfolio:
+class LaneShares:
     """Shares of the time by lane; `least` is what each gets whatever it brings."""
 
     def __init__(self, lanes: Sequence[str], least: float, turn: float) -> None:

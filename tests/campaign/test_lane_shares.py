@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import pytest
 
-from difffuzz.campaign.portfolio import Portfolio
+from difffuzz.campaign.lane_shares import LaneShares
 
 
 def turns(
-    portfolio: Portfolio, worth: dict[str, int], rounds: int, jobs: int = 2
+    portfolio: LaneShares, worth: dict[str, int], rounds: int, jobs: int = 2
 ) -> dict[str, float]:
     """CPU seconds of each lane after so many turns of 300 s, each with that many new features."""
     lanes: list[str] = [""] * jobs
@@ -22,15 +22,15 @@ def turns(
 
 
 def test_shares_are_equal_at_first_and_add_up() -> None:
-    shares = Portfolio(["a", "b", "c"], 0.1, 300.0).shares()
+    shares = LaneShares(["a", "b", "c"], 0.1, 300.0).shares()
     assert list(shares.values()) == pytest.approx([1 / 3] * 3)
-    portfolio = Portfolio(["a", "b"], 0.1, 300.0)
+    portfolio = LaneShares(["a", "b"], 0.1, 300.0)
     portfolio.note("a", 1000.0, 5000, 2)
     assert sum(portfolio.shares().values()) == pytest.approx(1.0)
 
 
 def test_time_moves_to_what_brings_news() -> None:
-    portfolio = Portfolio(["rich", "poor", "dry"], 0.1, 300.0)
+    portfolio = LaneShares(["rich", "poor", "dry"], 0.1, 300.0)
     spent = turns(portfolio, {"rich": 600, "poor": 60, "dry": 0}, 60)
     total = sum(spent.values())
     assert spent["rich"] / total > 0.5
@@ -39,7 +39,7 @@ def test_time_moves_to_what_brings_news() -> None:
 
 
 def test_what_was_rich_long_ago_counts_less() -> None:
-    portfolio = Portfolio(["old", "new"], 0.1, 300.0)
+    portfolio = LaneShares(["old", "new"], 0.1, 300.0)
     turns(portfolio, {"old": 600, "new": 6}, 20)
     before = portfolio.shares()["old"]
     turns(portfolio, {"old": 0, "new": 600}, 40)
@@ -48,13 +48,13 @@ def test_what_was_rich_long_ago_counts_less() -> None:
 
 
 def test_a_finding_counts_as_many_features() -> None:
-    portfolio = Portfolio(["a", "b"], 0.1, 300.0)
+    portfolio = LaneShares(["a", "b"], 0.1, 300.0)
     portfolio.note("b", 0.0, 0, 2)
     assert portfolio.shares()["b"] > 0.7
 
 
 def test_two_workers_are_in_two_lanes_that_are_alike() -> None:
-    portfolio = Portfolio(["a", "b", "c"], 0.1, 300.0)
+    portfolio = LaneShares(["a", "b", "c"], 0.1, 300.0)
     first = portfolio.next_lane([])
     second = portfolio.next_lane([first])
     assert second != first
