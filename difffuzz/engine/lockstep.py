@@ -118,7 +118,7 @@ def without_collector() -> Iterator[None]:
 class Lockstep:
     """A run that is fed operation by operation."""
 
-    __slots__ = ("_index", "_limits", "_memory", "_notes", "_trace", "_sides", "verdict")
+    __slots__ = ("_index", "_limits", "_memory", "_notes", "_sides", "_trace", "verdict")
 
     def __init__(
         self,
