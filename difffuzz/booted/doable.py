@@ -63,6 +63,7 @@ ONLY: Final[dict[str, tuple[Any, str]]] = {
     "layout": ("npt", "QEMU's TCG has SVM, no VMX"),
     "ad": (True, "nested page tables of SVM have accessed and dirty bits"),
     "root_level": (4, "the machine has no la57"),
+    "four_levels": (0, "the machine has no la57"),
     "exit_races": (False, "a program ends when all of its threads have"),
     "maxphyaddr": (46, "QEMU's CPU has its own"),
     "max_level": (3, "no parameter of KVM says it"),

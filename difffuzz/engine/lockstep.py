@@ -18,6 +18,7 @@ from difffuzz.oracle.access import alike, compare_outcomes, emulated_on_one_side
 from difffuzz.oracle.answers import AGING, compare_answers
 from difffuzz.oracle.prefault import lacking
 from difffuzz.program import Config, Kind, Op, Program
+from difffuzz.program.model import levels_differ
 from difffuzz.sched import KernelSplat
 from difffuzz.sched.core import STEP_LIMIT
 from difffuzz.sides import SideFactory
@@ -118,7 +119,16 @@ def without_collector() -> Iterator[None]:
 class Lockstep:
     """A run that is fed operation by operation."""
 
-    __slots__ = ("_index", "_limits", "_memory", "_notes", "_sides", "_trace", "verdict")
+    __slots__ = (
+        "_index",
+        "_levels_differ",
+        "_limits",
+        "_memory",
+        "_notes",
+        "_sides",
+        "_trace",
+        "verdict",
+    )
 
     def __init__(
         self,
@@ -135,6 +145,7 @@ class Lockstep:
         self.verdict = Verdict()
         self._notes = notes
         self._memory = MemoryMap(config)
+        self._levels_differ = levels_differ(config)
         self._sides: list[JudgedSide] = []
         self._trace = trace
         self._index = -1
@@ -302,7 +313,11 @@ class Lockstep:
             as_id = memory.smm[op.thread]
             if one.loses_mappings or other.loses_mappings:
                 may_be_absent = memory.tracked(as_id, gfn)
-            if models and emulated_on_one_side(left, right) and self._over_tracked(as_id, gfn):
+            apart = models and emulated_on_one_side(left, right)
+            if apart and self._levels_differ and memory.tracked(as_id, gfn):
+                self.verdict.allowed["tables-shared"] += 1
+                return
+            if apart and self._over_tracked(as_id, gfn):
                 self.verdict.allowed["huge-over-tracked"] += 1
                 return
             if models and self._table_linked_again(left, right):
@@ -317,6 +332,7 @@ class Lockstep:
             fetch and memory.nx,
             may_be_absent,
             self.verdict.allowed,
+            self._levels_differ,
         )
         self._report(list(violations), kind.name.lower(), self._index)
 

@@ -290,6 +290,7 @@ class KvmVcpu:
         "kvm",
         "last_used_slot",
         "last_used_slot_gen",
+        "maxphyaddr",
         "mmio_access",
         "mmio_gen",
         "mmio_gfn",
@@ -315,6 +316,8 @@ class KvmVcpu:
         self.kvm = kvm
         self.vcpu_id = vcpu_id
         self.cpu = cpu
+        self.maxphyaddr = kvm.maxphyaddr
+        """cpuid_maxphyaddr(): of the guest's CPU."""
         self.mmu = KvmMmu()
         self.mmu_pte_list_desc_cache = KvmMmuMemoryCache()
         self.mmu_shadow_page_cache = KvmMmuMemoryCache()
@@ -354,6 +357,7 @@ class Kvm:
         "dirty_log_init_set",
         "eager_page_split",
         "enable_async_pf",
+        "four_levels",
         "manual_dirty_log_protect",
         "masks",
         "max_huge_page_level",
@@ -438,6 +442,8 @@ class Kvm:
         self.tdp_mmu_enabled = False
         self.maxphyaddr = MAXPHYADDR
         """kvm_host.maxphyaddr; `shadow_phys_bits` in 6.1."""
+        self.four_levels = 0
+        """No field of the kernel's: the vCPUs that user space gives a narrower MAXPHYADDR."""
         self.tdp_root_level = 0
         """Forced by the host's own tables; 0 lets kvm_mmu_get_tdp_level() choose."""
         self.max_tdp_level = 4

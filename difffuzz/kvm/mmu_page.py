@@ -136,7 +136,8 @@ def mmu_page_zap_pte(
             drop_parent_pte(kvm, child, sptep)
             # Nobody is likely to want the page of an L2 again that has no parent left.
             unwanted = kvm.tdp_enabled and child.role.guest_mode and not child.parent_ptes
-            if unwanted and invalid_list is not None:
+            # Below a root of five levels it may be a root of four, of a vCPU that still has it.
+            if unwanted and not child.root_count and invalid_list is not None:
                 return kvm_mmu_prepare_zap_page(kvm, child, invalid_list)
     elif is_mmio_spte(kvm.masks, pte):
         mmu_spte_clear_no_track(kvm, sptep)

@@ -56,15 +56,14 @@ def mmu_topup_memory_caches(vcpu: KvmVcpu) -> int:
 
 
 def kvm_mmu_get_tdp_level(vcpu: KvmVcpu) -> int:
-    """Levels of a root with nested paging: five if the guest's addresses need them.
+    """Levels of a root with nested paging: five if the addresses of the vCPU's guest need them.
 
-    SVM has as many as the host's own tables (`tdp_root_level`).  What the kernel asks for is the
-    guest's MAXPHYADDR, cpuid_maxphyaddr(): here it is the host's.
+    SVM has as many as the host's own tables (`tdp_root_level`).
     """
     kvm = vcpu.kvm
     if kvm.tdp_root_level:
         return kvm.tdp_root_level
-    if kvm.max_tdp_level == PT64_ROOT_5LEVEL and kvm.maxphyaddr <= FOUR_LEVEL_BITS:
+    if kvm.max_tdp_level == PT64_ROOT_5LEVEL and vcpu.maxphyaddr <= FOUR_LEVEL_BITS:
         return PT64_ROOT_4LEVEL
     return kvm.max_tdp_level
 

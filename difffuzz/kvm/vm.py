@@ -7,7 +7,7 @@ The VM's life, its vCPUs, and the ioctls and module parameters that concern the 
 from __future__ import annotations
 
 from difffuzz.facts.errno import EINVAL
-from difffuzz.facts.paging import MAXPHYADDR
+from difffuzz.facts.paging import FOUR_LEVEL_BITS, MAXPHYADDR
 from difffuzz.machine.host import HostMM
 from difffuzz.machine.hw import Cpu, PageFormat, Tlb
 from difffuzz.machine.spt import PhysMem
@@ -75,6 +75,7 @@ class VmParams:
         "dirty_log_init_set",
         "eager_page_split",
         "ept",
+        "four_levels",
         "guest",
         "manual_dirty_log_protect",
         "max_level",
@@ -101,6 +102,8 @@ class VmParams:
         self.root_level = 4
         """Levels that the CPU's nested paging has; the host's own tables have as many."""
         self.maxphyaddr = MAXPHYADDR
+        self.four_levels = 0
+        """vCPUs, bit n for vCPU n, that user space gives a MAXPHYADDR of 48 bits by their CPUID."""
         self.max_level = 3
         self.vcpus = 1
         self.nx_huge_pages = False
@@ -134,6 +137,7 @@ def kvm_create_vm(
     kvm.tdp_enabled = params.tdp
     kvm.tdp_mmu_enabled = params.tdp and params.tdp_mmu
     kvm.maxphyaddr = params.maxphyaddr
+    kvm.four_levels = params.four_levels
     # kvm_configure_mmu()
     kvm.tdp_root_level = 0 if ept else params.root_level
     kvm.max_tdp_level = params.root_level
@@ -185,6 +189,9 @@ def kvm_create_vcpu(kvm: Kvm) -> KvmVcpu:
     if kvm.cpu_dirty_log_size:
         cpu.on_dirty = lambda gpa: vmx_log_dirty_gpa(vcpu, gpa)
     kvm_mmu_create(vcpu)
+    # KVM_SET_CPUID2: kvm_vcpu_after_set_cpuid(), before the vCPU has run.
+    if kvm.four_levels >> vcpu.vcpu_id & 1:
+        vcpu.maxphyaddr = FOUR_LEVEL_BITS
     kvm_init_mmu(vcpu)
     if kvm.cpu_dirty_log_size:
         vmx_update_cpu_dirty_logging(vcpu)

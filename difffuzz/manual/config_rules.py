@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from itertools import combinations
 
 from ..program.model import CONFIG_CHOICES, Config
@@ -11,6 +12,8 @@ from ..program.normalise import normalise_config
 from ..program.text_render import spell_choice
 
 Value = int | str
+MANY = 8
+"""So many rows of one key may say the same."""
 
 
 def _with(settings: dict[str, Value]) -> Config:
@@ -55,6 +58,19 @@ def needed() -> Iterator[tuple[str, str]]:
                     if other != key and _keeps({key: value, other: another})
                 )
                 yield spelled(key, [value]), with_it
+
+
+def shorter(rows: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """The rows, of settings and what is said of them; where the same is said of all values of a
+    key but its default, and they are many, in one row."""
+    told = [(setting.partition("=")[0], setting, what) for setting, what in rows]
+    alike = Counter((key, what) for key, _, what in told)
+    for key, setting, what in told:
+        choices = CONFIG_CHOICES[key]
+        if not MANY < alike[key, what] == len(choices) - 1:
+            yield setting, what
+        elif setting == spelled(key, [choices[1]]):
+            yield f"{key}, all but {spell_choice(key, choices[0])}", what
 
 
 def clashes() -> Iterator[tuple[str, str]]:

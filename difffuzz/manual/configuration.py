@@ -48,7 +48,9 @@ def page() -> str:
             TOGETHER,
             table(("setting", "brings"), _coded(config_rules.brought())),
             "These do not stand alone:\n",
-            table(("setting", "stands with, say"), _coded(config_rules.needed())),
+            table(
+                ("setting", "stands with, say"), _coded(config_rules.shorter(config_rules.needed()))
+            ),
             CLASHES,
             table(("setting", "not with"), _coded(config_rules.clashes())),
             "With a guest that has page tables `mmu_pages` is 0 or at least 64, and slot 0 of "

@@ -127,11 +127,13 @@ def compare_outcomes(
     nx: bool,
     may_be_absent: bool,
     allowed: Counter[str],
+    shared: bool = False,
 ) -> Iterator[Violation]:
     """The same operation has the same effect on both sides, and the same RET_PF_* (R4).
 
     `models`: both sides have an MMU; `nx`: a fetch under the NX mitigation; `may_be_absent`: an
-    access to a write-tracked page that one side may map and the other not.
+    access to a write-tracked page that one side may map and the other not; `shared`: one MMU may
+    have tables below several roots (levels_differ()).
     """
     if -ENOSPC in (left.value, right.value) and ERROR in (left.result, right.result):
         allowed["no-mmu-pages"] += 1
@@ -159,7 +161,7 @@ def compare_outcomes(
         one, other = left.parked_rets, right.parked_rets
         parked = left.rets[:one], right.rets[:other]
         yield from compare_attempts(both, *parked, "late-fault", allowed)
-        rule = "nx-split" if nx else ""
+        rule = "nx-split" if nx else "tables-shared" if shared else ""
         yield from compare_attempts(both, left.rets[one:], right.rets[other:], rule, allowed)
 
 

@@ -210,6 +210,15 @@ ALLOWED: dict[str, Rule] = {
             "kvm_mmu_commit_zap_page()",
         ),
         Rule(
+            "tables-shared",
+            "retry",
+            "where vCPUs have roots of four and of five levels the legacy MMU has one set of "
+            "tables below both, so that a vCPU finds what another has mapped; the TDP MMU has two "
+            "sets",
+            "kvm_mmu_get_shadow_page() looks for gfn and role, and a root of four levels has "
+            "those of a child of one of five; kvm_tdp_mmu_get_vcpu_root_hpa()",
+        ),
+        Rule(
             "huge-over-tracked",
             "retry",
             "a huge page may cover a page that is tracked in the other address space; a new SPTE "

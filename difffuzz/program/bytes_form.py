@@ -23,7 +23,7 @@ from operator import attrgetter
 from typing import Final, NamedTuple
 
 from .fields import COUNT, GFN, MMU_PAGES, FieldType
-from .limits import MAX_BYTES, MAX_OPS, MAX_SCHEDULE, MAX_STEP, MAX_VCPUS, SCHEDULED
+from .limits import MAX_BYTES, MAX_OPS, MAX_SCHEDULE, MAX_STEP, MAX_VCPUS, MOST_BITS, SCHEDULED
 from .model import (
     AREA_KINDS,
     CONFIG_CHOICES,
@@ -35,7 +35,7 @@ from .model import (
     Program,
     SlotSpec,
 )
-from .normalise import as_nested, honestly, normalise_config
+from .normalise import as_nested, honestly, normalise_config, within_four_levels
 from .ops import HONEST, OPS, SLOT_FIELDS, SLOT_SPANS, Kind
 
 _LONG: Final = 240
@@ -53,8 +53,9 @@ _SHARED: Final = ("recovery_ratio", "slot_zap_all", "host_errs", "guest", "exit_
 """Choices that share the byte between the others and the areas.  It named a kernel once, by one of
 the first few values, which mean the defaults since: bytes of old corpora keep their meaning."""
 _shared: Final = attrgetter(*_SHARED)
-_OF_ROOT: Final = ("root_level", "maxphyaddr")
+_OF_ROOT: Final = ("root_level", "maxphyaddr", "four_levels")
 """Choices that share a byte: where it is small it stands for the first of them alone."""
+_of_root: Final = attrgetter(*_OF_ROOT)
 _KERNELS: Final = 8
 """So many values are left to those."""
 _PAD: Final = bytes(6 * (1 + max(len(SLOT_FIELDS), *(len(spec.fields) for spec in OPS.values()))))
@@ -116,10 +117,15 @@ def _forms() -> tuple[_Form, ...]:
 
 
 def _roots() -> tuple[tuple[int | str, ...], ...]:
-    """byte -> levels of a table, address bits; the last few bytes for other CPUs than the usual."""
-    levels, bits = (CONFIG_CHOICES[name] for name in _OF_ROOT)
-    others = list(product(levels, bits[1:]))
-    usual = [(levels[byte % len(levels)], bits[0]) for byte in range(256 - len(others))]
+    """byte -> levels of a table, address bits, vCPUs with four levels beside others with five.
+
+    The last few bytes are for other CPUs than the usual; those before them for vCPUs that differ,
+    which stood for the usual once, as others do: no program was ever written with them.
+    """
+    levels, bits, sets = (CONFIG_CHOICES[name] for name in _OF_ROOT)
+    differing = [(5, MOST_BITS, vcpus) for vcpus in sets[1:]]
+    others = [*differing, *((*one, sets[0]) for one in product(levels, bits[1:]))]
+    usual = [(levels[byte % len(levels)], bits[0], sets[0]) for byte in range(256 - len(others))]
     return (*usual, *others)
 
 
@@ -131,7 +137,7 @@ def _choice(name: str) -> tuple[int | str, ...]:
     """byte -> value of a choice of the configuration."""
     values = CONFIG_CHOICES[name]
     if name == _OF_ROOT[0]:
-        return tuple(level for level, _ in _ROOTS_READ)
+        return tuple(level for level, *_ in _ROOTS_READ)
     if name in _RARE:
         return (*values, *(values[0] for _ in range(256 - len(values))))
     return tuple(values[byte % len(values)] for byte in range(256))
@@ -150,7 +156,7 @@ _MMU_PAGES_AT: Final = Config._fields.index("mmu_pages")
 _SEPARATE: Final = [
     name
     for name in Config._fields
-    if name in CONFIG_CHOICES and name not in (*_SHARED, _OF_ROOT[1])
+    if name in CONFIG_CHOICES and name not in (*_SHARED, *_OF_ROOT[1:])
 ]
 _CHOICES_READ: Final = tuple(_choice(name) for name in _SEPARATE)
 _ROOT: Final = _SEPARATE.index(_OF_ROOT[0])
@@ -212,7 +218,8 @@ def decode(data: bytes) -> Program:
     padded = data + bytes(_HEADER) + _PAD
     choices = [table[byte] for table, byte in zip(_CHOICES_READ, padded, strict=False)]
     *shared, exits = _SHARED_READ[padded[len(_CHOICES_READ)]]
-    choices += (*shared, _ROOTS_READ[padded[_ROOT]][1], exits)
+    _, bits, four_levels = _ROOTS_READ[padded[_ROOT]]
+    choices += (*shared, bits, exits, four_levels)
     areas = [table[byte] for table, byte in zip(_AREAS_READ, padded[_AREAS:_HEADER], strict=True)]
     mmu_pages = _MMU_PAGES_CODES[0][padded[_HEADER]]
     position = _HEADER + 1
@@ -265,6 +272,8 @@ def decode(data: bytes) -> Program:
     told = tuple(ops)
     if config.guest in NESTED:
         told = as_nested(told)
+    if config.four_levels:
+        told = within_four_levels(told)
     return Program(config, told, tuple(schedule))
 
 
@@ -285,7 +294,7 @@ def encode(program: Program) -> bytes:
     """The bytes of a normalised program; at most MAX_BYTES."""
     config = program.config
     first = [table[config[at]] for at, table in _HEADER_WRITE]  # type: ignore[index]
-    first[_ROOT] = _ROOTS_WRITE[config.root_level, config.maxphyaddr]
+    first[_ROOT] = _ROOTS_WRITE[_of_root(config)]
     parts = [bytes(first)]
     parts.append(_SHARED_WRITE[_shared(config)])
     parts.append(

@@ -7,12 +7,11 @@ from random import Random
 from typing import Final
 
 from .fields import GFN
-from .limits import FOUR_LEVEL_BITS, LOW_GFNS, PAGE_BITS
+from .limits import FOUR_LEVEL_BITS, FOUR_LEVEL_GFNS, LOW_GFNS
 from .model import CONFIG_CHOICES, Program, SlotSpec
-from .normalise import memslots_end, normalise, normalise_config
+from .normalise import normalise, normalise_config, slots_end
 from .ops import OPS, SLOT_FIELDS
 
-_FOUR_LEVELS: Final = 1 << FOUR_LEVEL_BITS - PAGE_BITS
 _ACROSS: Final = 0.3
 """How often a machine of five levels has its programs where the fourth ends."""
 
@@ -27,10 +26,10 @@ def far(program: Program, rng: Random) -> Program:
     bits = rng.choice(CONFIG_CHOICES["maxphyaddr"])
     levels = 5 if int(bits) > FOUR_LEVEL_BITS else config.root_level
     config = normalise_config(config._replace(maxphyaddr=int(bits), root_level=levels))
-    end = memslots_end(config)
+    end = slots_end(config)
     distance = end - LOW_GFNS
-    if end > _FOUR_LEVELS and rng.random() < _ACROSS:
-        distance = _FOUR_LEVELS - LOW_GFNS // 2
+    if end > FOUR_LEVEL_GFNS and rng.random() < _ACROSS:
+        distance = FOUR_LEVEL_GFNS - LOW_GFNS // 2
     slots = []
     for slot in config.slots:
         args = zip(SLOT_FIELDS, slot, strict=True)

@@ -87,6 +87,8 @@ _EXITS: Final = 0.03
 """How often the process that owns the VM of a concurrent program exits while others go on."""
 _FAR: Final = 0.02
 """How often a program lies where the CPU's addresses end, or the fourth level of tables."""
+_DIFFERING: Final = 0.04
+"""How often the roots of its vCPUs, if there are several, have different numbers of levels."""
 _SYNCS: Final = (0, 0, 1, 2, 3, 5)
 """Places where all threads of a concurrent program meet."""
 _SCHEDULED: Final = 0.5
@@ -131,6 +133,8 @@ def generate(
             slot = SlotSpec(slot=0, as_id=0, gfn=0, npages=pages, area=0, page=0, flags=flags)
             areas = ("thp", *config.areas[1:])
             config = normalise_config(config._replace(areas=areas, slots=(slot,)))
+    if own and not near and paging == "tdp" and config.vcpus > 1 and rng.random() < _DIFFERING:
+        config = with_differing_levels(rng, config)
     count = rng.choice((1, 1, 2, 3) if concurrent else (1, 2, 2, 3, 5))
     places = [addresses.pick(rng, config) for _ in range(count)]
     scene = Scene(rng, config, places)
@@ -202,6 +206,13 @@ def generate_config(rng: Random, *, paging: str = "tdp", theme: Sequence[Phrase]
     for _ in range(rng.choice(_SLOTS)):
         slots.append(generate_slot(rng, slots, layouts))
     return normalise_config(Config(**values, areas=areas, slots=tuple(slots)))
+
+
+def with_differing_levels(rng: Random, config: Config) -> Config:
+    """The configuration with roots of five levels and, for some of its vCPUs, of four."""
+    four = rng.randrange(1, 1 << config.vcpus)
+    config = config._replace(root_level=5, layout="ept", four_levels=four)
+    return normalise_config(config)
 
 
 def generate_slot(

@@ -33,8 +33,12 @@ MOST_BITS: Final = 52
 """An entry of a page table has room for so many."""
 FOUR_LEVEL_BITS: Final = 48
 """So many are mapped by four levels of tables."""
+VCPU_SETS: Final = 1 << MAX_VCPUS
+"""Sets of vCPUs, as numbers: bit n is vCPU n."""
 PAGE_BITS: Final = 12
 """Of an address in a page; a gfn has the others."""
+FOUR_LEVEL_GFNS: Final = 1 << FOUR_LEVEL_BITS - PAGE_BITS
+"""gfns that four levels of tables map."""
 GFN_LIMIT: Final = 1 << MOST_BITS - PAGE_BITS
 """First gfn that nothing names: entries of page tables have no such address."""
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from .limits import LEAST_BITS, MAX_STEP, MOST_BITS, THREADS, USUAL_BITS
+from .limits import LEAST_BITS, MAX_STEP, MOST_BITS, THREADS, USUAL_BITS, VCPU_SETS
 from .ops import OPS, Kind, OpSpec
 
 __all__ = [
@@ -126,6 +126,9 @@ class Config(NamedTuple):
     exit_races: bool = False
     """The process that owns the VM exits while others write nx_huge_pages: what `worker` does of
     that in the last phase of a concurrent program it does beside the exit.  Nothing in lockstep."""
+    four_levels: int = 0
+    """The vCPUs, bit n for vCPU n, whose CPUID says 48 physical address bits: their roots have four
+    levels, those of the others five.  Such programs name no gfn that four levels do not map."""
     areas: tuple[str, ...] = DEFAULT_AREAS
     """Kind of each host memory area."""
     slots: tuple[SlotSpec, ...] = ()
@@ -143,6 +146,11 @@ class Program(NamedTuple):
     An index in SCHEDULED: a store buffer takes the store that its thread is about to make, or, if
     one waits in it, makes the oldest visible.
     """
+
+
+def levels_differ(config: Config) -> bool:
+    """True if some vCPUs have roots of four levels and others, perhaps later ones, of five."""
+    return 0 < config.four_levels < VCPU_SETS - 1
 
 
 RUN_TO_BLOCK: Final = ((MAX_STEP - 1, 0),)
@@ -174,7 +182,10 @@ CONFIG_CHOICES: Final[dict[str, tuple[int | str, ...]]] = {
         *(bits for bits in range(LEAST_BITS, MOST_BITS + 1) if bits != USUAL_BITS),
     ),
     "exit_races": (False, True),
+    "four_levels": tuple(range(VCPU_SETS)),
 }
 """The legal values of every Config field that has a list of them; the default stands first."""
-DELIBERATE: Final = frozenset({"paging", "host_errs", "guest", "maxphyaddr", "exit_races"})
+DELIBERATE: Final = frozenset(
+    {"paging", "host_errs", "guest", "maxphyaddr", "exit_races", "four_levels"}
+)
 """Of those what only a person or a campaign chooses, or who has a reason: no dice."""

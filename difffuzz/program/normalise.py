@@ -12,10 +12,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
-from .fields import MMU_PAGES, Field
+from .fields import COUNT, FEW, GFN, MMU_PAGES, Field
 from .guest_tables import HOME_PAGES, LATE_GFN
 from .limits import (
     FOUR_LEVEL_BITS,
+    FOUR_LEVEL_GFNS,
     GFN_LIMIT,
     MAX_OPS,
     MAX_SCHEDULE,
@@ -58,6 +59,15 @@ _RULES: Final = {
     )
     for kind, spec in OPS.items()
 }
+_NAMES_GFN: Final = {
+    kind: (
+        types.index(GFN),
+        next((at for at, one in enumerate(types) if one in (COUNT, FEW)), -1),
+    )
+    for kind, spec in OPS.items()
+    if GFN in (types := [field.type for field in spec.fields])
+}
+"""By kind: where its arguments have a gfn, and how many pages from there on it is about, or -1."""
 _CHOICES: Final = [
     (position, name, CONFIG_CHOICES[name], frozenset(CONFIG_CHOICES[name]))
     for position, name in enumerate(Config._fields)
@@ -71,6 +81,8 @@ def normalise(program: Program) -> Program:
     ops = normalise_ops(program.ops, config.vcpus, config.host_errs)
     if config.guest in NESTED:
         ops = as_nested(ops)
+    if config.four_levels:
+        ops = within_four_levels(ops)
     schedule = program.schedule
     if schedule:
         schedule = normalise_schedule(schedule)
@@ -138,6 +150,27 @@ def _telling(op: Op) -> tuple[int, ...]:
     return tuple(value if field.name in told else field.type.low for value, field in pairs)
 
 
+def within_four_levels(ops: tuple[Op, ...]) -> tuple[Op, ...]:
+    """The operations with no gfn that tables of four levels do not map; no memslot gets there."""
+    changes = {
+        at: op._replace(args=_mapped_by_four(op))
+        for at, op in enumerate(ops)
+        if op.kind in _NAMES_GFN and op.args != _mapped_by_four(op)
+    }
+    return tuple(changes.get(at, op) for at, op in enumerate(ops)) if changes else ops
+
+
+def _mapped_by_four(op: Op) -> tuple[int, ...]:
+    at, count = _NAMES_GFN[op.kind]
+    # How long the memslot is that moves, nobody knows here.
+    end = FOUR_LEVEL_GFNS - (COUNT.high if op.kind is Kind.MEMSLOT_MOVE else 0)
+    args = list(op.args)
+    args[at] %= end
+    if count >= 0:
+        args[count] = min(args[count], end - args[at])
+    return tuple(args)
+
+
 def honestly(kind: Kind, args: tuple[int, ...]) -> tuple[int, ...]:
     """The arguments of a host operation as a host has them that does not err."""
     for position, low, high in HONEST[kind]:
@@ -173,7 +206,8 @@ def normalise_config(config: Config) -> Config:
     """A configuration that hardware and kernel could have, with slots that can all be created.
 
     Tables of five levels and more than 48 address bits go together; without the latter only NPT has
-    the former, where the host's own tables have five levels (`kvm_mmu_get_tdp_level()`).
+    the former, where the host's own tables have five levels (`kvm_mmu_get_tdp_level()`).  So only
+    with EPT have vCPUs different numbers of levels; the host has 52 address bits then.
     Nested paging on AMD has accessed and dirty bits and no PML; PML needs EPT with them; a
     nonpaging guest is shadowed with ordinary x86 entries in PAE tables, which have no 1G page, and
     without nested paging nothing limits KVM to 4K (`kvm_configure_mmu()`).
@@ -193,7 +227,7 @@ def normalise_config(config: Config) -> Config:
     config = _consistent(config)
     slots = config.slots
     if slots:
-        slots = normalise_slots(slots, memslots_end(config))
+        slots = normalise_slots(slots, slots_end(config))
     if config.guest != "none":
         slots = _with_home(slots)
     return config._replace(slots=slots) if slots != config.slots else config
@@ -204,6 +238,11 @@ def memslots_end(config: Config) -> int:
     if config.paging == "tdp":
         return 1 << config.maxphyaddr - PAGE_BITS
     return GFN_LIMIT
+
+
+def slots_end(config: Config) -> int:
+    """The first gfn that no initial memslot of a program has."""
+    return min(memslots_end(config), FOUR_LEVEL_GFNS if config.four_levels else GFN_LIMIT)
 
 
 def _consistent(config: Config) -> Config:
@@ -232,6 +271,11 @@ def _consistent(config: Config) -> Config:
             changes["maxphyaddr"] = FOUR_LEVEL_BITS
     elif config.maxphyaddr <= FOUR_LEVEL_BITS and changes.get("layout", config.layout) == "ept":
         changes["maxphyaddr"] = MOST_BITS
+    if config.four_levels:
+        if config.root_level == 4 or changes.get("layout", config.layout) != "ept":
+            changes["four_levels"] = 0
+        elif config.maxphyaddr != MOST_BITS:
+            changes["maxphyaddr"] = MOST_BITS
     return config._replace(**changes) if changes else config
 
 

@@ -42,7 +42,15 @@ from .model import (
     Program,
     SlotSpec,
 )
-from .normalise import as_nested, clash, fit, honestly, memslots_end, normalise_config
+from .normalise import (
+    as_nested,
+    clash,
+    fit,
+    honestly,
+    normalise_config,
+    slots_end,
+    within_four_levels,
+)
 from .ops import BY_NAME, HONEST, NESTED_OPS, OPS, SLOT_FIELDS, SLOT_SPANS, Kind
 from .text_lex import Line, ProgramError, Word, lines
 from .text_render import HEADER, spell_choice
@@ -195,10 +203,12 @@ class _Reader:
             if getattr(config, key) != value:
                 fit = spell_choice(key, getattr(config, key))
                 raise word.error(f"{key}={fit}, to go with the rest of config")
-        end = memslots_end(config)
+        end = slots_end(config)
+        why = "four_levels" if config.four_levels else "maxphyaddr"
+        why += "=" + spell_choice(why, getattr(config, why))
         for slot, word in zip(self.slots, self.placed, strict=True):
             if slot.gfn + slot.npages > end:
-                raise word.error(f"gfns below {end:#x} (config maxphyaddr={config.maxphyaddr})")
+                raise word.error(f"gfns below {end:#x} (config {why})")
         if self.erring is not None and not config.host_errs:
             right = "whole"
             if self.erring.text not in BRACKET.words:
@@ -213,6 +223,8 @@ class _Reader:
                 vcpus = min(vcpus + 1, MAX_VCPUS)
             elif vcpus <= op.thread < MAX_VCPUS:
                 raise label.error(f"one of the {vcpus} vCPUs that exist here (config vcpus=)")
+            if config.four_levels and within_four_levels((op,)) != (op,):
+                raise label.error(f"gfns that four levels of tables map, below {end:#x} ({why})")
         ops = tuple(op for op, _ in self.ops)
         if config.guest in NESTED:
             ops = as_nested(ops)

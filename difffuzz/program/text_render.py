@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Final
 
 from .fields import Field
-from .limits import SCHEDULED, THREADS
+from .limits import SCHEDULED, THREADS, VCPU_THREADS
 from .model import CONFIG_CHOICES, DEFAULT_AREAS, NESTED, Config, Op, OpSpec, Program
 from .ops import NESTED_OPS, OPS, SLOT_FIELDS
 from .text_lex import spell
@@ -61,6 +61,9 @@ def spell_choice(key: str, value: int | str) -> str:
     """A value of the configuration as the text form writes it."""
     if key == "max_level":
         return ("4K", "2M", "1G")[int(value) - 1]
+    if key == "four_levels":
+        vcpus = [THREADS[vcpu] for vcpu in VCPU_THREADS if int(value) >> vcpu & 1]
+        return ",".join(vcpus) or "none"
     if key in _BOOLEAN:
         return "on" if value else "off"
     return str(value)

@@ -17,6 +17,7 @@ def vm_params(config: Config, tdp_mmu: bool) -> VmParams:
     params.ad = config.ad
     params.root_level = config.root_level
     params.maxphyaddr = config.maxphyaddr
+    params.four_levels = config.four_levels
     params.max_level = config.max_level
     params.vcpus = config.vcpus
     params.nx_huge_pages = config.nx

@@ -94,10 +94,15 @@ def test_every_kind_of_area_is_behind_a_slot() -> None:
     assert used == set(AREA_KINDS)
 
 
-@pytest.mark.parametrize("key", [key for key in CONFIG_CHOICES if key != "guest"])
+@pytest.mark.parametrize("key", sorted(CONFIG_CHOICES.keys() - {"guest", "four_levels"}))
 def test_every_choice_of_the_configuration_is_made(key: str) -> None:
     made = {getattr(program_of(path).config, key) for path in FILES}
     assert made == set(CONFIG_CHOICES[key])
+
+
+def test_some_seed_has_vcpus_with_roots_of_four_and_of_five_levels() -> None:
+    made = {program_of(path).config.four_levels for path in FILES}
+    assert made == {0, 0b10}
 
 
 @each_seed

@@ -278,7 +278,16 @@ def test_settings_go_together_as_the_page_says() -> None:
         given = parse(f"{HEADER}\nconfig {setting}\n")
         assert given == parse(f"{HEADER}\nconfig {setting} {others}\n")
     needed = dict(config_rules.needed())
-    assert set(needed) == {f"maxphyaddr={bits}" for bits in (49, 50, 51, 52)}
+    sets = [spell_choice("four_levels", vcpus) for vcpus in CONFIG_CHOICES["four_levels"][1:]]
+    assert set(needed) == {
+        *(f"maxphyaddr={bits}" for bits in (49, 50, 51, 52)),
+        *(f"four_levels={vcpus}" for vcpus in sets),
+    }
+    shorter = dict(config_rules.shorter(needed.items()))
+    assert shorter.pop("four_levels, all but none") == "root_level=5"
+    assert shorter.items() == {
+        row for row in needed.items() if not row[0].startswith("four_levels")
+    }
     for setting, with_it in needed.items():
         assert not alone(setting)
         assert alone(f"{setting} {with_it}")

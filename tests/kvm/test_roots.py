@@ -102,5 +102,5 @@ def test_the_root_has_the_levels_that_addresses_need(config: str, level: int) ->
 def test_five_levels_are_used_only_if_addresses_need_them() -> None:
     """kvm_mmu_get_tdp_level(): a CPU could have five and no use for them."""
     side = model("root_level=5 maxphyaddr=49")
-    side.kvm.maxphyaddr = 48
+    side.kvm.vcpus[0].maxphyaddr = 48
     assert kvm_mmu_get_tdp_level(side.kvm.vcpus[0]) == 4

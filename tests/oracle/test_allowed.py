@@ -53,6 +53,10 @@ class Use(NamedTuple):
 
 
 AGE = "host0: age area=0 page=0x0 n=0x1 flush=off\n"
+FOUR_AND_FIVE = (
+    "config vcpus=2 root_level=5 maxphyaddr=52 four_levels=vcpu1\n"
+    "slot 0 gfn=0x0 pages=0x1 area=1\nvcpu0: read gfn=0x0\n"
+)
 TWO_VCPUS = "config vcpus=2\nslot 0 gfn=0x0 pages=0x10 area=0\n"
 
 USES = (
@@ -183,6 +187,13 @@ USES = (
         "vcpu0: read gfn=0x0\nvcpu0: write gfn=0x1\n",
         f"{SMALL}vmm: track_add gfn=0x1\nvcpu0: read gfn=0x1\n"
         "vcpu0: read gfn=0x0\nvcpu0: write gfn=0x1\n",
+    ),
+    Use(
+        "tables-shared",
+        # vcpu1's root is the child of vcpu0's where the legacy MMU has them.
+        f"{FOUR_AND_FIVE}vmm: track_add gfn=0x0\nvcpu1: write gfn=0x0\n",
+        f"{FOUR_AND_FIVE.replace('=vcpu1', '=vcpu0,vcpu1')}vmm: track_add gfn=0x0\n"
+        "vcpu1: write gfn=0x0\n",
     ),
     Use(
         "huge-over-tracked",

@@ -48,10 +48,17 @@ class Mapped(NamedTuple):
     at: int
     """Physical address of the SPTE."""
 
+    def shares(self, other: Mapped) -> bool:
+        """They map a gfn in common."""
+        return self.gfn < other.gfn + other.npages and other.gfn < self.gfn + self.npages
+
     def meets(self, other: Mapped) -> bool:
         """Another root maps a gfn of these, and its leaf looks otherwise."""
-        common = self.gfn < other.gfn + other.npages and other.gfn < self.gfn + self.npages
-        return common and self.root != other.root and self.looks != other.looks
+        return self.shares(other) and self.root != other.root and self.looks != other.looks
+
+    def beside(self, other: Mapped) -> bool:
+        """A root with more or fewer levels maps a gfn of these; the legacy MMU by the same SPTE."""
+        return self.shares(other) and self.root.level != other.root.level
 
 
 def reached(program: Program, factory: KvmFactory) -> Counter[str]:
@@ -69,6 +76,8 @@ def reached(program: Program, factory: KvmFactory) -> Counter[str]:
         hit = [one for one in before if one.at in touched]
         if any(one.meets(other) for one in hit for other in before):
             found[f"{about} in several states"] += 1
+        if any(one.beside(other) for one in hit for other in before):
+            found[f"{about} at four and at five levels"] += 1
         if any(one.top in unused for one in hit):
             found[f"{about} without user"] += 1
         now = roots_in_use(side)

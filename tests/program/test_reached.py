@@ -80,6 +80,20 @@ def test_generated_programs_have_pages_in_several_roots_and_roots_without_user(n
         assert found[what] >= least, (what, found)
 
 
+@each_model
+def test_generated_programs_have_roots_of_four_levels_beside_others_of_five(name: str) -> None:
+    found = Counter[str]()
+    differing = 0
+    for seed in range(1500):
+        program = generate(Random(seed))
+        if program.config.four_levels:
+            differing += 1
+            found.update(reached(program, model(name)).keys())
+    assert differing >= 20
+    reaching = sum(n for what, n in found.items() if what.endswith("at four and at five levels"))
+    assert reaching >= 8, found
+
+
 LEAST = {
     "legacy": {"a zap yields halfway": 6, "... to a notifier": 1, "... and flushes ranges": 2},
     "tdp": {"a zap yields halfway": 20, "... to a notifier": 6, "... and flushes ranges": 7},

@@ -95,6 +95,11 @@ CONFIG = {
         "vcpu0: write gfn=0xfffffffff\nvcpu0: read gfn=0x1000000000\n",
         "`kvm_mmu_max_gfn()`.",
     ),
+    "four_levels": Example(
+        f"config vcpus=2 root_level=5 maxphyaddr=52 four_levels=vcpu1\n{SMALL}{WRITE}"
+        "vcpu1: read gfn=0x3\n",
+        "CPUID 0x80000008 of each vCPU: `kvm_mmu_get_tdp_level()`, `cpuid_maxphyaddr()`.",
+    ),
     "exit_races": Example(
         f"config exit_races=on\n{SMALL}{WRITE}vmm: sync\nworker: nx on\n",
         "`kvm_mmu_notifier_release()` beside `set_nx_huge_pages()`.",

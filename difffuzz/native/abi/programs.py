@@ -74,6 +74,8 @@ class VmConfig(CStruct):
     slot_zap_all: Long
     guest: Long
     """Place in GUESTS: page tables of the guest's own."""
+    four_levels: Long
+    """vCPUs, bit n for vCPU n, whose guests have 48 physical address bits: FOUR_LEVEL_BITS."""
     mmu_invalidate_seq: Long
     before_wrap: Annotated[Longs, ctypes.c_long * 2]
 

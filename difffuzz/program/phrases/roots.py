@@ -147,7 +147,9 @@ def _users(scene: Scene, place: Place) -> list[tuple[int, tuple[int, int]]]:
     users = [(thread, (smm, 0)), (thread, (smm, 1))]
     if scene.config.vcpus > 1:
         other = (thread + 1) % scene.config.vcpus
-        users.append((other, (1 - smm, scene.rng.choice((0, 0, 1)))))
+        # Its root may have another number of levels.
+        alike = scene.config.four_levels and scene.rng.random() < 0.5
+        users.append((other, (smm if alike else 1 - smm, scene.rng.choice((0, 0, 1)))))
     return users
 
 

@@ -20,6 +20,7 @@ struct kvm *native_kvm;
 struct kvm_vcpu *native_vcpus[NATIVE_VCPUS];
 long native_vcpu_ipis[NATIVE_VCPUS];
 static bool paging, guest, npt12;
+static long four_levels;	/* vCPUs, bit n for vCPU n, whose CPUID says FOUR_LEVEL_BITS */
 
 struct native_async_pf {
 	struct kvm_async_pf works[ASYNC_PF_PER_VCPU];
@@ -28,7 +29,7 @@ struct native_async_pf {
 
 static struct native_async_pf *async_pf[NATIVE_VCPUS];	/* of those that had one */
 
-/* Physical address bits of the host's CPU, and of the guest's. */
+/* Physical address bits of the host's CPU, and of the guest's, unless its CPUID says less. */
 static void native_set_maxphyaddr(int bits)
 {
 	boot_cpu_data.x86_phys_bits = bits;
@@ -118,6 +119,7 @@ long native_create_vm(const struct native_params *params)
 	native_allow_write_tracking(kvm);
 	kvm_mmu_init_vm(kvm);
 	guest = params->guest;
+	four_levels = params->four_levels;
 	npt12 = params->guest == NATIVE_GUEST_NPT12;
 	paging = params->guest == NATIVE_GUEST_PAGING64 || (params->tdp && !params->guest);
 	native_set_nested(npt12);
@@ -136,7 +138,7 @@ long native_create_vcpu(void)
 	vcpu->kvm = kvm;
 	vcpu->vcpu_id = vcpu->vcpu_idx = vcpu->cpu = id;
 	memset(&vcpu->arch.regs_avail, 0xff, sizeof(vcpu->arch.regs_avail));
-	vcpu->arch.maxphyaddr = boot_cpu_data.x86_phys_bits;
+	vcpu->arch.maxphyaddr = four_levels >> id & 1 ? FOUR_LEVEL_BITS : boot_cpu_data.x86_phys_bits;
 	vcpu->arch.reserved_gpa_bits = rsvd_bits(vcpu->arch.maxphyaddr, 63);
 	native_reset_async_pf(vcpu);
 	if (paging) {
