@@ -70,6 +70,7 @@ class _Writer:
         """Names of the pieces of C that the file calls."""
         config = self._program.config
         return [
+            *(["cpuid"] if config.four_levels else []),
             *_ALWAYS,
             *(piece for step in self._steps for piece in step.pieces),
             *(["threads"] if self._one.concurrent else []),
@@ -114,6 +115,9 @@ class _Writer:
         yield f"#define ROUNDS {ROUNDS if self._one.concurrent else 1}"
         yield f"#define CODE_GPA {gfn << 12:#x}ul\t/* no memslot of the program is ever here */"
         yield f"#define MANUAL_PROTECT {int(config.manual_protect)}"
+        if config.four_levels:
+            vcpus = f"{config.four_levels:#x}"
+            yield f"#define FOUR_LEVELS {vcpus}\t/* vCPUs, by bits, with 48 address bits */"
 
     def _story(self) -> Iterator[str]:
         if self._one.concurrent:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from ..program import Config, Kind
 from ..program.ops import GUEST_KINDS
+from ..program.text_render import spell_choice
 from .reproducer import Reproducer
 
 OPERATIONS: dict[Kind, str] = {
@@ -70,6 +71,10 @@ _CONFIG: dict[str, str] = {
     "guest": "the guest that is exported has no page tables of its own",
     "gen_bias": "as many changes of memslots before the first step as make the generation wrap",
 }
+FOUR_LEVELS = (
+    "set by CPUID; roots of other vCPUs have five levels on a processor with five-level EPT and "
+    "more than 48 address bits only"
+)
 AREAS: dict[str, str] = {
     "pfnmap": "there is no device whose memory could be mapped: 4K pages are",
     "shmem_thp": "huge if /sys/kernel/mm/transparent_hugepage/shmem_enabled says so",
@@ -85,6 +90,9 @@ def remarks(one: Reproducer) -> list[str]:
         value = getattr(config, key)
         if value != getattr(Config(), key):
             said.append(f"{key}={value} is not set: {why}")
+    if config.four_levels:
+        vcpus = spell_choice("four_levels", config.four_levels)
+        said.append(f"four_levels={vcpus}: {FOUR_LEVELS}")
     for kind in sorted({op.kind for op in one.program.ops}):
         if kind in OPERATIONS:
             said.append(f"{kind.name.lower()} is skipped: {OPERATIONS[kind]}")

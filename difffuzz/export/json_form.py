@@ -39,9 +39,13 @@ def as_json(one: Reproducer) -> dict[str, object]:
     }
 
 
+_SPELLED = ("max_level", "four_levels")
+"""Settings that are words in the text form, whatever they are inside."""
+
+
 def _config(config: Config) -> dict[str, Value]:
     return {
-        key: value if isinstance(value, bool | int) and key != "max_level" else spelt
+        key: value if isinstance(value, bool | int) and key not in _SPELLED else spelt
         for key, value in config._asdict().items()
         if key not in ("areas", "slots")
         for spelt in [spell_choice(key, value)]

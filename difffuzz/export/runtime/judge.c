@@ -441,6 +441,27 @@ static void prefault(int v, unsigned long gfn, unsigned long n)
 		skip("this kernel has no KVM_PRE_FAULT_MEMORY");
 }
 
+//: cpuid needs vm points
+/* The CPUID of a vCPU is the host's, but for its physical address bits; 0: with those. */
+static void set_cpuid(int v, int bits)
+{
+	static union {
+		struct kvm_cpuid2 head;
+		char room[sizeof(struct kvm_cpuid2) + 256 * sizeof(struct kvm_cpuid_entry2)];
+	} cpuid;
+	int kvm_fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+
+	cpuid.head.nent = 256;
+	if (kvm_fd < 0 || ioctl(kvm_fd, KVM_GET_SUPPORTED_CPUID, &cpuid.head) < 0)
+		give_up("KVM_GET_SUPPORTED_CPUID");
+	close(kvm_fd);
+	for (unsigned int i = 0; bits && i < cpuid.head.nent; i++)
+		if (cpuid.head.entries[i].function == 0x80000008)
+			cpuid.head.entries[i].eax = (cpuid.head.entries[i].eax & ~0xffu) | bits;
+	if (vcpu_call(v, KVM_SET_CPUID2, &cpuid.head))
+		give_up("KVM_SET_CPUID2");
+}
+
 //: guest needs vm slots memory points
 /*
  * The guest: 32-bit protected mode without paging, an address is a guest physical one.  A page
@@ -475,6 +496,9 @@ static void add_vcpu(void)
 	if (v == MAX_VCPUS)
 		return;
 	make_vcpu(v);
+#ifdef FOUR_LEVELS
+	set_cpuid(v, FOUR_LEVELS >> v & 1 ? 48 : 0);
+#endif
 	data.selector = 16;
 	data.type = 3;
 	if (vcpu_call(v, KVM_GET_SREGS, &sregs))
