@@ -14,7 +14,7 @@ from difffuzz.export.cannot import OPERATIONS, ORACLES, WEAKER, remarks
 from difffuzz.export.fragments import pieces
 from difffuzz.export.reproducer import Reproducer
 from difffuzz.oracle import ORACLES as ALL_ORACLES
-from difffuzz.program import Kind, Program, parse
+from difffuzz.program import Kind, Program, normalise, parse
 from difffuzz.program.room import code_gfn
 from difffuzz.variants.catalogue import Bug, find
 from tests.native.needs import needs
@@ -217,8 +217,11 @@ def test_notes_stay_in_their_comment() -> None:
 def test_every_piece_is_used() -> None:
     """No C lies there that no program gets."""
     used = set()
-    for mode in ("lockstep", "concurrent"):
-        source = as_c(every_operation(mode))
+    every = every_operation("lockstep")
+    config = every.program.config._replace(root_level=5, maxphyaddr=52, four_levels=1)
+    levels = every._replace(program=normalise(every.program._replace(config=config)))
+    for one in (every, every_operation("concurrent"), levels):
+        source = as_c(one)
         used |= {name for name, piece in pieces(RAW).items() if piece.text in source}
     assert used == set(pieces(RAW))
 

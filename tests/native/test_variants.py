@@ -54,14 +54,14 @@ def test_variants_are_programs_like_any_other() -> None:
 
 
 def test_the_same_program_has_the_same_variants() -> None:
-    program = next(generated(6, 1))
+    program = next(generated(3, 1))
     first = made().near(program, STEPS, UNTOLD)
     assert first
     assert made().near(program, STEPS, UNTOLD) == first
 
 
 def test_what_is_known_is_not_kept() -> None:
-    program = next(generated(6, 1))
+    program = next(generated(3, 1))
     variants = made()
     kept = [len(variants.near(program, STEPS, UNTOLD)) for _ in range(12)]
     assert kept[0] == VARIANTS_KEPT  # each call keeps so many, at most
