@@ -76,13 +76,13 @@ def slowly(
         if not lockstep.step(op):
             return lockstep.verdict, []
     leaves: list[Leaves] = []
-    for watch in lockstep._watches:
-        assert watch.model is not None
-        watch.model.finish_faults(len(program.ops) + 1)
+    for side in lockstep._sides:
+        assert side.model is not None
+        side.model.finish_faults(len(program.ops) + 1)
         leaves.append(
             sorted(
                 (as_id, gfn, leaf.level, leaf.pfn)
-                for as_id, gfn, leaf in watch.model.tables.all_leaves()
+                for as_id, gfn, leaf in side.model.tables.all_leaves()
             )
         )
     return lockstep.finish(), leaves
