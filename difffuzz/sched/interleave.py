@@ -119,10 +119,11 @@ class Interleaver(Scheduler):
             if task.starves:
                 found = self._fair(found)
                 break
-        for drain in self._drains:
-            buffer = drain.buffer
-            if buffer is not None and (buffer.stores or buffer.storing):
-                found.append(drain)
+        if self.delays:
+            for drain in self._drains:
+                buffer = drain.buffer
+                if buffer is not None and (buffer.stores or buffer.storing):
+                    found.append(drain)
         return found
 
     def _fair(self, found: list[Task]) -> list[Task]:
@@ -216,13 +217,14 @@ class Interleaver(Scheduler):
 
     def acquired(self, lock: HeldLock) -> None:
         """A locked instruction; tells who wants to know about mmu_lock."""
-        self._drain()
+        if self.delays:
+            self._drain()
         if lock.rank == Rank.MMU_LOCK and self.on_mmu_lock is not None:
             self.on_mmu_lock(self.current)
 
     def released(self, lock: HeldLock, exclusive: bool) -> None:
         """A plain store if it spins and is exclusive, which locks.py delays; else a locked one."""
-        if not exclusive or lock.sleeps:
+        if self.delays and (not exclusive or lock.sleeps):
             self._drain()
 
     def relax(self) -> None:
@@ -297,9 +299,10 @@ class Interleaver(Scheduler):
         While a store waits, each point may be a locked instruction, and is looked at.
         """
         self.threshold = max(self._limit - self._strategy.next_step + 1, 0)
-        for drain in self._drains:
-            if drain.buffer is not None and drain.buffer.stores:
-                self.threshold = ALWAYS
+        if self.delays:
+            for drain in self._drains:
+                if drain.buffer is not None and drain.buffer.stores:
+                    self.threshold = ALWAYS
 
     def _switch(self, task: Task, what: Hashable) -> None:
         if self.on_switch is not None:
