@@ -63,7 +63,9 @@ MakeStrategy = Callable[[Program], Strategy]
 
 class Event(NamedTuple):
     """One line of the trace of side 0 or 1: at this step the thread began (no outcome) or ended the
-    operation; or, without an operation, it went on in place of another, which stands at `place`."""
+    operation; or, without an operation, it went on in place of another, which stands at `place`.
+
+    `store`: nobody went on, but the thread's store to `place.what` is "delayed" or "visible"."""
 
     side: int
     step: int
@@ -71,6 +73,7 @@ class Event(NamedTuple):
     op: Op | None
     outcome: Outcome | None
     place: Place
+    store: str = ""
 
 
 class RunOfASide(Protocol):
@@ -277,6 +280,8 @@ class SideRun:
         self._meetings = Meetings()
         sched.restart()
         sched.on_switch = self._switched
+        if trace:
+            sched.on_store = self._stored
 
     def run(self) -> list[str]:
         """All phases, the probes, the end of the VM; stops at the first violation."""
@@ -401,6 +406,13 @@ class SideRun:
             word = word * 64 + (int(op.kind) if op is not None else 63)
         word = word * 1021 + sum(map(ord, str(what)))
         self._verdict.features.add((word * 2654435761 >> 9) % FEATURES)
+
+    def _stored(self, task: Task, what: Hashable, visible: bool) -> None:
+        """A store is delayed, or no longer."""
+        place = place_of(self.side, self._code, what, sys._getframe())
+        store = "visible" if visible else "delayed"
+        event = Event(self._number, self._sched.steps, task.number, None, None, place, store)
+        self._verdict.trace.append(event)
 
     def _event(
         self, thread: int, op: Op | None, outcome: Outcome | None, place: Place = NOWHERE

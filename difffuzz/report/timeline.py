@@ -34,12 +34,23 @@ def event_line(event: Event) -> str:
     """One event: a thread goes on, begins an operation, or is done with it."""
     thread = THREADS[event.thread] if event.thread >= 0 else "nobody"
     head = f"  {event.step:6}  {thread:{COLUMN}} "
+    if event.store:
+        return f"{head}    {_stored(event)}"
     if event.op is None:
         return f"{head}goes on{_left_behind(event.place)}"
     operation = render_op(event.op).partition(": ")[2]
     if event.outcome is None:
         return f"{head}{operation}"
     return f"{head}    {operation}: {outcome_text(event.outcome, ())}"
+
+
+def _stored(event: Event) -> str:
+    """What becomes of a store that is delayed."""
+    what = event.place.what
+    if event.store == "visible":
+        return f"its store to {what} is visible now"
+    inside = "".join(f", in {name}()" for name in event.place.functions[:1])
+    return f"its store to {what} waits in its store buffer{inside}"
 
 
 def _left_behind(place: Place) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import suppress
+from functools import partial
 
 from greenlet import GreenletExit, getcurrent, greenlet
 
@@ -42,6 +43,7 @@ class Interleaver(Scheduler):
         "last",
         "live",
         "on_mmu_lock",
+        "on_store",
         "on_switch",
         "watched",
     )
@@ -54,6 +56,8 @@ class Interleaver(Scheduler):
         self._drains: list[Task] = []
         self.on_switch: Callable[[Task, Hashable, Task], None] | None = None
         self.on_mmu_lock: Callable[[Task], None] | None = None
+        self.on_store: Callable[[Task, Hashable, bool], None] | None = None
+        """Is told whose store to what is delayed (False), or becomes visible (True)."""
         self._limit = step_limit
         self._strategy = strategy
         self.hub: greenlet | None = None
@@ -212,8 +216,17 @@ class Interleaver(Scheduler):
 
     def delay(self, what: Hashable, value: object, commit: Callable[[], None]) -> None:
         """From here on all points are looked at."""
+        if self.on_store is not None:
+            self.on_store(self.current, what, False)
+            commit = partial(self._commit, self.current, what, commit)
         super().delay(what, value, commit)
         self._arm()
+
+    def _commit(self, owner: Task, what: Hashable, commit: Callable[[], None]) -> None:
+        """A store becomes visible, and somebody wants to know."""
+        commit()
+        if self.on_store is not None:
+            self.on_store(owner, what, True)
 
     def acquired(self, lock: HeldLock) -> None:
         """A locked instruction; tells who wants to know about mmu_lock."""

@@ -127,3 +127,14 @@ def test_what_cannot_be_is_said_in_one_line(
     said = capsys.readouterr().err.strip()
     assert says in said
     assert "\n" not in said
+
+
+def test_explain_tells_of_delays(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bug = next(bug for bug in BUGS if bug.id.endswith("mode-after-barrier"))
+    file = tmp_path / "it.difffuzz"
+    file.write_text(bug.program.strip())
+    assert main(["explain", str(file), "--left", "tdp", "--right", f"tdp+{bug.patch}"]) == 1
+    said = capsys.readouterr().out
+    waits = "vcpu0       its store to mode 0 waits in its store buffer, in vcpu_enter_guest()"
+    assert said.index(waits) < said.index("host0   goes on")
+    assert said.index("host0   goes on") < said.index("its store to mode 0 is visible now")
