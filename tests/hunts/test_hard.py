@@ -61,6 +61,7 @@ def test_sums() -> None:
             limit=1000,
             executions=1000,
             operations=10_000,
+            cpu_seconds=20.0,
             first={"a": 100},
         ),
         Run(method="difffuzz", seed=1, limit=1000, executions=500, first={"a": 25, "b": 500}),
@@ -81,6 +82,8 @@ def test_sums() -> None:
     assert document["ratio"] == 0.35
     assert document["worst"] == 0.5
     assert document["operations"] == {"random": 10.0, "difffuzz": 0.0}
+    assert document["per_1000_executions"] == {"random": 0.91, "difffuzz": 3.81}
+    assert document["cpu_milliseconds"] == {"random": 20.0, "difffuzz": 0.0}
 
 
 @pytest.mark.parametrize("method", METHODS)
