@@ -12,10 +12,9 @@ from pathlib import Path
 from ..files.collection import program_files
 from ..files.program_file import read_program
 from ..program import encode
-from ..program.generate import DEFAULT_OPS
 from ..program.generate_guest import at_once, generate_guest
 from ..program.model import GUESTS
-from .stream import GENERATED_SEEDS, LONG, first_of, stream
+from .stream import GENERATED_SEEDS, first_of, stream
 
 
 def pagings_of(*sides: str) -> tuple[str, ...]:
@@ -31,12 +30,11 @@ def prepare(
     pagings: tuple[str, ...] = ("tdp",),
     mode: str = "lockstep",
     generated: int = GENERATED_SEEDS,
-    ops: int = LONG,
 ) -> int:
     """Write every program of `directory` as bytes into `destination`, and some `generated` ones.
 
     The generated ones are the first of the seed's stream: concurrent ones, for a portfolio half of
-    them, and others of about `ops` operations.
+    them, and others.
     In the mode "guests" they have guests with page tables, and some threads at once; other modes
     leave such programs out.
     Returns how many programs were written.
@@ -45,10 +43,7 @@ def prepare(
     programs = [
         new.program
         for concurrent, count in first_of(mode, generated).items()
-        for new in islice(
-            stream(seed, pagings, concurrent=concurrent, ops=DEFAULT_OPS if concurrent else ops),
-            count,
-        )
+        for new in islice(stream(seed, pagings, concurrent=concurrent), count)
     ]
     if mode == "guests":
         rng = random.Random(seed)

@@ -10,11 +10,10 @@ from itertools import islice
 from typing import NamedTuple
 
 from ..program import Program, decode, encode, is_concurrent, mutate, normalise
-from ..program.generate import DEFAULT_OPS
 from ..program.generate_guest import at_once
 from ..program.model import GUESTS
 from ..program.mutate import fresh
-from .stream import LONG, New, first_of, stream
+from .stream import New, first_of, stream
 
 RECENT = 64
 """Programs kept as partners of mutators that take a second program."""
@@ -57,7 +56,6 @@ class ProgramMutation:
         "_made_program",
         "_mode",
         "_new",
-        "_ops",
         "_origin",
         "_pagings",
         "_parents",
@@ -78,15 +76,13 @@ class ProgramMutation:
         pagings: Sequence[str] = ("tdp",),
         *,
         seed: int | None = None,
-        ops: int = LONG,
         begun: bool = False,
     ) -> None:
-        """`seed`: of the new programs; None: libFuzzer's first.  `ops`: of those for lockstep.
-        `begun`: what is read has the first ones."""
+        """`seed`: of the new programs; None: libFuzzer's first.  `begun`: what is read has the
+        first ones."""
         self._mode = mode
         self._pagings = pagings
         self._seed = seed
-        self._ops = ops
         self._read = first_of(mode) if begun else {}
         """New programs that were read, by whether they are concurrent."""
         self._new: dict[bool, Iterator[New]] = {}
@@ -172,10 +168,9 @@ class ProgramMutation:
         """The next new program."""
         made = self._new.get(concurrent)
         if made is None:
-            ops = DEFAULT_OPS if concurrent else self._ops
             seed = self._seed
             assert seed is not None
-            made = stream(seed, self._pagings, concurrent=concurrent, ops=ops)
+            made = stream(seed, self._pagings, concurrent=concurrent)
             made = self._new[concurrent] = islice(made, self._read.get(concurrent, 0), None)
         new = next(made)
         self._phrases += new.phrases

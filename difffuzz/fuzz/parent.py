@@ -27,7 +27,7 @@ from .out_lock import OutLock
 from .process import WorkerProcess
 from .shrink_queue import ShrinkQueue
 from .stats import Goal, Summary, TakenOver, together
-from .stream import GENERATED_SEEDS, operations_of
+from .stream import GENERATED_SEEDS
 
 POLL_SECONDS = 0.1
 STOP_SECONDS = 5.0
@@ -141,7 +141,6 @@ class FuzzRun:
                 options.mode,
                 # Bytes alone know no programs.
                 generated=0 if "mutator" in options.without else GENERATED_SEEDS,
-                ops=operations_of(options.left, options.right),
             )
         except OSError as error:
             raise unwritable(Path(error.filename or self.work), error) from error

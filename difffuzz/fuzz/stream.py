@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The new programs of a seed, one after the other: what `random` runs, and the fuzzer more of.
+"""The new programs of a seed, one after the other: the fuzzer's, and those of the method `random`.
 
-A longer stream of the same seed has the same programs, and they go on: the fuzzer comes to what the
-n-th of the short ones shows with about as many executions as the generator alone, whatever it tries
-in between (docs/benchmark.md).
+So the fuzzer comes to what the n-th of them shows with not many more executions than the generator
+alone, whatever it tries in between (docs/benchmark.md).  A stream of longer programs has the same
+ones, and they go on.
 """
 
 from __future__ import annotations
@@ -15,10 +15,6 @@ from typing import Final, NamedTuple
 from ..program import Program, generate
 from ..program.generate import DEFAULT_OPS
 
-LONG: Final = 64
-"""Operations of a new program that runs in lockstep on models, about.  A phrase finds more where
-others of its theme went before: twice the operations show three times as many bugs in one and a
-half times the time (docs/benchmark.md)."""
 GENERATED_SEEDS: Final = 128
 """The first ones of a run's stream are among what it begins with: mixed with a corpus, they do not
 wait until it is read."""
@@ -30,12 +26,6 @@ class New(NamedTuple):
     program: Program
     phrases: tuple[str, ...]
     """Their names, as often as they are in it."""
-
-
-def operations_of(*sides: str) -> int:
-    """How long new programs for lockstep are.  What native libraries play is followed by many that
-    are almost the same: it stays short."""
-    return DEFAULT_OPS if any(side.startswith("native") for side in sides) else LONG
 
 
 def first_of(mode: str, count: int = GENERATED_SEEDS) -> dict[bool, int]:

@@ -21,7 +21,6 @@ from .corpus import pagings_of
 from .feedback import CoverageGuard, Feedback
 from .mutation import ProgramMutation
 from .operators import OperatorCounts
-from .stream import operations_of
 
 if TYPE_CHECKING:  # the runner loads the model, which has to wait for the instrumentation
     from ..oracle.verdict import Verdict
@@ -67,7 +66,6 @@ class Target:
             run.mode,
             pagings_of(run.left, run.right),
             seed=seed,
-            ops=operations_of(run.left, run.right),
             begun=seed is not None,
         )
         self.operators = OperatorCounts()

@@ -11,9 +11,8 @@ import pytest
 
 from difffuzz.fuzz.corpus import prepare
 from difffuzz.fuzz.mutation import RECENT, VARIANT, Origin, ProgramMutation
-from difffuzz.fuzz.stream import GENERATED_SEEDS, LONG, first_of, operations_of, stream
+from difffuzz.fuzz.stream import GENERATED_SEEDS, first_of, stream
 from difffuzz.program import Program, decode, encode, generate, parse
-from difffuzz.program.generate import DEFAULT_OPS
 from difffuzz.program.mutate import MUTATORS
 
 INPUTS = [encode(generate(random.Random(seed))) for seed in range(8)]
@@ -118,9 +117,9 @@ def test_most_programs_are_new_ones() -> None:
     assert 0.5 < share("concurrent") < 0.65
 
 
-def new_programs(mode: str, seed: int | None, first: int = 1, ops: int = LONG) -> list[Program]:
+def new_programs(mode: str, seed: int | None, first: int = 1) -> list[Program]:
     """Those among what a mutator makes."""
-    mutation = ProgramMutation(mode, seed=seed, ops=ops)
+    mutation = ProgramMutation(mode, seed=seed)
     new = []
     for number in range(60):
         made = mutation.mutate(INPUTS[number % len(INPUTS)], LIMIT, first + number)
@@ -136,8 +135,8 @@ def test_new_programs_come_as_in_the_stream_of_the_seed(mode: str) -> None:
     made = new_programs(mode, 7)
     assert len(made) > 20
     streams = [
-        [new.program for new in islice(stream(7, ("tdp",), concurrent=concurrent, ops=ops), 60)]
-        for concurrent, ops in ((False, LONG), (True, DEFAULT_OPS))
+        [new.program for new in islice(stream(7, ("tdp",), concurrent=concurrent), 60)]
+        for concurrent in (False, True)
     ]
     parts = [[one for one in made if one in drawn] for drawn in streams]
     assert [bool(part) for part in parts] == [mode != "concurrent", mode != "lockstep"]
@@ -147,8 +146,8 @@ def test_new_programs_come_as_in_the_stream_of_the_seed(mode: str) -> None:
 
 
 def test_a_long_program_begins_as_the_short_one_of_the_same_seed() -> None:
-    """So the fuzzer runs all that `random` runs; programs far up are moved there as a whole."""
-    pairs = list(zip(islice(stream(3, ("tdp",)), 50), stream(3, ("tdp",), ops=LONG), strict=False))
+    """Programs far up are moved there as a whole."""
+    pairs = list(zip(islice(stream(3, ("tdp",)), 50), stream(3, ("tdp",), ops=64), strict=False))
     same = [
         short.program.config == long.program.config
         and long.program.ops[: len(short.program.ops)] == short.program.ops
@@ -160,13 +159,6 @@ def test_a_long_program_begins_as_the_short_one_of_the_same_seed() -> None:
     )
 
 
-def test_what_native_libraries_play_stays_short() -> None:
-    assert operations_of("legacy", "tdp@v7.2") == LONG
-    assert operations_of("native:7.2:legacy", "tdp@v7.2") == DEFAULT_OPS
-    long, short = (new_programs("lockstep", 5, ops=ops) for ops in (LONG, DEFAULT_OPS))
-    assert sum(len(one.ops) for one in long) > 2 * sum(len(one.ops) for one in short)
-
-
 @pytest.mark.parametrize("mode", ["lockstep", "concurrent", "portfolio"])
 def test_what_was_read_comes_no_second_time(mode: str, tmp_path: Path) -> None:
     """The first new programs are among what a run begins with; the others follow."""
@@ -174,11 +166,8 @@ def test_what_was_read_comes_no_second_time(mode: str, tmp_path: Path) -> None:
     read = {decode(path.read_bytes()) for path in tmp_path.iterdir()}
     mutation = ProgramMutation(mode, seed=7, begun=True)
     for concurrent, count in first_of(mode).items():
-        ops = DEFAULT_OPS if concurrent else LONG
-        drawn = [
-            new.program
-            for new in islice(stream(7, ("tdp",), concurrent=concurrent, ops=ops), count + 1)
-        ]
+        endless = stream(7, ("tdp",), concurrent=concurrent)
+        drawn = [new.program for new in islice(endless, count + 1)]
         assert set(drawn[:count]) <= read
         assert mutation._next_new(concurrent) == drawn[count]
 

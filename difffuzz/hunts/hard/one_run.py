@@ -21,7 +21,9 @@ from ...script import end
 from .bugs import Attribution, hard_bugs, sides
 
 METHODS: Final = ("random", "random-long", "difffuzz")
-"""The generator alone, the same with programs as long as the fuzzer's, the fuzzer."""
+"""The generator alone, the same with programs that go on, the fuzzer."""
+LONG: Final = 64
+"""Operations of those, not 24."""
 
 
 class Run(msgspec.Struct, kw_only=True):
@@ -43,7 +45,7 @@ class Run(msgspec.Struct, kw_only=True):
 
 def generated(run: Run) -> None:
     """The generator's programs, one after the other."""
-    from ...fuzz.stream import LONG, stream
+    from ...fuzz.stream import stream
     from ...program.generate import DEFAULT_OPS
     from ...running.policy import FUZZ_STEPS
     from ...running.runner import Runner
