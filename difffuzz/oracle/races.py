@@ -157,11 +157,11 @@ class RaceOracles:
             if kind in CHANGES:
                 self.versions.finish(op, outcome.value, now)
                 if kind in SLOT_KINDS:
-                    self._changed(kind, (args[1], args[0]), begin)
+                    self._changed(kind, (args[1], args[0]), self._forgets(op, begin))
         elif kind == Kind.DIRTY_GET:
-            self._dirty_get(op, outcome, begin)
+            self._dirty_get(op, outcome, self._forgets(op, begin))
         elif kind == Kind.DIRTY_CLEAR and not outcome.value:
-            self._log.cleared((args[1], args[0]), args[2], args[3], begin)
+            self._log.cleared((args[1], args[0]), args[2], args[3], self._forgets(op, begin))
         elif kind in HOST_KINDS:
             self._host.append((begin, now))
             self._taken.append(op)
@@ -181,11 +181,19 @@ class RaceOracles:
         self._invalidations.locked(task)
         self._attempts.locked(task)
 
-    def _changed(self, kind: Kind, key: Key, begin: int) -> None:
+    def _forgets(self, op: Op, begin: int) -> int:
+        """The step before which accesses are over for the log that the operation cleared or took.
+
+        None are while another operation gets the log, for it may have read that before.
+        """
+        gets = (one.op for one in self.threads.all if one.op is not None and one.op is not op)
+        return 0 if any(one.kind == Kind.DIRTY_GET for one in gets) else begin
+
+    def _changed(self, kind: Kind, key: Key, since: int) -> None:
         """A slot was changed: its bitmap is gone, or goes with it."""
         slot = self.versions.newest.slots.get(key)
         if slot is None or not slot.dirty_log:
-            self._log.gone(key, begin)
+            self._log.gone(key, since)
         elif kind == Kind.MEMSLOT_MOVE:
             self._log.moved(key, self._overlapped)
 
@@ -301,7 +309,7 @@ class RaceOracles:
         mm = self.side.mm
         return mm.frames.is_tail(mm.lookup(slot.hva(gfn)) >> 12)  # up to 6.12 KVM refuses those
 
-    def _dirty_get(self, op: Op, outcome: Outcome, begin: int) -> None:
+    def _dirty_get(self, op: Op, outcome: Outcome, since: int) -> None:
         key = op.args[1], op.args[0]
         bitmap = outcome.bitmap
         if outcome.value or bitmap is None:
@@ -311,4 +319,4 @@ class RaceOracles:
                 self._touched(number, run.op, run.begin)
         self._note(op, self._log.untouched(key, bitmap))
         if not self.config.manual_protect:
-            self._log.reported(key, bitmap, begin)
+            self._log.reported(key, bitmap, since)
