@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from difffuzz.facts.addresses import Gfn, Pfn
 from difffuzz.facts.errno import EAGAIN, EFAULT, EHWPOISON
 from difffuzz.machine.host import VM_IO, VM_PFNMAP, VM_READ, VM_WRITE, Vma, pte_pfn, pte_write
 from difffuzz.sched import KernelSplat
@@ -31,17 +32,17 @@ KVM_PFN_ERR_HWPOISON = KVM_PFN_ERR_MASK + 1
 KVM_PFN_ERR_RO_FAULT = KVM_PFN_ERR_MASK + 2
 
 
-def is_error_pfn(pfn: int) -> bool:
+def is_error_pfn(pfn: Pfn) -> bool:
     """True for KVM_PFN_ERR_*."""
     return pfn & KVM_PFN_ERR_MASK != 0
 
 
-def is_noslot_pfn(pfn: int) -> bool:
+def is_noslot_pfn(pfn: Pfn) -> bool:
     """True where no slot is."""
     return pfn == KVM_PFN_NOSLOT
 
 
-def is_error_noslot_pfn(pfn: int) -> bool:
+def is_error_noslot_pfn(pfn: Pfn) -> bool:
     """True if there is no page behind the pfn."""
     return pfn & (KVM_PFN_ERR_MASK | KVM_PFN_NOSLOT) != 0
 
@@ -114,7 +115,7 @@ def kvm_available_flush_tlb_with_range(kvm: Kvm) -> bool:
     return kvm.range_flush
 
 
-def kvm_flush_remote_tlbs_with_address(kvm: Kvm, start_gfn: int, pages: int) -> None:
+def kvm_flush_remote_tlbs_with_address(kvm: Kvm, start_gfn: Gfn, pages: int) -> None:
     """Flushes the gfns [start_gfn, start_gfn + pages), or everything where ranges are unknown."""
     if not kvm.range_flush:
         kvm_flush_remote_tlbs(kvm)
@@ -143,19 +144,19 @@ def kvm_mmu_memory_cache_alloc(kvm: Kvm, mc: KvmMmuMemoryCache) -> None:
     mc.nobjs -= 1
 
 
-def kvm_release_pfn_clean(kvm: Kvm, pfn: int) -> None:
+def kvm_release_pfn_clean(kvm: Kvm, pfn: Pfn) -> None:
     """Drops the reference that faulting the pfn in took."""
     if not is_error_noslot_pfn(pfn) and kvm_pfn_to_refcounted_page(kvm, pfn):
         kvm_set_pfn_accessed(kvm, pfn)
         kvm.mm.put_page(pfn)
 
 
-def kvm_pfn_to_refcounted_page(kvm: Kvm, pfn: int) -> bool:
+def kvm_pfn_to_refcounted_page(kvm: Kvm, pfn: Pfn) -> bool:
     """True if the host counts references to the page: the zero page is reserved, but counted."""
     return not kvm.mm.frames.is_device(pfn)
 
 
-def kvm_is_ad_tracked_page(kvm: Kvm, pfn: int) -> bool:
+def kvm_is_ad_tracked_page(kvm: Kvm, pfn: Pfn) -> bool:
     """True if the host wants to know of accesses and writes; of a page that was freed, never."""
     frames = kvm.mm.frames
     if frames.reserved(pfn):
@@ -165,13 +166,13 @@ def kvm_is_ad_tracked_page(kvm: Kvm, pfn: int) -> bool:
     return True
 
 
-def kvm_set_pfn_accessed(kvm: Kvm, pfn: int) -> None:
+def kvm_set_pfn_accessed(kvm: Kvm, pfn: Pfn) -> None:
     """Tells the host that the page was accessed."""
     if kvm_is_ad_tracked_page(kvm, pfn):
         kvm.mm.mark_page_accessed(pfn)
 
 
-def kvm_set_pfn_dirty(kvm: Kvm, pfn: int) -> None:
+def kvm_set_pfn_dirty(kvm: Kvm, pfn: Pfn) -> None:
     """Tells the host that the page was written."""
     if kvm_is_ad_tracked_page(kvm, pfn):
         kvm.mm.set_page_dirty(pfn)
@@ -215,7 +216,7 @@ def vma_is_valid(vma: Vma, write_fault: bool) -> bool:
     return not (write_fault and not vma.flags & VM_WRITE)
 
 
-def kvm_try_get_pfn(kvm: Kvm, pfn: int) -> bool:
+def kvm_try_get_pfn(kvm: Kvm, pfn: Pfn) -> bool:
     """A reference to the page, if any are counted; False where the count is 0."""
     frames = kvm.mm.frames
     if not kvm_pfn_to_refcounted_page(kvm, pfn):
@@ -276,8 +277,8 @@ def hva_to_pfn(
         mm.mmap_lock.up_read()
 
 
-def gfn_to_pfn_memslot(
-    kvm: Kvm, slot: KvmMemorySlot | None, gfn: int, atomic: bool, nowait: bool, write_fault: bool
+def __gfn_to_pfn_memslot(
+    kvm: Kvm, slot: KvmMemorySlot | None, gfn: Gfn, atomic: bool, nowait: bool, write_fault: bool
 ) -> tuple[int, bool, int, bool]:
     """__gfn_to_pfn_memslot(): (pfn or error, host-writable, hva, the page must be waited for)."""
     addr = gfn_to_hva_many(slot, gfn, write_fault)
@@ -293,7 +294,7 @@ def gfn_to_pfn_memslot(
     return pfn, writable, addr, wait
 
 
-def gfn_to_page_many_atomic(kvm: Kvm, slot: KvmMemorySlot, gfn: int, nr_pages: int) -> list[int]:
+def gfn_to_page_many_atomic(kvm: Kvm, slot: KvmMemorySlot, gfn: Gfn, nr_pages: int) -> list[int]:
     """The pfns of `nr_pages` gfns, up to the first that the host does not map writable."""
     addr = gfn_to_hva_many(slot, gfn, True)
     if addr < 0:

@@ -7,6 +7,7 @@ other, then they swap, and the change is made again in what became the inactive 
 
 from __future__ import annotations
 
+from difffuzz.facts.addresses import Gfn, Hva
 from difffuzz.facts.errno import EEXIST, EINVAL
 
 from .kvm_host import (
@@ -290,10 +291,10 @@ def kvm_set_memslot(
     return 0
 
 
-def kvm_set_memory_region_locked(
-    kvm: Kvm, as_id: int, slot_id: int, base_gfn: int, npages: int, hva: int, flags: int
+def __kvm_set_memory_region(
+    kvm: Kvm, as_id: int, slot_id: int, base_gfn: Gfn, npages: int, hva: Hva, flags: int
 ) -> int:
-    """__kvm_set_memory_region(): npages 0 deletes; 0 or -errno."""
+    """Makes, moves, deletes (npages 0) or changes a memslot; 0 or -errno."""
     slots = kvm.memslots[as_id]
     old = slots.id_hash.get(slot_id)
     if not npages:
@@ -331,10 +332,10 @@ def kvm_set_memory_region_locked(
 
 
 def kvm_set_memory_region(
-    kvm: Kvm, as_id: int, slot_id: int, base_gfn: int, npages: int, hva: int, flags: int
+    kvm: Kvm, as_id: int, slot_id: int, base_gfn: Gfn, npages: int, hva: Hva, flags: int
 ) -> int:
     """KVM_SET_USER_MEMORY_REGION: gfns and pages, `hva` in bytes; 0 or -errno."""
     kvm.slots_lock.lock()
-    r = kvm_set_memory_region_locked(kvm, as_id, slot_id, base_gfn, npages, hva, flags)
+    r = __kvm_set_memory_region(kvm, as_id, slot_id, base_gfn, npages, hva, flags)
     kvm.slots_lock.unlock()
     return r

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from difffuzz.facts.addresses import Gfn, Hva
 from difffuzz.sched import KernelSplat
 
 from .kvm_host import (
@@ -20,8 +21,8 @@ KVM_HVA_ERR_BAD = -1
 KVM_HVA_ERR_RO_BAD = -2
 
 
-def kvm_memslots_dereference(kvm: Kvm, as_id: int) -> KvmMemslots:
-    """__kvm_memslots(): the active memslots, with the check of srcu_dereference_check()."""
+def __kvm_memslots(kvm: Kvm, as_id: int) -> KvmMemslots:
+    """The active memslots, with the check of srcu_dereference_check()."""
     if not kvm.srcu.read_lock_held() and not kvm.slots_lock.held() and kvm.users_count:
         raise KernelSplat("rcu", "__kvm_memslots", "memslots used without SRCU or slots_lock")
     return kvm.memslots[as_id]
@@ -39,19 +40,19 @@ def kvm_vcpu_memslots(vcpu: KvmVcpu) -> KvmMemslots:
     return vcpu.kvm.memslots[vcpu.smm]
 
 
-def try_get_memslot(slot: KvmMemorySlot | None, gfn: int) -> KvmMemorySlot | None:
+def try_get_memslot(slot: KvmMemorySlot | None, gfn: Gfn) -> KvmMemorySlot | None:
     """`slot` if it holds `gfn`."""
     if slot is not None and slot.base_gfn <= gfn < slot.base_gfn + slot.npages:
         return slot
     return None
 
 
-def search_memslots(slots: KvmMemslots, gfn: int) -> KvmMemorySlot | None:
+def search_memslots(slots: KvmMemslots, gfn: Gfn) -> KvmMemorySlot | None:
     """The slot of `slots` that holds `gfn`."""
     return try_get_memslot(slots.gfn_tree.floor(gfn), gfn)
 
 
-def kvm_vcpu_gfn_to_memslot(vcpu: KvmVcpu, gfn: int) -> KvmMemorySlot | None:
+def kvm_vcpu_gfn_to_memslot(vcpu: KvmVcpu, gfn: Gfn) -> KvmMemorySlot | None:
     """The slot that holds `gfn`; the last one used is tried first, unless slots changed since."""
     vcpu.kvm.sched.touch("memslots", False)
     slots = vcpu.kvm.memslots[vcpu.smm]
@@ -95,7 +96,7 @@ def kvm_for_each_memslot_in_hva_range(
     return found
 
 
-def gfn_to_index(gfn: int, base_gfn: int, level: int) -> int:
+def gfn_to_index(gfn: Gfn, base_gfn: Gfn, level: int) -> int:
     """Index of `gfn` in a slot's arrays of `level`."""
     shift = 9 * (level - 1)
     return (gfn >> shift) - (base_gfn >> shift)
@@ -111,12 +112,12 @@ def kvm_is_visible_memslot(slot: KvmMemorySlot | None) -> bool:
     return slot is not None and not slot.flags & KVM_MEMSLOT_INVALID
 
 
-def gfn_to_hva_memslot(slot: KvmMemorySlot, gfn: int) -> int:
+def gfn_to_hva_memslot(slot: KvmMemorySlot, gfn: Gfn) -> Hva:
     """The hva of `gfn`, whatever the slot's state."""
     return slot.userspace_addr + ((gfn - slot.base_gfn) << 12)
 
 
-def gfn_to_hva_many(slot: KvmMemorySlot | None, gfn: int, write: bool) -> int:
+def gfn_to_hva_many(slot: KvmMemorySlot | None, gfn: Gfn, write: bool) -> Hva:
     """The hva of `gfn`, or KVM_HVA_ERR_*."""
     if slot is None or slot.flags & KVM_MEMSLOT_INVALID:
         return KVM_HVA_ERR_BAD
@@ -125,7 +126,7 @@ def gfn_to_hva_many(slot: KvmMemorySlot | None, gfn: int, write: bool) -> int:
     return slot.userspace_addr + ((gfn - slot.base_gfn) << 12)
 
 
-def mark_page_dirty_in_slot(kvm: Kvm, memslot: KvmMemorySlot | None, gfn: int) -> None:
+def mark_page_dirty_in_slot(kvm: Kvm, memslot: KvmMemorySlot | None, gfn: Gfn) -> None:
     """Sets the bit of `gfn` in the slot's dirty bitmap, if it has one."""
     # Left out: the dirty ring.
     if memslot is not None and kvm_slot_dirty_track_enabled(memslot):
@@ -139,6 +140,6 @@ def mark_page_dirty_in_slot(kvm: Kvm, memslot: KvmMemorySlot | None, gfn: int) -
         bitmap[word] = bitmap.get(word, 0) | 1 << (rel_gfn & 63)
 
 
-def kvm_vcpu_mark_page_dirty(vcpu: KvmVcpu, gfn: int) -> None:
+def kvm_vcpu_mark_page_dirty(vcpu: KvmVcpu, gfn: Gfn) -> None:
     """mark_page_dirty() in the address space of the vCPU."""
     mark_page_dirty_in_slot(vcpu.kvm, kvm_vcpu_gfn_to_memslot(vcpu, gfn), gfn)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from difffuzz.facts.addresses import Gfn, Pfn, Spte, SptePtr
 from difffuzz.facts.errno import EFAULT, EINVAL
 from difffuzz.facts.paging import PT_WRITABLE_MASK
 from difffuzz.machine.pagetable import HOST_PAGE_TABLE
@@ -25,8 +26,8 @@ from .kvm_main import (
     KVM_PFN_ERR_HWPOISON,
     KVM_PFN_ERR_RO_FAULT,
     KVM_PFN_NOSLOT,
+    __gfn_to_pfn_memslot,
     gfn_to_page_many_atomic,
-    gfn_to_pfn_memslot,
     is_error_pfn,
     is_noslot_pfn,
     kvm_flush_remote_tlbs_with_address,
@@ -68,7 +69,7 @@ from .mmu_page import (
 )
 from .mmu_roots import PTE_PREFETCH_NUM, mmu_topup_memory_caches
 from .mmu_rsvd import is_rsvd_spte
-from .mmu_spte import drop_spte, kvm_mmu_page_get_gfn, mmu_spte_set, mmu_spte_update, rmap_add
+from .mmu_spte import __rmap_add, drop_spte, kvm_mmu_page_get_gfn, mmu_spte_set, mmu_spte_update
 from .page_track import kvm_slot_page_track_is_active
 from .spte import (
     ACC_ALL,
@@ -122,7 +123,7 @@ class KvmShadowWalkIterator:
         self.sptep = self.shadow_addr + 8 * self.index
         return True
 
-    def step(self, spte: int) -> None:
+    def step(self, spte: Spte) -> None:
         """__shadow_walk_next()."""
         if not is_shadow_present_pte(spte) or is_last_spte(spte, self.level):
             self.level = 0
@@ -131,12 +132,12 @@ class KvmShadowWalkIterator:
         self.level -= 1
 
 
-def mark_mmio_spte(vcpu: KvmVcpu, sptep: int, gfn: int, access: int) -> None:
+def mark_mmio_spte(vcpu: KvmVcpu, sptep: SptePtr, gfn: Gfn, access: int) -> None:
     """Writes an MMIO SPTE."""
     mmu_spte_set(vcpu.kvm, sptep, make_mmio_spte(vcpu, gfn, access))
 
 
-def check_mmio_spte(vcpu: KvmVcpu, spte: int) -> bool:
+def check_mmio_spte(vcpu: KvmVcpu, spte: Spte) -> bool:
     """True if the MMIO SPTE is of the current memslots."""
     gen = kvm_vcpu_memslots(vcpu).generation
     if gen & KVM_MEMSLOT_GEN_UPDATE_IN_PROGRESS:
@@ -147,10 +148,10 @@ def check_mmio_spte(vcpu: KvmVcpu, spte: int) -> bool:
 def mmu_set_spte(
     vcpu: KvmVcpu,
     slot: KvmMemorySlot | None,
-    sptep: int,
+    sptep: SptePtr,
     pte_access: int,
-    gfn: int,
-    pfn: int,
+    gfn: Gfn,
+    pfn: Pfn,
     fault: KvmPageFault | None,
 ) -> int:
     """Maps a page in the legacy MMU; `fault` is None for a prefetch.  RET_PF_*."""
@@ -196,12 +197,12 @@ def mmu_set_spte(
     if not was_rmapped:
         if ret == RET_PF_SPURIOUS:
             kvm.warn("mmu_set_spte", "spurious fault on an SPTE that was not mapped")
-        rmap_add(kvm, vcpu.mmu_pte_list_desc_cache, slot, sptep, gfn)
+        __rmap_add(kvm, vcpu.mmu_pte_list_desc_cache, slot, sptep, gfn)
     return ret
 
 
 def gfn_to_memslot_dirty_bitmap(
-    vcpu: KvmVcpu, gfn: int, no_dirty_log: bool
+    vcpu: KvmVcpu, gfn: Gfn, no_dirty_log: bool
 ) -> KvmMemorySlot | None:
     """The slot to prefetch from: none if it is invalid, or logs dirty pages and that matters."""
     slot = kvm_vcpu_gfn_to_memslot(vcpu, gfn)
@@ -212,7 +213,7 @@ def gfn_to_memslot_dirty_bitmap(
     return slot
 
 
-def direct_pte_prefetch_many(vcpu: KvmVcpu, sptep: int, count: int) -> int:
+def direct_pte_prefetch_many(vcpu: KvmVcpu, sptep: SptePtr, count: int) -> int:
     """Maps `count` absent 4K neighbours, as far as the host has them; -1 to stop prefetching."""
     kvm = vcpu.kvm
     sp = sptep_to_sp(kvm, sptep)
@@ -230,7 +231,7 @@ def direct_pte_prefetch_many(vcpu: KvmVcpu, sptep: int, count: int) -> int:
     return 0
 
 
-def direct_pte_prefetch(vcpu: KvmVcpu, sptep: int) -> None:
+def direct_pte_prefetch(vcpu: KvmVcpu, sptep: SptePtr) -> None:
     """Maps the absent ones of the eight neighbours of a 4K page."""
     kvm = vcpu.kvm
     sp = sptep_to_sp(kvm, sptep)
@@ -308,7 +309,7 @@ def kvm_handle_error_pfn(vcpu: KvmVcpu, fault: KvmPageFault) -> int:
     return -EFAULT
 
 
-def vcpu_cache_mmio_info(vcpu: KvmVcpu, gva: int, gfn: int, access: int) -> None:
+def vcpu_cache_mmio_info(vcpu: KvmVcpu, gva: int, gfn: Gfn, access: int) -> None:
     """Notes that `gfn` is MMIO under the current memslots."""
     gen = kvm_vcpu_memslots(vcpu).generation
     if gen & KVM_MEMSLOT_GEN_UPDATE_IN_PROGRESS:
@@ -352,7 +353,7 @@ def page_fault_can_be_fast(vcpu: KvmVcpu, fault: KvmPageFault) -> bool:
 
 
 def fast_pf_fix_direct_spte(
-    vcpu: KvmVcpu, fault: KvmPageFault, sptep: int, old_spte: int, new_spte: int
+    vcpu: KvmVcpu, fault: KvmPageFault, sptep: SptePtr, old_spte: Spte, new_spte: Spte
 ) -> bool:
     """Writes the SPTE without mmu_lock; False if it changed meanwhile."""
     if vcpu.kvm.mem.cmpxchg(sptep, old_spte, new_spte) != old_spte:
@@ -528,8 +529,8 @@ def page_fault_handle_page_track(vcpu: KvmVcpu, fault: KvmPageFault) -> bool:
     return kvm_slot_page_track_is_active(vcpu.kvm, fault.slot, fault.gfn)
 
 
-def kvm_faultin_pfn_slot(vcpu: KvmVcpu, fault: KvmPageFault) -> int:
-    """__kvm_faultin_pfn(): from the fault's slot to its pfn."""
+def __kvm_faultin_pfn(vcpu: KvmVcpu, fault: KvmPageFault) -> int:
+    """From the fault's slot to its pfn."""
     kvm = vcpu.kvm
     slot = fault.slot
     # The slot is being deleted or moved: wait for what comes after.
@@ -540,7 +541,7 @@ def kvm_faultin_pfn_slot(vcpu: KvmVcpu, fault: KvmPageFault) -> int:
         fault.pfn = KVM_PFN_NOSLOT
         fault.map_writable = False
         return RET_PF_CONTINUE
-    fault.pfn, fault.map_writable, fault.hva, wait = gfn_to_pfn_memslot(
+    fault.pfn, fault.map_writable, fault.hva, wait = __gfn_to_pfn_memslot(
         kvm, slot, fault.gfn, False, True, fault.write
     )
     if not wait:
@@ -551,7 +552,7 @@ def kvm_faultin_pfn_slot(vcpu: KvmVcpu, fault: KvmPageFault) -> int:
             return RET_PF_RETRY
         if kvm_arch_setup_async_pf(vcpu, fault.gfn):
             return RET_PF_RETRY
-    fault.pfn, fault.map_writable, fault.hva, _ = gfn_to_pfn_memslot(
+    fault.pfn, fault.map_writable, fault.hva, _ = __gfn_to_pfn_memslot(
         kvm, slot, fault.gfn, False, False, fault.write
     )
     return RET_PF_CONTINUE
@@ -564,7 +565,7 @@ def kvm_faultin_pfn(vcpu: KvmVcpu, fault: KvmPageFault, access: int) -> int:
     # The order matters: an invalidation after this read makes the fault stale.
     fault.mmu_seq = vcpu.kvm.mmu_invalidate_seq
     vcpu.kvm.sched.point(HOST_PAGE_TABLE, False)
-    ret = kvm_faultin_pfn_slot(vcpu, fault)
+    ret = __kvm_faultin_pfn(vcpu, fault)
     if ret != RET_PF_CONTINUE:
         return ret
     if is_error_pfn(fault.pfn):

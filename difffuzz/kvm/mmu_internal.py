@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from difffuzz.facts.addresses import Gfn, Spte, SptePtr
 from difffuzz.facts.kvm import RET_PF_CONTINUE as RET_PF_CONTINUE
 from difffuzz.facts.kvm import RET_PF_EMULATE as RET_PF_EMULATE
 from difffuzz.facts.kvm import RET_PF_FIXED as RET_PF_FIXED
@@ -84,7 +85,7 @@ class KvmPageFault:
         self.map_writable = False
 
 
-def is_access_allowed(m: SpteMasks, fault: KvmPageFault, spte: int) -> bool:
+def is_access_allowed(m: SpteMasks, fault: KvmPageFault, spte: Spte) -> bool:
     """True if the SPTE permits the access that faulted (spte.h)."""
     if fault.exec:
         return is_executable_pte(m, spte)
@@ -93,7 +94,7 @@ def is_access_allowed(m: SpteMasks, fault: KvmPageFault, spte: int) -> bool:
     return spte & PT_PRESENT_MASK != 0
 
 
-def kvm_mmu_max_gfn(kvm: Kvm) -> int:
+def kvm_mmu_max_gfn(kvm: Kvm) -> Gfn:
     """The last gfn there can be (mmu.h): the host's address space, or with shadow paging all of it.
 
     Shadow paging lets a guest have up to the 52 bits of the page-table format.
@@ -108,19 +109,19 @@ def to_shadow_page(kvm: Kvm, shadow_page: int) -> KvmMmuPage | None:
     return sp
 
 
-def sptep_to_sp(kvm: Kvm, sptep: int) -> KvmMmuPage:
+def sptep_to_sp(kvm: Kvm, sptep: SptePtr) -> KvmMmuPage:
     """The shadow page that holds the entry at `sptep`."""
     sp: KvmMmuPage = kvm.mem.page(sptep).sp
     return sp
 
 
-def spte_to_child_sp(kvm: Kvm, spte: int) -> KvmMmuPage:
+def spte_to_child_sp(kvm: Kvm, spte: Spte) -> KvmMmuPage:
     """The shadow page that a non-leaf SPTE points to."""
     sp: KvmMmuPage = kvm.mem.page(spte & SPTE_BASE_ADDR_MASK).sp
     return sp
 
 
-def spte_index(sptep: int) -> int:
+def spte_index(sptep: SptePtr) -> int:
     """Index of the entry at `sptep` in its page."""
     return (sptep >> 3) & 511
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from difffuzz.facts.addresses import Gfn, Spte
 from difffuzz.machine.pagetable import HOST_PAGE_TABLE
 from difffuzz.sched import KernelSplat
 
@@ -21,7 +22,7 @@ from .mmu_internal import KvmPageFault, spte_to_child_sp
 from .spte import is_large_pte, is_shadow_present_pte
 
 
-def lpage_info_index(slot: KvmMemorySlot, gfn: int, level: int) -> int:
+def lpage_info_index(slot: KvmMemorySlot, gfn: Gfn, level: int) -> int:
     """Index into the slot's lpage_info of `level`; outside it is a crash (KASAN's, in a kernel)."""
     index = gfn_to_index(gfn, slot.base_gfn, level)
     if not 0 <= index < slot.arch.lpages[level - 1]:
@@ -29,14 +30,14 @@ def lpage_info_index(slot: KvmMemorySlot, gfn: int, level: int) -> int:
     return index
 
 
-def disallow_lpage(slot: KvmMemorySlot, gfn: int, level: int) -> int:
+def disallow_lpage(slot: KvmMemorySlot, gfn: Gfn, level: int) -> int:
     """How many reasons forbid a page of `level` at `gfn`."""
     index = lpage_info_index(slot, gfn, level)
     count = slot.arch.lpage_info[level - 2].get(index, 0)
     return count + slot.arch.misaligned[level - 2]
 
 
-def update_gfn_disallow_lpage_count(kvm: Kvm, slot: KvmMemorySlot, gfn: int, count: int) -> None:
+def update_gfn_disallow_lpage_count(kvm: Kvm, slot: KvmMemorySlot, gfn: Gfn, count: int) -> None:
     """Adds `count` reasons against huge pages at `gfn`, of every level."""
     for level in range(PG_LEVEL_2M, KVM_MAX_HUGEPAGE_LEVEL + 1):
         index = lpage_info_index(slot, gfn, level)
@@ -50,23 +51,23 @@ def update_gfn_disallow_lpage_count(kvm: Kvm, slot: KvmMemorySlot, gfn: int, cou
             info.pop(index, None)
 
 
-def kvm_mmu_gfn_disallow_lpage(kvm: Kvm, slot: KvmMemorySlot, gfn: int) -> None:
+def kvm_mmu_gfn_disallow_lpage(kvm: Kvm, slot: KvmMemorySlot, gfn: Gfn) -> None:
     """One more reason against huge pages at `gfn`."""
     update_gfn_disallow_lpage_count(kvm, slot, gfn, 1)
 
 
-def kvm_mmu_gfn_allow_lpage(kvm: Kvm, slot: KvmMemorySlot, gfn: int) -> None:
+def kvm_mmu_gfn_allow_lpage(kvm: Kvm, slot: KvmMemorySlot, gfn: Gfn) -> None:
     """One reason less against huge pages at `gfn`."""
     update_gfn_disallow_lpage_count(kvm, slot, gfn, -1)
 
 
-def host_pfn_mapping_level(kvm: Kvm, gfn: int, slot: KvmMemorySlot) -> int:
+def host_pfn_mapping_level(kvm: Kvm, gfn: Gfn, slot: KvmMemorySlot) -> int:
     """The level at which the host maps the page, read without a lock."""
     kvm.sched.point(HOST_PAGE_TABLE, False)
     return kvm.mm.mapping_level(gfn_to_hva_memslot(slot, gfn))
 
 
-def kvm_mmu_max_mapping_level(kvm: Kvm, slot: KvmMemorySlot, gfn: int, max_level: int) -> int:
+def kvm_mmu_max_mapping_level(kvm: Kvm, slot: KvmMemorySlot, gfn: Gfn, max_level: int) -> int:
     """The highest level, at most `max_level`, at which `gfn` may be mapped."""
     max_level = min(max_level, kvm.max_huge_page_level)
     while max_level > PG_LEVEL_4K:
@@ -100,7 +101,7 @@ def kvm_mmu_hugepage_adjust(vcpu: KvmVcpu, fault: KvmPageFault) -> None:
     fault.pfn &= ~mask
 
 
-def disallowed_hugepage_adjust(kvm: Kvm, fault: KvmPageFault, spte: int, cur_level: int) -> None:
+def disallowed_hugepage_adjust(kvm: Kvm, fault: KvmPageFault, spte: Spte, cur_level: int) -> None:
     """Goes one level down where the NX mitigation already put a page table."""
     # From 6.2: a fault goes around tables that the mitigation made; 6.1 goes around every table.
     if (

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+from difffuzz.facts.addresses import Gfn, Hva
 from difffuzz.facts.paging import PAGE_SIZE
 from difffuzz.sched import KernelSplat
 
@@ -102,7 +103,7 @@ def kvm_handle_hva_range(
     return ret
 
 
-def hva_to_gfn_memslot(hva: int, slot: KvmMemorySlot) -> int:
+def hva_to_gfn_memslot(hva: Hva, slot: KvmMemorySlot) -> Gfn:
     """The gfn that the slot maps at `hva`."""
     return slot.base_gfn + ((hva - slot.userspace_addr) >> 12)
 
@@ -128,7 +129,7 @@ def kvm_mmu_invalidate_end(kvm: Kvm, start: int, end: int) -> None:
     kvm.mmu_invalidate_in_progress -= 1
 
 
-def mmu_invalidate_retry_hva(kvm: Kvm, mmu_seq: int, hva: int) -> bool:
+def mmu_invalidate_retry_hva(kvm: Kvm, mmu_seq: int, hva: Hva) -> bool:
     """True if an invalidation of `hva` is in progress, or any ended since `mmu_seq` was read."""
     kvm.mmu_lock.assert_held("mmu_invalidate_retry_hva")
     if (

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from difffuzz.facts.addresses import Gfn, SptePtr
 from difffuzz.facts.errno import ENOSPC
 
 from .kvm_host import (
@@ -40,7 +41,7 @@ from .spte import (
 )
 
 
-def kvm_mmu_find_shadow_page(kvm: Kvm, gfn: int, role: KvmMmuPageRole) -> KvmMmuPage | None:
+def kvm_mmu_find_shadow_page(kvm: Kvm, gfn: Gfn, role: KvmMmuPageRole) -> KvmMmuPage | None:
     """The page for `gfn` with this role."""
     # Otherwise: each gfn has a hash bucket of its own, so that there are no collisions
     # (statistics).
@@ -52,7 +53,7 @@ def kvm_mmu_find_shadow_page(kvm: Kvm, gfn: int, role: KvmMmuPageRole) -> KvmMmu
 
 
 def kvm_mmu_alloc_shadow_page(
-    kvm: Kvm, caches: tuple[KvmMmuMemoryCache, KvmMmuMemoryCache], gfn: int, role: KvmMmuPageRole
+    kvm: Kvm, caches: tuple[KvmMmuMemoryCache, KvmMmuMemoryCache], gfn: Gfn, role: KvmMmuPageRole
 ) -> KvmMmuPage:
     """A new page, on the active list and in the hash; `caches` are for headers and page tables."""
     sp = KvmMmuPage()
@@ -69,7 +70,7 @@ def kvm_mmu_alloc_shadow_page(
     return sp
 
 
-def kvm_mmu_get_shadow_page(vcpu: KvmVcpu, gfn: int, role: KvmMmuPageRole) -> KvmMmuPage:
+def kvm_mmu_get_shadow_page(vcpu: KvmVcpu, gfn: Gfn, role: KvmMmuPageRole) -> KvmMmuPage:
     """The page for `gfn` with this role, made if there is none."""
     kvm = vcpu.kvm
     sp = kvm_mmu_find_shadow_page(kvm, gfn, role)
@@ -79,7 +80,7 @@ def kvm_mmu_get_shadow_page(vcpu: KvmVcpu, gfn: int, role: KvmMmuPageRole) -> Kv
     return sp
 
 
-def kvm_mmu_child_role(kvm: Kvm, sptep: int, access: int) -> KvmMmuPageRole:
+def kvm_mmu_child_role(kvm: Kvm, sptep: SptePtr, access: int) -> KvmMmuPageRole:
     """The role of a page below the entry at `sptep`."""
     role = sptep_to_sp(kvm, sptep).role.copy()
     role.level -= 1
@@ -91,7 +92,7 @@ def kvm_mmu_child_role(kvm: Kvm, sptep: int, access: int) -> KvmMmuPageRole:
     return role
 
 
-def kvm_mmu_get_child_sp(vcpu: KvmVcpu, sptep: int, gfn: int, access: int) -> KvmMmuPage | None:
+def kvm_mmu_get_child_sp(vcpu: KvmVcpu, sptep: SptePtr, gfn: Gfn, access: int) -> KvmMmuPage | None:
     """The page to link at `sptep`; None (the kernel's -EEXIST) if it is linked there already."""
     kvm = vcpu.kvm
     role = kvm_mmu_child_role(kvm, sptep, access)
@@ -103,7 +104,7 @@ def kvm_mmu_get_child_sp(vcpu: KvmVcpu, sptep: int, gfn: int, access: int) -> Kv
     return kvm_mmu_get_shadow_page(vcpu, gfn, role)
 
 
-def link_shadow_page(vcpu: KvmVcpu, sptep: int, sp: KvmMmuPage, flush: bool = True) -> None:
+def link_shadow_page(vcpu: KvmVcpu, sptep: SptePtr, sp: KvmMmuPage, flush: bool = True) -> None:
     """__link_shadow_page(): points the entry at `sp`, in place of what it held."""
     kvm = vcpu.kvm
     if is_shadow_present_pte(kvm.mem.load(sptep)):
@@ -117,14 +118,14 @@ def link_shadow_page(vcpu: KvmVcpu, sptep: int, sp: KvmMmuPage, flush: bool = Tr
     pte_list_add(kvm, vcpu.mmu_pte_list_desc_cache, sptep, sp.parent_ptes)
 
 
-def drop_parent_pte(kvm: Kvm, sp: KvmMmuPage, parent_pte: int) -> None:
+def drop_parent_pte(kvm: Kvm, sp: KvmMmuPage, parent_pte: SptePtr) -> None:
     """Unlinks the page from one parent."""
     pte_list_remove(parent_pte, sp.parent_ptes)
     mmu_spte_clear_no_track(kvm, parent_pte)
 
 
 def mmu_page_zap_pte(
-    kvm: Kvm, sp: KvmMmuPage, sptep: int, invalid_list: list[KvmMmuPage] | None
+    kvm: Kvm, sp: KvmMmuPage, sptep: SptePtr, invalid_list: list[KvmMmuPage] | None
 ) -> int:
     """Clears one entry of a page; 1 if it zapped the child too, as it does for those of an L2."""
     pte = kvm.mem.load(sptep)
@@ -159,7 +160,7 @@ def kvm_mmu_unlink_parents(kvm: Kvm, sp: KvmMmuPage) -> None:
         drop_parent_pte(kvm, sp, sp.parent_ptes[0])
 
 
-def kvm_mmu_prepare_zap_page_nr(
+def __kvm_mmu_prepare_zap_page(
     kvm: Kvm, sp: KvmMmuPage, invalid_list: list[KvmMmuPage]
 ) -> tuple[bool, int]:
     """__kvm_mmu_prepare_zap_page(): (the active list was changed elsewhere too, pages zapped)."""
@@ -191,7 +192,7 @@ def kvm_mmu_prepare_zap_page_nr(
 
 def kvm_mmu_prepare_zap_page(kvm: Kvm, sp: KvmMmuPage, invalid_list: list[KvmMmuPage]) -> int:
     """Unlinks a page and puts it on `invalid_list`; 1 if any page was zapped, however many."""
-    return int(kvm_mmu_prepare_zap_page_nr(kvm, sp, invalid_list)[1] > 0)
+    return int(__kvm_mmu_prepare_zap_page(kvm, sp, invalid_list)[1] > 0)
 
 
 def kvm_mmu_free_shadow_page(kvm: Kvm, sp: KvmMmuPage) -> None:
@@ -241,7 +242,7 @@ def kvm_mmu_zap_oldest_mmu_pages(kvm: Kvm, nr_to_zap: int) -> int:
             # A root in use would come back at once.
             if sp.root_count:
                 continue
-            unstable, nr_zapped = kvm_mmu_prepare_zap_page_nr(kvm, sp, invalid_list)
+            unstable, nr_zapped = __kvm_mmu_prepare_zap_page(kvm, sp, invalid_list)
             total_zapped += nr_zapped
             if total_zapped >= nr_to_zap:
                 break

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from difffuzz.facts.addresses import Gfn
 from difffuzz.facts.errno import EIO
 from difffuzz.facts.paging import FOUR_LEVEL_BITS, PT_PRESENT_MASK
 
@@ -148,7 +149,7 @@ def kvm_mmu_free_roots(kvm: Kvm, mmu: KvmMmu, roots_to_free: int) -> None:
     kvm.mmu_lock.write_unlock()
 
 
-def mmu_alloc_root(vcpu: KvmVcpu, gfn: int, level: int) -> int:
+def mmu_alloc_root(vcpu: KvmVcpu, gfn: Gfn, level: int) -> int:
     """A legacy root, held by a reference; its physical address."""
     role = vcpu.mmu.root_role.copy()
     role.level = level

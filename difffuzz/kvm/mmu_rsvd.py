@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from difffuzz.facts.addresses import Spte
 from difffuzz.facts.paging import PT_PAGE_SIZE_MASK, rsvd_bits
 
 from .kvm_host import PG_LEVEL_1G, PG_LEVEL_2M, PT32E_ROOT_LEVEL, Kvm, KvmMmu, RsvdBitsValidate
@@ -16,10 +17,10 @@ def reserved_hpa_bits(kvm: Kvm) -> int:
     return rsvd_bits(kvm.maxphyaddr, 63)
 
 
-def reset_rsvds_bits_mask(
+def __reset_rsvds_bits_mask(
     check: RsvdBitsValidate, pa_bits_rsvd: int, level: int, gbpages: bool
 ) -> None:
-    """__reset_rsvds_bits_mask() for x86 tables of `level` levels, with NX, and AMD's bit 8."""
+    """The masks of x86 tables of `level` levels, with NX, and AMD's bit 8."""
     check.bad_mt_xwr = 0
     leaf = [[0] * LEVELS, [0] * LEVELS]
     if level == PT32E_ROOT_LEVEL:
@@ -36,10 +37,10 @@ def reset_rsvds_bits_mask(
     check.rsvd_bits_mask = leaf
 
 
-def reset_rsvds_bits_mask_ept(
+def __reset_rsvds_bits_mask_ept(
     check: RsvdBitsValidate, pa_bits_rsvd: int, execonly: bool, huge_page_level: int
 ) -> None:
-    """__reset_rsvds_bits_mask_ept()."""
+    """For EPT; `execonly`: entries may permit fetches only."""
     high = pa_bits_rsvd & rsvd_bits(0, 51)
     large_1g = rsvd_bits(7, 7) if huge_page_level < PG_LEVEL_1G else 0
     large_2m = rsvd_bits(7, 7) if huge_page_level < PG_LEVEL_2M else 0
@@ -70,16 +71,16 @@ def reset_shadow_zero_bits_mask(kvm: Kvm, mmu: KvmMmu) -> None:
     """reset_tdp_shadow_zero_bits_mask(), or reset_shadow_zero_bits_mask() without TDP."""
     gbpages = kvm.max_huge_page_level >= PG_LEVEL_1G
     if kvm.tdp_enabled and kvm.masks.shadow_x_mask:  # not boot_cpu_is_amd()
-        reset_rsvds_bits_mask_ept(
+        __reset_rsvds_bits_mask_ept(
             mmu.shadow_zero_check, reserved_hpa_bits(kvm), False, kvm.max_huge_page_level
         )
     else:
-        reset_rsvds_bits_mask(
+        __reset_rsvds_bits_mask(
             mmu.shadow_zero_check, reserved_hpa_bits(kvm), mmu.root_role.level, gbpages
         )
 
 
-def is_rsvd_spte(check: RsvdBitsValidate, spte: int, level: int) -> bool:
+def is_rsvd_spte(check: RsvdBitsValidate, spte: Spte, level: int) -> bool:
     """True if the SPTE has a reserved bit, or a memory type or permissions that there are not."""
     if check.bad_mt_xwr >> (spte & 0x3F) & 1:
         return True

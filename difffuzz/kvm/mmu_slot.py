@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from difffuzz.facts.addresses import Gfn
 from difffuzz.machine.host import pte_pfn, pte_write
 
 from .kvm_host import (
@@ -24,6 +25,7 @@ from .mmu_internal import kvm_update_page_stats, spte_index, sptep_to_sp
 from .mmu_lpage import kvm_mmu_max_mapping_level
 from .mmu_notifier import KvmGfnRange
 from .mmu_spte import (
+    __rmap_clear_dirty,
     for_each_rmap_spte,
     gfn_to_rmap,
     kvm_mmu_page_get_gfn,
@@ -32,7 +34,6 @@ from .mmu_spte import (
     mmu_spte_age,
     mmu_spte_clear_track_bits,
     mmu_spte_set,
-    rmap_clear_dirty,
     rmap_write_protect,
 )
 from .spte import is_accessed_spte, kvm_mmu_changed_pte_notifier_make_spte
@@ -60,7 +61,7 @@ def kvm_memslots_have_rmaps(kvm: Kvm) -> bool:
 
 
 def for_each_slot_rmap_range(
-    kvm: Kvm, slot: KvmMemorySlot, start_level: int, end_level: int, start_gfn: int, end_gfn: int
+    kvm: Kvm, slot: KvmMemorySlot, start_level: int, end_level: int, start_gfn: Gfn, end_gfn: Gfn
 ) -> Iterator[tuple[Rmap, int, int, int]]:
     """The first rmap of [start_gfn, end_gfn], then those in use: rmaps, index, gfn, level.
 
@@ -87,8 +88,8 @@ def slot_handle_level_range(
     handler: SlotLevelHandler,
     start_level: int,
     end_level: int,
-    start_gfn: int,
-    end_gfn: int,
+    start_gfn: Gfn,
+    end_gfn: Gfn,
     flush_on_yield: bool,
     flush: bool,
 ) -> bool:
@@ -148,14 +149,14 @@ def kvm_handle_gfn_range(kvm: Kvm, gfn_range: KvmGfnRange, handler: RmapHandler)
 
 
 def kvm_zap_rmap(
-    kvm: Kvm, rmap: Rmap, index: int, gfn_range: KvmGfnRange, gfn: int, level: int
+    kvm: Kvm, rmap: Rmap, index: int, gfn_range: KvmGfnRange, gfn: Gfn, level: int
 ) -> bool:
     """Unmaps the pages of an rmap."""
     return kvm_zap_all_rmap_sptes(kvm, rmap, index)
 
 
 def kvm_set_pte_rmap(
-    kvm: Kvm, rmap: Rmap, index: int, gfn_range: KvmGfnRange, gfn: int, level: int
+    kvm: Kvm, rmap: Rmap, index: int, gfn_range: KvmGfnRange, gfn: Gfn, level: int
 ) -> bool:
     """The host put another page there: maps it if it is read-only, else only unmaps."""
     need_flush = False
@@ -186,7 +187,7 @@ def kvm_set_pte_rmap(
 
 
 def kvm_age_rmap(
-    kvm: Kvm, rmap: Rmap, index: int, gfn_range: KvmGfnRange, gfn: int, level: int
+    kvm: Kvm, rmap: Rmap, index: int, gfn_range: KvmGfnRange, gfn: Gfn, level: int
 ) -> bool:
     """Clears the accessed state of the pages of an rmap."""
     young = False
@@ -196,7 +197,7 @@ def kvm_age_rmap(
 
 
 def kvm_test_age_rmap(
-    kvm: Kvm, rmap: Rmap, index: int, gfn_range: KvmGfnRange, gfn: int, level: int
+    kvm: Kvm, rmap: Rmap, index: int, gfn_range: KvmGfnRange, gfn: Gfn, level: int
 ) -> bool:
     """True if a page of the rmap was accessed."""
     return any(
@@ -246,7 +247,7 @@ def kvm_test_age_gfn(kvm: Kvm, gfn_range: KvmGfnRange) -> bool:
     return young
 
 
-def kvm_mmu_slot_gfn_write_protect(kvm: Kvm, slot: KvmMemorySlot, gfn: int, min_level: int) -> bool:
+def kvm_mmu_slot_gfn_write_protect(kvm: Kvm, slot: KvmMemorySlot, gfn: Gfn, min_level: int) -> bool:
     """Makes the leaves of a gfn read-only for good; True if a flush is due."""
     write_protected = False
     if kvm_memslots_have_rmaps(kvm):
@@ -279,7 +280,7 @@ def kvm_mmu_slot_remove_write_access(kvm: Kvm, slot: KvmMemorySlot, start_level:
 
 def slot_rmap_clear_dirty(kvm: Kvm, slot: KvmMemorySlot, rmap: Rmap, index: int) -> bool:
     """Makes the next write to the pages of an rmap seen."""
-    return rmap_clear_dirty(kvm, rmap.get(index, []))
+    return __rmap_clear_dirty(kvm, rmap.get(index, []))
 
 
 def kvm_mmu_slot_leaf_clear_dirty(kvm: Kvm, slot: KvmMemorySlot) -> None:
@@ -329,7 +330,7 @@ def kvm_mmu_clear_dirty_pt_masked(
     if not kvm_memslots_have_rmaps(kvm):
         return
     for ptes in rmaps_of_mask(kvm, slot, gfn_offset, mask):
-        rmap_clear_dirty(kvm, ptes)
+        __rmap_clear_dirty(kvm, ptes)
 
 
 def kvm_arch_mmu_enable_log_dirty_pt_masked(
@@ -429,6 +430,6 @@ def kvm_mmu_zap_collapsible_sptes(kvm: Kvm, slot: KvmMemorySlot) -> None:
         kvm.mmu_lock.read_unlock()
 
 
-def slot_zap_rmap(kvm: Kvm, slot: KvmMemorySlot, rmap: Rmap, index: int) -> bool:
-    """__kvm_zap_rmap(): unmaps the pages of an rmap."""
+def __kvm_zap_rmap(kvm: Kvm, slot: KvmMemorySlot, rmap: Rmap, index: int) -> bool:
+    """Unmaps the pages of an rmap."""
     return kvm_zap_all_rmap_sptes(kvm, rmap, index)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from difffuzz.facts.addresses import Gfn, Spte, SptePtr
 from difffuzz.facts.paging import PT_WRITABLE_MASK
 from difffuzz.sched import KernelSplat
 
@@ -35,14 +36,14 @@ PTE_LIST_EXT = 14
 RMAP_RECYCLE_THRESHOLD = 1000
 
 
-def mmu_spte_set(kvm: Kvm, sptep: int, new_spte: int) -> None:
+def mmu_spte_set(kvm: Kvm, sptep: SptePtr, new_spte: Spte) -> None:
     """Writes an entry that is not present."""
     if is_shadow_present_pte(kvm.mem.load(sptep)):
         kvm.warn("mmu_spte_set", "the SPTE is present already")
     kvm.mem.write_once(sptep, new_spte)
 
 
-def mmu_spte_update_no_track(kvm: Kvm, sptep: int, new_spte: int) -> int:
+def mmu_spte_update_no_track(kvm: Kvm, sptep: SptePtr, new_spte: Spte) -> int:
     """Replaces an entry by one that maps the same pfn; returns the entry before."""
     old_spte = kvm.mem.load(sptep)
     if not is_shadow_present_pte(new_spte):
@@ -60,7 +61,7 @@ def mmu_spte_update_no_track(kvm: Kvm, sptep: int, new_spte: int) -> int:
     return old_spte
 
 
-def mmu_spte_update(kvm: Kvm, sptep: int, new_spte: int) -> bool:
+def mmu_spte_update(kvm: Kvm, sptep: SptePtr, new_spte: Spte) -> bool:
     """mmu_spte_update_no_track(), with the host told of A/D bits; True if TLBs need a flush."""
     m = kvm.masks
     flush = False
@@ -79,7 +80,7 @@ def mmu_spte_update(kvm: Kvm, sptep: int, new_spte: int) -> bool:
     return flush
 
 
-def mmu_spte_clear_track_bits(kvm: Kvm, sptep: int) -> int:
+def mmu_spte_clear_track_bits(kvm: Kvm, sptep: SptePtr) -> Spte:
     """Clears an entry, with the host told of A/D bits; returns the entry before."""
     m = kvm.masks
     old_spte = kvm.mem.load(sptep)
@@ -101,12 +102,12 @@ def mmu_spte_clear_track_bits(kvm: Kvm, sptep: int) -> int:
     return old_spte
 
 
-def mmu_spte_clear_no_track(kvm: Kvm, sptep: int) -> None:
+def mmu_spte_clear_no_track(kvm: Kvm, sptep: SptePtr) -> None:
     """Clears an entry that is no leaf."""
     kvm.mem.write_once(sptep, 0)
 
 
-def mmu_spte_age(kvm: Kvm, sptep: int) -> bool:
+def mmu_spte_age(kvm: Kvm, sptep: SptePtr) -> bool:
     """Clears the accessed state of an entry; True if it was accessed."""
     m = kvm.masks
     spte = kvm.mem.read_once(sptep)
@@ -124,12 +125,12 @@ def mmu_spte_age(kvm: Kvm, sptep: int) -> bool:
     return True
 
 
-def kvm_mmu_page_get_gfn(sp: KvmMmuPage, index: int) -> int:
+def kvm_mmu_page_get_gfn(sp: KvmMmuPage, index: int) -> Gfn:
     """The gfn that entry `index` of the page maps."""
     return sp.gfn + (index << ((sp.role.level - 1) * 9))
 
 
-def pte_list_add(kvm: Kvm, cache: KvmMmuMemoryCache, sptep: int, ptes: list[int]) -> int:
+def pte_list_add(kvm: Kvm, cache: KvmMmuMemoryCache, sptep: SptePtr, ptes: list[int]) -> int:
     """Adds an entry to an rmap or to a page's parents; returns how many there were."""
     count = len(ptes)
     if count == 1 or (count > 1 and count % PTE_LIST_EXT == 0):
@@ -138,7 +139,7 @@ def pte_list_add(kvm: Kvm, cache: KvmMmuMemoryCache, sptep: int, ptes: list[int]
     return count
 
 
-def pte_list_remove(sptep: int, ptes: list[int]) -> None:
+def pte_list_remove(sptep: SptePtr, ptes: list[int]) -> None:
     """Removes an entry; the last one takes its place, as in the kernel."""
     if sptep not in ptes:
         raise KernelSplat("warn", "pte_list_remove", "the SPTE is not on the list")
@@ -149,7 +150,7 @@ def pte_list_remove(sptep: int, ptes: list[int]) -> None:
 
 
 def gfn_to_rmap(
-    kvm: Kvm, slot: KvmMemorySlot, gfn: int, level: int
+    kvm: Kvm, slot: KvmMemorySlot, gfn: Gfn, level: int
 ) -> tuple[dict[int, list[int]], int]:
     """The slot's rmaps of `level` and the index of `gfn` in them; outside is a crash."""
     rmap = slot.arch.rmap
@@ -162,7 +163,7 @@ def gfn_to_rmap(
     return rmap[above], index
 
 
-def rmap_remove(kvm: Kvm, sptep: int) -> None:
+def rmap_remove(kvm: Kvm, sptep: SptePtr) -> None:
     """Takes the entry out of its rmap."""
     sp = sptep_to_sp(kvm, sptep)
     gfn = kvm_mmu_page_get_gfn(sp, spte_index(sptep))
@@ -179,15 +180,17 @@ def rmap_remove(kvm: Kvm, sptep: int) -> None:
         del rmap[index]
 
 
-def drop_spte(kvm: Kvm, sptep: int) -> None:
+def drop_spte(kvm: Kvm, sptep: SptePtr) -> None:
     """Clears a leaf and its rmap entry."""
     old_spte = mmu_spte_clear_track_bits(kvm, sptep)
     if is_shadow_present_pte(old_spte):
         rmap_remove(kvm, sptep)
 
 
-def rmap_add(kvm: Kvm, cache: KvmMmuMemoryCache, slot: KvmMemorySlot, sptep: int, gfn: int) -> None:
-    """__rmap_add(): counts a new leaf and enters it in its rmap."""
+def __rmap_add(
+    kvm: Kvm, cache: KvmMmuMemoryCache, slot: KvmMemorySlot, sptep: SptePtr, gfn: Gfn
+) -> None:
+    """Counts a new leaf and enters it in its rmap."""
     sp = sptep_to_sp(kvm, sptep)
     level = sp.role.level
     kvm_update_page_stats(kvm, level, 1)
@@ -199,7 +202,7 @@ def rmap_add(kvm: Kvm, cache: KvmMmuMemoryCache, slot: KvmMemorySlot, sptep: int
         kvm_flush_remote_tlbs_with_address(kvm, gfn, pages_per_hpage(level))
 
 
-def kvm_zap_one_rmap_spte(kvm: Kvm, rmap: dict[int, list[int]], index: int, sptep: int) -> None:
+def kvm_zap_one_rmap_spte(kvm: Kvm, rmap: dict[int, list[int]], index: int, sptep: SptePtr) -> None:
     """Clears one leaf of an rmap."""
     mmu_spte_clear_track_bits(kvm, sptep)
     ptes = rmap[index]
@@ -227,7 +230,7 @@ def for_each_rmap_spte(kvm: Kvm, ptes: list[int]) -> Iterator[int]:
         yield sptep
 
 
-def spte_write_protect(kvm: Kvm, sptep: int, pt_protect: bool) -> bool:
+def spte_write_protect(kvm: Kvm, sptep: SptePtr, pt_protect: bool) -> bool:
     """Makes a leaf read-only, with `pt_protect` for good; True if TLBs need a flush."""
     m = kvm.masks
     spte = kvm.mem.load(sptep)
@@ -247,12 +250,12 @@ def rmap_write_protect(kvm: Kvm, ptes: list[int], pt_protect: bool) -> bool:
     return flush
 
 
-def spte_clear_dirty(kvm: Kvm, sptep: int) -> bool:
+def spte_clear_dirty(kvm: Kvm, sptep: SptePtr) -> bool:
     """Clears the dirty bit; True if TLBs need a flush."""
     return mmu_spte_update(kvm, sptep, kvm.mem.load(sptep) & ~kvm.masks.shadow_dirty_mask)
 
 
-def spte_wrprot_for_clear_dirty(kvm: Kvm, sptep: int) -> bool:
+def spte_wrprot_for_clear_dirty(kvm: Kvm, sptep: SptePtr) -> bool:
     """Write-protects a leaf without dirty bit; True if it was writable."""
     kvm.sched.point(sptep)
     spte = kvm.mem.load(sptep)
@@ -264,8 +267,8 @@ def spte_wrprot_for_clear_dirty(kvm: Kvm, sptep: int) -> bool:
     return was_writable
 
 
-def rmap_clear_dirty(kvm: Kvm, ptes: list[int]) -> bool:
-    """__rmap_clear_dirty(): the next write to the page will be seen; True if TLBs need a flush."""
+def __rmap_clear_dirty(kvm: Kvm, ptes: list[int]) -> bool:
+    """The next write to the page will be seen; True if TLBs need a flush."""
     flush = False
     for sptep in for_each_rmap_spte(kvm, ptes):
         if spte_ad_need_write_protect(kvm.mem.load(sptep)):

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from difffuzz.facts.addresses import Gfn
+
 from .kvm_host import (
     KVM_ADDRESS_SPACE_NUM,
     KVM_MAX_HUGEPAGE_LEVEL,
@@ -14,8 +16,8 @@ from .kvm_host import (
 )
 from .kvm_main import kvm_flush_remote_tlbs_with_address, kvm_make_all_cpus_request
 from .memslots import (
+    __kvm_memslots,
     kvm_for_each_memslot_in_gfn_range,
-    kvm_memslots_dereference,
     kvm_memslots_for_spte_role,
     kvm_slot_dirty_track_enabled,
     search_memslots,
@@ -23,12 +25,12 @@ from .memslots import (
 from .mmu_internal import is_obsolete_sp, unaccount_nx_huge_page
 from .mmu_notifier import kvm_mmu_invalidate_begin, kvm_mmu_invalidate_end
 from .mmu_page import (
+    __kvm_mmu_prepare_zap_page,
     kvm_mmu_commit_zap_page,
     kvm_mmu_prepare_zap_page,
-    kvm_mmu_prepare_zap_page_nr,
     kvm_mmu_remote_flush_or_zap,
 )
-from .mmu_slot import kvm_memslots_have_rmaps, slot_handle_level_range, slot_zap_rmap
+from .mmu_slot import __kvm_zap_rmap, kvm_memslots_have_rmaps, slot_handle_level_range
 from .spte import MMIO_SPTE_GEN_MASK
 from .tdp_mmu import (
     kvm_tdp_mmu_invalidate_all_roots,
@@ -60,7 +62,7 @@ def kvm_zap_obsolete_pages(kvm: Kvm) -> None:
                 batch = 0
                 restart = True
                 break
-            unstable, nr_zapped = kvm_mmu_prepare_zap_page_nr(kvm, sp, kvm.zapped_obsolete_pages)
+            unstable, nr_zapped = __kvm_mmu_prepare_zap_page(kvm, sp, kvm.zapped_obsolete_pages)
             batch += nr_zapped
             if unstable:
                 restart = True
@@ -85,13 +87,13 @@ def kvm_mmu_zap_all_fast(kvm: Kvm) -> None:
         kvm_tdp_mmu_zap_invalidated_roots(kvm)
 
 
-def kvm_rmap_zap_gfn_range(kvm: Kvm, gfn_start: int, gfn_end: int) -> bool:
+def kvm_rmap_zap_gfn_range(kvm: Kvm, gfn_start: Gfn, gfn_end: Gfn) -> bool:
     """Unmaps gfns in the legacy MMU, in every address space; True if a flush is due."""
     flush = False
     if not kvm_memslots_have_rmaps(kvm):
         return flush
     for as_id in range(KVM_ADDRESS_SPACE_NUM):
-        slots = kvm_memslots_dereference(kvm, as_id)
+        slots = __kvm_memslots(kvm, as_id)
         for slot in kvm_for_each_memslot_in_gfn_range(slots, gfn_start, gfn_end):
             start = max(gfn_start, slot.base_gfn)
             end = min(gfn_end, slot.base_gfn + slot.npages)
@@ -100,7 +102,7 @@ def kvm_rmap_zap_gfn_range(kvm: Kvm, gfn_start: int, gfn_end: int) -> bool:
             flush |= slot_handle_level_range(
                 kvm,
                 slot,
-                slot_zap_rmap,
+                __kvm_zap_rmap,
                 PG_LEVEL_4K,
                 KVM_MAX_HUGEPAGE_LEVEL,
                 start,
@@ -111,7 +113,7 @@ def kvm_rmap_zap_gfn_range(kvm: Kvm, gfn_start: int, gfn_end: int) -> bool:
     return flush
 
 
-def kvm_zap_gfn_range(kvm: Kvm, gfn_start: int, gfn_end: int) -> None:
+def kvm_zap_gfn_range(kvm: Kvm, gfn_start: Gfn, gfn_end: Gfn) -> None:
     """Unmaps the gfns [gfn_start, gfn_end), with every fault held off meanwhile."""
     if gfn_end <= gfn_start:
         kvm.warn("kvm_zap_gfn_range", "empty range")
@@ -139,7 +141,7 @@ def kvm_mmu_zap_all(kvm: Kvm) -> None:
             if sp.role.invalid:
                 kvm.warn("kvm_mmu_zap_all", "an invalid page on the active list")
                 continue
-            if kvm_mmu_prepare_zap_page_nr(kvm, sp, invalid_list)[0]:
+            if __kvm_mmu_prepare_zap_page(kvm, sp, invalid_list)[0]:
                 restart = True
                 break
             if kvm.mmu_lock.cond_resched_write():

@@ -6,6 +6,7 @@ Adding and removing pages changes SPTEs and is in page_track_write.py.
 
 from __future__ import annotations
 
+from difffuzz.facts.addresses import Gfn
 from difffuzz.facts.errno import EPERM
 
 from .kvm_host import Kvm, KvmMemorySlot
@@ -23,7 +24,7 @@ def kvm_page_track_create_memslot(kvm: Kvm, slot: KvmMemorySlot) -> None:
         slot.arch.gfn_track = {}
 
 
-def update_gfn_track(kvm: Kvm, slot: KvmMemorySlot, gfn: int, count: int) -> None:
+def update_gfn_track(kvm: Kvm, slot: KvmMemorySlot, gfn: Gfn, count: int) -> None:
     """Adds `count` to the users that track writes to `gfn`."""
     track = slot.arch.gfn_track
     assert track is not None
@@ -39,14 +40,14 @@ def update_gfn_track(kvm: Kvm, slot: KvmMemorySlot, gfn: int, count: int) -> Non
         track.pop(index, None)
 
 
-def slot_track_count(slot: KvmMemorySlot | None, gfn: int) -> int:
+def slot_track_count(slot: KvmMemorySlot | None, gfn: Gfn) -> int:
     """How many users track writes to `gfn` in this slot."""
     if slot is None or slot.arch.gfn_track is None:
         return 0
     return slot.arch.gfn_track.get(gfn - slot.base_gfn, 0)
 
 
-def kvm_slot_page_track_is_active(kvm: Kvm, slot: KvmMemorySlot | None, gfn: int) -> bool:
+def kvm_slot_page_track_is_active(kvm: Kvm, slot: KvmMemorySlot | None, gfn: Gfn) -> bool:
     """True if writes to `gfn` are tracked, in either address space."""
     kvm.sched.touch(("track", gfn), False)
     if slot is None:
@@ -60,7 +61,7 @@ def kvm_slot_page_track_is_active(kvm: Kvm, slot: KvmMemorySlot | None, gfn: int
 
 
 def mmu_try_to_unsync_pages(
-    kvm: Kvm, slot: KvmMemorySlot, gfn: int, can_unsync: bool, prefetch: bool
+    kvm: Kvm, slot: KvmMemorySlot, gfn: Gfn, can_unsync: bool, prefetch: bool
 ) -> int:
     """-EPERM if a writable SPTE for `gfn` is forbidden (mmu.c).
 

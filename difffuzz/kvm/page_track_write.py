@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from difffuzz.facts.addresses import Gfn
+
 from .kvm_host import PG_LEVEL_4K, Kvm, KvmMemorySlot
 from .kvm_main import kvm_flush_remote_tlbs
 from .mmu_lpage import kvm_mmu_gfn_allow_lpage, kvm_mmu_gfn_disallow_lpage
@@ -10,7 +12,7 @@ from .mmu_slot import kvm_mmu_slot_gfn_write_protect
 from .page_track import update_gfn_track
 
 
-def kvm_slot_page_track_add_page(kvm: Kvm, slot: KvmMemorySlot, gfn: int) -> None:
+def kvm_slot_page_track_add_page(kvm: Kvm, slot: KvmMemorySlot, gfn: Gfn) -> None:
     """From now on guest writes to `gfn` are emulated; mmu_lock is held for write."""
     kvm.mmu_lock.assert_held_write("kvm_slot_page_track_add_page")
     update_gfn_track(kvm, slot, gfn, 1)
@@ -20,7 +22,7 @@ def kvm_slot_page_track_add_page(kvm: Kvm, slot: KvmMemorySlot, gfn: int) -> Non
         kvm_flush_remote_tlbs(kvm)
 
 
-def kvm_slot_page_track_remove_page(kvm: Kvm, slot: KvmMemorySlot, gfn: int) -> None:
+def kvm_slot_page_track_remove_page(kvm: Kvm, slot: KvmMemorySlot, gfn: Gfn) -> None:
     """One user less that tracks writes to `gfn`; the next fault may map it writable."""
     kvm.mmu_lock.assert_held_write("kvm_slot_page_track_remove_page")
     update_gfn_track(kvm, slot, gfn, -1)

@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
+from difffuzz.facts.addresses import Gfn
 from difffuzz.facts.errno import EINVAL
 
 from .kvm_host import KvmVcpu
 
 
-def kvm_vcpu_pre_fault_memory(vcpu: KvmVcpu, gfn: int, npages: int) -> int:
+def kvm_vcpu_pre_fault_memory(vcpu: KvmVcpu, gfn: Gfn, npages: int) -> int:
     """The ioctl of a vCPU: -EINVAL, as of any that is not known."""
     return -EINVAL

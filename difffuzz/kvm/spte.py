@@ -7,6 +7,7 @@ the masks (or a kvm that has them) as its first argument.  An SPTE is an int.
 
 from __future__ import annotations
 
+from difffuzz.facts.addresses import Gfn, Pfn, Spte
 from difffuzz.facts.paging import (
     PT_PAGE_SIZE_MASK,
     PT_WRITABLE_MASK,
@@ -49,17 +50,17 @@ SHADOW_ACC_TRACK_SAVED_BITS_MASK = VMX_EPT_READABLE_MASK | VMX_EPT_EXECUTABLE_MA
 SHADOW_ACC_TRACK_SAVED_BITS_SHIFT = 54
 
 
-def is_removed_spte(spte: int) -> bool:
+def is_removed_spte(spte: Spte) -> bool:
     """True for the frozen SPTE."""
     return spte == REMOVED_SPTE
 
 
-def is_mmio_spte(m: SpteMasks, spte: int) -> bool:
+def is_mmio_spte(m: SpteMasks, spte: Spte) -> bool:
     """True for an SPTE that makes the CPU report MMIO."""
     return m.enable_mmio_caching and (spte & m.shadow_mmio_mask) == m.shadow_mmio_value
 
 
-def is_shadow_present_pte(spte: int) -> bool:
+def is_shadow_present_pte(spte: Spte) -> bool:
     """True if KVM's MMU counts the SPTE as present; the hardware may not."""
     return spte & SPTE_MMU_PRESENT_MASK != 0
 
@@ -74,54 +75,54 @@ def sp_ad_disabled(sp: KvmMmuPage) -> bool:
     return sp.role.ad_disabled
 
 
-def spte_ad_enabled(spte: int) -> bool:
+def spte_ad_enabled(spte: Spte) -> bool:
     """True if this SPTE has accessed and dirty bits."""
     return (spte & SPTE_TDP_AD_MASK) != SPTE_TDP_AD_DISABLED_MASK
 
 
-def spte_ad_need_write_protect(spte: int) -> bool:
+def spte_ad_need_write_protect(spte: Spte) -> bool:
     """True if dirty logging has to write-protect this SPTE rather than clear its dirty bit."""
     return (spte & SPTE_TDP_AD_MASK) != SPTE_TDP_AD_ENABLED_MASK
 
 
-def spte_shadow_accessed_mask(m: SpteMasks, spte: int) -> int:
+def spte_shadow_accessed_mask(m: SpteMasks, spte: Spte) -> int:
     """The accessed bit of this SPTE, 0 if it has none."""
     # spte_ad_enabled()
     return m.shadow_accessed_mask if spte & SPTE_TDP_AD_MASK != SPTE_TDP_AD_DISABLED_MASK else 0
 
 
-def spte_shadow_dirty_mask(m: SpteMasks, spte: int) -> int:
+def spte_shadow_dirty_mask(m: SpteMasks, spte: Spte) -> int:
     """The dirty bit of this SPTE, 0 if it has none."""
     # spte_ad_enabled()
     return m.shadow_dirty_mask if spte & SPTE_TDP_AD_MASK != SPTE_TDP_AD_DISABLED_MASK else 0
 
 
-def is_access_track_spte(m: SpteMasks, spte: int) -> bool:
+def is_access_track_spte(m: SpteMasks, spte: Spte) -> bool:
     """True if the SPTE had its permissions saved away to catch the next access."""
     return not spte_ad_enabled(spte) and (spte & m.shadow_acc_track_mask) == 0
 
 
-def is_large_pte(spte: int) -> bool:
+def is_large_pte(spte: Spte) -> bool:
     """True for a huge leaf."""
     return spte & PT_PAGE_SIZE_MASK != 0
 
 
-def is_last_spte(spte: int, level: int) -> bool:
+def is_last_spte(spte: Spte, level: int) -> bool:
     """True for a leaf."""
     return level == PG_LEVEL_4K or spte & PT_PAGE_SIZE_MASK != 0
 
 
-def is_executable_pte(m: SpteMasks, spte: int) -> bool:
+def is_executable_pte(m: SpteMasks, spte: Spte) -> bool:
     """True if the guest may fetch through the SPTE."""
     return (spte & (m.shadow_x_mask | m.shadow_nx_mask)) == m.shadow_x_mask
 
 
-def spte_to_pfn(spte: int) -> int:
+def spte_to_pfn(spte: Spte) -> Pfn:
     """The pfn in the SPTE."""
     return (spte & SPTE_BASE_ADDR_MASK) >> 12
 
 
-def is_accessed_spte(m: SpteMasks, spte: int) -> bool:
+def is_accessed_spte(m: SpteMasks, spte: Spte) -> bool:
     """True if the SPTE was accessed, or may have been."""
     accessed_mask = spte_shadow_accessed_mask(m, spte)
     if accessed_mask:
@@ -129,23 +130,23 @@ def is_accessed_spte(m: SpteMasks, spte: int) -> bool:
     return not is_access_track_spte(m, spte)
 
 
-def is_dirty_spte(m: SpteMasks, spte: int) -> bool:
+def is_dirty_spte(m: SpteMasks, spte: Spte) -> bool:
     """True if the page was written through the SPTE, or may have been."""
     dirty_mask = spte_shadow_dirty_mask(m, spte)
     return spte & (dirty_mask or PT_WRITABLE_MASK) != 0
 
 
-def is_writable_pte(spte: int) -> bool:
+def is_writable_pte(spte: Spte) -> bool:
     """True if the guest may write through the SPTE."""
     return spte & PT_WRITABLE_MASK != 0
 
 
-def is_mmu_writable_spte(m: SpteMasks, spte: int) -> bool:
+def is_mmu_writable_spte(m: SpteMasks, spte: Spte) -> bool:
     """True if the write-protected SPTE may be made writable without mmu_lock."""
     return spte & m.shadow_mmu_writable_mask != 0
 
 
-def check_spte_writable_invariants(kvm: Kvm, spte: int) -> None:
+def check_spte_writable_invariants(kvm: Kvm, spte: Spte) -> None:
     """MMU-writable needs host-writable, writable needs MMU-writable."""
     m = kvm.masks
     if spte & m.shadow_mmu_writable_mask:
@@ -155,12 +156,12 @@ def check_spte_writable_invariants(kvm: Kvm, spte: int) -> None:
         kvm.warn("check_spte_writable_invariants", "writable SPTE is not MMU-writable")
 
 
-def get_mmio_spte_gfn(m: SpteMasks, spte: int) -> int:
+def get_mmio_spte_gfn(m: SpteMasks, spte: Spte) -> Gfn:
     """The gfn in an MMIO SPTE."""
     return (spte & m.shadow_nonpresent_or_rsvd_lower_gfn_mask) >> 12
 
 
-def get_mmio_spte_generation(spte: int) -> int:
+def get_mmio_spte_generation(spte: Spte) -> int:
     """The memslot generation in an MMIO SPTE."""
     return (spte & MMIO_SPTE_GEN_LOW_MASK) >> MMIO_SPTE_GEN_LOW_SHIFT | (
         spte & MMIO_SPTE_GEN_HIGH_MASK
@@ -174,7 +175,7 @@ def generation_mmio_spte_mask(gen: int) -> int:
     ) & MMIO_SPTE_GEN_HIGH_MASK
 
 
-def make_mmio_spte(vcpu: KvmVcpu, gfn: int, access: int) -> int:
+def make_mmio_spte(vcpu: KvmVcpu, gfn: Gfn, access: int) -> Spte:
     """An SPTE that makes the next access to `gfn` an MMIO exit."""
     kvm = vcpu.kvm
     m = kvm.masks
@@ -194,7 +195,7 @@ def kvm_mmu_page_ad_need_write_protect(kvm: Kvm, sp: KvmMmuPage) -> bool:
     return bool(kvm.cpu_dirty_log_size) and sp.role.guest_mode
 
 
-def spte_has_volatile_bits(m: SpteMasks, spte: int) -> bool:
+def spte_has_volatile_bits(m: SpteMasks, spte: Spte) -> bool:
     """True if the SPTE can change outside mmu_lock, so that it must be replaced atomically."""
     if not spte & PT_WRITABLE_MASK and spte & m.shadow_mmu_writable_mask:
         return True
@@ -218,9 +219,9 @@ def make_spte(
     sp: KvmMmuPage,
     slot: KvmMemorySlot,
     pte_access: int,
-    gfn: int,
-    pfn: int,
-    old_spte: int,
+    gfn: Gfn,
+    pfn: Pfn,
+    old_spte: Spte,
     prefetch: bool,
     can_unsync: bool,
     host_writable: bool,
@@ -280,7 +281,7 @@ def make_spte(
     return wrprot, spte
 
 
-def make_spte_executable(kvm: Kvm, spte: int) -> int:
+def make_spte_executable(kvm: Kvm, spte: Spte) -> Spte:
     """The same SPTE, executable."""
     m = kvm.masks
     is_access_track = is_access_track_spte(m, spte)
@@ -293,7 +294,7 @@ def make_spte_executable(kvm: Kvm, spte: int) -> int:
     return spte
 
 
-def make_huge_page_split_spte(kvm: Kvm, huge_spte: int, role: KvmMmuPageRole, index: int) -> int:
+def make_huge_page_split_spte(kvm: Kvm, huge_spte: Spte, role: KvmMmuPageRole, index: int) -> Spte:
     """Entry `index` of the page table (with `role`) that replaces a huge leaf."""
     if not is_shadow_present_pte(huge_spte):
         kvm.warn("make_huge_page_split_spte", "huge SPTE is not present")
@@ -311,7 +312,7 @@ def make_huge_page_split_spte(kvm: Kvm, huge_spte: int, role: KvmMmuPageRole, in
     return child_spte
 
 
-def make_nonleaf_spte(m: SpteMasks, child_pt: int, ad_disabled: bool) -> int:
+def make_nonleaf_spte(m: SpteMasks, child_pt: int, ad_disabled: bool) -> Spte:
     """An SPTE that points to the page table at `child_pt` (a physical address)."""
     spte = SPTE_MMU_PRESENT_MASK
     spte |= child_pt | m.shadow_present_mask | PT_WRITABLE_MASK
@@ -321,7 +322,7 @@ def make_nonleaf_spte(m: SpteMasks, child_pt: int, ad_disabled: bool) -> int:
     return spte | m.shadow_accessed_mask
 
 
-def kvm_mmu_changed_pte_notifier_make_spte(kvm: Kvm, old_spte: int, new_pfn: int) -> int:
+def kvm_mmu_changed_pte_notifier_make_spte(kvm: Kvm, old_spte: Spte, new_pfn: Pfn) -> Spte:
     """The SPTE after the host made the page read-only at another pfn."""
     m = kvm.masks
     new_spte = old_spte & ~SPTE_BASE_ADDR_MASK
@@ -332,7 +333,7 @@ def kvm_mmu_changed_pte_notifier_make_spte(kvm: Kvm, old_spte: int, new_pfn: int
     return mark_spte_for_access_track(kvm, new_spte)
 
 
-def mark_spte_for_access_track(kvm: Kvm, spte: int) -> int:
+def mark_spte_for_access_track(kvm: Kvm, spte: Spte) -> Spte:
     """The SPTE made to report its next access: accessed bit off, or permissions saved away."""
     m = kvm.masks
     if spte_ad_enabled(spte):
@@ -347,7 +348,7 @@ def mark_spte_for_access_track(kvm: Kvm, spte: int) -> int:
     return spte & ~m.shadow_acc_track_mask
 
 
-def restore_acc_track_spte(m: SpteMasks, spte: int) -> int:
+def restore_acc_track_spte(m: SpteMasks, spte: Spte) -> Spte:
     """The SPTE with its saved permissions back; write permission is not among them."""
     saved_bits = (spte >> SHADOW_ACC_TRACK_SAVED_BITS_SHIFT) & SHADOW_ACC_TRACK_SAVED_BITS_MASK
     spte &= ~m.shadow_acc_track_mask

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from difffuzz.facts.addresses import Gfn, Spte, SptePtr
 from difffuzz.facts.paging import PT_PAGE_SIZE_MASK
 from difffuzz.sched import KernelSplat
 
@@ -19,31 +20,33 @@ from .spte import (
 )
 
 
-def rcu_dereference(kvm: Kvm, sptep: int) -> int:
+def rcu_dereference(kvm: Kvm, sptep: SptePtr) -> int:
     """The pointer, which only a reader of RCU may follow."""
     if not kvm.sched.current.rcu_depth:
         raise KernelSplat("rcu", "rcu_dereference", "TDP page table used outside an RCU section")
     return sptep
 
 
-def kvm_tdp_mmu_read_spte(kvm: Kvm, sptep: int) -> int:
+def kvm_tdp_mmu_read_spte(kvm: Kvm, sptep: SptePtr) -> Spte:
     """Reads an entry."""
     if not kvm.sched.current.rcu_depth:
         rcu_dereference(kvm, sptep)
     return kvm.mem.read_once(sptep)
 
 
-def kvm_tdp_mmu_write_spte_atomic(kvm: Kvm, sptep: int, new_spte: int) -> int:
+def kvm_tdp_mmu_write_spte_atomic(kvm: Kvm, sptep: SptePtr, new_spte: Spte) -> Spte:
     """Writes an entry and returns the one before."""
     return kvm.mem.xchg(rcu_dereference(kvm, sptep), new_spte)
 
 
-def kvm_tdp_mmu_write_spte_raw(kvm: Kvm, sptep: int, new_spte: int) -> None:
-    """__kvm_tdp_mmu_write_spte()."""
+def __kvm_tdp_mmu_write_spte(kvm: Kvm, sptep: SptePtr, new_spte: Spte) -> None:
+    """Writes an entry that nobody else may change meanwhile."""
     kvm.mem.write_once(rcu_dereference(kvm, sptep), new_spte)
 
 
-def kvm_tdp_mmu_write_spte(kvm: Kvm, sptep: int, old_spte: int, new_spte: int, level: int) -> int:
+def kvm_tdp_mmu_write_spte(
+    kvm: Kvm, sptep: SptePtr, old_spte: Spte, new_spte: Spte, level: int
+) -> Spte:
     """Writes an entry, atomically if it may change meanwhile; returns the one before."""
     if (
         is_shadow_present_pte(old_spte)
@@ -51,11 +54,11 @@ def kvm_tdp_mmu_write_spte(kvm: Kvm, sptep: int, old_spte: int, new_spte: int, l
         and spte_has_volatile_bits(kvm.masks, old_spte)
     ):
         return kvm_tdp_mmu_write_spte_atomic(kvm, sptep, new_spte)
-    kvm_tdp_mmu_write_spte_raw(kvm, sptep, new_spte)
+    __kvm_tdp_mmu_write_spte(kvm, sptep, new_spte)
     return old_spte
 
 
-def spte_to_child_pt(spte: int, level: int) -> int:
+def spte_to_child_pt(spte: Spte, level: int) -> int:
     """Physical address of the table below the entry, 0 if there is none."""
     # is_shadow_present_pte() and not is_last_spte()
     if spte & SPTE_MMU_PRESENT_MASK and level > 1 and not spte & PT_PAGE_SIZE_MASK:
@@ -117,7 +120,7 @@ def tdp_iter_refresh_sptep(it: TdpIter) -> None:
     it.old_spte = kvm.mem.read_once(sptep)
 
 
-def round_gfn_for_level(gfn: int, level: int) -> int:
+def round_gfn_for_level(gfn: Gfn, level: int) -> Gfn:
     """The first gfn of the page of `level` that holds `gfn`."""
     return gfn & -(1 << (9 * (level - 1)))
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from difffuzz.facts.addresses import Gfn, Spte, SptePtr
 from difffuzz.facts.errno import EBUSY
 from difffuzz.facts.paging import SPTE_ENT_PER_PAGE
 from difffuzz.sched import KernelSplat
@@ -69,12 +70,12 @@ from .spte import (
 )
 from .tdp_iter import (
     TdpIter,
+    __kvm_tdp_mmu_write_spte,
     for_each_tdp_pte,
     for_each_tdp_pte_min_level,
     kvm_tdp_mmu_read_spte,
     kvm_tdp_mmu_write_spte,
     kvm_tdp_mmu_write_spte_atomic,
-    kvm_tdp_mmu_write_spte_raw,
     rcu_dereference,
     spte_to_child_pt,
 )
@@ -189,7 +190,7 @@ def tdp_mmu_alloc_sp(vcpu: KvmVcpu) -> KvmMmuPage:
     return sp
 
 
-def tdp_mmu_init_sp(sp: KvmMmuPage, sptep: int, gfn: int, role: KvmMmuPageRole) -> None:
+def tdp_mmu_init_sp(sp: KvmMmuPage, sptep: SptePtr, gfn: Gfn, role: KvmMmuPageRole) -> None:
     """Makes a page the table below `sptep`, or a root if that is 0."""
     sp.role = role
     sp.gfn = gfn
@@ -225,7 +226,7 @@ def kvm_tdp_mmu_get_vcpu_root_hpa(vcpu: KvmVcpu) -> int:
     return root.spt
 
 
-def handle_changed_spte_acc_track(kvm: Kvm, old_spte: int, new_spte: int, level: int) -> None:
+def handle_changed_spte_acc_track(kvm: Kvm, old_spte: Spte, new_spte: Spte, level: int) -> None:
     """Tells the host that the page was accessed, when the SPTE no longer says so."""
     if not is_shadow_present_pte(old_spte) or not is_last_spte(old_spte, level):
         return
@@ -239,7 +240,7 @@ def handle_changed_spte_acc_track(kvm: Kvm, old_spte: int, new_spte: int, level:
 
 
 def handle_changed_spte_dirty_log(
-    kvm: Kvm, as_id: int, gfn: int, old_spte: int, new_spte: int, level: int
+    kvm: Kvm, as_id: int, gfn: Gfn, old_spte: Spte, new_spte: Spte, level: int
 ) -> None:
     """Marks the page dirty when its SPTE becomes writable."""
     if level > PG_LEVEL_4K or not is_writable_pte(new_spte):
@@ -301,10 +302,10 @@ def handle_removed_pt(kvm: Kvm, pt: int, shared: bool) -> None:
     tdp_mmu_free_sp_rcu(kvm, sp)
 
 
-def handle_changed_spte_core(
-    kvm: Kvm, as_id: int, gfn: int, old_spte: int, new_spte: int, level: int, shared: bool
+def __handle_changed_spte(
+    kvm: Kvm, as_id: int, gfn: Gfn, old_spte: Spte, new_spte: Spte, level: int, shared: bool
 ) -> None:
-    """__handle_changed_spte(): the bookkeeping that a change of an SPTE needs."""
+    """The bookkeeping that a change of an SPTE needs."""
     was_present = is_shadow_present_pte(old_spte)
     is_present = is_shadow_present_pte(new_spte)
     was_leaf = was_present and is_last_spte(old_spte, level)
@@ -344,15 +345,15 @@ def handle_changed_spte_core(
 
 
 def handle_changed_spte(
-    kvm: Kvm, as_id: int, gfn: int, old_spte: int, new_spte: int, level: int, shared: bool
+    kvm: Kvm, as_id: int, gfn: Gfn, old_spte: Spte, new_spte: Spte, level: int, shared: bool
 ) -> None:
     """The bookkeeping that a change of an SPTE needs, with the host and the dirty log told."""
-    handle_changed_spte_core(kvm, as_id, gfn, old_spte, new_spte, level, shared)
+    __handle_changed_spte(kvm, as_id, gfn, old_spte, new_spte, level, shared)
     handle_changed_spte_acc_track(kvm, old_spte, new_spte, level)
     handle_changed_spte_dirty_log(kvm, as_id, gfn, old_spte, new_spte, level)
 
 
-def tdp_mmu_set_spte_atomic(kvm: Kvm, it: TdpIter, new_spte: int) -> int:
+def tdp_mmu_set_spte_atomic(kvm: Kvm, it: TdpIter, new_spte: Spte) -> int:
     """Sets the entry if it is still what the iterator read; else -EBUSY, with it read again."""
     if it.yielded or is_removed_spte(it.old_spte):
         kvm.warn("tdp_mmu_set_spte_atomic", "the iterator yielded, or the SPTE is frozen")
@@ -361,7 +362,7 @@ def tdp_mmu_set_spte_atomic(kvm: Kvm, it: TdpIter, new_spte: int) -> int:
     if current != it.old_spte:
         it.old_spte = current
         return -EBUSY
-    handle_changed_spte_core(kvm, it.as_id, it.gfn, it.old_spte, new_spte, it.level, True)
+    __handle_changed_spte(kvm, it.as_id, it.gfn, it.old_spte, new_spte, it.level, True)
     handle_changed_spte_acc_track(kvm, it.old_spte, new_spte, it.level)
     return 0
 
@@ -372,27 +373,27 @@ def tdp_mmu_zap_spte_atomic(kvm: Kvm, it: TdpIter) -> int:
     if ret:
         return ret
     kvm_flush_remote_tlbs_with_address(kvm, it.gfn, pages_per_hpage(it.level))
-    kvm_tdp_mmu_write_spte_raw(kvm, it.sptep, 0)
+    __kvm_tdp_mmu_write_spte(kvm, it.sptep, 0)
     return 0
 
 
-def tdp_mmu_set_spte_ptr(
+def __tdp_mmu_set_spte(
     kvm: Kvm,
     as_id: int,
-    sptep: int,
-    old_spte: int,
-    new_spte: int,
-    gfn: int,
+    sptep: SptePtr,
+    old_spte: Spte,
+    new_spte: Spte,
+    gfn: Gfn,
     level: int,
     record_acc_track: bool,
     record_dirty_log: bool,
-) -> int:
-    """__tdp_mmu_set_spte(): sets an entry under mmu_lock held for write; returns the one before."""
+) -> Spte:
+    """Sets an entry under mmu_lock held for write; returns the one before."""
     kvm.mmu_lock.assert_held_write("__tdp_mmu_set_spte")
     if is_removed_spte(old_spte) or is_removed_spte(new_spte):
         kvm.warn("__tdp_mmu_set_spte", "frozen SPTE under mmu_lock held for write")
     old_spte = kvm_tdp_mmu_write_spte(kvm, sptep, old_spte, new_spte, level)
-    handle_changed_spte_core(kvm, as_id, gfn, old_spte, new_spte, level, False)
+    __handle_changed_spte(kvm, as_id, gfn, old_spte, new_spte, level, False)
     if record_acc_track:
         handle_changed_spte_acc_track(kvm, old_spte, new_spte, level)
     if record_dirty_log:
@@ -400,13 +401,13 @@ def tdp_mmu_set_spte_ptr(
     return old_spte
 
 
-def tdp_mmu_iter_set_spte(
-    kvm: Kvm, it: TdpIter, new_spte: int, record_acc_track: bool, record_dirty_log: bool
+def _tdp_mmu_set_spte(
+    kvm: Kvm, it: TdpIter, new_spte: Spte, record_acc_track: bool, record_dirty_log: bool
 ) -> None:
-    """_tdp_mmu_set_spte(): sets the iterator's entry."""
+    """Sets the iterator's entry."""
     if it.yielded:
         kvm.warn("_tdp_mmu_set_spte", "the iterator yielded")
-    it.old_spte = tdp_mmu_set_spte_ptr(
+    it.old_spte = __tdp_mmu_set_spte(
         kvm,
         it.as_id,
         it.sptep,
@@ -419,9 +420,9 @@ def tdp_mmu_iter_set_spte(
     )
 
 
-def tdp_mmu_set_spte(kvm: Kvm, it: TdpIter, new_spte: int) -> None:
+def tdp_mmu_set_spte(kvm: Kvm, it: TdpIter, new_spte: Spte) -> None:
     """Sets the iterator's entry, with all its bookkeeping."""
-    tdp_mmu_iter_set_spte(kvm, it, new_spte, True, True)
+    _tdp_mmu_set_spte(kvm, it, new_spte, True, True)
 
 
 def tdp_mmu_iter_cond_resched(kvm: Kvm, it: TdpIter, flush: bool, shared: bool) -> bool:
@@ -446,13 +447,13 @@ def tdp_mmu_iter_cond_resched(kvm: Kvm, it: TdpIter, flush: bool, shared: bool) 
     return it.yielded
 
 
-def tdp_mmu_max_gfn_exclusive(kvm: Kvm) -> int:
+def tdp_mmu_max_gfn_exclusive(kvm: Kvm) -> Gfn:
     """The end of every walk: the host's physical address space."""
     return kvm_mmu_max_gfn(kvm) + 1
 
 
-def tdp_mmu_zap_root_level(kvm: Kvm, root: KvmMmuPage, shared: bool, zap_level: int) -> None:
-    """__tdp_mmu_zap_root(): clears every entry of one level."""
+def __tdp_mmu_zap_root(kvm: Kvm, root: KvmMmuPage, shared: bool, zap_level: int) -> None:
+    """Clears every entry of one level."""
     end = tdp_mmu_max_gfn_exclusive(kvm)
     for it in for_each_tdp_pte_min_level(kvm, root, zap_level, 0, end):
         while True:
@@ -476,8 +477,8 @@ def tdp_mmu_zap_root(kvm: Kvm, root: KvmMmuPage, shared: bool) -> None:
         kvm.warn("tdp_mmu_zap_root", "the root has no reference")
     kvm_lockdep_assert_mmu_lock_held(kvm, shared)
     kvm.rcu.read_lock()
-    tdp_mmu_zap_root_level(kvm, root, shared, PG_LEVEL_1G)
-    tdp_mmu_zap_root_level(kvm, root, shared, root.role.level)
+    __tdp_mmu_zap_root(kvm, root, shared, PG_LEVEL_1G)
+    __tdp_mmu_zap_root(kvm, root, shared, root.role.level)
     kvm.rcu.read_unlock()
 
 
@@ -490,7 +491,7 @@ def kvm_tdp_mmu_zap_sp(kvm: Kvm, sp: KvmMmuPage) -> bool:
     if not is_shadow_present_pte(old_spte):
         kvm.warn("kvm_tdp_mmu_zap_sp", "the page is not linked")
         return False
-    tdp_mmu_set_spte_ptr(
+    __tdp_mmu_set_spte(
         kvm,
         kvm_mmu_page_as_id(sp),
         sp.ptep,

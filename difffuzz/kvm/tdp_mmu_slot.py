@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from difffuzz.facts.addresses import Gfn, Spte
 from difffuzz.facts.paging import PT_WRITABLE_MASK
 from difffuzz.machine.host import pte_pfn, pte_write
 
@@ -35,6 +36,7 @@ from .spte import (
 )
 from .tdp_iter import TdpIter, for_each_leaf_pte, for_each_tdp_pte_min_level
 from .tdp_mmu import (
+    _tdp_mmu_set_spte,
     for_each_tdp_mmu_root,
     for_each_tdp_mmu_root_yield_safe,
     kvm_lockdep_assert_mmu_lock_held,
@@ -42,7 +44,6 @@ from .tdp_mmu import (
     tdp_mmu_free_sp,
     tdp_mmu_init_child_sp,
     tdp_mmu_iter_cond_resched,
-    tdp_mmu_iter_set_spte,
     tdp_mmu_set_spte,
     tdp_mmu_set_spte_atomic,
     tdp_mmu_split_huge_page,
@@ -85,7 +86,7 @@ def age_gfn_range(kvm: Kvm, it: TdpIter, gfn_range: KvmGfnRange) -> bool:
         if is_writable_pte(new_spte):
             kvm_set_pfn_dirty(kvm, spte_to_pfn(new_spte))
         new_spte = mark_spte_for_access_track(kvm, new_spte)
-    tdp_mmu_iter_set_spte(kvm, it, new_spte, False, True)
+    _tdp_mmu_set_spte(kvm, it, new_spte, False, True)
     return True
 
 
@@ -195,7 +196,7 @@ def kvm_tdp_mmu_try_split_huge_pages(
             break
 
 
-def dirty_cleared(kvm: Kvm, spte: int, wrprot: bool) -> int:
+def dirty_cleared(kvm: Kvm, spte: Spte, wrprot: bool) -> Spte:
     """The SPTE made to catch the next write: W off, or the dirty bit off."""
     if wrprot or spte_ad_need_write_protect(spte):
         return spte & ~PT_WRITABLE_MASK
@@ -232,7 +233,7 @@ def kvm_tdp_mmu_clear_dirty_slot(kvm: Kvm, slot: KvmMemorySlot) -> bool:
     return spte_set
 
 
-def clear_dirty_pt_masked(kvm: Kvm, root: KvmMmuPage, gfn: int, mask: int, wrprot: bool) -> None:
+def clear_dirty_pt_masked(kvm: Kvm, root: KvmMmuPage, gfn: Gfn, mask: int, wrprot: bool) -> None:
     """clear_dirty_gfn_range() for the 4K pages whose bit is set in `mask`, from `gfn` on."""
     kvm.rcu.read_lock()
     first = gfn + (mask & -mask).bit_length() - 1
@@ -244,12 +245,12 @@ def clear_dirty_pt_masked(kvm: Kvm, root: KvmMmuPage, gfn: int, mask: int, wrpro
         mask &= ~(1 << (it.gfn - gfn))
         new_spte = dirty_cleared(kvm, it.old_spte, wrprot)
         if new_spte != it.old_spte:
-            tdp_mmu_iter_set_spte(kvm, it, new_spte, True, False)
+            _tdp_mmu_set_spte(kvm, it, new_spte, True, False)
     kvm.rcu.read_unlock()
 
 
 def kvm_tdp_mmu_clear_dirty_pt_masked(
-    kvm: Kvm, slot: KvmMemorySlot, gfn: int, mask: int, wrprot: bool
+    kvm: Kvm, slot: KvmMemorySlot, gfn: Gfn, mask: int, wrprot: bool
 ) -> None:
     """clear_dirty_pt_masked() in every root of the slot's address space."""
     kvm.mmu_lock.assert_held_write("kvm_tdp_mmu_clear_dirty_pt_masked")
@@ -290,7 +291,7 @@ def kvm_tdp_mmu_zap_collapsible_sptes(kvm: Kvm, slot: KvmMemorySlot) -> None:
         zap_collapsible_spte_range(kvm, root, slot)
 
 
-def write_protect_gfn(kvm: Kvm, root: KvmMmuPage, gfn: int, min_level: int) -> bool:
+def write_protect_gfn(kvm: Kvm, root: KvmMmuPage, gfn: Gfn, min_level: int) -> bool:
     """Makes the leaf of a gfn read-only for good; True if a flush is due."""
     spte_set = False
     kvm.rcu.read_lock()
@@ -306,7 +307,7 @@ def write_protect_gfn(kvm: Kvm, root: KvmMmuPage, gfn: int, min_level: int) -> b
     return spte_set
 
 
-def kvm_tdp_mmu_write_protect_gfn(kvm: Kvm, slot: KvmMemorySlot, gfn: int, min_level: int) -> bool:
+def kvm_tdp_mmu_write_protect_gfn(kvm: Kvm, slot: KvmMemorySlot, gfn: Gfn, min_level: int) -> bool:
     """write_protect_gfn() in every root of the slot's address space."""
     spte_set = False
     kvm.mmu_lock.assert_held_write("kvm_tdp_mmu_write_protect_gfn")

@@ -6,6 +6,7 @@ The VM's life, its vCPUs, and the ioctls and module parameters that concern the 
 
 from __future__ import annotations
 
+from difffuzz.facts.addresses import Gfn
 from difffuzz.facts.errno import EINVAL
 from difffuzz.facts.paging import FOUR_LEVEL_BITS, MAXPHYADDR
 from difffuzz.machine.host import HostMM
@@ -252,7 +253,7 @@ def zap_gfn_range(kvm: Kvm, start: int, end: int) -> None:
     kvm.srcu.read_unlock(idx)
 
 
-def page_track(kvm: Kvm, as_id: int, gfn: int, add: bool) -> bool:
+def page_track(kvm: Kvm, as_id: int, gfn: Gfn, add: bool) -> bool:
     """An external user (a vGPU driver) begins or ends tracking writes; False if it cannot."""
     idx = kvm.srcu.read_lock()
     slot = search_memslots(kvm.memslots[as_id], gfn)

@@ -121,7 +121,8 @@ def split_shmem_folio(mm: Mm, base: int, run: Run) -> bool:
         mm.unmap_entry(addr, 1, pte)
     mm.ptl.unlock()
     mm.invalidate_range_end(base, base + PMD_SIZE)
-    if run.pins == 0:
+    # A fault that mapped it meanwhile as a whole has a reference.
+    if run.pins == 0 and mm.pt.huge.get(base >> 21, 0) >> 12 != run.head:
         mm.sched.touch((PAGE_FLAGS, run.head))
         mm.frames.split_run(run)
     return run.split

@@ -115,7 +115,7 @@ def test_a_splat_before_the_first_operation_is_a_finding(tmp_path: Path) -> None
 +++ b/difffuzz/kvm/memslot_update.py
 @@ -1,2 +1,1 @@
 -    kvm.slots_lock.lock()
-     r = kvm_set_memory_region_locked(kvm, as_id, slot_id, base_gfn, npages, hva, flags)
+     r = __kvm_set_memory_region(kvm, as_id, slot_id, base_gfn, npages, hva, flags)
 """
     program = program_of(f"{SMALL}vcpu0: read gfn=0x3\n")
     verdict = lockstep.run(program, open_side("legacy"), broken_tdp(tmp_path, splat))

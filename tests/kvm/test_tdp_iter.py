@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from difffuzz.kvm.kvm_host import Kvm, KvmMmuPage
 from difffuzz.kvm.spte import REMOVED_SPTE, SPTE_BASE_ADDR_MASK, is_last_spte, is_shadow_present_pte
 from difffuzz.kvm.tdp_iter import (
+    __kvm_tdp_mmu_write_spte,
     for_each_leaf_pte,
     for_each_tdp_pte,
     for_each_tdp_pte_min_level,
-    kvm_tdp_mmu_write_spte_raw,
 )
 from difffuzz.sched import KernelSplat
 
@@ -157,7 +157,7 @@ def test_entries_may_be_cleared_on_the_way(places: list[Entry], gfns: tuple[int,
     kvm, start, end = tables.kvm, gfns[0], gfns[0] + gfns[1]
     kvm.rcu.read_lock()
     for it in for_each_leaf_pte(kvm, tables.root, start, end):
-        kvm_tdp_mmu_write_spte_raw(kvm, it.sptep, 0)
+        __kvm_tdp_mmu_write_spte(kvm, it.sptep, 0)
     left = tables.entries(start, end, 1)
     assert not any(is_shadow_present_pte(spte) and is_last_spte(spte, at) for _, at, spte in left)
 
@@ -173,7 +173,7 @@ def test_it_steps_into_a_table_that_was_linked_meanwhile() -> None:
             child = page(it.level - 1)
             child.gfn = it.gfn
             child.spt = kvm.mem.alloc(child)
-            kvm_tdp_mmu_write_spte_raw(kvm, it.sptep, child.spt | NONLEAF)
+            __kvm_tdp_mmu_write_spte(kvm, it.sptep, child.spt | NONLEAF)
     assert seen == [(0, 4), (0, 3), (0x200, 2), (0x201, 1)]
 
 

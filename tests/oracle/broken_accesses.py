@@ -78,7 +78,7 @@ PROGRESS = (
         "tdp_mmu.py",
         """\
      kvm_flush_remote_tlbs_with_address(kvm, it.gfn, pages_per_hpage(it.level))
--    kvm_tdp_mmu_write_spte_raw(kvm, it.sptep, 0)
+-    __kvm_tdp_mmu_write_spte(kvm, it.sptep, 0)
      return 0
 """,
         "progress:tdp:read:rets-1,1",

@@ -139,7 +139,8 @@ bool hm_split_shmem_folio(u64 base, struct hm_run *run)
 	}
 	hm_unlock(&hm.ptl);
 	hm_invalidate_end(base, base + PMD_BYTES);
-	if (!run->pins)
+	/* A fault that mapped it meanwhile as a whole has a reference. */
+	if (!run->pins && hm_huge(base) >> 12 != run->head)
 		hm_split_run(run);
 	return run->split;
 }
