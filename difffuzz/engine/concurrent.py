@@ -12,10 +12,10 @@ import sys
 from collections.abc import Callable, Hashable
 from typing import NamedTuple, Protocol
 
+from difffuzz.engine.conflicts import Conflicts, changed, ended, feature
 from difffuzz.engine.features import answer, transition
 from difffuzz.engine.judged_side import ACCESS_KINDS, CIRCLE_STEPS, crash
 from difffuzz.engine.lockstep import MEMSLOT_UPDATES
-from difffuzz.engine.meetings import Meetings, changed, ended, feature
 from difffuzz.engine.noting import NoteTaker
 from difffuzz.engine.place import NOWHERE, Place, place_of
 from difffuzz.errors import UsageError
@@ -232,11 +232,11 @@ class SideRun:
     __slots__ = (
         "_at",
         "_code",
+        "_conflicts",
         "_hosts_raced",
         "_levels",
         "_limit",
         "_looked_at",
-        "_meetings",
         "_notes",
         "_number",
         "_program",
@@ -277,7 +277,7 @@ class SideRun:
         self._hosts_raced = False
         self._looked_at = 0
         self._levels: dict[int, int] = {}
-        self._meetings = Meetings()
+        self._conflicts = Conflicts()
         sched.restart()
         sched.on_switch = self._switched
         if trace:
@@ -370,7 +370,7 @@ class SideRun:
             self._notes.ends(self._number, op, outcome)
         verdict.features.add(answer(self._number, op.kind, outcome))
         self._changed(op)
-        self._meetings.note(0, op.thread, ended(op.kind, outcome))
+        self._conflicts.note(0, op.thread, ended(op.kind, outcome))
         side.kvm.mem.log.clear()
         self._looked_at = 0
 
@@ -384,7 +384,7 @@ class SideRun:
             level = levels.get(ptr >> 12)  # a table that is gone by now had one, too
             if level is not None:
                 self._verdict.features.add(transition(self._number, op.kind, level, old, new))
-                self._meetings.note(ptr, op.thread, changed(op.kind, level, old, new))
+                self._conflicts.note(ptr, op.thread, changed(op.kind, level, old, new))
         self._looked_at = len(mem.log)
 
     def _switched(self, task: Task, what: Hashable, following: Task) -> None:
@@ -457,8 +457,8 @@ class SideRun:
             self._found(violation, None)
         if side.kvm.masks.enable_mmio_caching:
             self._old_mmio()
-        met = self._meetings.take()
-        self._verdict.meetings |= met
+        met = self._conflicts.take()
+        self._verdict.conflicts |= met
         self._verdict.features.update(map(feature, met))
         side.kvm.mem.log.clear()
         side.mm.changed.clear()

@@ -143,8 +143,8 @@ class Sweeper:
 
     def ran(self, program: Program, verdict: Verdict) -> None:
         """One was run: it is to be swept, too, if its threads met in a way that is new."""
-        if not verdict.meetings <= self._met:
-            self._met |= verdict.meetings
+        if not verdict.conflicts <= self._met:
+            self._met |= verdict.conflicts
             if not verdict.divergences:
                 self.add(program)
 

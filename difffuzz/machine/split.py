@@ -122,7 +122,8 @@ def split_shmem_folio(mm: Mm, base: int, run: Run) -> bool:
     mm.ptl.unlock()
     mm.invalidate_range_end(base, base + PMD_SIZE)
     # A fault that mapped it meanwhile as a whole has a reference.
-    if run.pins == 0 and mm.pt.huge.get(base >> 21, 0) >> 12 != run.head:
+    whole = mm.pt.huge.get(base >> 21, 0) >> 12 == run.head
+    if not whole and run.pins == 0:
         mm.sched.touch((PAGE_FLAGS, run.head))
         mm.frames.split_run(run)
     return run.split

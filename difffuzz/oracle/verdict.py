@@ -43,15 +43,15 @@ class Verdict:
 
     `allowed` counts how often each rule excused a difference; `steps` the preemption points that
     both sides passed, which tells what the run cost without a clock.  Of a concurrent run:
-    `schedule`, if there is a divergence, where it departed from run-to-block; `meetings`, see
-    engine/meetings.py.
+    `schedule`, if there is a divergence, where it departed from run-to-block; `conflicts`, see
+    engine/conflicts.py.
     """
 
     __slots__ = (
         "allowed",
+        "conflicts",
         "divergences",
         "features",
-        "meetings",
         "operations",
         "schedule",
         "steps",
@@ -63,7 +63,7 @@ class Verdict:
         self.operations = 0
         self.steps = 0
         self.features: set[int] = set()
-        self.meetings: set[tuple[int, int]] = set()
+        self.conflicts: set[tuple[int, int]] = set()
         self.allowed: Counter[str] = Counter()
         self.trace: list[object] = []
         self.schedule: tuple[tuple[int, int], ...] | None = None

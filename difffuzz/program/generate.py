@@ -30,11 +30,11 @@ from .model import (
     SlotSpec,
 )
 from .normalise import normalise, normalise_config
+from .op_maker import OpMaker
 from .ops import GUEST_KINDS, OPS, Kind
 from .phrases import PHRASES, THEMES, Phrase
 from .phrases.parts import SYNC
 from .phrases.race import race
-from .scene import Scene
 
 DEFAULT_OPS: Final = 24
 """Operations of a generated program, about."""
@@ -137,7 +137,7 @@ def generate(
         config = with_differing_levels(rng, config)
     count = rng.choice((1, 1, 2, 3) if concurrent else (1, 2, 2, 3, 5))
     places = [addresses.pick(rng, config) for _ in range(count)]
-    scene = Scene(rng, config, places)
+    maker = OpMaker(rng, config, places)
     kinds = swarm(rng)
     for phrase in theme:
         kinds = tuple(sorted({*kinds, *phrase.needs}))
@@ -150,11 +150,11 @@ def generate(
     if races:
         target = min(target, rng.choice(_RACE_OPS))
         while len(made) < target:
-            made += race(scene)
+            made += race(maker)
     while len(made) < target:
-        made += rng.choices(phrases, cum_weights=weights)[0].ops(scene, weighted)
+        made += rng.choices(phrases, cum_weights=weights)[0].ops(maker, weighted)
     if used is not None:
-        used += scene.used
+        used += maker.used
     schedule: tuple[tuple[int, int], ...] = ()
     if concurrent:
         for _ in range(0 if SYNC in made else rng.choice(_SYNCS)):

@@ -41,17 +41,17 @@ def generate_guest(
     """A normalised program of about `ops` operations; `used` gets the names of its phrases."""
     if config is None:
         config = guest_config(rng, guest)
-    scene = GuestScene(rng, config)
+    maker = GuestScene(rng, config)
     phrases = [*_of(guest), *(_OF_DEVICES if rng.random() < _DEVICE else ())]
     themes = rng.sample(range(len(phrases)), rng.choice((2, 3))) if rng.random() < _THEMED else []
     weights = list(accumulate(w + 40 * (n in themes) for n, (_, w) in enumerate(phrases)))
     made: list[Op] = []
     while len(made) < ops:
         phrase = rng.choices(phrases, cum_weights=weights)[0][0]
-        scene.used.append(phrase.__name__)
-        made += phrase(scene)
+        maker.used.append(phrase.__name__)
+        made += phrase(maker)
     if used is not None:
-        used += scene.used
+        used += maker.used
     return normalise(Program(config, tuple(made[:MAX_OPS])))
 
 
@@ -90,10 +90,10 @@ def guest_config(rng: Random, guest: str) -> Config:
 
 def guest_ops(rng: Random, config: Config) -> list[Op]:
     """One phrase about the tables as they are at first, for a program that is changed."""
-    scene = GuestScene(rng, config)
+    maker = GuestScene(rng, config)
     phrases = _of(config.guest)
     weights = [weight for _, weight in phrases]
-    return rng.choices(phrases, weights)[0][0](scene)
+    return rng.choices(phrases, weights)[0][0](maker)
 
 
 def _of(guest: str) -> tuple[tuple[GuestPhrase, int], ...]:

@@ -41,7 +41,7 @@ class ScheduleSearch:
     def wants(self, program: Program, verdict: Verdict) -> bool:
         """Are the schedules of this program searched?  Those of the same operations once only.
 
-        The fewer searched ones had the same meetings, and the smaller it is, the likelier.
+        The fewer searched ones had the same conflicts, and the smaller it is, the likelier.
         """
         policy = self._policy
         self._steps_left += policy.search_to_runs * verdict.steps
@@ -53,12 +53,12 @@ class ScheduleSearch:
         if digest in self._searched or not raced_phases(program):
             return False
         met = self._met
-        chances = [1 / (1 + met[one]) for one in verdict.meetings]
+        chances = [1 / (1 + met[one]) for one in verdict.conflicts]
         chance = max(policy.searched, fmean(chances or (0,)))
         if digest >= chance * min(1.0, policy.smallest_steps / verdict.steps) * (1 << 32):
             return False
         self._searched.add(digest)
-        met.update(verdict.meetings)
+        met.update(verdict.conflicts)
         return True
 
     def run(self, program: Program, verdict: Verdict) -> str:

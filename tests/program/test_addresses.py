@@ -8,7 +8,7 @@ from random import Random
 from difffuzz.program import Config, Kind, Op, SlotSpec
 from difffuzz.program.addresses import aligned, hot_offsets, inside, near, outside, pick
 from difffuzz.program.limits import AREA_PAGES, LOW_GFNS
-from difffuzz.program.scene import Scene, place_of
+from difffuzz.program.op_maker import OpMaker, place_of
 
 SLOT = SlotSpec(2, 0, 0x1FF, 0x402, 1, 0x3FF)
 TINY = SlotSpec(3, 1, 0x80000, 1, 0, 0x7)
@@ -56,16 +56,16 @@ def test_the_place_of_an_operation() -> None:
 
 
 def test_an_operation_at_a_place_names_it() -> None:
-    scene = Scene(Random(1), CONFIG)
+    maker = OpMaker(Random(1), CONFIG)
     place = inside(SLOT, 1)
     for kind in (Kind.WRITE, Kind.MIGRATE, Kind.HOST_WRITE, Kind.TRACK_ADD, Kind.BEGIN_FAULT):
-        assert place_of(scene.op(kind, place), CONFIG) == place
-    assert scene.op(Kind.DIRTY_CLEAR, place).args[:2] == (2, 0)
+        assert place_of(maker.op(kind, place), CONFIG) == place
+    assert maker.op(Kind.DIRTY_CLEAR, place).args[:2] == (2, 0)
 
 
 def test_a_log_is_mostly_cleared_by_whole_words() -> None:
-    scene = Scene(Random(1), CONFIG)
-    ops = [scene.op(Kind.DIRTY_CLEAR, inside(SLOT, 0x101)) for _ in range(200)]
+    maker = OpMaker(Random(1), CONFIG)
+    ops = [maker.op(Kind.DIRTY_CLEAR, inside(SLOT, 0x101)) for _ in range(200)]
     clears = [op.args[2:] for op in ops]
     taken = [first % 64 == 0 and (n % 64 == 0 or first + n == 0x402) for first, n in clears]
     assert 150 < sum(taken) < 200

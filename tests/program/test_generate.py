@@ -45,7 +45,7 @@ def test_programs_are_valid_and_have_all_forms(paging: str, concurrent: bool) ->
         assert concurrent or not program.schedule
 
 
-def test_concurrent_programs_have_schedules_and_meetings() -> None:
+def test_concurrent_programs_have_schedules_and_places_to_meet() -> None:
     made = programs(concurrent=True)
     with_schedule = sum(bool(program.schedule) for program in made)
     with_sync = sum(any(op.kind is Kind.SYNC for op in program.ops) for program in made)

@@ -102,9 +102,9 @@ def test_only_programs_with_a_device_have_its_writes() -> None:
 
 
 def test_a_table_is_linked_after_it_changed() -> None:
-    scene = GuestScene(Random(3), normalise(Program(Config(guest="paging64"))).config)
+    maker = GuestScene(Random(3), normalise(Program(Config(guest="paging64"))).config)
     for _ in range(20):
-        ops = linked_late(scene)
+        ops = linked_late(maker)
         if not ops:  # an entry on the way is gone by now
             continue
         unlinked, *between, linked, _, _ = ops
@@ -115,12 +115,12 @@ def test_a_table_is_linked_after_it_changed() -> None:
 
 
 def test_the_kernel_writes_while_write_protection_is_off() -> None:
-    scene = GuestScene(Random(5), normalise(Program(Config(guest="paging64"))).config)
+    maker = GuestScene(Random(5), normalise(Program(Config(guest="paging64"))).config)
     protected = True
     for _ in range(20):
-        assert scene.mode(0, "wp") == protected
+        assert maker.mode(0, "wp") == protected
         writes = 0
-        for op in by_the_kernel(scene):
+        for op in by_the_kernel(maker):
             protected ^= op == Op(Kind.TOGGLE, 0, (0,))
             writes += op.kind == Kind.GVA_WRITE and not op.args[1] and not protected
         assert writes

@@ -13,12 +13,12 @@ from difffuzz.program import Config, Kind, Op, Program, SlotSpec, generate, norm
 from difffuzz.program.addresses import inside, pick
 from difffuzz.program.generate import generate_config
 from difffuzz.program.limits import HOST_THREADS
+from difffuzz.program.op_maker import OpMaker
 from difffuzz.program.phrases import PHRASES, THEMES, Phrase, pages, roots, slots
 from difffuzz.program.phrases.parts import SYNC
 from difffuzz.program.phrases.race import logging, marking, new_slot, race
 from difffuzz.program.phrases.race_tables import collapsing, recovering, splitting, sweeping
 from difffuzz.program.phrases.race_zap import halfway, leaving
-from difffuzz.program.scene import Scene
 
 KINDS = (Kind.READ, Kind.WRITE, Kind.DONTNEED, Kind.MIGRATE, Kind.TRACK_ADD)
 ODD = Config(manual_protect=True, init_set=True, slots=(SlotSpec(0, 0, 0x1C1, 0x43F, 0, 0x1C1),))
@@ -26,26 +26,26 @@ ODD = Config(manual_protect=True, init_set=True, slots=(SlotSpec(0, 0, 0x1C1, 0x
 each_phrase = pytest.mark.parametrize("phrase", PHRASES, ids=lambda phrase: phrase.make.__name__)
 
 
-def scene_of_seed(seed: int, config: Config | None = None) -> Scene:
-    """A scene with two places."""
+def scene_of_seed(seed: int, config: Config | None = None) -> OpMaker:
+    """A maker with two places."""
     rng = Random(seed)
     config = config or generate_config(rng)
-    return Scene(rng, config, [pick(rng, config), pick(rng, config)])
+    return OpMaker(rng, config, [pick(rng, config), pick(rng, config)])
 
 
 def made(phrase: Phrase, seed: int, config: Config | None = None) -> list[Op]:
-    """What the phrase makes of that scene."""
+    """What the phrase makes of that maker."""
     return phrase.make(scene_of_seed(seed, config), KINDS)
 
 
 @each_phrase
 def test_phrases_make_valid_operations(phrase: Phrase) -> None:
     for seed in range(200):
-        scene = scene_of_seed(seed)
-        ops = tuple(phrase.make(scene, KINDS))
+        maker = scene_of_seed(seed)
+        ops = tuple(phrase.make(maker, KINDS))
         assert ops
         # Only ranges may have to be cut.
-        for op, kept in zip(ops, normalise(Program(scene.config, ops)).ops, strict=True):
+        for op, kept in zip(ops, normalise(Program(maker.config, ops)).ops, strict=True):
             assert op[:2] == kept[:2]
 
 
@@ -112,8 +112,8 @@ def test_a_race_about_the_log_writes_what_was_protected_while_it_is_read() -> No
     slot = SlotSpec(0, 0, 0, 0x200, 0, 0, 1)
     config = Config(vcpus=2, slots=(slot,))
     for seed in range(60):
-        scene = scene_of_seed(seed, config)
-        ops = marking(scene, pick(scene.rng, config), slot)
+        maker = scene_of_seed(seed, config)
+        ops = marking(maker, pick(maker.rng, config), slot)
         protected = [op.kind for op in ops].index(Kind.DIRTY_GET)
         before = {op.args for op in ops[:protected] if op.kind is Kind.WRITE}
         race = raced(ops)
@@ -144,9 +144,9 @@ def test_a_hole_is_filled_where_the_access_was() -> None:
 def test_races_are_valid_and_vary() -> None:
     seen = set()
     for seed in range(400):
-        scene = scene_of_seed(seed)
-        ops = tuple(race(scene))
-        for op, kept in zip(ops, normalise(Program(scene.config, ops)).ops, strict=True):
+        maker = scene_of_seed(seed)
+        ops = tuple(race(maker))
+        for op, kept in zip(ops, normalise(Program(maker.config, ops)).ops, strict=True):
             assert op[:2] == kept[:2]
         seen.add(tuple(op.kind for op in ops))
     assert len(seen) > 250
@@ -172,11 +172,11 @@ def test_a_race_for_a_table_is_about_pages_of_one_table() -> None:
     late = Counter[bool]()
     protected = 0
     for seed in range(200):
-        scene = scene_of_seed(seed, ODD)
-        place = pick(scene.rng, ODD)
+        maker = scene_of_seed(seed, ODD)
+        place = pick(maker.rng, ODD)
         if place.slot is None:
             continue
-        ops = collapsing(scene, place, place.slot)
+        ops = collapsing(maker, place, place.slot)
         gfns = {op.args[0] >> 9 for op in ops if op.kind <= Kind.EXEC}
         assert gfns == {place.gfn >> 9}
         allowed = [
@@ -202,8 +202,8 @@ def test_the_table_may_be_made_in_the_race_that_does_away_with_it() -> None:
     made = Counter[Kind]()
     for seed in range(200):
         config = Config(vcpus=2, nx=seed % 2 == 0, slots=(slot,))
-        scene = scene_of_seed(seed, config)
-        ops = collapsing(scene, pick(scene.rng, config)._replace(gfn=0x201, slot=slot), slot)
+        maker = scene_of_seed(seed, config)
+        ops = collapsing(maker, pick(maker.rng, config)._replace(gfn=0x201, slot=slot), slot)
         race = raced(ops)
         before = ops[: -1 - len(race)]
         if not any(op.kind <= Kind.EXEC for op in before):
@@ -220,8 +220,8 @@ def test_a_race_for_recovery_has_tables_to_recover() -> None:
     config = Config(nx=True, slots=(slot,))
     others = set()
     for seed in range(100):
-        scene = scene_of_seed(seed, config)
-        ops = recovering(scene, pick(scene.rng, config)._replace(gfn=0x201, slot=slot), slot)
+        maker = scene_of_seed(seed, config)
+        ops = recovering(maker, pick(maker.rng, config)._replace(gfn=0x201, slot=slot), slot)
         race_begins = [op.kind for op in ops].index(Kind.SYNC)
         fetched = [op.args[0] for op in ops[:race_begins]]
         assert len({gfn >> 9 for gfn in fetched}) == len(fetched) >= 2
@@ -236,8 +236,8 @@ def test_a_race_for_a_huge_page_splits_one_that_was_read() -> None:
     ways = Counter[Kind]()
     for seed in range(400):
         config = Config(vcpus=1 + seed % 3, nx=seed % 2 == 0, slots=(slot,))
-        scene = scene_of_seed(seed, config)
-        ops = splitting(scene, pick(scene.rng, config)._replace(gfn=0x201, slot=slot), slot)
+        maker = scene_of_seed(seed, config)
+        ops = splitting(maker, pick(maker.rng, config)._replace(gfn=0x201, slot=slot), slot)
         accesses = [op for op in ops if op.kind <= Kind.EXEC]
         assert {op.args[0] >> 9 for op in accesses} == {1}
         race = raced(ops)
@@ -258,8 +258,8 @@ def test_a_race_for_a_whole_slot_takes_all_and_looks_again() -> None:
     config = Config(vcpus=2, slots=(slot,))
     takes = set()
     for seed in range(100):
-        scene = scene_of_seed(seed, config)
-        *ops, again = sweeping(scene, pick(scene.rng, config)._replace(gfn=1, slot=slot), slot)
+        maker = scene_of_seed(seed, config)
+        *ops, again = sweeping(maker, pick(maker.rng, config)._replace(gfn=1, slot=slot), slot)
         assert again in ops
         take = raced(ops)[-1]
         assert take.args[-1] == slot.npages
@@ -272,8 +272,8 @@ def test_a_race_about_logging_writes_what_it_protected() -> None:
     written = 0
     for seed in range(300):
         config = Config(vcpus=2, manual_protect=seed % 2 == 0, slots=(slot,))
-        scene = scene_of_seed(seed, config)
-        ops = logging(scene, inside(slot, 1), slot)
+        maker = scene_of_seed(seed, config)
+        ops = logging(maker, inside(slot, 1), slot)
         before = [op.kind for op in ops[: -len(raced(ops)) - 1]]
         if Kind.DIRTY_GET not in before:
             continue
@@ -322,8 +322,8 @@ def test_a_zap_that_may_yield_is_of_many_pages_while_the_host_asks_for_one_of_th
     config = Config(vcpus=2, slots=(slot,))
     zaps, beside = Counter[Kind](), Counter[Kind]()
     for seed in range(300):
-        scene = scene_of_seed(seed, config)
-        ops = halfway(scene, pick(scene.rng, config)._replace(gfn=0x201, slot=slot), slot)
+        maker = scene_of_seed(seed, config)
+        ops = halfway(maker, pick(maker.rng, config)._replace(gfn=0x201, slot=slot), slot)
         at = len(ops) - 1 - [op.kind for op in reversed(ops)].index(Kind.SYNC)
         phase = raced(ops[: at + 1])
         before = {op.args[0] for op in ops[: at - len(phase)] if op.kind <= Kind.EXEC}
@@ -339,8 +339,8 @@ def test_a_race_about_a_root_that_loses_its_user_begins_in_l2() -> None:
     slot = SlotSpec(0, 0, 0, 0x400, 0, 0)
     config = Config(vcpus=2, slots=(slot,))
     for seed in range(60):
-        scene = scene_of_seed(seed, config)
-        ops = leaving(scene, pick(scene.rng, config)._replace(gfn=0x1, slot=slot), slot)
+        maker = scene_of_seed(seed, config)
+        ops = leaving(maker, pick(maker.rng, config)._replace(gfn=0x1, slot=slot), slot)
         phases = [list(group) for sync, group in groupby(ops, SYNC.__eq__) if not sync]
         used = next(phase for phase in phases if phase[0].kind is Kind.GUEST_MODE)
         assert any(op.kind <= Kind.EXEC for op in used)

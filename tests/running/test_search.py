@@ -111,7 +111,7 @@ def test_what_has_no_race_or_is_large_is_not_explored() -> None:
 
 def test_a_few_are_explored_whatever_they_show() -> None:
     searching, memory = searching_runner(replace(NO_HURRY, search_steps=(1000,)))
-    memory._met.update(dict.fromkeys(searching(OTHER).meetings, 1_000_000))
+    memory._met.update(dict.fromkeys(searching(OTHER).conflicts, 1_000_000))
     programs = [
         OTHER._replace(config=OTHER.config._replace(gen_bias=bias, vcpus=vcpus, ad=ad))
         for bias in range(4)

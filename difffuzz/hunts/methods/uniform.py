@@ -14,8 +14,8 @@ from ...program import OPS, Config, Kind, Op, Program, SlotSpec, normalise
 from ...program.generate import DEFAULT_OPS
 from ...program.limits import MAX_SLOTS, N_AREAS
 from ...program.model import AREA_KINDS, CONFIG_CHOICES, DELIBERATE
+from ...program.op_maker import any_value
 from ...program.ops import SLOT_FIELDS
-from ...program.scene import any_value
 from ...variants.catalogue import Bug
 from ..models import judge_of, pagings_of
 from ..row import Row

@@ -9,8 +9,8 @@ from typing import Final
 from ..fields import FieldType
 from ..model import Program
 from ..normalise import normalise
+from ..op_maker import any_value
 from ..ops import OPS
-from ..scene import any_value
 
 name: Final = "change_field"
 _STEPS: Final = (1, -1, 2, -2, 8, 64, 512, -512)

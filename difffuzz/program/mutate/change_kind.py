@@ -9,8 +9,8 @@ from typing import Final
 from ..fields import FieldType
 from ..model import Op, Program
 from ..normalise import normalise
+from ..op_maker import OpMaker, place_of
 from ..ops import GUEST_KINDS, OPS, Kind
-from ..scene import Scene, place_of
 
 name: Final = "change_kind"
 _SIBLINGS: Final = {
@@ -43,15 +43,15 @@ def apply(program: Program, rng: Random, other: Program | None = None) -> Progra
         siblings = _OF_GUESTS[op.kind]
     if not siblings:
         return program
-    changed = _as_kind(op, rng.choice(siblings), Scene(rng, program.config))
+    changed = _as_kind(op, rng.choice(siblings), OpMaker(rng, program.config))
     return normalise(
         Program(program.config, (*ops[:at], changed, *ops[at + 1 :]), program.schedule)
     )
 
 
-def _as_kind(op: Op, kind: Kind, scene: Scene) -> Op:
+def _as_kind(op: Op, kind: Kind, maker: OpMaker) -> Op:
     """The operation as another kind: fresh arguments at its place, then what can be kept."""
-    fresh = scene.op(kind, place_of(op, scene.config), op.thread)
+    fresh = maker.op(kind, place_of(op, maker.config), op.thread)
     old: dict[FieldType, int] = {
         field.type: value for field, value in zip(OPS[op.kind].fields, op.args, strict=True)
     }

@@ -15,8 +15,8 @@ from ..generate import generate_slot
 from ..limits import MAX_SLOTS, N_AREAS
 from ..model import AREA_KINDS, CONFIG_CHOICES, DELIBERATE, Config, Program, SlotSpec
 from ..normalise import normalise
+from ..op_maker import any_value
 from ..ops import SLOT_FIELDS
-from ..scene import any_value
 
 name: Final = "edit_config"
 _CHOICES: Final = tuple(key for key in CONFIG_CHOICES if key not in DELIBERATE)

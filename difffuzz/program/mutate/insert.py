@@ -9,9 +9,9 @@ from typing import Final
 from ..generate_guest import guest_ops
 from ..model import Op, Program
 from ..normalise import normalise
+from ..op_maker import scene_of
 from ..ops import OPS, Kind
 from ..phrases import PHRASES
-from ..scene import scene_of
 
 name: Final = "insert"
 _KINDS: Final = tuple(kind for kind, spec in OPS.items() for _ in range(spec.weight))
@@ -27,14 +27,14 @@ def apply(program: Program, rng: Random, other: Program | None = None) -> Progra
         at = int(rng.random() * (len(program.ops) + 1))
         ops = (*program.ops[:at], *fresh, *program.ops[at:])
         return normalise(Program(program.config, ops, program.schedule))
-    scene = scene_of(program, rng)
+    maker = scene_of(program, rng)
     kinds: tuple[Kind, ...] = _KINDS
     if program.ops and rng.random() < _REUSE:
         kinds = tuple(op.kind for op in program.ops)
     if rng.random() < 0.3:
-        fresh = rng.choice(_PHRASES).make(scene, kinds)
+        fresh = rng.choice(_PHRASES).make(maker, kinds)
     else:
-        fresh = [scene.op(rng.choice(kinds)) for _ in range(rng.choice((1, 1, 1, 2, 3)))]
+        fresh = [maker.op(rng.choice(kinds)) for _ in range(rng.choice((1, 1, 1, 2, 3)))]
     at = int(rng.random() * (len(program.ops) + 1))
     ops = (*program.ops[:at], *fresh, *program.ops[at:])
     return normalise(Program(program.config, ops, program.schedule))

@@ -11,8 +11,8 @@ from ..addresses import Place
 from ..fields import AREA, GFN
 from ..model import Op, Program
 from ..normalise import normalise
+from ..op_maker import place_of
 from ..ops import OPS, Kind
-from ..scene import place_of
 
 name: Final = "retarget_gfn"
 _PLACED: Final = frozenset(

@@ -11,18 +11,18 @@ from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from ..model import Op
+from ..op_maker import OpMaker
 from ..ops import Kind
-from ..scene import Scene
 from . import pages, roots, slots
 
 __all__ = ["PHRASES", "THEMES", "Phrase"]
 
 
 class Phrase(NamedTuple):
-    """A way to make a few operations of a scene."""
+    """A way to make a few operations of a maker."""
 
-    make: Callable[[Scene, Sequence[Kind]], list[Op]]
-    """From the scene and the kinds that the program prefers."""
+    make: Callable[[OpMaker, Sequence[Kind]], list[Op]]
+    """From the maker and the kinds that the program prefers."""
     needs: frozenset[Kind]
     """The kinds that must all be in a program's selection for it."""
     weight: int
@@ -34,10 +34,10 @@ class Phrase(NamedTuple):
     layouts: tuple[tuple[int, int, int], ...] = ()
     """Slots (gfn, pages, page of the area) with which it does more."""
 
-    def ops(self, scene: Scene, kinds: Sequence[Kind]) -> list[Op]:
-        """Makes it, and notes in the scene that it was made."""
-        scene.used.append(self.make.__name__)
-        return self.make(scene, kinds)
+    def ops(self, maker: OpMaker, kinds: Sequence[Kind]) -> list[Op]:
+        """Makes it, and notes in the maker that it was made."""
+        maker.used.append(self.make.__name__)
+        return self.make(maker, kinds)
 
 
 def _kinds(*kinds: Kind) -> frozenset[Kind]:

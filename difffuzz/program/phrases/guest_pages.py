@@ -166,203 +166,203 @@ def target_of(target: str | int | None) -> int:
     return TARGET_WORDS.index(target if isinstance(target, str) else f"{target:#x}")
 
 
-def use(scene: GuestScene) -> list[Op]:
+def use(maker: GuestScene) -> list[Op]:
     """Some address is used, perhaps twice."""
-    thread, number = scene.vcpu(), int(scene.rng.random() * len(ADDRESSES))
-    return [scene.access(number, thread) for _ in range(scene.rng.choice((1, 1, 2)))]
+    thread, number = maker.vcpu(), int(maker.rng.random() * len(ADDRESSES))
+    return [maker.access(number, thread) for _ in range(maker.rng.choice((1, 1, 2)))]
 
 
-def change(scene: GuestScene) -> list[Op]:
+def change(maker: GuestScene) -> list[Op]:
     """An address is used, an entry on its path changes and is flushed, the address is used."""
-    rng = scene.rng
-    thread, entry = scene.vcpu(), scene.entry()
-    number = scene.through(entry, thread)
-    ops = [scene.access(number, thread)] if rng.random() < 0.7 else []
-    target: str | int | None = scene.links.get(entry)
+    rng = maker.rng
+    thread, entry = maker.vcpu(), maker.entry()
+    number = maker.through(entry, thread)
+    ops = [maker.access(number, thread)] if rng.random() < 0.7 else []
+    target: str | int | None = maker.links.get(entry)
     if target is None or rng.random() < 0.7:
-        target = scene.fitting(entry)
+        target = maker.fitting(entry)
     flags = rng.choice(_RIGHTS)
     if entry[0] in "EF" and isinstance(target, int) and rng.random() < 0.8:
         flags |= FLAGS["ps"]
-    ops.append(scene.write(entry, target, flags, thread))
-    ops += scene.flush(number, thread)
-    ops.append(scene.access(scene.through(entry, thread), thread))
+    ops.append(maker.write(entry, target, flags, thread))
+    ops += maker.flush(number, thread)
+    ops.append(maker.access(maker.through(entry, thread), thread))
     return ops
 
 
-def restore(scene: GuestScene) -> list[Op]:
+def restore(maker: GuestScene) -> list[Op]:
     """An entry goes and comes back as it was, and the address is used in between."""
-    thread, entry = scene.vcpu(), scene.entry(UPPER + LEAVES)
-    target = scene.links.get(entry)
-    number = scene.through(entry, thread)
+    thread, entry = maker.vcpu(), maker.entry(UPPER + LEAVES)
+    target = maker.links.get(entry)
+    number = maker.through(entry, thread)
     if target is None:
-        target = scene.fitting(entry)
+        target = maker.fitting(entry)
     flags = USUAL | (FLAGS["ps"] if entry[0] in "EF" and isinstance(target, int) else 0)
-    ops = [scene.write(entry, None, 0, thread), *scene.flush(number, thread)]
-    if scene.rng.random() < 0.6:
-        ops.append(scene.access(number, thread))
-    ops.append(scene.write(entry, target, flags, thread))
-    return [*ops, scene.access(scene.through(entry, thread), thread)]
+    ops = [maker.write(entry, None, 0, thread), *maker.flush(number, thread)]
+    if maker.rng.random() < 0.6:
+        ops.append(maker.access(number, thread))
+    ops.append(maker.write(entry, target, flags, thread))
+    return [*ops, maker.access(maker.through(entry, thread), thread)]
 
 
-def leaves(scene: GuestScene) -> list[Op]:
+def leaves(maker: GuestScene) -> list[Op]:
     """Several entries of one table of leaves change, without a flush until they have all."""
-    rng = scene.rng
-    thread, letter = scene.vcpu(), rng.choice(LEAVES)
-    numbers = [scene.through((letter, n), thread) for n in range(SHAPE[-1])]
-    ops = [scene.access(rng.choice(numbers), thread)]
+    rng = maker.rng
+    thread, letter = maker.vcpu(), rng.choice(LEAVES)
+    numbers = [maker.through((letter, n), thread) for n in range(SHAPE[-1])]
+    ops = [maker.access(rng.choice(numbers), thread)]
     for _ in range(rng.choice((1, 2, 3))):
         entry = letter, int(rng.random() * SHAPE[-1])
-        ops.append(scene.write(entry, rng.choice(PAGES), rng.choice(_RIGHTS), thread))
+        ops.append(maker.write(entry, rng.choice(PAGES), rng.choice(_RIGHTS), thread))
     if rng.random() < 0.6:
-        ops.append(scene.load(thread, rng.choice(HOME_ROOTS)))
-    return [*ops, *(scene.access(rng.choice(numbers), thread) for _ in range(2))]
+        ops.append(maker.load(thread, rng.choice(HOME_ROOTS)))
+    return [*ops, *(maker.access(rng.choice(numbers), thread) for _ in range(2))]
 
 
-def other_root(scene: GuestScene) -> list[Op]:
+def other_root(maker: GuestScene) -> list[Op]:
     """The guest goes to the other root, changes an entry there, and comes back."""
-    rng = scene.rng
-    thread = scene.vcpu()
-    before = scene.roots.get(thread, ROOTS[0])
-    entry = scene.entry()
-    number = scene.through(entry, thread)
-    ops = [scene.access(number, thread), scene.load(thread, HOME_ROOTS[before == HOME_ROOTS[0]])]
-    ops.append(scene.write(entry, scene.fitting(entry), rng.choice(_RIGHTS), thread))
+    rng = maker.rng
+    thread = maker.vcpu()
+    before = maker.roots.get(thread, ROOTS[0])
+    entry = maker.entry()
+    number = maker.through(entry, thread)
+    ops = [maker.access(number, thread), maker.load(thread, HOME_ROOTS[before == HOME_ROOTS[0]])]
+    ops.append(maker.write(entry, maker.fitting(entry), rng.choice(_RIGHTS), thread))
     if rng.random() < 0.5:
-        ops.append(scene.access(scene.through(entry, thread), thread))
-    ops.append(scene.load(thread, before))
-    return [*ops, scene.access(scene.through(entry, thread), thread)]
+        ops.append(maker.access(maker.through(entry, thread), thread))
+    ops.append(maker.load(thread, before))
+    return [*ops, maker.access(maker.through(entry, thread), thread)]
 
 
-def two_cpus(scene: GuestScene) -> list[Op]:
+def two_cpus(maker: GuestScene) -> list[Op]:
     """One vCPU changes what another uses, and each flushes for itself."""
-    one, other = scene.vcpu(), scene.vcpu()
-    entry = scene.entry(LEAVES + "EF")
-    number = scene.through(entry, other)
-    ops = [scene.access(number, other)]
-    ops.append(scene.write(entry, scene.fitting(entry), scene.rng.choice(_RIGHTS), one))
-    if scene.rng.random() < 0.7:
-        ops += scene.flush(number, other)
-    return [*ops, scene.access(number, other), scene.access(number, one)]
+    one, other = maker.vcpu(), maker.vcpu()
+    entry = maker.entry(LEAVES + "EF")
+    number = maker.through(entry, other)
+    ops = [maker.access(number, other)]
+    ops.append(maker.write(entry, maker.fitting(entry), maker.rng.choice(_RIGHTS), one))
+    if maker.rng.random() < 0.7:
+        ops += maker.flush(number, other)
+    return [*ops, maker.access(number, other), maker.access(number, one)]
 
 
-def toggles(scene: GuestScene) -> list[Op]:
+def toggles(maker: GuestScene) -> list[Op]:
     """CR0.WP, CR4.SMEP or EFER.NX changes between two uses of an address."""
-    switches = (1, 2, 2, 2) if scene.config.guest in NESTED else (0, 0, 1, 1, 2)
-    thread, what = scene.vcpu(), scene.rng.choice(switches)
-    entry = scene.entry(LEAVES)
+    switches = (1, 2, 2, 2) if maker.config.guest in NESTED else (0, 0, 1, 1, 2)
+    thread, what = maker.vcpu(), maker.rng.choice(switches)
+    entry = maker.entry(LEAVES)
     flags = (FLAGS["p"] | FLAGS["u"], USUAL, USUAL | FLAGS["nx"])[what]
-    ops = [scene.write(entry, scene.rng.choice(PAGES), flags, thread)]
-    number = scene.through(entry, thread)
+    ops = [maker.write(entry, maker.rng.choice(PAGES), flags, thread)]
+    number = maker.through(entry, thread)
     name = SWITCHED.words[what]
-    ops += [scene.access(number, thread), scene.toggle(thread, name), scene.access(number, thread)]
-    if what == 2 or scene.rng.random() < 0.5:
-        ops += [scene.toggle(thread, name), scene.access(number, thread)]
+    ops += [maker.access(number, thread), maker.toggle(thread, name), maker.access(number, thread)]
+    if what == 2 or maker.rng.random() < 0.5:
+        ops += [maker.toggle(thread, name), maker.access(number, thread)]
     return ops
 
 
-def late_table(scene: GuestScene) -> list[Op]:
+def late_table(maker: GuestScene) -> list[Op]:
     """The late table comes into use: its slot is made, it is filled, an entry points to it."""
-    rng = scene.rng
-    thread = scene.vcpu()
-    ops = [] if scene.slot is not None else [create_late(scene, LATE_GFN, rng.choice((1, 2)))]
+    rng = maker.rng
+    thread = maker.vcpu()
+    ops = [] if maker.slot is not None else [create_late(maker, LATE_GFN, rng.choice((1, 2)))]
     inner = "L", int(rng.random() * 2)
     upper = rng.choice(("C", "D", "E", "F", "D", "C")), int(rng.random() * 2)
-    ops.append(scene.write(inner, scene.fitting(inner), USUAL, thread))
-    ops.append(scene.write(upper, "L", USUAL, thread))
-    number = scene.through(inner, thread)
-    ops.append(scene.access(number, thread))
-    ops.append(scene.write(inner, scene.fitting(inner), rng.choice(_RIGHTS), thread))
+    ops.append(maker.write(inner, maker.fitting(inner), USUAL, thread))
+    ops.append(maker.write(upper, "L", USUAL, thread))
+    number = maker.through(inner, thread)
+    ops.append(maker.access(number, thread))
+    ops.append(maker.write(inner, maker.fitting(inner), rng.choice(_RIGHTS), thread))
     if rng.random() < 0.5:
-        ops += scene.flush(number, thread)
-    return [*ops, scene.access(scene.through(inner, thread), thread)]
+        ops += maker.flush(number, thread)
+    return [*ops, maker.access(maker.through(inner, thread), thread)]
 
 
-def mmio_before(scene: GuestScene) -> list[Op]:
+def mmio_before(maker: GuestScene) -> list[Op]:
     """A gfn is used where no memory is, and memory comes there."""
-    rng = scene.rng
-    thread = scene.vcpu()
+    rng = maker.rng
+    thread = maker.vcpu()
     ops = []
-    if scene.slot is not None:
-        ops.append(_delete(scene))
+    if maker.slot is not None:
+        ops.append(_delete(maker))
     gfn, pages = rng.choice(_LATE_SLOTS)
     if rng.random() < 0.5:
         ops.append(Op(rng.choice((Kind.WRITE, Kind.WRITE, Kind.READ)), thread, (gfn,)))
-    entry = scene.entry(LEAVES)
+    entry = maker.entry(LEAVES)
     if rng.random() < 0.5:
-        ops.append(scene.write(entry, LATE_GFN + 1, USUAL, thread))
-        ops.append(scene.access(scene.through(entry, thread), thread))
-    number = scene.through(entry, thread)
-    ops.append(scene.access(number, thread))
+        ops.append(maker.write(entry, LATE_GFN + 1, USUAL, thread))
+        ops.append(maker.access(maker.through(entry, thread), thread))
+    number = maker.through(entry, thread)
+    ops.append(maker.access(number, thread))
     if rng.random() < 0.6:
         beside = entry[0], (entry[1] + 1) % SHAPE[-1]
-        ops.append(scene.write(beside, rng.choice(PAGES), USUAL, thread))
-    ops.append(create_late(scene, gfn, pages))
-    ops += scene.flush(number, thread)
-    ops.append(scene.access(number, thread))
-    return [*ops, *(late_table(scene) if rng.random() < 0.4 else ())]
+        ops.append(maker.write(beside, rng.choice(PAGES), USUAL, thread))
+    ops.append(create_late(maker, gfn, pages))
+    ops += maker.flush(number, thread)
+    ops.append(maker.access(number, thread))
+    return [*ops, *(late_table(maker) if rng.random() < 0.4 else ())]
 
 
-def late_again(scene: GuestScene) -> list[Op]:
+def late_again(maker: GuestScene) -> list[Op]:
     """The late slot goes, its gfn is used, and it comes back with what it held."""
-    rng = scene.rng
-    thread = scene.vcpu()
-    ops = [] if scene.slot is not None else [create_late(scene, LATE_GFN, 1)]
+    rng = maker.rng
+    thread = maker.vcpu()
+    ops = [] if maker.slot is not None else [create_late(maker, LATE_GFN, 1)]
     inner = "L", int(rng.random() * 2)
-    ops.append(scene.write(inner, scene.fitting(inner), USUAL, thread))
-    ops.append(_delete(scene))
+    ops.append(maker.write(inner, maker.fitting(inner), USUAL, thread))
+    ops.append(_delete(maker))
     ops.append(Op(rng.choice((Kind.WRITE, Kind.READ)), thread, (LATE_GFN,)))
-    ops.append(create_late(scene, LATE_GFN, 1))
+    ops.append(create_late(maker, LATE_GFN, 1))
     upper = rng.choice("CDEF"), int(rng.random() * 2)
-    ops.append(scene.write(upper, "L", USUAL, thread))
-    ops.append(scene.access(scene.through(inner, thread), thread))
-    ops.append(scene.write(inner, scene.fitting(inner), USUAL, thread))
-    return [*ops, *scene.flush(0, thread), scene.access(scene.through(inner, thread), thread)]
+    ops.append(maker.write(upper, "L", USUAL, thread))
+    ops.append(maker.access(maker.through(inner, thread), thread))
+    ops.append(maker.write(inner, maker.fitting(inner), USUAL, thread))
+    return [*ops, *maker.flush(0, thread), maker.access(maker.through(inner, thread), thread)]
 
 
-def late_root(scene: GuestScene) -> list[Op]:
+def late_root(maker: GuestScene) -> list[Op]:
     """The late table is the root, while its slot is there, goes, or comes."""
-    rng = scene.rng
-    thread = scene.vcpu()
-    before = scene.roots.get(thread, ROOTS[0])
+    rng = maker.rng
+    thread = maker.vcpu()
+    before = maker.roots.get(thread, ROOTS[0])
     inner = "L", int(rng.random() * 2)
     ops = []
-    if scene.slot is None and rng.random() < 0.6:
-        ops.append(create_late(scene, LATE_GFN, 1))
-    if scene.slot is not None:
-        ops.append(scene.write(inner, rng.choice("CD"), USUAL, thread))
-    ops.append(scene.load(thread, "L"))
-    number = scene.through(inner, thread)
-    ops.append(scene.access(number, thread))
+    if maker.slot is None and rng.random() < 0.6:
+        ops.append(create_late(maker, LATE_GFN, 1))
+    if maker.slot is not None:
+        ops.append(maker.write(inner, rng.choice("CD"), USUAL, thread))
+    ops.append(maker.load(thread, "L"))
+    number = maker.through(inner, thread)
+    ops.append(maker.access(number, thread))
     if rng.random() < 0.5:
-        ops.append(create_late(scene, LATE_GFN, 1) if scene.slot is None else _delete(scene))
-        ops.append(scene.access(number, thread))
+        ops.append(create_late(maker, LATE_GFN, 1) if maker.slot is None else _delete(maker))
+        ops.append(maker.access(number, thread))
     if rng.random() < 0.6:
         ops.append(Op(Kind.INVLPG, thread, (number,)))
-    ops.append(scene.load(thread, before))
-    return [*ops, scene.access(number, thread)]
+    ops.append(maker.load(thread, before))
+    return [*ops, maker.access(number, thread)]
 
 
-def create_late(scene: GuestScene, gfn: int, pages: int) -> Op:
+def create_late(maker: GuestScene, gfn: int, pages: int) -> Op:
     """A slot at the late gfns, of pages that no other has."""
-    scene.slot = 1
-    area = 1 if scene.rng.random() < 0.8 else 3
+    maker.slot = 1
+    area = 1 if maker.rng.random() < 0.8 else 3
     return Op(Kind.MEMSLOT_CREATE, VMM_THREAD, (1, 0, gfn, pages, area, 0x600, 0))
 
 
-def _delete(scene: GuestScene) -> Op:
-    slot, scene.slot = scene.slot or 1, None
+def _delete(maker: GuestScene) -> Op:
+    slot, maker.slot = maker.slot or 1, None
     return Op(Kind.MEMSLOT_DELETE, VMM_THREAD, (slot, 0))
 
 
-def flood(scene: GuestScene) -> list[Op]:
+def flood(maker: GuestScene) -> list[Op]:
     """An entry is written so often that KVM stops shadowing its table."""
-    thread, entry = scene.vcpu(), scene.entry(UPPER + LEAVES)
-    number = scene.through(entry, thread)
-    ops = [scene.access(number, thread)]
-    for _ in range(scene.rng.choice((3, 4, 5))):
-        ops.append(scene.write(entry, scene.fitting(entry), USUAL, thread))
-    return [*ops, *scene.flush(number, thread), scene.access(scene.through(entry, thread), thread)]
+    thread, entry = maker.vcpu(), maker.entry(UPPER + LEAVES)
+    number = maker.through(entry, thread)
+    ops = [maker.access(number, thread)]
+    for _ in range(maker.rng.choice((3, 4, 5))):
+        ops.append(maker.write(entry, maker.fitting(entry), USUAL, thread))
+    return [*ops, *maker.flush(number, thread), maker.access(maker.through(entry, thread), thread)]
 
 
 _HOST: Final = (
@@ -379,11 +379,11 @@ _HOST: Final = (
 )
 
 
-def host(scene: GuestScene) -> list[Op]:
+def host(maker: GuestScene) -> list[Op]:
     """The host does something to a table or a page while an address is used."""
-    rng = scene.rng
-    thread, entry = scene.vcpu(), scene.entry()
-    number = scene.through(entry, thread)
+    rng = maker.rng
+    thread, entry = maker.vcpu(), maker.entry()
+    number = maker.through(entry, thread)
     kind = rng.choice(_HOST)
     page = TABLES[entry[0]] if rng.random() < 0.6 else rng.choice((0x10, 0x11, 0x12, 0x13, 0x200))
     if kind in (Kind.DONTNEED, Kind.MPROTECT):
@@ -392,44 +392,44 @@ def host(scene: GuestScene) -> list[Op]:
     args = {"area": area, "page": page, "n": 1, "prot": rng.choice((1, 2)), "flush": 0}
     fields = OPS[kind].fields
     op = Op(kind, HOST_THREADS[0], tuple(args[field.name] for field in fields))
-    ops = [scene.access(number, thread), op]
+    ops = [maker.access(number, thread), op]
     if rng.random() < 0.5:
-        ops.append(scene.write(entry, scene.fitting(entry), USUAL, thread))
-        ops += scene.flush(number, thread)
-    return [*ops, scene.access(number, thread)]
+        ops.append(maker.write(entry, maker.fitting(entry), USUAL, thread))
+        ops += maker.flush(number, thread)
+    return [*ops, maker.access(number, thread)]
 
 
-def logged(scene: GuestScene) -> list[Op]:
+def logged(maker: GuestScene) -> list[Op]:
     """Dirty pages are logged where tables are, while they are written."""
-    thread, entry = scene.vcpu(), scene.entry()
-    number = scene.through(entry, thread)
+    thread, entry = maker.vcpu(), maker.entry()
+    number = maker.through(entry, thread)
     on = Op(Kind.MEMSLOT_FLAGS, VMM_THREAD, (0, 0, DIRTY_LOG))
-    ops = [scene.access(number, thread), on]
-    ops.append(scene.write(entry, scene.fitting(entry), USUAL, thread))
-    ops += [*scene.flush(number, thread), scene.access(number, thread)]
-    if scene.rng.random() < 0.5:
+    ops = [maker.access(number, thread), on]
+    ops.append(maker.write(entry, maker.fitting(entry), USUAL, thread))
+    ops += [*maker.flush(number, thread), maker.access(number, thread)]
+    if maker.rng.random() < 0.5:
         ops.append(Op(Kind.DIRTY_GET, VMM_THREAD, (0, 0)))
     return ops
 
 
-def by_device(scene: GuestScene) -> list[Op]:
+def by_device(maker: GuestScene) -> list[Op]:
     """A device writes an entry while the address is used."""
-    thread, entry = scene.vcpu(), scene.entry()
-    number = scene.through(entry, thread)
-    write = scene.write(entry, scene.fitting(entry), USUAL, thread)
+    thread, entry = maker.vcpu(), maker.entry()
+    number = maker.through(entry, thread)
+    write = maker.write(entry, maker.fitting(entry), USUAL, thread)
     return [
-        scene.access(number, thread),
+        maker.access(number, thread),
         Op(Kind.DMA, VMM_THREAD, write.args[:3]),
-        *scene.flush(number, thread),
-        scene.access(number, thread),
+        *maker.flush(number, thread),
+        maker.access(number, thread),
     ]
 
 
-def reload(scene: GuestScene) -> list[Op]:
+def reload(maker: GuestScene) -> list[Op]:
     """KVM drops the vCPU's roots."""
-    thread = scene.vcpu()
-    number = int(scene.rng.random() * len(ADDRESSES))
-    return [scene.access(number, thread), Op(Kind.RELOAD, thread), scene.access(number, thread)]
+    thread = maker.vcpu()
+    number = int(maker.rng.random() * len(ADDRESSES))
+    return [maker.access(number, thread), Op(Kind.RELOAD, thread), maker.access(number, thread)]
 
 
 GuestPhrase = Callable[[GuestScene], list[Op]]

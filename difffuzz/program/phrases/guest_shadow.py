@@ -19,14 +19,14 @@ _LARGE: Final = (0x200, 0x400)
 _READ_ONLY: Final = FLAGS["p"] | FLAGS["u"]
 
 
-def linked_late(scene: GuestScene) -> list[Op]:
+def linked_late(maker: GuestScene) -> list[Op]:
     """A table is out of sync, or one below it is, when another entry comes to point to it.
 
     That entry was not present before, so that the guest need not flush.
     """
-    rng, thread = scene.rng, scene.vcpu()
+    rng, thread = maker.rng, maker.vcpu()
     address = rng.choice(ADDRESSES)
-    path = scene.path(address, thread)
+    path = maker.path(address, thread)
     if len(path) < len(ADDRESSES[0]):
         return []
     level = rng.choice((1, 2))  # the entry of a directory, or of a table above them
@@ -34,35 +34,35 @@ def linked_late(scene: GuestScene) -> list[Op]:
     letters = "CD" if level == 1 else "EF"
     others = [(letter, n) for letter in letters for n in (0, 1) if (letter, n) != path[level]]
     link = rng.choice(others)
-    ops = [scene.write(link, None, 0, thread), scene.access(ADDRESSES.index(address), thread)]
+    ops = [maker.write(link, None, 0, thread), maker.access(ADDRESSES.index(address), thread)]
     if rng.random() < 0.4:
         beside = leaf[0], (leaf[1] + 1) % 4
-        ops.append(scene.write(beside, rng.choice(_HOME), USUAL, thread))
-    ops.append(scene.write(leaf, rng.choice(_HOME), USUAL, thread))
-    ops.append(scene.write(link, table, USUAL, thread))
+        ops.append(maker.write(beside, rng.choice(_HOME), USUAL, thread))
+    ops.append(maker.write(leaf, rng.choice(_HOME), USUAL, thread))
+    ops.append(maker.write(link, table, USUAL, thread))
     for wanted in ({link, (leaf[0], (leaf[1] + 2) % 4)}, {link, leaf}):
         # The fault that links it maps what it is about: another address shows what else is there.
         found = [
             number
             for number, other in enumerate(ADDRESSES)
-            if wanted <= set(scene.path(other, thread))
+            if wanted <= set(maker.path(other, thread))
         ]
-        number = rng.choice(found) if found else scene.through(link, thread)
-        ops.append(scene.access(number, thread))
+        number = rng.choice(found) if found else maker.through(link, thread)
+        ops.append(maker.access(number, thread))
     return ops
 
 
-def by_the_kernel(scene: GuestScene) -> list[Op]:
+def by_the_kernel(maker: GuestScene) -> list[Op]:
     """Without CR0.WP the kernel writes a read-only page of the user; others use it, SMEP or not."""
-    rng, thread = scene.rng, scene.vcpu()
-    entry = scene.entry("GHI")
+    rng, thread = maker.rng, maker.vcpu()
+    entry = maker.entry("GHI")
     flags = _READ_ONLY | (FLAGS["a"] | FLAGS["d"] if rng.random() < 0.5 else 0)
-    ops = [scene.write(entry, rng.choice(_HOME), flags, thread)]
-    number = scene.through(entry, thread)
-    if scene.mode(thread, "wp"):
-        ops.append(scene.toggle(thread, "wp"))
-    if not scene.mode(thread, "smep") and rng.random() < 0.7:
-        ops.append(scene.toggle(thread, "smep"))
+    ops = [maker.write(entry, rng.choice(_HOME), flags, thread)]
+    number = maker.through(entry, thread)
+    if maker.mode(thread, "wp"):
+        ops.append(maker.toggle(thread, "wp"))
+    if not maker.mode(thread, "smep") and rng.random() < 0.7:
+        ops.append(maker.toggle(thread, "smep"))
     if rng.random() < 0.3:
         ops.append(Op(Kind.GVA_READ, thread, (number, 1)))
     ops.append(Op(Kind.GVA_WRITE, thread, (number, 0)))
@@ -71,81 +71,81 @@ def by_the_kernel(scene: GuestScene) -> list[Op]:
     rng.shuffle(uses)
     ops += uses[: rng.choice((1, 2, 3))]
     if rng.random() < 0.6:
-        ops.append(scene.toggle(thread, "wp"))
+        ops.append(maker.toggle(thread, "wp"))
         ops.append(Op(Kind.GVA_WRITE, thread, (number, 0)))
     return ops
 
 
-def shared_large(scene: GuestScene) -> list[Op]:
+def shared_large(maker: GuestScene) -> list[Op]:
     """Two entries map one large page with different rights; it is read, then written.
 
     Where KVM maps it by small pages the table of these has the rights in its role, and the two
     share it if they have the same.
     """
-    rng, thread = scene.rng, scene.vcpu()
+    rng, thread = maker.rng, maker.vcpu()
     one, other = rng.sample([(letter, n) for letter in "EF" for n in (0, 1)], 2)
     gfn = rng.choice(_LARGE)
-    ops = [scene.write(one, gfn, USUAL | FLAGS["ps"], thread)]
-    ops.append(scene.write(other, gfn, _READ_ONLY | FLAGS["ps"], thread))
-    slot = _slot_at(scene, gfn)
+    ops = [maker.write(one, gfn, USUAL | FLAGS["ps"], thread)]
+    ops.append(maker.write(other, gfn, _READ_ONLY | FLAGS["ps"], thread))
+    slot = _slot_at(maker, gfn)
     if slot is not None and rng.random() < 0.7:  # logged, it is mapped by small pages
         ops.append(Op(Kind.MEMSLOT_FLAGS, VMM_THREAD, (slot.slot, 0, DIRTY_LOG)))
     place = int(rng.random() * 4)
-    first, second = _at(scene, one, place, thread), _at(scene, other, place, thread)
+    first, second = _at(maker, one, place, thread), _at(maker, other, place, thread)
     ops.append(Op(Kind.GVA_READ, thread, (first, 0)))
     ops.append(Op(Kind.GVA_WRITE, thread, (first, 0)))
     ops.append(Op(Kind.GVA_READ, thread, (second, 0)))
     return [*ops, Op(Kind.GVA_WRITE, thread, (second, int(rng.random() < 0.5)))]
 
 
-def _at(scene: GuestScene, entry: Entry, place: int, thread: int) -> int:
+def _at(maker: GuestScene, entry: Entry, place: int, thread: int) -> int:
     """An address through a directory's entry, with that last place."""
     found = [
         number
         for number, address in enumerate(ADDRESSES)
-        if address[-1] == place and entry in scene.path(address, thread)
+        if address[-1] == place and entry in maker.path(address, thread)
     ]
-    return scene.rng.choice(found) if found else place
+    return maker.rng.choice(found) if found else place
 
 
-def _slot_at(scene: GuestScene, gfn: int) -> SlotSpec | None:
+def _slot_at(maker: GuestScene, gfn: int) -> SlotSpec | None:
     """The first memslot with that gfn."""
-    return next((s for s in scene.config.slots if s.gfn <= gfn < s.gfn + s.npages), None)
+    return next((s for s in maker.config.slots if s.gfn <= gfn < s.gfn + s.npages), None)
 
 
-def _by_device(scene: GuestScene, entry: Entry, target: str | int, flags: int) -> Op:
-    scene.links[entry] = target
+def _by_device(maker: GuestScene, entry: Entry, target: str | int, flags: int) -> Op:
+    maker.links[entry] = target
     return Op(Kind.DMA, VMM_THREAD, (ENTRIES.index(entry), target_of(target), flags))
 
 
-def _host_takes(scene: GuestScene, gfn: int) -> list[Op]:
+def _host_takes(maker: GuestScene, gfn: int) -> list[Op]:
     """The host takes the page behind a gfn away, if it has one."""
-    slot = _slot_at(scene, gfn)
+    slot = _slot_at(maker, gfn)
     if slot is None:
         return []
     page = slot.page + gfn - slot.gfn
-    kind = scene.rng.choice((Kind.MIGRATE, Kind.DONTNEED, Kind.SWAP_OUT))
+    kind = maker.rng.choice((Kind.MIGRATE, Kind.DONTNEED, Kind.SWAP_OUT))
     return [Op(kind, HOST_THREADS[0], (slot.area, page, 1)[: 2 + (kind == Kind.DONTNEED)])]
 
 
-def device_moves(scene: GuestScene) -> list[Op]:
+def device_moves(maker: GuestScene) -> list[Op]:
     """A device lets a large page be another one; then the host takes a page of that."""
-    rng, thread = scene.rng, scene.vcpu()
+    rng, thread = maker.rng, maker.vcpu()
     entry = rng.choice("EF"), rng.choice((0, 1))
     before, after = rng.sample((*_LARGE, TABLES["A"]), 2)
     one, other = rng.sample(range(4), 2)
     ops: list[Op] = []
     for gfn in (before, after):
-        slot = _slot_at(scene, gfn)
+        slot = _slot_at(maker, gfn)
         if slot is not None and rng.random() < 0.7:
             ops.append(Op(Kind.MEMSLOT_FLAGS, VMM_THREAD, (slot.slot, 0, DIRTY_LOG)))
-    ops.append(scene.write(entry, _named(before), USUAL | FLAGS["ps"], thread))
-    ops.append(scene.access(_at(scene, entry, one, thread), thread))
-    ops.append(_by_device(scene, entry, _named(after), USUAL | FLAGS["ps"]))
-    number = _at(scene, entry, other, thread)
-    ops.append(scene.access(number, thread))
-    ops += _host_takes(scene, after + other + 1)
-    return [*ops, scene.access(number, thread)]
+    ops.append(maker.write(entry, _named(before), USUAL | FLAGS["ps"], thread))
+    ops.append(maker.access(_at(maker, entry, one, thread), thread))
+    ops.append(_by_device(maker, entry, _named(after), USUAL | FLAGS["ps"]))
+    number = _at(maker, entry, other, thread)
+    ops.append(maker.access(number, thread))
+    ops += _host_takes(maker, after + other + 1)
+    return [*ops, maker.access(number, thread)]
 
 
 def _named(gfn: int) -> str | int:
@@ -153,36 +153,36 @@ def _named(gfn: int) -> str | int:
     return next((letter for letter, table in TABLES.items() if table == gfn), gfn)
 
 
-def device_turns(scene: GuestScene) -> list[Op]:
+def device_turns(maker: GuestScene) -> list[Op]:
     """A device makes a table of a large page that begins there, or the other way round."""
-    rng, thread = scene.rng, scene.vcpu()
-    ops = [] if scene.slot is not None else [create_late(scene, LATE_GFN, 0x200)]
+    rng, thread = maker.rng, maker.vcpu()
+    ops = [] if maker.slot is not None else [create_late(maker, LATE_GFN, 0x200)]
     inner = "L", rng.choice((0, 1))
     entry = rng.choice("EF"), rng.choice((0, 1))
     sizes = [FLAGS["ps"], 0]
     rng.shuffle(sizes)
-    ops.append(scene.write(inner, rng.choice(PAGES), USUAL, thread))
-    ops.append(scene.write(entry, "L", USUAL | sizes[0], thread))
-    ops.append(scene.access(_at(scene, entry, 1 - inner[1], thread), thread))
-    ops.append(_by_device(scene, entry, "L", USUAL | sizes[1]))
-    number = _at(scene, entry, inner[1], thread)
-    ops.append(scene.access(number, thread))
+    ops.append(maker.write(inner, rng.choice(PAGES), USUAL, thread))
+    ops.append(maker.write(entry, "L", USUAL | sizes[0], thread))
+    ops.append(maker.access(_at(maker, entry, 1 - inner[1], thread), thread))
+    ops.append(_by_device(maker, entry, "L", USUAL | sizes[1]))
+    number = _at(maker, entry, inner[1], thread)
+    ops.append(maker.access(number, thread))
     if rng.random() < 0.5:
-        ops += _host_takes(scene, LATE_GFN + 1 + inner[1])
-    return [*ops, scene.access(number, thread)]
+        ops += _host_takes(maker, LATE_GFN + 1 + inner[1])
+    return [*ops, maker.access(number, thread)]
 
 
-def device_unmaps(scene: GuestScene) -> list[Op]:
+def device_unmaps(maker: GuestScene) -> list[Op]:
     """A device points an entry that is used to where no memory is; then the host takes the page."""
-    rng, thread = scene.rng, scene.vcpu()
-    entry = scene.entry("GHI")
+    rng, thread = maker.rng, maker.vcpu()
+    entry = maker.entry("GHI")
     gfn = rng.choice(_HOME)
-    number = scene.through(entry, thread)
-    ops = [scene.write(entry, gfn, _READ_ONLY | FLAGS["a"], thread)]
+    number = maker.through(entry, thread)
+    ops = [maker.write(entry, gfn, _READ_ONLY | FLAGS["a"], thread)]
     ops.append(Op(Kind.GVA_READ, thread, (number, 0)))
-    ops.append(_by_device(scene, entry, 0xFEE00, USUAL | FLAGS["a"] | FLAGS["d"]))
+    ops.append(_by_device(maker, entry, 0xFEE00, USUAL | FLAGS["a"] | FLAGS["d"]))
     ops.append(Op(Kind.GVA_WRITE, thread, (number, 0)))
-    return [*ops, *_host_takes(scene, gfn), scene.access(number, thread)]
+    return [*ops, *_host_takes(maker, gfn), maker.access(number, thread)]
 
 
 SHADOW_PHRASES: Final[tuple[tuple[GuestPhrase, int], ...]] = (

@@ -9,8 +9,8 @@ from typing import Final
 from ..addresses import Place
 from ..limits import HOST_THREADS, VMM_THREAD
 from ..model import Op
+from ..op_maker import OpMaker
 from ..ops import OPS, Kind
-from ..scene import Scene
 
 _ACCESSES: Final = (Kind.READ, Kind.WRITE, Kind.WRITE, Kind.EXEC)
 _TAKES: Final = (
@@ -25,14 +25,14 @@ ON: Final = (1,)
 OFF: Final = (0,)
 
 
-def access(scene: Scene, place: Place, thread: int | None = None) -> Op:
+def access(maker: OpMaker, place: Place, thread: int | None = None) -> Op:
     """A guest access at the place."""
-    return scene.op(scene.rng.choice(_ACCESSES), place, thread)
+    return maker.op(maker.rng.choice(_ACCESSES), place, thread)
 
 
-def vcpu(scene: Scene) -> int:
+def vcpu(maker: OpMaker) -> int:
     """The thread of one of the vCPUs."""
-    return scene.thread(OPS[Kind.WRITE])
+    return maker.thread(OPS[Kind.WRITE])
 
 
 def vmm(kind: Kind, *args: int) -> Op:
@@ -40,44 +40,46 @@ def vmm(kind: Kind, *args: int) -> Op:
     return Op(kind, OPS[kind].threads[0], args)
 
 
-def mode(scene: Scene, place: Place, thread: int) -> list[Op]:
+def mode(maker: OpMaker, place: Place, thread: int) -> list[Op]:
     """The vCPU enters SMM for a place that is only there, or leaves it now and then."""
     if place.as_id:
         return [Op(Kind.SMM, thread, ON)]
-    if scene.rng.random() < 0.2 and any(slot.as_id for slot in scene.config.slots):
+    if maker.rng.random() < 0.2 and any(slot.as_id for slot in maker.config.slots):
         return [Op(Kind.SMM, thread, OFF)]
     return []
 
 
-def take(scene: Scene, place: Place) -> Op:
+def take(maker: OpMaker, place: Place) -> Op:
     """The host takes the page back or replaces it."""
-    return scene.op(scene.rng.choice(_TAKES), place)
+    return maker.op(maker.rng.choice(_TAKES), place)
 
 
-def clean(scene: Scene, place: Place) -> Op:
+def clean(maker: OpMaker, place: Place) -> Op:
     """The host makes the page clean, by what does so to memory of its kind, or one block."""
-    file = scene.config.areas[place.area] == "file"
+    file = maker.config.areas[place.area] == "file"
     kind = Kind.WRITEBACK if file else Kind.LAZY_FREE
-    return Op(kind, HOST_THREADS[0], _around(scene, place))
+    return Op(kind, HOST_THREADS[0], _around(maker, place))
 
 
-def reclaim(scene: Scene, place: Place) -> Op:
+def reclaim(maker: OpMaker, place: Place) -> Op:
     """The host reclaims the page, or its block of 2M."""
-    kind = scene.rng.choice((Kind.SWAP_OUT, Kind.SWAP_OUT, Kind.PAGEOUT))
-    return Op(kind, HOST_THREADS[0], _around(scene, place))
+    kind = maker.rng.choice((Kind.SWAP_OUT, Kind.SWAP_OUT, Kind.PAGEOUT))
+    return Op(kind, HOST_THREADS[0], _around(maker, place))
 
 
-def _around(scene: Scene, place: Place) -> tuple[int, int, int]:
+def _around(maker: OpMaker, place: Place) -> tuple[int, int, int]:
     """The page or its block: area, page, n."""
-    if scene.rng.random() < 0.5:
+    if maker.rng.random() < 0.5:
         return place.area, place.page, 1
     return place.area, place.page & -_BLOCK, _BLOCK
 
 
-def later(scene: Scene, kinds: Sequence[Kind], place: Place, thread: int | None = None) -> list[Op]:
+def later(
+    maker: OpMaker, kinds: Sequence[Kind], place: Place, thread: int | None = None
+) -> list[Op]:
     """The place used once more, perhaps after the host did something to it."""
     ops: list[Op] = []
-    if scene.rng.random() < 0.5:
+    if maker.rng.random() < 0.5:
         changes = [kind for kind in kinds if OPS[kind].threads == HOST_THREADS]
-        ops.append(scene.op(scene.rng.choice(changes or [Kind.DONTNEED]), place))
-    return [*ops, access(scene, place, thread)]
+        ops.append(maker.op(maker.rng.choice(changes or [Kind.DONTNEED]), place))
+    return [*ops, access(maker, place, thread)]

@@ -9,8 +9,8 @@ from .. import addresses
 from ..addresses import Place
 from ..limits import HOST_THREADS, WORKER_THREAD
 from ..model import DIRTY_LOG, Op, SlotSpec
+from ..op_maker import OpMaker
 from ..ops import Kind
-from ..scene import Scene
 from .parts import OFF, ON, SYNC, access, clean, reclaim, vcpu, vmm
 
 _2M: Final = 512
@@ -36,31 +36,31 @@ _FEW_PAGES: Final = (8, 8, 10, 12)
 """Limits of shadow pages that make the legacy MMU reclaim some at once."""
 
 
-def use(scene: Scene, place: Place, thread: int | None = None) -> Op:
+def use(maker: OpMaker, place: Place, thread: int | None = None) -> Op:
     """An access; under the NX mitigation often a fetch, for which tables are made."""
-    rng = scene.rng
-    thread = vcpu(scene) if thread is None else thread
-    if scene.config.nx and rng.random() < 0.4:
+    rng = maker.rng
+    thread = vcpu(maker) if thread is None else thread
+    if maker.config.nx and rng.random() < 0.4:
         return Op(Kind.EXEC, thread, (place.gfn,))
-    return access(scene, place, thread)
+    return access(maker, place, thread)
 
 
-def protect(scene: Scene, slot: SlotSpec) -> list[Op]:
+def protect(maker: OpMaker, slot: SlotSpec) -> list[Op]:
     """What write-protects the dirty pages of the slot."""
     name = slot.slot, slot.as_id
     ops = [vmm(Kind.DIRTY_GET, *name)]
-    if scene.config.manual_protect:
+    if maker.config.manual_protect:
         ops.append(vmm(Kind.DIRTY_CLEAR, *name, 0, slot.npages))
     return ops
 
 
-def collapsing(scene: Scene, place: Place, slot: SlotSpec) -> list[Op]:
+def collapsing(maker: OpMaker, place: Place, slot: SlotSpec) -> list[Op]:
     """A table stands where a huge page may be again: what forbade that goes, or has gone just now.
 
     Logging forbade it, or a tracked page.  vCPUs use the table's pages while it is cut off, or one
     makes the table then, the host ages them or takes them, the worker recovers.
     """
-    rng = scene.rng
+    rng = maker.rng
     pages = _of_one_table(place, slot, 1 + rng.choice(_PAGES))
     name = slot.slot, slot.as_id
     ops: list[Op] = []
@@ -74,27 +74,27 @@ def collapsing(scene: Scene, place: Place, slot: SlotSpec) -> list[Op]:
         allow = vmm(Kind.MEMSLOT_FLAGS, *name, slot.flags & ~DIRTY_LOG)
     if rng.random() < _UNUSED:  # and nobody else: two tasks at the right places are rare enough
         page = rng.choice(pages)
-        fetch = Op(Kind.EXEC, vcpu(scene), (page.gfn,))
-        return [*ops, fetch if scene.config.nx else access(scene, page), allow, SYNC]
-    used = [use(scene, rng.choice(pages)) for _ in range(rng.choice((1, 1, 2)))]
+        fetch = Op(Kind.EXEC, vcpu(maker), (page.gfn,))
+        return [*ops, fetch if maker.config.nx else access(maker, page), allow, SYNC]
+    used = [use(maker, rng.choice(pages)) for _ in range(rng.choice((1, 1, 2)))]
     ops += used
     logged = allow.kind is Kind.MEMSLOT_FLAGS
     protected = logged and rng.random() < 0.5
     if protected:
-        ops += [SYNC, *protect(scene, slot)]
+        ops += [SYNC, *protect(maker, slot)]
     before = rng.random() < (0.2 if logged else 0.6)
     if before:
         ops += [SYNC, allow]
     ops.append(SYNC)
-    for thread in range(min(scene.config.vcpus, rng.choice((1, 2, 2)))):
+    for thread in range(min(maker.config.vcpus, rng.choice((1, 2, 2)))):
         for _ in range(rng.choice((1, 1, 2))):
-            op = use(scene, rng.choice(pages), thread)
+            op = use(maker, rng.choice(pages), thread)
             if rng.random() < AGAIN:
                 kind = Kind.WRITE if protected else op.kind
                 op = Op(kind, thread, rng.choice(used).args)
             ops.append(op)
     if rng.random() < 0.4:
-        ops.append(scene.op(rng.choice(_TAKES), rng.choice(pages)))
+        ops.append(maker.op(rng.choice(_TAKES), rng.choice(pages)))
     if rng.random() < 0.15:
         ops.append(Op(Kind.NX_RECOVER, WORKER_THREAD))
     if not before:
@@ -102,24 +102,24 @@ def collapsing(scene: Scene, place: Place, slot: SlotSpec) -> list[Op]:
     return [*ops, SYNC]
 
 
-def recovering(scene: Scene, place: Place, slot: SlotSpec) -> list[Op]:
+def recovering(maker: OpMaker, place: Place, slot: SlotSpec) -> list[Op]:
     """The worker recovers tables of the NX mitigation while others make or free some.
 
     Fetches in several regions of 2M made them.
     """
-    rng = scene.rng
+    rng = maker.rng
     name = slot.slot, slot.as_id
     offsets = range((place.gfn - slot.gfn) % _2M, slot.npages, _2M)
     regions = [addresses.inside(slot, offset) for offset in offsets[: rng.choice(_REGIONS)]]
     ops = _unlogged(slot)
-    ops += [] if scene.config.nx else [vmm(Kind.NX, *ON), SYNC]
-    thread = vcpu(scene)
+    ops += [] if maker.config.nx else [vmm(Kind.NX, *ON), SYNC]
+    thread = vcpu(maker)
     ops += [Op(Kind.EXEC, thread, (region.gfn,)) for region in regions]
     ops.append(SYNC)
     if rng.random() < 0.6:
-        ops.append(Op(Kind.EXEC, vcpu(scene), (rng.choice(regions).gfn,)))
+        ops.append(Op(Kind.EXEC, vcpu(maker), (rng.choice(regions).gfn,)))
     if rng.random() < 0.3:
-        ops.append(access(scene, rng.choice(regions)))
+        ops.append(access(maker, rng.choice(regions)))
     ops.append(Op(Kind.NX_RECOVER, WORKER_THREAD))
     way = rng.random()
     if way < 0.3:
@@ -131,17 +131,17 @@ def recovering(scene: Scene, place: Place, slot: SlotSpec) -> list[Op]:
     elif way < 0.85:
         ops.append(vmm(Kind.MEMSLOT_DELETE, *name))
     else:
-        ops.append(scene.op(rng.choice(_TAKES), rng.choice(regions)))
+        ops.append(maker.op(rng.choice(_TAKES), rng.choice(regions)))
     return [*ops, SYNC]
 
 
-def sweeping(scene: Scene, place: Place, slot: SlotSpec) -> list[Op]:
+def sweeping(maker: OpMaker, place: Place, slot: SlotSpec) -> list[Op]:
     """All pages of a slot go at once while vCPUs use some: the zap yields to them halfway.
 
     They are in several tables, of which some may be empty by then; what a TLB kept shows when the
     pages are used again.
     """
-    rng = scene.rng
+    rng = maker.rng
     tables = max(1, min(3, slot.npages // _2M))
     first = place.gfn - slot.gfn
     pages = [addresses.inside(slot, (first + n * _2M) % slot.npages) for n in range(tables)]
@@ -149,19 +149,19 @@ def sweeping(scene: Scene, place: Place, slot: SlotSpec) -> list[Op]:
     if len(pages) > 1 and rng.random() < 0.5:
         gone = pages.pop()
         ops += [
-            access(scene, gone),
+            access(maker, gone),
             SYNC,
             Op(Kind.DONTNEED, HOST_THREADS[0], (gone.area, gone.page, 1)),
         ]
         ops.append(SYNC)
         pages = pages[: rng.choice((1, 2))]
-    used = [access(scene, rng.choice(pages)) for _ in range(rng.choice((1, 1, 2, 3)))]
+    used = [access(maker, rng.choice(pages)) for _ in range(rng.choice((1, 1, 2, 3)))]
     ops += [*used, SYNC]
-    for thread in range(min(scene.config.vcpus, rng.choice((1, 2, 2)))):
+    for thread in range(min(maker.config.vcpus, rng.choice((1, 2, 2)))):
         again = rng.choice(used)
         ops.append(again._replace(thread=thread))
         if rng.random() < 0.5:
-            ops.append(access(scene, addresses.near(rng, rng.choice(pages)), thread))
+            ops.append(access(maker, addresses.near(rng, rng.choice(pages)), thread))
     if rng.random() < 0.7:
         whole = slot.area, slot.page, slot.npages
         kind = rng.choice((Kind.DONTNEED, Kind.DONTNEED, Kind.MUNMAP))
@@ -171,50 +171,50 @@ def sweeping(scene: Scene, place: Place, slot: SlotSpec) -> list[Op]:
     return [*ops, SYNC, rng.choice(used)]
 
 
-def cleaning(scene: Scene, place: Place, slot: SlotSpec) -> list[Op]:
+def cleaning(maker: OpMaker, place: Place, slot: SlotSpec) -> list[Op]:
     """The host makes a page clean; vCPUs write to it while something else takes their SPTEs' bits.
 
     Then the host reclaims it, perhaps in the middle of that: nothing that was written may be lost.
     """
-    rng = scene.rng
-    written = Op(Kind.WRITE, vcpu(scene), (place.gfn,))
-    ops = [*_unlogged(slot), written, SYNC, clean(scene, place), SYNC]
-    for thread in range(min(scene.config.vcpus, rng.choice((1, 1, 2)))):
+    rng = maker.rng
+    written = Op(Kind.WRITE, vcpu(maker), (place.gfn,))
+    ops = [*_unlogged(slot), written, SYNC, clean(maker, place), SYNC]
+    for thread in range(min(maker.config.vcpus, rng.choice((1, 1, 2)))):
         ops.append(written._replace(thread=thread))
         if rng.random() < 0.5:
-            ops.append(access(scene, place, thread))
+            ops.append(access(maker, place, thread))
     way = rng.random()
     if way < 0.3:
         ops.append(vmm(Kind.MEMSLOT_FLAGS, slot.slot, slot.as_id, slot.flags | DIRTY_LOG))
     elif way < 0.5:
         ops.append(vmm(Kind.ZAP_GFN_RANGE, place.gfn, 1))
     elif way < 0.7:
-        ops.append(scene.op(Kind.AGE, place, HOST_THREADS[1]))
+        ops.append(maker.op(Kind.AGE, place, HOST_THREADS[1]))
     if rng.random() < 0.6:
         ops.append(SYNC)
-    return [*ops, reclaim(scene, place), SYNC, written._replace(kind=Kind.READ)]
+    return [*ops, reclaim(maker, place), SYNC, written._replace(kind=Kind.READ)]
 
 
-def splitting(scene: Scene, place: Place, slot: SlotSpec) -> list[Op]:
+def splitting(maker: OpMaker, place: Place, slot: SlotSpec) -> list[Op]:
     """A vCPU makes a table of a huge page while others use that, and the host ages or takes pages.
 
     What makes it is a fetch under the NX mitigation, or a write once logging has begun.
     """
-    rng = scene.rng
+    rng = maker.rng
     pages = _of_one_table(place, slot, 1 + rng.choice(_PAGES))
     ops = _unlogged(slot)
-    kind = Kind.EXEC if scene.config.nx or rng.random() < 0.5 else Kind.WRITE
-    if kind is Kind.EXEC and not scene.config.nx:
+    kind = Kind.EXEC if maker.config.nx or rng.random() < 0.5 else Kind.WRITE
+    if kind is Kind.EXEC and not maker.config.nx:
         ops.append(vmm(Kind.NX, *ON))
-    ops += [Op(Kind.READ, vcpu(scene), (rng.choice(pages).gfn,)), SYNC]
+    ops += [Op(Kind.READ, vcpu(maker), (rng.choice(pages).gfn,)), SYNC]
     if kind is Kind.WRITE:
         ops += [vmm(Kind.MEMSLOT_FLAGS, slot.slot, slot.as_id, slot.flags | DIRTY_LOG), SYNC]
     ops.append(Op(kind, 0, (rng.choice(pages).gfn,)))
-    for thread in range(1, min(scene.config.vcpus, 3)) or (0,):
-        ops.append(access(scene, rng.choice(pages), thread))
+    for thread in range(1, min(maker.config.vcpus, 3)) or (0,):
+        ops.append(access(maker, rng.choice(pages), thread))
     for _ in range(rng.choice((0, 1, 1, 2))):
         kind = Kind.AGE if rng.random() < 0.5 else rng.choice(_TAKES)
-        ops.append(scene.op(kind, rng.choice(pages)))
+        ops.append(maker.op(kind, rng.choice(pages)))
     return [*ops, SYNC]
 
 

@@ -8,8 +8,8 @@ from typing import Final
 from ..addresses import Place
 from ..limits import VMM_THREAD, WORKER_THREAD
 from ..model import DIRTY_LOG, Op, SlotSpec
+from ..op_maker import OpMaker
 from ..ops import Kind
-from ..scene import Scene
 from .parts import SYNC, take, vmm
 from .race_tables import use
 
@@ -24,24 +24,24 @@ BESIDE: Final = (
 """What the second thread does: a sysfs write, a migration, a limit, a device that tracks writes."""
 
 
-def beside(scene: Scene, place: Place) -> Op:
+def beside(maker: OpMaker, place: Place) -> Op:
     """An operation of the second thread at the place; `nx` mostly changes what is set."""
-    kind = scene.rng.choice(BESIDE)
-    if kind is Kind.NX and scene.rng.random() < 0.8:
-        return Op(kind, WORKER_THREAD, (int(not scene.config.nx),))
-    return scene.op(kind, place, WORKER_THREAD)
+    kind = maker.rng.choice(BESIDE)
+    if kind is Kind.NX and maker.rng.random() < 0.8:
+        return Op(kind, WORKER_THREAD, (int(not maker.config.nx),))
+    return maker.op(kind, place, WORKER_THREAD)
 
 
-def two_threads(scene: Scene, place: Place, slot: SlotSpec) -> list[Op]:
+def two_threads(maker: OpMaker, place: Place, slot: SlotSpec) -> list[Op]:
     """Pages of the slot are used; then both threads of the VMM change what is about it at once.
 
     Guests may use it meanwhile, and do so when all is over; the host takes a page before.
     """
-    rng = scene.rng
+    rng = maker.rng
     name = slot.slot, slot.as_id
-    used = [use(scene, place) for _ in range(rng.choice((1, 2, 2, 3)))]
+    used = [use(maker, place) for _ in range(rng.choice((1, 2, 2, 3)))]
     ops = [*used, SYNC]
-    others = [one for one in scene.config.slots if one != slot] or [slot]
+    others = [one for one in maker.config.slots if one != slot] or [slot]
     match rng.randrange(4):
         case 0:
             gone = rng.choice(others)
@@ -51,13 +51,13 @@ def two_threads(scene: Scene, place: Place, slot: SlotSpec) -> list[Op]:
         case 1:
             ops.append(vmm(Kind.MEMSLOT_FLAGS, *name, slot.flags ^ DIRTY_LOG))
         case 2:
-            ops.append(scene.op(Kind.MEMSLOT_MOVE, place))
+            ops.append(maker.op(Kind.MEMSLOT_MOVE, place))
         case _:
-            ops.append(scene.op(rng.choice(BESIDE), place, VMM_THREAD))
-    ops += [beside(scene, place) for _ in range(rng.choice((1, 1, 2)))]
+            ops.append(maker.op(rng.choice(BESIDE), place, VMM_THREAD))
+    ops += [beside(maker, place) for _ in range(rng.choice((1, 1, 2)))]
     if rng.random() < 0.5:
-        ops.append(use(scene, place))
+        ops.append(use(maker, place))
     ops.append(SYNC)
     if rng.random() < 0.5:
-        ops += [take(scene, place), SYNC]
+        ops += [take(maker, place), SYNC]
     return [*ops, rng.choice(used), SYNC]

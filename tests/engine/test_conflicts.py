@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from difffuzz.engine import concurrent
-from difffuzz.engine.meetings import Meetings, changed, ended, feature
+from difffuzz.engine.conflicts import Conflicts, changed, ended, feature
 from difffuzz.facts.paging import PT_PAGE_SIZE_MASK
 from difffuzz.facts.spte import SPTE_MMU_PRESENT_MASK
 from difffuzz.program import Kind, parse
@@ -16,12 +16,12 @@ LEAF = SPTE_MMU_PRESENT_MASK | PT_PAGE_SIZE_MASK | 0x1000
 SLOT = "difffuzz program v1\nconfig vcpus=2\nslot 0 gfn=0 pages=8 area=1\n"
 
 
-def meetings(text: str) -> set[tuple[int, int]]:
-    return concurrent.run(parse(SLOT + text), open_side("legacy"), open_side("tdp")).meetings
+def conflicts(text: str) -> set[tuple[int, int]]:
+    return concurrent.run(parse(SLOT + text), open_side("legacy"), open_side("tdp")).conflicts
 
 
 def test_two_threads_at_one_spte() -> None:
-    met = Meetings()
+    met = Conflicts()
     made, gone = changed(Kind.READ, 1, 0, LEAF), changed(Kind.ZAP_GFN_RANGE, 1, LEAF, 0)
     met.note(0x1000, 0, made)
     met.note(0x1008, 6, gone)
@@ -56,13 +56,13 @@ def test_features_are_in_range() -> None:
 def test_threads_meet_in_a_phase_only() -> None:
     race = "vcpu0: read gfn=0\nhost0: dontneed area=1 page=0 n=1\n"
     both = changed(Kind.READ, 1, 0, LEAF), changed(Kind.MUNMAP, 1, LEAF, 0)
-    assert both in meetings(race)
-    assert not meetings(race.replace("host0", "vmm: sync\nhost0"))
-    assert meetings("vcpu0: read gfn=0\n") == set()
+    assert both in conflicts(race)
+    assert not conflicts(race.replace("host0", "vmm: sync\nhost0"))
+    assert conflicts("vcpu0: read gfn=0\n") == set()
 
 
 def test_how_operations_end_together() -> None:
     ok, mmio = Outcome("ok"), Outcome("mmio")
     assert ended(Kind.READ, ok) != ended(Kind.READ, mmio)
-    both = meetings("vcpu0: read gfn=0\nvcpu1: read gfn=9\n")
+    both = conflicts("vcpu0: read gfn=0\nvcpu1: read gfn=9\n")
     assert tuple(sorted((ended(Kind.READ, ok), ended(Kind.READ, mmio)))) in both

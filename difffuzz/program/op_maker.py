@@ -24,7 +24,7 @@ _SECOND: Final = 0.2
 """How often the VMM's second thread does what both may do."""
 
 
-class Scene:
+class OpMaker:
     """A configuration and the few places that the operations of one program are about."""
 
     __slots__ = ("config", "focus", "rng", "used")
@@ -113,17 +113,17 @@ def any_value(rng: Random, kind: FieldType) -> int:
     return kind.low + int(rng.random() * (kind.high - kind.low + 1))
 
 
-def scene_of(program: Program, rng: Random) -> Scene:
-    """The scene of an existing program: its focus are places that a few of its operations name."""
+def scene_of(program: Program, rng: Random) -> OpMaker:
+    """The maker of an existing program: its focus are places that a few of its operations name."""
     config = program.config
     if not program.ops or not config.slots:
-        return Scene(rng, config)
+        return OpMaker(rng, config)
     focus = []
     for _ in range(2):
         place = place_of(rng.choice(program.ops), config)
         if place is not None:
             focus.append(place)
-    return Scene(rng, config, focus)
+    return OpMaker(rng, config, focus)
 
 
 def place_of(op: Op, config: Config) -> Place | None:

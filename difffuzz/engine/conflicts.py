@@ -43,7 +43,7 @@ def feature(pair: tuple[int, int]) -> int:
     return ((pair[0] * 65599 + pair[1]) * 2654435761 >> 8) % FEATURES
 
 
-class Meetings:
+class Conflicts:
     """What happened in one phase on one side."""
 
     __slots__ = ("_at",)
