@@ -205,9 +205,9 @@ ROWS = {
         "--patch harness/native/mended/today.toml --name k72m"
     ): Row(instead="tests/native/test_findings_today.py"),
     "scripts/difffuzz fuzz --left native:today:legacy --right native:today:tdp --time 600": Row(
-        "fuzz --left native:BUILD:legacy --right native:BUILD:tdp --runs 50 --seed 5 --out OUT",
+        "fuzz --left native:BUILD:legacy --right native:BUILD:tdp --runs 25 --seed 9 --out OUT",
         0,
-        "50 executions",
+        "25 executions",
     ),
     (
         "scripts/difffuzz fuzz --left native:today:legacy --right native:today:tdp "
@@ -224,9 +224,9 @@ ROWS = {
         "variant diff native:BUILD native:BUILD FILE --runs 20 --schedules 5 --out OUT", 0, "agree"
     ),
     "scripts/difffuzz fuzz --left native:after:legacy --right native:after:tdp --time 600": Row(
-        "fuzz --left native:BUILD:legacy --right native:BUILD:tdp --runs 50 --seed 5 --out OUT",
+        "fuzz --left native:BUILD:legacy --right native:BUILD:tdp --runs 25 --seed 9 --out OUT",
         0,
-        "50 executions",
+        "25 executions",
     ),
     "scripts/difffuzz fuzz --left native:after:tdp --right tdp@v7.2 --time 600": Row(
         "fuzz --left native:BUILD:tdp --right tdp@v6.1 --runs 20 --seed 3 --out OUT", 0, "20 exec"

@@ -16,9 +16,8 @@ from difffuzz.program import Kind
 from difffuzz.program.limits import FEATURES
 from difffuzz.sides.base import Outcome
 
-ACCESSED = VMX_EPT_ACCESS_BIT | PT_ACCESSED_MASK
-DIRTY = VMX_EPT_DIRTY_BIT | PT_DIRTY_MASK
-"""Of either layout."""
+EPT_LEAF = 1 << 4
+"""A leaf of EPT has it: its memory type is write-back (6). In x86 tables it is PCD, never set."""
 _RESULTS = ("ok", "mmio", "sigbus", "error", "stuck", "done", "nothing", "fault")
 RESULTS = {name: number for number, name in enumerate(_RESULTS)}
 
@@ -32,7 +31,10 @@ def spte_class(spte: int, level: int) -> int:
     if level > 1 and not spte & PT_PAGE_SIZE_MASK:
         return 3
     # W, accessed and dirty; the pfn is ignored.
-    return 4 | spte & PT_WRITABLE_MASK | (1 if spte & ACCESSED else 0) | (8 if spte & DIRTY else 0)
+    ept = spte & EPT_LEAF
+    accessed = spte & (VMX_EPT_ACCESS_BIT if ept else PT_ACCESSED_MASK)
+    dirty = spte & (VMX_EPT_DIRTY_BIT if ept else PT_DIRTY_MASK)
+    return 4 | spte & PT_WRITABLE_MASK | (1 if accessed else 0) | (8 if dirty else 0)
 
 
 def transition(side: int, kind: Kind, level: int, old: int, new: int) -> int:

@@ -112,7 +112,8 @@ class Claims:
 
 
 class Sweeper:
-    """Sweeps one program after the other, as one worker of a run; those with few races first."""
+    """Sweeps one program after the other, as one worker of a run: those of the folders before what
+    runs, and of each those with few races first."""
 
     def __init__(
         self, run: Runner, notes: SweepNotes, claims: Claims, folders: Iterable[Path]
@@ -122,7 +123,7 @@ class Sweeper:
         self._claims = claims
         self._known = notes.read()
         self._met: set[tuple[int, int]] = set()
-        self._queue: list[tuple[int, str, Program]] = []
+        self._queue: list[tuple[bool, int, str, Program]] = []
         for program in programs_of(folders):
             self.add(program)
 
@@ -131,7 +132,7 @@ class Sweeper:
         """Programs that are yet to be swept, by this worker or another."""
         return len(self._queue)
 
-    def add(self, program: Program) -> None:
+    def add(self, program: Program, ran: bool = False) -> None:
         """It is to be swept, if it has races, and nobody has done it or is to do it anyway."""
         cost = self._run.sweep_cost(program)
         if not cost:
@@ -139,14 +140,14 @@ class Sweeper:
         name = self._notes.name(program)
         if name not in self._known:
             self._known.add(name)
-            heapq.heappush(self._queue, (cost, name, program))
+            heapq.heappush(self._queue, (ran, cost, name, program))
 
     def ran(self, program: Program, verdict: Verdict) -> None:
         """One was run: it is to be swept, too, if its threads met in a way that is new."""
         if not verdict.conflicts <= self._met:
             self._met |= verdict.conflicts
             if not verdict.divergences:
-                self.add(program)
+                self.add(program, ran=True)
 
     def next(self, stop: Callable[[], bool]) -> tuple[Program, Swept] | None:
         """What came of the next one; None if there is none.  What is stopped stays.  OSError.
@@ -155,7 +156,7 @@ class Sweeper:
         """
         while self._queue:
             entry = heapq.heappop(self._queue)
-            _, name, program = entry
+            _, _, name, program = entry
             if not self._claims.take(name):
                 continue
             swept = self._run.sweep(program, stop)

@@ -126,7 +126,7 @@ def test_the_unlike_are_told_apart() -> None:
     assert isinstance(base, KvmFactory)
     found = conform(program, base, kernel("tdp"))
     assert found is not None
-    assert found.what == "remote_tlb_flush_requests"
+    assert found.what == "parked_ret"
 
 
 def test_the_kernels_two_mmus_agree_on_the_seeds() -> None:

@@ -73,6 +73,8 @@ def fuzzed(run: Run, work: Path) -> NoReturn:
     atheris = instrument.atheris_module()
     branches = instrument.install()
     from ...fuzz.corpus import prepare
+    from ...fuzz.options import MEMORY_MB
+    from ...fuzz.process import rss_limit_mb
     from ...fuzz.target import Target
     from ...program.limits import MAX_BYTES
     from ...running.policy import FUZZ_STEPS
@@ -103,6 +105,7 @@ def fuzzed(run: Run, work: Path) -> NoReturn:
 
     flags = [f"-seed={run.seed + 1}", f"-max_len={MAX_BYTES}", "-len_control=0", "-reload=0"]
     flags += ["-prefer_small=0", f"-artifact_prefix={work}/", "-verbosity=0"]
+    flags += [f"-rss_limit_mb={rss_limit_mb(MEMORY_MB)}"]
     target.fuzz(
         atheris, [sys.argv[0], *flags, str(work / "corpus"), str(work / "seeds")], one_input
     )

@@ -8,9 +8,8 @@
 #include "guest.h"
 #include "play.h"
 
-/* Of either layout. */
-#define ACCESSED (PT_ACCESSED_MASK | VMX_EPT_ACCESS_BIT)
-#define DIRTY (PT_DIRTY_MASK | VMX_EPT_DIRTY_BIT)
+/* A leaf of EPT has it, for its memory type is write-back (6); in x86 tables it is PCD, never set. */
+#define EPT_LEAF (1UL << 4)
 
 /* What happened while a fault was parked. */
 struct flight {
@@ -155,7 +154,11 @@ static unsigned long spte_class(u64 spte, int level)
 		return spte & VMX_EPT_RWX_MASK ? 2 : 1; /* is_frozen_spte() of facts/spte.py */
 	if (level > 1 && !(spte & PT_PAGE_SIZE_MASK))
 		return 3;
-	return 4 | (spte >> 1 & 1) << 1 | (spte & ACCESSED ? 1 : 0) | (spte & DIRTY ? 8 : 0);
+	bool ept = spte & EPT_LEAF;
+	u64 accessed = spte & (ept ? VMX_EPT_ACCESS_BIT : PT_ACCESSED_MASK);
+	u64 dirty = spte & (ept ? VMX_EPT_DIRTY_BIT : PT_DIRTY_MASK);
+
+	return 4 | (spte >> 1 & 1) << 1 | (accessed ? 1 : 0) | (dirty ? 8 : 0);
 }
 
 /* difffuzz/engine/features.py, transition() */
