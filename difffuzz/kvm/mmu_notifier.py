@@ -57,11 +57,12 @@ def kvm_handle_hva_range(
     kvm: Kvm,
     start: int,
     end: int,
-    pte: int,
-    handler: HvaHandler | None,
-    on_lock: OnLock | None,
-    flush_on_ret: bool,
-    may_block: bool,
+    *,
+    handler: HvaHandler | None = None,
+    pte: int = 0,
+    on_lock: OnLock | None = None,
+    flush_on_ret: bool = False,
+    may_block: bool = False,
 ) -> bool:
     """__kvm_handle_hva_range(): calls the handler for every slot that the hva range overlaps.
 
@@ -161,17 +162,16 @@ class KvmMmuNotifier:
             kvm,
             start,
             end,
-            0,
-            self.mmu.kvm_unmap_gfn_range,
-            kvm_mmu_invalidate_begin,
-            True,
-            blockable,
+            handler=self.mmu.kvm_unmap_gfn_range,
+            on_lock=kvm_mmu_invalidate_begin,
+            flush_on_ret=True,
+            may_block=blockable,
         )
 
     def invalidate_range_end(self, start: int, end: int) -> None:
         """The host has changed the hvas [start, end)."""
         kvm = self.kvm
-        kvm_handle_hva_range(kvm, start, end, 0, None, kvm_mmu_invalidate_end, False, True)
+        kvm_handle_hva_range(kvm, start, end, on_lock=kvm_mmu_invalidate_end, may_block=True)
         kvm.mn_invalidate_lock.lock()
         kvm.mn_active_invalidate_count -= 1
         kvm.mn_invalidate_lock.unlock()
@@ -186,7 +186,9 @@ class KvmMmuNotifier:
         # start found no slot there: there is nothing to do.
         if not kvm.mmu_invalidate_in_progress:
             return
-        kvm_handle_hva_range(kvm, addr, addr + 1, pte, self._change_spte_gfn, None, True, False)
+        kvm_handle_hva_range(
+            kvm, addr, addr + 1, handler=self._change_spte_gfn, pte=pte, flush_on_ret=True
+        )
 
     def _change_spte_gfn(self, kvm: Kvm, gfn_range: KvmGfnRange) -> bool:
         """kvm_change_spte_gfn()."""
@@ -197,21 +199,19 @@ class KvmMmuNotifier:
     def clear_flush_young(self, start: int, end: int) -> int:
         """Clears the accessed state of the hvas and flushes; 1 if any was accessed."""
         return int(
-            kvm_handle_hva_range(self.kvm, start, end, 0, self.mmu.kvm_age_gfn, None, True, False)
+            kvm_handle_hva_range(
+                self.kvm, start, end, handler=self.mmu.kvm_age_gfn, flush_on_ret=True
+            )
         )
 
     def clear_young(self, start: int, end: int) -> int:
         """Clears the accessed state of the hvas without a flush; 1 if any was accessed."""
-        return int(
-            kvm_handle_hva_range(self.kvm, start, end, 0, self.mmu.kvm_age_gfn, None, False, False)
-        )
+        return int(kvm_handle_hva_range(self.kvm, start, end, handler=self.mmu.kvm_age_gfn))
 
     def test_young(self, addr: int) -> int:
         """1 if the page at `addr` was accessed."""
         return int(
-            kvm_handle_hva_range(
-                self.kvm, addr, addr + 1, 0, self.mmu.kvm_test_age_gfn, None, False, False
-            )
+            kvm_handle_hva_range(self.kvm, addr, addr + 1, handler=self.mmu.kvm_test_age_gfn)
         )
 
     def release(self) -> None:

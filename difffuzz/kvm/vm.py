@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The face of the modelled KVM: what user space does through its file descriptors.
+"""The modelled KVM from outside: what user space does through its file descriptors.
 
 The VM's life, its vCPUs, and the ioctls and module parameters that concern the MMU.
 """
