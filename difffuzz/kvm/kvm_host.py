@@ -225,8 +225,10 @@ class KvmMemorySlot:
 class KvmMemslots:
     """struct kvm_memslots: one of the two sets of an address space.
 
-    `gfn_tree` is by first gfn, `id_hash` by slot id.  The kernel's tree by hva is left out.
+    `gfn_tree` is by first gfn, `id_hash` by slot id.
     """
+
+    # Left out: the tree by hva; memslots are few here.
 
     __slots__ = ("generation", "gfn_tree", "id_hash", "node_idx")
 

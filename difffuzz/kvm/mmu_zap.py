@@ -185,7 +185,7 @@ def kvm_recover_nx_huge_pages(kvm: Kvm) -> None:
             kvm.warn("kvm_recover_nx_huge_pages", "a page that disallows nothing")
         slot = None
         # From 6.2: what a slot maps that logs dirty pages is left alone, since it is 4K anyway.
-        # Mended (817fa998362d): the slot is looked for in the page's own address space.
+        # From 6.5 (817fa998362d): the slot is looked for in the page's own address space.
         if kvm.nr_memslots_dirty_logging:
             slot = search_memslots(kvm_memslots_for_spte_role(kvm, sp.role), sp.gfn)
             if slot is None:

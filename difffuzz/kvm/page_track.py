@@ -63,11 +63,8 @@ def kvm_slot_page_track_is_active(kvm: Kvm, slot: KvmMemorySlot | None, gfn: Gfn
 def mmu_try_to_unsync_pages(
     kvm: Kvm, slot: KvmMemorySlot, gfn: Gfn, can_unsync: bool, prefetch: bool
 ) -> int:
-    """-EPERM if a writable SPTE for `gfn` is forbidden (mmu.c).
-
-    The rest of the kernel's function is about shadow pages of guest page tables; every shadow page
-    of this model is direct.
-    """
+    """-EPERM if a writable SPTE for `gfn` is forbidden (mmu.c)."""
+    # Left out: shadow pages of guest page tables, which it makes unsync.
     if kvm_slot_page_track_is_active(kvm, slot, gfn):
         return -EPERM
     return 0

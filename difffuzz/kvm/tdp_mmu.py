@@ -695,7 +695,7 @@ def kvm_tdp_mmu_map(vcpu: KvmVcpu, fault: KvmPageFault) -> int:
                 track_possible_nx_huge_page(kvm, sp)
             kvm.tdp_mmu_pages_lock.unlock()
     else:
-        # The walk found a frozen entry further up.
+        # An upper entry, read again on the way down, led to no table any more.
         if it.level == fault.goal_level:
             kvm.warn("kvm_tdp_mmu_map", "the walk ended at the goal level without mapping")
     kvm.rcu.read_unlock()

@@ -33,8 +33,8 @@ from .spte_masks import SpteMasks
 from .tdp_mmu import kvm_mmu_uninit_tdp_mmu
 from .vmx import PML_ENTITY_NUM, vmx_log_dirty_gpa, vmx_update_cpu_dirty_logging
 
+# Otherwise: the least limit on shadow pages is 8; the kernel wants 64, which no program reaches.
 MIN_REQUESTED_MMU_PAGES = 8
-"""The kernel wants 64; less lets programs of bounded size reach the limit."""
 
 
 class MmuHandlersOf:
@@ -227,9 +227,9 @@ def kvm_vm_ioctl_set_nr_mmu_pages(kvm: Kvm, nr_pages: int) -> int:
 def param_attr_store_nx(kvm: Kvm, enabled: bool) -> None:
     """A write to /sys/module/kvm/parameters/nx_huge_pages (kernel/params.c).
 
-    Writes to a module's parameters exclude each other.  kvm_lock, which set_nx_huge_pages() takes
-    besides to walk all VMs, is left out: nobody else takes it here, and param_lock is around it.
+    Writes to a module's parameters exclude each other.
     """
+    # Left out: kvm_lock around the walk of all VMs. Nobody else takes it here, inside param_lock.
     kvm.param_lock.lock()
     set_nx_huge_pages(kvm, enabled)
     kvm.param_lock.unlock()

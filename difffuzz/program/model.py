@@ -188,4 +188,4 @@ CONFIG_CHOICES: Final[dict[str, tuple[int | str, ...]]] = {
 DELIBERATE: Final = frozenset(
     {"paging", "host_errs", "guest", "maxphyaddr", "exit_races", "four_levels"}
 )
-"""Of those what only a person or a campaign chooses, or who has a reason: no dice."""
+"""Of those what is not drawn with the others, field by field."""
