@@ -8,7 +8,7 @@ depends on what KVM tells of the dirty bits of its SPTEs.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from difffuzz.facts.paging import PAGE_SIZE
 from difffuzz.machine.host import HostMM
@@ -76,8 +76,12 @@ class Contents:
             self._forget(to, to + last - first)
 
     def _forget(self, first: int, last: int) -> None:
-        for known in [one for one in self._known if first <= one < last]:
-            del self._known[known]
+        if last - first < len(self._known):
+            gone: Iterable[int] = range(first, last)
+        else:
+            gone = [one for one in self._known if first <= one < last]
+        for page in gone:
+            self._known.pop(page, None)
 
     def read(self, hva: int, value: int) -> Iterator[Violation]:
         """The guest read the page."""

@@ -37,8 +37,8 @@ def main() -> int:
     result["fuzz_to_lockstep"] = {key: fuzz[key] / plain[key] for key in plain}
     short, long = operation_cost(16, int(400 * scale)), operation_cost(256, int(25 * scale) or 2)
     result["operation_us"] = {"16": short, "256": long, "ratio": long / short}
-    one, many = mapped_cost(1, int(4000 * scale)), mapped_cost(100_000, int(4000 * scale))
-    result["mapped_pages_us"] = {"1": one, "100000": many, "ratio": many / one}
+    one, many = mapped_cost(1, int(4000 * scale)), mapped_cost(40_000, int(4000 * scale))
+    result["mapped_pages_us"] = {"1": one, "40000": many, "ratio": many / one}
     result["concurrent"] = concurrent_figures(max(seconds / 2, 2), int(1_000_000 * scale))
     result["shuttle_events_per_second"] = events_per_second(max(seconds / 20, 0.1))
     result["native"] = native_figures(max(seconds / 2, 2))

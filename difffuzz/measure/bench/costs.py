@@ -40,9 +40,10 @@ def operation_cost(length: int, repeats: int) -> float:
 
 
 def mapped_cost(pages: int, repeats: int) -> float:
-    """Microseconds for one operation on a page, with that many 4K pages mapped beside it."""
+    """Microseconds for one operation on a page, with that many 4K pages mapped beside it: so few
+    that the run ends before its limit on steps."""
     config = Config(slots=(SlotSpec(0, 0, 0, 0x40000, 1, 0),), areas=("4k",) * 4)
-    lockstep = Lockstep(config, LEGACY, TDP, max_steps=1 << 30)
+    lockstep = Lockstep(config, LEGACY, TDP)
     for gfn in range(pages):
         lockstep.step(Op(Kind.WRITE, 0, (gfn,)))
     begin = time.perf_counter()
