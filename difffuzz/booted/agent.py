@@ -9,11 +9,13 @@ from pathlib import Path
 
 from difffuzz.errors import MissingTool
 from difffuzz.native.cache import Cache, short_digest
-from difffuzz.native.run import Failed, find, install_command, run
+from difffuzz.native.run import Failed, install_command, required, run
 from difffuzz.shipped import AGENT, to_restore
 
 from .protocol import header
 
+PACKAGES = ("gcc", "libc6-dev")
+"""Debian's packages that build it."""
 FLAGS = ("-O2", "-static", "-pthread", "-Wall", "-Wextra", "-Wno-override-init", "-std=gnu11")
 
 
@@ -25,9 +27,7 @@ def agent(cache: Cache) -> Path:
     sources = sorted(AGENT.glob("*.c"))
     if not sources:
         raise MissingTool(f"{AGENT} has no C", to_restore("harness/agent"))
-    compiler = find("gcc")
-    if compiler is None:
-        raise MissingTool("gcc is not installed", install_command("gcc", "libc6-dev"))
+    compiler = required("gcc", *PACKAGES)
     parts = [header(), *(path.read_text() for path in [*sources, *sorted(AGENT.glob("*.h"))])]
     binary = cache.root / "booted" / f"agent-{short_digest(*parts)}"
     if not binary.is_file():
@@ -48,4 +48,4 @@ def build(compiler: str, sources: list[str], to: Path, *more: str) -> None:
     except Failed as failed:
         lines = [line for line in failed.output.splitlines() if "error" in line or "cannot" in line]
         told = lines[0] if lines else str(failed)
-        raise MissingTool(f"gcc: {told}", install_command("gcc", "libc6-dev")) from None
+        raise MissingTool(f"gcc: {told}", install_command(*PACKAGES)) from None

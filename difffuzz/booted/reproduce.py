@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from difffuzz.errors import MissingTool, UsageError
-from difffuzz.native.run import find, install_command
+from difffuzz.native.run import required
 
 from . import protocol
-from .agent import build
+from .agent import PACKAGES, build
 from .boot import Refused
 from .observed import Reader
 from .session import Died, Lane, Session
@@ -76,9 +76,7 @@ def binary_of(file: Path) -> bytes:
     except OSError as error:
         raise UsageError(f"{file}: {error.strerror}") from None
     if file.suffix == ".c":
-        compiler = find("gcc")
-        if compiler is None:
-            raise MissingTool("gcc is not installed", install_command("gcc", "libc6-dev"))
+        compiler = required("gcc", *PACKAGES)
         with tempfile.TemporaryDirectory(prefix="difffuzz-") as folder:
             made = Path(folder) / "program"
             try:

@@ -22,8 +22,8 @@ DECODED = 1024
 FRESH = 0.65
 """How often a program from nothing comes instead of a mutant: it finds more (docs/benchmark.md)."""
 FRESH_ALONE = 0.8
-"""The same in lockstep.  So much at least: no bug takes more than 1.3 times what the new programs
-alone would take, in executions, whatever mutants are worth."""
+"""The same in lockstep.  So much at least: once the corpus is read, no bug takes more than 1.3
+times what the new programs alone would take, in executions, whatever mutants are worth."""
 ADD_SCHEDULE = 0.3
 """How often a portfolio's program that runs one operation at a time may become concurrent."""
 ANY_PAGING = 0.3

@@ -20,6 +20,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from ..errors import UsageError
+from ..native.run import required
 from ..script import end, note
 from ..variants.engine import MODEL, model_sources
 from ..variants.unified_diff import PatchError, apply, parse, read_patch, split_lines
@@ -31,6 +32,8 @@ PROPOSAL = VARIANTS / "refactors" / "seed-proposal.patch"
 """The seed's refactoring, which the tests' variations of it stand on."""
 CONTEXT = 2
 """Lines of context: few, so that a patch for the base fits the models of kernels too."""
+MOST_CONFLICTS = 127
+"""A higher status of `git merge-file` is an error."""
 Sources = dict[str, str]
 """Path of a module, as patches spell it -> its text."""
 
@@ -74,10 +77,14 @@ def carried(text: str, name: str, before: Sources, now: Sources) -> tuple[str, d
     for diff in parse(text, name):
         path = diff.path
         theirs = apply(before, diff, name).get(path, "")
-        merged[path] = merge(now.get(path, ""), before.get(path, ""), theirs)
-        left = [region[0] for region in _CONFLICT.finditer(merged[path])]
+        text_now = merge(now.get(path, ""), before.get(path, ""), theirs)
+        left = [region[0] for region in _CONFLICT.finditer(text_now)]
         if left:
             conflicts[path] = "".join(left)
+        if diff.new or left:
+            merged[path] = text_now
+        else:
+            merged.pop(path, None)  # the patch takes the file away
     if not conflicts and applies(text, name, now) and patched(text, name, now) == merged:
         return text, {}
     return _header(text) + unified(now, merged), conflicts
@@ -107,13 +114,9 @@ def merge(ours: str, base: str, theirs: str) -> str:
         files = [Path(folder) / name for name in ("ours", "base", "theirs")]
         for file, text in zip(files, (ours, base, theirs), strict=True):
             file.write_text(text, encoding="utf-8")
-        done = subprocess.run(
-            ["git", "merge-file", "-p", "-q", "--diff3", *NAMES, *map(str, files)],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    return _CONFLICT.sub(_decided, done.stdout)
+        words = ("merge-file", "-p", "-q", "--diff3", *NAMES, *map(str, files))
+        merged = _git(*words, most=MOST_CONFLICTS)
+    return _CONFLICT.sub(_decided, merged)
 
 
 def _decided(region: re.Match[str]) -> str:
@@ -136,14 +139,9 @@ def unified(before: Mapping[str, str], after: Mapping[str, str]) -> str:
                 file = Path(folder) / side / path
                 file.parent.mkdir(parents=True, exist_ok=True)
                 file.write_text(text, encoding="utf-8")
-        done = subprocess.run(
-            ["git", "diff", "--no-index", "--no-prefix", f"-U{CONTEXT}", "a", "b"],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    lines = (_BESIDE.sub(r"\1", line) for line in split_lines(done.stdout))
+        words = ("diff", "--no-index", "--no-prefix", f"-U{CONTEXT}", "a", "b")
+        diff = _git(*words, folder=Path(folder), most=1)
+    lines = (_BESIDE.sub(r"\1", line) for line in split_lines(diff))
     return "".join(line for line in lines if not line.startswith(_ABOUT))
 
 
@@ -186,12 +184,12 @@ def _header(text: str) -> str:
     return "".join(lines[: next(i for i, line in enumerate(lines) if line.startswith("--- "))])
 
 
-def _git(*arguments: str) -> str:
-    done = subprocess.run(
-        ["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        raise UsageError(f"git: {done.stderr.strip().splitlines()[-1]}")
+def _git(*words: str, folder: Path = ROOT, most: int = 0) -> str:
+    """What git says, run in a folder.  UsageError if its status is above `most`; MissingTool."""
+    command = [required("git"), "-C", str(folder), *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if not 0 <= done.returncode <= most:
+        raise UsageError(f"git: {(done.stderr.strip().splitlines() or ['refused'])[-1]}")
     return done.stdout
 
 

@@ -53,6 +53,15 @@ def find(tool: str) -> str | None:
     return shutil.which(tool)
 
 
+def required(tool: str, *packages: str) -> str:
+    """The absolute path of a tool.  MissingTool says how to install it and what it needs."""
+    path = find(tool)
+    if path is None:
+        packages = packages or (PACKAGES.get(tool, tool),)
+        raise MissingTool(f"{tool} is not installed", install_command(*packages))
+    return path
+
+
 def install_command(*packages: str) -> str:
     """What a user of Debian types."""
     sudo = "" if os.geteuid() == 0 else "sudo "

@@ -153,9 +153,9 @@ def _telling(op: Op) -> tuple[int, ...]:
 def within_four_levels(ops: tuple[Op, ...]) -> tuple[Op, ...]:
     """The operations with no gfn that tables of four levels do not map; no memslot gets there."""
     changes = {
-        at: op._replace(args=_mapped_by_four(op))
+        at: op._replace(args=args)
         for at, op in enumerate(ops)
-        if op.kind in _NAMES_GFN and op.args != _mapped_by_four(op)
+        if op.kind in _NAMES_GFN and (args := _mapped_by_four(op)) != op.args
     }
     return tuple(changes.get(at, op) for at, op in enumerate(ops)) if changes else ops
 

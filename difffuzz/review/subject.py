@@ -11,11 +11,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from ..errors import MissingTool, UsageError
+from ..errors import UsageError
 from ..files.read import read_text
 from ..native.named_change import read_changes
 from ..native.patches import NAMED
-from ..native.run import find, install_command
+from ..native.run import required
 
 MAX_BYTES = 16 << 20
 PARTS = ("arch/x86/kvm", "virt/kvm", "include", "arch/x86/include", "arch/x86/mm", "mm", "lib")
@@ -86,10 +86,8 @@ def _commit(tree: Path, name: str) -> str:
 
 
 def _git(tree: Path, *words: str) -> str:
-    """What git says.  UsageError if it refuses."""
-    if find("git") is None:
-        raise MissingTool("git is not installed", install_command("git"))
-    command = ["git", "-C", str(tree), "--no-pager", *words]
+    """What git says.  UsageError if it refuses, MissingTool."""
+    command = [required("git"), "-C", str(tree), "--no-pager", *words]
     done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
     if done.returncode:
         said = done.stderr.strip().splitlines()

@@ -15,8 +15,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from ..errors import MissingTool, UsageError
-from ..native.run import find, install_command
+from ..errors import UsageError
+from ..native.run import required
 
 Shows = Callable[[Path, Sequence[Path]], bool | None]
 """Of a tree with patches: does the finding show?  None: it cannot be told."""
@@ -75,10 +75,8 @@ def bisect_commits(
 ) -> Culprit:
     """The first commit between the two with which the finding shows, as `git bisect` finds it.
 
-    UsageError: git refuses, or the two do not differ in this.
+    UsageError: git refuses, or the two do not differ in this.  MissingTool: no git.
     """
-    if find("git") is None:
-        raise MissingTool("git is not installed", install_command("git"))
     # In the worktree HEAD is something else.
     ends = [
         _git(tree, "rev-parse", "--verify", f"{name}^{{commit}}").strip() for name in (good, bad)
@@ -118,8 +116,8 @@ def _word(answer: bool | None) -> str:
 
 
 def _git(tree: Path, *words: str) -> str:
-    """What git says.  UsageError if it refuses."""
-    command = ["git", "-C", str(tree), *words]
+    """What git says.  UsageError if it refuses, MissingTool."""
+    command = [required("git"), "-C", str(tree), *words]
     done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
     said = done.stdout + done.stderr
     if done.returncode and "We cannot bisect more" not in said:

@@ -4,14 +4,16 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
+from difflib import SequenceMatcher
 from pathlib import Path
 
 import pytest
 
-from difffuzz.manual.departures import KINDS, MODEL, PAGE, departures, page_with_tables, tables
+from difffuzz.manual.departures import KINDS, PAGE, departures, page_with_tables, tables
 from difffuzz.sides import KERNELS
 from difffuzz.variants.catalogue import catalogue
-from difffuzz.variants.unified_diff import parse
+from difffuzz.variants.engine import model_sources, patched
 
 MARKED = departures()
 MODULE = """\
@@ -49,18 +51,25 @@ def test_a_marker_names_its_function_and_goes_over_lines(tmp_path: Path) -> None
     ]
 
 
+def changed_lines(text: str, other: str) -> Iterator[int]:
+    """Lines of `text`, from 1, that `other` has not; and those before which it has more."""
+    compared = SequenceMatcher(None, text.splitlines(), other.splitlines(), autojunk=False)
+    for same, first, last, _, _ in compared.get_opcodes():
+        if same != "equal":
+            yield from range(first + 1, max(first + 1, last) + 1)
+
+
 def functions_that_6_1_has_otherwise() -> list[tuple[str, str]]:
-    """File and function of each place that `v6.1.patch` changes, without imports."""
+    """File and function of each line that `v6.1.patch` changes, without imports."""
     found = set()
-    for diff in parse((KERNELS / "v6.1.patch").read_text(), "v6.1"):
-        tree = ast.parse((MODEL.parents[1] / diff.old).read_text())
-        functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
-        for hunk in diff.hunks:
-            kept = sum(1 for a, b in zip(hunk.old, hunk.new, strict=False) if a == b) and 2
-            line = hunk.start + kept
+    of_6_1 = patched([KERNELS / "v6.1.patch"])
+    for path, text in model_sources().items():
+        tree = ast.walk(ast.parse(text))
+        functions = [node for node in tree if isinstance(node, ast.FunctionDef)]
+        for line in changed_lines(text, of_6_1.get(path, "")):
             for node in functions:
                 if node.lineno <= line <= (node.end_lineno or 0):
-                    found.add((Path(diff.old).name, node.name))
+                    found.add((Path(path).name, node.name))
     return sorted(found)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from difffuzz.manual import editors, lexicon, mistakes, textmate
 from difffuzz.manual.examples import AREAS, CONFIG, LINES, NESTED, OPERATIONS
 from difffuzz.program.ops import BY_NAME
 from difffuzz.program.text_render import HEADER
+from tests.native.needs import missing, needs
 
 CORPUS = sorted((Path(__file__).resolve().parents[2] / "corpus").rglob("*.difffuzz"))
 TEXTS = [one.text for table in (OPERATIONS, NESTED, CONFIG, AREAS, LINES) for one in table.values()]
@@ -120,9 +120,7 @@ endfor
 call writefile(out, '{out}')
 qall!
 """
-needs_vim = pytest.mark.skipif(
-    shutil.which("vim") is None, reason="no vim: run apt-get install vim-nox"
-)
+needs_vim = needs("vim")
 
 
 def coloured(text: str, folder: Path, name: str) -> tuple[str, dict[tuple[int, int], str]]:
@@ -137,7 +135,7 @@ def coloured(text: str, folder: Path, name: str) -> tuple[str, dict[tuple[int, i
         [*words, "-c", f"source {folder}/dump.vim"], capture_output=True, timeout=60, check=False
     )
     if not out.is_file() or b"E319" in done.stdout + done.stderr:
-        pytest.skip("this vim has no syntax highlighting: run apt-get install vim-nox")
+        missing("a vim with syntax highlighting (vim-nox)")
     kind, *rows = out.read_text().splitlines()
     groups = {}
     for row in rows:

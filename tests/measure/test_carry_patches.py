@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from difffuzz.errors import UsageError
-from difffuzz.measure.carry_patches import carried, patched, patches, sources_of, unified
+from difffuzz.errors import MissingTool, UsageError
+from difffuzz.measure.carry_patches import carried, merge, patched, patches, sources_of, unified
 from difffuzz.variants.engine import model_sources
 
 PATH = "difffuzz/kvm/one.py"
@@ -55,6 +55,30 @@ def test_files_come_and_go() -> None:
     two = {**BEFORE, "difffuzz/kvm/two.py": "x = 1\n"}
     assert patched(unified(BEFORE, two), "p", BEFORE) == two
     assert patched(unified(two, BEFORE), "p", two) == BEFORE
+
+
+def test_a_file_that_a_patch_takes_away_goes() -> None:
+    two = {**BEFORE, "difffuzz/kvm/two.py": "x = 1\n"}
+    gone = unified(two, BEFORE)
+    assert carried(gone, "p", two, two) == (gone, {})
+    now = {**two, "difffuzz/kvm/two.py": "# now with a comment\nx = 1\n"}
+    text, conflicts = carried(gone, "p", two, now)
+    assert not conflicts
+    assert patched(text, "p", now) == BEFORE
+
+
+def test_a_file_that_a_patch_takes_away_and_that_changed_conflicts() -> None:
+    two = {**BEFORE, "difffuzz/kvm/two.py": "x = 1\n"}
+    now = {**BEFORE, "difffuzz/kvm/two.py": "x = 2\n"}
+    assert list(carried(unified(two, BEFORE), "p", two, now)[1]) == ["difffuzz/kvm/two.py"]
+
+
+def test_git_that_refuses_or_is_not_there_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UsageError, match=r"^git: "):
+        merge("\0", "\0", "\0")
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(MissingTool, match="git is not installed"):
+        merge("a\n", "a\n", "b\n")
 
 
 def test_what_a_patch_stands_on_comes_before_it() -> None:

@@ -103,8 +103,15 @@ def reached_at_once(program: Program, factory: KvmFactory, seed: int) -> Counter
     found = Counter[str]()
     runs: list[Watched] = []
 
-    def watched(*given: object) -> Watched:
-        runs.append(Watched(found, *given))  # type: ignore[arg-type]
+    def watched(
+        program: Program,
+        factory: KvmFactory,
+        number: int,
+        verdict: Verdict,
+        sched: Interleaver,
+        trace: bool,
+    ) -> Watched:
+        runs.append(Watched(found, program, factory, number, verdict, sched, trace))
         return runs[-1]
 
     def noted(lock: RwLock, exclusive: bool) -> None:

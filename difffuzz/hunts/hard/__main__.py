@@ -33,7 +33,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/bench-feedback", description=__doc__)
     parser.add_argument("--methods", default=",".join(METHODS))
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--executions", type=int, default=8_000, help="of a run, at most")
+    parser.add_argument("--executions", type=int, default=4_000, help="of a run, at most")
     parser.add_argument("--out", type=Path, default=Path("out/bench-feedback"))
     options = parser.parse_args()
     methods = options.methods.split(",")
