@@ -69,7 +69,7 @@ _LIBC = (
     "-fno-builtin-aligned_alloc",
 )  # fmt: skip
 _LIBC_GCC = ("-fno-tree-loop-distribute-patterns",)
-_COVERAGE = ("-fsanitize-coverage=trace-pc-guard",)
+_COVERAGE = ("-fsanitize-coverage=inline-bool-flag",)
 _TRACE = ("-fsanitize-coverage=trace-pc",)
 """gcc calls at each block of code, from where it stands: reached.py makes lines of it."""
 _UNDEFINED = ("-fno-sanitize-recover=all",)

@@ -43,6 +43,7 @@ extern void native_die(const char *oracle, const char *where, const char *text)
 extern void native_warn(const char *where, const char *text);
 extern const char *native_place(const char *file, int line);
 extern void native_point(const volatile void *at, int store);
+extern unsigned long *native_pages_poisoned;	/* a bit each: a table that was freed while a program is played */
 
 /* memory (user/memory.c): what a reset gives back */
 extern unsigned long native_pages;	/* address of the first page */
@@ -51,7 +52,8 @@ extern void *native_alloc(unsigned long bytes);
 extern void *native_alloc_for_good(unsigned long bytes);
 extern void native_free(const void *at);
 extern int native_is_object(const void *at);
-extern unsigned long native_page_alloc(void);
+extern unsigned long native_page_alloc(int spare);
+extern void native_becomes_table(unsigned long page);
 extern unsigned long native_pages_for_good(unsigned long n);
 extern int native_page_free(unsigned long page);
 extern int native_is_table(unsigned long number);
@@ -63,5 +65,17 @@ extern void native_leave_task(struct native_task *task);
 extern struct native_task *native_task_of(int number);
 
 extern const native_api_fn native_api[];
+
+/* native_point() of a load.  Most points pass, and there are thousands in a program: these make no call. */
+static inline void native_quick_point(const volatile void *at)
+{
+	unsigned long page = ((unsigned long)at - native_pages) >> 12;
+	int whole = page >= NATIVE_PAGES || !(native_pages_poisoned[page / 64] >> page % 64 & 1);
+
+	if (__builtin_expect(whole && native_control->budget > 0, 1))
+		native_control->budget--;
+	else
+		native_point(at, 0);
+}
 
 #endif

@@ -29,12 +29,13 @@ struct kmem_cache {
 	unsigned int size;
 };
 
-static unsigned long page_alloc(void)
+/*
+ * A cache of KVM's hands out pages that it has asked for to be zeroed, and shadow pages take them
+ * from there: until then they are spare.
+ */
+static unsigned long page_alloc(gfp_t gfp)
 {
-	unsigned long page = native_page_alloc();
-
-	memset(virt_to_page((void *)page), 0, sizeof(struct page));
-	return page;
+	return native_page_alloc(!!(gfp & __GFP_ZERO));
 }
 
 /* Is the page of that number the table of a shadow page that is set up? */
@@ -48,14 +49,14 @@ int native_is_table(unsigned long number)
 
 unsigned long get_zeroed_page(gfp_t gfp)
 {
-	return page_alloc();
+	return page_alloc(gfp & ~__GFP_ZERO);
 }
 
 unsigned long __get_free_pages(gfp_t gfp, unsigned int order)
 {
 	if (order)
 		native_die("crash", "__get_free_pages", "more than one page");
-	return page_alloc();
+	return page_alloc(gfp);
 }
 
 #if HAS_ALLOC_PAGES_NODE
@@ -64,7 +65,7 @@ struct page *alloc_pages_node_noprof(int nid, gfp_t gfp, unsigned int order)
 struct page *__alloc_pages(gfp_t gfp, unsigned int order, int nid, nodemask_t *nodes)
 #endif
 {
-	return virt_to_page((void *)__get_free_pages(gfp, order));
+	return virt_to_page((void *)__get_free_pages(gfp & ~__GFP_ZERO, order));
 }
 
 void free_pages(unsigned long page, unsigned int order)

@@ -100,11 +100,6 @@ void refcount_warn_saturate(refcount_t *refcount, enum refcount_saturation_type 
 
 /* Points inside the code under test */
 
-void native_load(const volatile void *at)
-{
-	native_point(at, 0);
-}
-
 void native_store(const volatile void *at)
 {
 	native_point(at, 1);

@@ -9,6 +9,7 @@ extern int native_page_count(struct page *page);
 #define page_count(page) native_page_count(page)
 
 #include "guestmem.h"
+#include "tables.h"
 /* Whoever tries a fault again and again asks between two attempts. */
 extern bool native_interrupted(void);
 #define signal_pending(task) native_interrupted()

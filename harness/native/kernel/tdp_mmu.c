@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The tree's tdp_mmu.c, and a way to its parameter. */
+#include "tables.h"
+
 #include "arch/x86/kvm/mmu/tdp_mmu.c"
 #include "native.h"
 

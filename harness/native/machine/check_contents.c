@@ -15,7 +15,7 @@ static int nr_known;
 
 void contents_init(void)
 {
-	known = hm_alloc(MOST_KNOWN * sizeof(*known));
+	known = hm_alloc_list(MOST_KNOWN * sizeof(*known));
 }
 
 static struct known *find(u64 page)

@@ -34,7 +34,7 @@ void dirty_note(const struct map_slot *slot, u64 gfn, bool write)
 	one = find(slot->as_id, slot->slot, gfn - slot->gfn);
 	if (!one) {
 		if (!touched)
-			touched = hm_alloc(MOST_TOUCHED * sizeof(*touched));
+			touched = hm_alloc_list(MOST_TOUCHED * sizeof(*touched));
 		if (nr_touched == MOST_TOUCHED)
 			hm_give_up("too many pages are touched");
 		one = &touched[nr_touched++];

@@ -24,7 +24,7 @@ static long numbers_of_active(long **out, long most)
 {
 	long nr;
 
-	*out = hm_alloc((most + 1) * sizeof(**out));
+	*out = hm_alloc_list((most + 1) * sizeof(**out));
 	nr = native_active_pages(*out, most + 1);
 	if (nr > most)
 		hm_give_up("more pages than are counted");
@@ -80,7 +80,7 @@ static void settle(long thread, u64 gfn, long kind)
 		return;
 	}
 	if (!accesses)
-		accesses = hm_alloc(MOST_ACCESSES * sizeof(*accesses));
+		accesses = hm_alloc_list(MOST_ACCESSES * sizeof(*accesses));
 	if (nr_accesses == MOST_ACCESSES)
 		hm_give_up("too many accesses");
 	accesses[nr_accesses++] = (struct access){ thread, kind, gfn, 1 };

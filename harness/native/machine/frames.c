@@ -166,7 +166,7 @@ u64 hm_tails_alloc(unsigned long pages)
 void hm_device_retire(u64 pfn, unsigned long pages)
 {
 	if (!retired)
-		retired = hm_alloc(MOST_RETIRED * sizeof(*retired));
+		retired = hm_alloc_list(MOST_RETIRED * sizeof(*retired));
 	if (nr_retired == MOST_RETIRED)
 		hm_give_up("too much device memory was retired");
 	retired[nr_retired].start = pfn;

@@ -72,7 +72,7 @@ static void insert(struct gm_vcpu *cpu, u64 gfn, int level, u64 pfn, u64 perms, 
 				drop(cpu, other, i--);
 	if (cpu->nr[size] == cpu->room[size]) {
 		int room = cpu->room[size] ? 2 * cpu->room[size] : 64;
-		struct gm_hit *more = hm_alloc(room * sizeof(*more));
+		struct gm_hit *more = hm_alloc_list(room * sizeof(*more));
 
 		if (cpu->nr[size])
 			memcpy(more, cpu->hits[size], cpu->nr[size] * sizeof(*more));
@@ -106,7 +106,7 @@ void gm_queue_flush(u64 gfn, u64 pages)
 		struct gm_vcpu *cpu = &gm_vcpus[i];
 
 		if (!cpu->ranges)
-			cpu->ranges = hm_alloc(MOST_FLUSH_RANGES * sizeof(*cpu->ranges));
+			cpu->ranges = hm_alloc_list(MOST_FLUSH_RANGES * sizeof(*cpu->ranges));
 		if (cpu->nr_ranges == MOST_FLUSH_RANGES)
 			hm_give_up("too many ranges to flush");
 		cpu->ranges[cpu->nr_ranges++] = (struct hm_range){ gfn, gfn + pages };
@@ -192,7 +192,7 @@ static void log_dirty(struct gm_vcpu *cpu, u64 gpa)
 	if (!logs_dirty || !cpu->pml_enabled)
 		return;
 	if (!cpu->pml)
-		cpu->pml = hm_alloc(MOST_PML * sizeof(*cpu->pml));
+		cpu->pml = hm_alloc_list(MOST_PML * sizeof(*cpu->pml));
 	if (cpu->nr_pml == MOST_PML)
 		hm_give_up("the log of dirty pages is full");
 	cpu->pml[cpu->nr_pml++] = gpa;

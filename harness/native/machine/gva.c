@@ -75,7 +75,7 @@ static void insert(struct gva_cpu *cpu, struct hit hit)
 	drop(cpu, hit.page);
 	if (cpu->nr == cpu->room) {
 		int room = cpu->room ? 2 * cpu->room : 64;
-		struct hit *more = hm_alloc(room * sizeof(*more));
+		struct hit *more = hm_alloc_list(room * sizeof(*more));
 
 		if (cpu->nr)
 			memcpy(more, cpu->hits, cpu->nr * sizeof(*more));

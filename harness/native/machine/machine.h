@@ -25,6 +25,7 @@ typedef uint64_t u64;
 
 /* arena.c: zeroed memory until the next reset */
 extern void *hm_alloc(unsigned long bytes);
+extern void *hm_alloc_list(unsigned long bytes);
 
 /* Ends the program: only the slow engine can judge it. */
 extern void hm_give_up(const char *why) __attribute__((noreturn));

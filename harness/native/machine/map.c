@@ -126,7 +126,7 @@ static void track(int as_id, u64 gfn, int count)
 
 void map_init(const struct config *config, const struct slot_spec *slots)
 {
-	tracked = hm_alloc(MOST_TRACKED * sizeof(*tracked));
+	tracked = hm_alloc_list(MOST_TRACKED * sizeof(*tracked));
 	map_nx = config->nx_huge_pages;
 	for (int i = 0; i < config->nr_slots; i++)
 		create(slots[i].as_id, slots[i].slot, slots[i].gfn, slots[i].npages,

@@ -235,7 +235,7 @@ static void add(struct hm_list *list, u64 addr, int level)
 {
 	/* Full at 512 entries, and whenever that has doubled. */
 	if (!list->nr || (list->nr >= 512 && !(list->nr & (list->nr - 1)))) {
-		struct hm_at *more = hm_alloc((list->nr ? 2 * list->nr : 512) * sizeof(*more));
+		struct hm_at *more = hm_alloc_list((list->nr ? 2 * list->nr : 512) * sizeof(*more));
 
 		if (list->nr)
 			memcpy(more, list->at, list->nr * sizeof(*more));

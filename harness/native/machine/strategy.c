@@ -49,9 +49,9 @@ void strategy_begin(const struct decision *of_program, const struct config *conf
 	schedule = of_program;
 	nr_schedule = nr;
 	survey = config->survey;
-	choices = survey ? hm_alloc(MOST_CHOICES * sizeof(*choices)) : NULL;
+	choices = survey ? hm_alloc_list(MOST_CHOICES * sizeof(*choices)) : NULL;
 	nr_choices = 0;
-	switches = hm_alloc(MOST_SWITCHES * sizeof(*switches));
+	switches = hm_alloc_list(MOST_SWITCHES * sizeof(*switches));
 	nr_switches = at = 0;
 	gap = config->gap;
 	state = seed ? ((unsigned long)seed * 0x9e3779b97f4a7c15UL) | 1 : 0;

@@ -31,7 +31,7 @@ void tables_init(void)
 	room_for_tables = 64;
 	tables = hm_alloc(room_for_tables * sizeof(*tables));
 	room_for_changes = 1024;
-	changes = hm_alloc(room_for_changes * sizeof(*changes));
+	changes = hm_alloc_list(room_for_changes * sizeof(*changes));
 }
 
 static void make_room(long number)
@@ -67,7 +67,7 @@ static void note_new(long number)
 static void note_change(const struct native_change *change)
 {
 	if (nr_changes == room_for_changes) {
-		struct native_change *more = hm_alloc(2 * room_for_changes * sizeof(*more));
+		struct native_change *more = hm_alloc_list(2 * room_for_changes * sizeof(*more));
 
 		memcpy(more, changes, nr_changes * sizeof(*more));
 		changes = more;
@@ -139,7 +139,7 @@ bool tables_is_leaf(const struct table *table, u64 spte)
 static void add(struct list *list, u64 gfn, u64 spte, int level)
 {
 	if (list->nr == list->room) {
-		struct mapping *more = hm_alloc((list->room ? 2 * list->room : 64) * sizeof(*more));
+		struct mapping *more = hm_alloc_list((list->room ? 2 * list->room : 64) * sizeof(*more));
 
 		if (list->nr)
 			memcpy(more, list->at, list->nr * sizeof(*more));

@@ -51,7 +51,7 @@ static void add(struct known *known, translation found)
 			return;
 	if (known->nr == known->room) {
 		int room = known->room ? 2 * known->room : 4;
-		translation *more = hm_alloc(room * sizeof(*more));
+		translation *more = hm_alloc_list(room * sizeof(*more));
 
 		if (known->nr)
 			memcpy(more, known->set, known->nr * sizeof(*more));

@@ -110,18 +110,16 @@ int native_is_playing(void)
 	return playing;
 }
 
-/*
- * A third of the time of a short program is spent here: where it lies does not hang on what else is
- * linked.
- */
-__attribute__((aligned(64))) void native_point(const volatile void *at, int store)
+/* Where others may come in.  A freed table that is not poisoned is inaccessible. */
+void native_point(const volatile void *at, int store)
 {
 	unsigned long page = ((unsigned long)at - native_pages) >> 12;
 
-	if (playing && page < NATIVE_PAGES) {
-		if (native_page_states[page] == PAGE_FREED)
+	if (page < NATIVE_PAGES) {
+		if (native_pages_poisoned[page / 64] >> page % 64 & 1)
 			native_die("uaf", "page_table", "access to a freed page table");
-		native_pages_stored[page] |= store;
+		if (store)
+			native_pages_to_look_at[page / 64] |= 1UL << page % 64;
 	}
 	if (--native_control->budget < 0)
 		native_host(HOST_POINT, (unsigned long)at, store, 0);

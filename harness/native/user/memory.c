@@ -44,11 +44,12 @@ struct memory {
 	uint64_t *shadow;
 	unsigned char *page_state;
 	unsigned char *page_told;	/* what native_changes() said last */
-	unsigned char *page_poisoned;	/* freed while a program was played, and a table */
+	unsigned long *used;		/* was handed out to be used, or became a table */
 	unsigned long *frames;		/* pfns whose struct page was touched */
 	unsigned long nr_frames;
-	char *data;			/* the library's variables ... */
+	char *data;			/* the library's variables, but for those of coverage ... */
 	unsigned long data_bytes;
+	char *guards, *guards_end;	/* ... which lie there */
 	char *saved;			/* ... as they were at the snapshot */
 	char *base;			/* where the library is */
 	char *code;
@@ -57,13 +58,51 @@ struct memory {
 
 unsigned long native_pages;
 unsigned long native_vmemmap;
-const unsigned char *native_page_states;
-unsigned char *native_pages_stored;
+unsigned long *native_pages_to_look_at;
+unsigned long *native_pages_poisoned;
 static struct memory *memory;
 
 const char *native_bad_oracle;
 const char *native_bad_where;
 char native_bad_text[160];
+
+/* Sets of pages, a bit each. */
+static int has(const unsigned long *set, unsigned long number)
+{
+	return set[number / 64] >> number % 64 & 1;
+}
+
+static void put(unsigned long *set, unsigned long number)
+{
+	set[number / 64] |= 1UL << number % 64;
+}
+
+static void drop(unsigned long *set, unsigned long number)
+{
+	set[number / 64] &= ~(1UL << number % 64);
+}
+
+/* The first of the set from `number` on, or pages_used. */
+static unsigned long next_in(const unsigned long *set, unsigned long number)
+{
+	unsigned long end = memory->pages_used, word;
+
+	if (number >= end)
+		return end;
+	word = set[number / 64] & -1UL << number % 64;
+	while (!word) {
+		number = (number | 63) + 1;
+		if (number >= end)
+			return end;
+		word = set[number / 64];
+	}
+	return (number & ~63UL) + __builtin_ctzl(word);
+}
+
+static void empty(unsigned long *set)
+{
+	memset(set, 0, (memory->pages_used + 63) / 64 * sizeof(*set));
+}
 
 static void *reserve(unsigned long bytes, int protection)
 {
@@ -118,10 +157,10 @@ void native_map_memory(void)
 	memory->large_heap = reserve(HEAP, PROT_READ | PROT_WRITE);
 	memory->shadow = reserve(NATIVE_PAGES * PAGE, PROT_READ | PROT_WRITE);
 	memory->page_state = calloc(NATIVE_PAGES, 1);
-	native_page_states = memory->page_state;
-	native_pages_stored = calloc(NATIVE_PAGES, 1);
 	memory->page_told = calloc(NATIVE_PAGES, 1);
-	memory->page_poisoned = calloc(NATIVE_PAGES, 1);
+	native_pages_to_look_at = calloc(NATIVE_PAGES / 8, 1);
+	native_pages_poisoned = calloc(NATIVE_PAGES / 8, 1);
+	memory->used = calloc(NATIVE_PAGES / 8, 1);
 	memory->frames = calloc(MOST_FRAMES, sizeof(*memory->frames));
 	native_pages = (unsigned long)reserve((NATIVE_PAGES + FOR_GOOD) * PAGE, PROT_READ | PROT_WRITE);
 	vmemmap = reserve(arena_struct_pages + NATIVE_PAGES * STRUCT_PAGE, PROT_READ | PROT_WRITE);
@@ -143,6 +182,14 @@ void native_snapshot(void)
 	memory->saved = aligned_alloc(PAGE, (memory->data_bytes / PAGE + 3) * PAGE);
 	memory->saved += ((unsigned long)memory->data + PAGE / 2) % PAGE;
 	memcpy(memory->saved, memory->data, memory->data_bytes);
+	native_coverage_bounds(&memory->guards, &memory->guards_end);
+	if (!memory->guards)
+		memory->guards = memory->guards_end = memory->data;
+}
+
+static void restore(char *start, char *end)
+{
+	memcpy(start, memory->saved + (start - memory->data), end - start);
 }
 
 static void clear(void *at, unsigned long bytes)
@@ -153,17 +200,27 @@ static void clear(void *at, unsigned long bytes)
 		madvise(at, (bytes + PAGE - 1) & ~(PAGE - 1), MADV_DONTNEED);
 }
 
-/* The pages that were used, and what native_changes() knows of them. */
-static void clear_pages(unsigned long used)
+/* The pages that may not be zero, and what native_changes() knows of them. */
+static void clear_pages(void)
 {
-	clear((void *)native_pages, used * PAGE);
-	if (used * PAGE >= SMALL) {
-		clear(memory->shadow, used * PAGE);
+	char *pages = (char *)native_pages, *shadow = (char *)memory->shadow;
+	unsigned long end = memory->pages_used, nr = 0;
+
+	for (unsigned long i = 0; i < (end + 63) / 64; i++) {
+		memory->used[i] |= native_pages_to_look_at[i];
+		nr += __builtin_popcountl(memory->used[i]);
+	}
+	if (nr * PAGE >= SMALL) {
+		clear(pages, end * PAGE);
+		clear(shadow, end * PAGE);
 		return;
 	}
-	for (unsigned long number = 0; number < used; number++)
+	for (unsigned long number = next_in(memory->used, 0); number < end;
+	     number = next_in(memory->used, number + 1)) {
+		memset(pages + number * PAGE, 0, PAGE);
 		if (memory->page_told[number])
-			memset(memory->shadow + number * 512, 0, PAGE);
+			memset(shadow + number * PAGE, 0, PAGE);
+	}
 }
 
 /* The library as it was at the snapshot, with all memory free. */
@@ -175,12 +232,13 @@ void native_reset(void)
 		if (memory->protected)
 			mprotect((void *)native_pages, used * PAGE, PROT_READ | PROT_WRITE);
 		memory->protected = 0;
-		clear_pages(used);
+		clear_pages();
 		clear((void *)(native_vmemmap + NATIVE_PAGES_PA / PAGE * STRUCT_PAGE), used * STRUCT_PAGE);
 		memset(memory->page_state, PAGE_UNUSED, used);
 		memset(memory->page_told, PAGE_UNUSED, used);
-		memset(memory->page_poisoned, 0, used);
-		memset(native_pages_stored, 0, used);
+		empty(native_pages_to_look_at);
+		empty(native_pages_poisoned);
+		empty(memory->used);
 	}
 	clear(memory->heap, memory->heap_used);
 	if (memory->large_used)
@@ -189,7 +247,8 @@ void native_reset(void)
 		memset((void *)(native_vmemmap + memory->frames[--memory->nr_frames] * STRUCT_PAGE), 0,
 		       STRUCT_PAGE);
 	memory->heap_used = memory->large_used = memory->pages_used = 0;
-	memcpy(memory->data, memory->saved, memory->data_bytes);
+	restore(memory->data, memory->guards);
+	restore(memory->guards_end, memory->data + memory->data_bytes);
 	native_control->failed = native_control->nr_splats = 0;
 	native_control->splats[0] = 0;
 	native_reset_tasks();
@@ -249,13 +308,29 @@ int native_is_object(const void *at)
 	return ((const struct header *)at - 1)->magic == MAGIC;
 }
 
-/* A zeroed page for a page table. */
-unsigned long native_page_alloc(void)
+/* A zeroed page; a spare one stays so until it becomes a table. */
+unsigned long native_page_alloc(int spare)
 {
-	if (memory->pages_used == NATIVE_PAGES)
+	unsigned long number = memory->pages_used;
+
+	if (number == NATIVE_PAGES)
 		native_die("crash", "native_page_alloc", "out of pages for page tables");
-	memory->page_state[memory->pages_used] = PAGE_LIVE;
-	return native_pages + memory->pages_used++ * PAGE;
+	memory->page_state[number] = PAGE_LIVE;
+	if (!spare)
+		put(memory->used, number);
+	memory->pages_used++;
+	return native_pages + number * PAGE;
+}
+
+/* The page at that address is, or is about to be, the table of a shadow page. */
+void native_becomes_table(unsigned long page)
+{
+	unsigned long number = (page - native_pages) / PAGE;
+
+	if (number >= NATIVE_PAGES)
+		native_die("crash", "set_page_private", "no page of the library's");
+	put(memory->used, number);
+	put(native_pages_to_look_at, number);
 }
 
 /* Zeroed pages that follow each other, which no reset gives back. */
@@ -285,9 +360,11 @@ int native_page_free(unsigned long page)
 		return -1;
 	memory->page_state[number] = PAGE_FREED;
 	if (native_is_playing()) {
-		memory->page_poisoned[number] = native_is_table(number);
-		if (memory->page_poisoned[number])
+		if (native_is_table(number)) {
+			put(native_pages_to_look_at, number);
+			put(native_pages_poisoned, number);
 			memset((void *)page, POISON, PAGE);
+		}
 		return 0;
 	}
 	memory->protected = 1;
@@ -298,10 +375,11 @@ int native_page_free(unsigned long page)
 /* Did nothing write to a freed page? */
 int native_poison_is_whole(void)
 {
-	for (unsigned long number = 0; number < memory->pages_used; number++) {
+	for (unsigned long number = next_in(native_pages_poisoned, 0); number < memory->pages_used;
+	     number = next_in(native_pages_poisoned, number + 1)) {
 		const char *page = (const char *)native_pages + number * PAGE;
 
-		if (memory->page_poisoned[number] && (*page != POISON || memcmp(page, page + 1, PAGE - 1)))
+		if (*page != POISON || memcmp(page, page + 1, PAGE - 1))
 			return 0;
 	}
 	return 1;
@@ -337,70 +415,68 @@ unsigned long *native_entry(unsigned long pa)
 	return (unsigned long *)(native_pages + pa - NATIVE_PAGES_PA);
 }
 
-/*
- * What changed in the page tables since the last call, at most `max` of it; the rest waits.  With
- * CHANGE_NEW as index: a table not seen before, with CHANGE_GONE: one that was freed.
- */
-long native_changes(struct native_change *out, long max)
+/* Tells that a table is new or gone, else what changed in it.  0: there was no room for all of it. */
+static int tell_changes(unsigned long number, struct native_change *out, long max, long *n)
 {
-	return native_changes_of(out, max, 1);
+	uint64_t *now = (uint64_t *)native_pages + number * 512, *then = memory->shadow + number * 512;
+	int state = memory->page_state[number], told = memory->page_told[number];
+
+	if (told == PAGE_FREED)
+		return 1;
+	if (state != told) {
+		if (*n == max)
+			return 0;
+		memory->page_told[number] = state;
+		if (state == PAGE_LIVE || told == PAGE_LIVE)
+			out[(*n)++] = (struct native_change){
+				.number = number, .index = state == PAGE_LIVE ? CHANGE_NEW : CHANGE_GONE,
+			};
+	}
+	if (state == PAGE_FREED || !memcmp(now, then, PAGE))
+		return 1;
+	for (int i = 0; i < 512; i++) {
+		uint64_t old, new;
+
+		if (now[i] == then[i])
+			continue;
+		if (*n == max)
+			return 0;
+		old = native_seen(then[i]);
+		new = native_seen(now[i]);
+		then[i] = now[i];
+		if (old != new)
+			out[(*n)++] = (struct native_change){ number, i, old, new };
+	}
+	return 1;
 }
 
 /*
- * native_changes(), but unless it is `thorough` only of tables that are new or that a store went to
- * which was a preemption point.  What other stores changed (aging, clearing the dirty log) waits.
+ * What changed in the page tables since the last call, at most `max` of it; the rest waits.  With
+ * CHANGE_NEW as index: a table not seen before, with CHANGE_GONE: one that was freed.  Unless it is
+ * `thorough` only of tables that are new or gone, or that a store went to which was a preemption
+ * point.  What other stores changed (aging, clearing the dirty log) waits.
  */
 long native_changes_of(struct native_change *out, long max, int thorough)
 {
-	uint64_t *pages = (uint64_t *)native_pages;
+	const unsigned long *set = thorough ? memory->used : native_pages_to_look_at;
 	long n = 0;
 
-	for (unsigned long number = 0; number < memory->pages_used; number++) {
-		uint64_t *now = pages + number * 512, *then = memory->shadow + number * 512;
-		int what, known;
-
-		if (memory->page_told[number] == PAGE_FREED)
+	for (unsigned long number = next_in(set, 0); number < memory->pages_used;
+	     number = next_in(set, number + 1)) {
+		if (memory->page_state[number] == PAGE_LIVE && memory->page_told[number] != PAGE_LIVE &&
+		    !native_is_table(number))
 			continue;
-		if (memory->page_state[number] == PAGE_LIVE && memory->page_told[number] == PAGE_LIVE) {
-			if (!thorough && !native_pages_stored[number])
-				continue;
-		} else if (memory->page_state[number] == PAGE_LIVE && !native_is_table(number)) {
-			continue;
-		}
-		if (memory->page_state[number] != memory->page_told[number]) {
-			if (n == max)
-				return n;
-			what = memory->page_state[number] == PAGE_LIVE ? CHANGE_NEW : CHANGE_GONE;
-			known = memory->page_told[number] == PAGE_LIVE;
-			memory->page_told[number] = memory->page_state[number];
-			if (what == CHANGE_NEW || known) {
-				out[n].number = number;
-				out[n++].index = what;
-			}
-		}
-		if (memory->page_state[number] == PAGE_FREED)
-			continue;
-		if (!memcmp(now, then, PAGE)) {
-			native_pages_stored[number] = 0;
-			continue;
-		}
-		for (int i = 0; i < 512; i++) {
-			uint64_t old, new;
-
-			if (now[i] == then[i])
-				continue;
-			if (n == max)
-				return n;
-			old = native_seen(then[i]);
-			new = native_seen(now[i]);
-			then[i] = now[i];
-			if (old == new)
-				continue;
-			out[n++] = (struct native_change){ number, i, old, new };
-		}
-		native_pages_stored[number] = 0;
+		if (!tell_changes(number, out, max, &n))
+			break;
+		drop(native_pages_to_look_at, number);
 	}
 	return n;
+}
+
+/* All that changed. */
+long native_changes(struct native_change *out, long max)
+{
+	return native_changes_of(out, max, 1);
 }
 
 int native_is_ours(const void *code)

@@ -17,11 +17,12 @@ extern void variants_map(void);
 extern unsigned long vary_begin(long seed);	/* vary.c */
 extern long vary(unsigned long *state, struct op *ops, long nr, long room);
 extern void native_coverage_start(void);
+extern void native_coverage_bounds(char **start, char **stop);
 extern int native_new_guards(unsigned char *seen);
 extern void native_reset_tasks(void);
 extern int native_is_playing(void);
 
-extern const unsigned char *native_page_states;	/* of the pages for page tables */
-extern unsigned char *native_pages_stored;	/* a store to the page was a preemption point */
+extern unsigned long *native_pages_to_look_at;	/* a set: a store to the page was a preemption point,
+						   or it became a table, or is one no more */
 
 #endif

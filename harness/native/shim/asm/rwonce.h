@@ -4,8 +4,15 @@
 #define NATIVE_ASM_RWONCE_H
 
 #if defined(DIFFFUZZ_TARGET) && !defined(__ASSEMBLY__)
-extern void native_load(const volatile void *at);
+#include "../../bridge.h"
+
 extern void native_store(const volatile void *at);
+
+static inline void native_load(const volatile void *at)
+{
+	native_quick_point(at);
+}
+
 #define __READ_ONCE(x) (*({ native_load(&(x)); \
 			    (const volatile __unqual_scalar_typeof(x) *)&(x); }))
 #endif
