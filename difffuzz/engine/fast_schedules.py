@@ -9,18 +9,20 @@ the same.
 
 from __future__ import annotations
 
+import ctypes
 import zlib
 from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from difffuzz.native.abi.limits import GAPS
+from difffuzz.native.abi.programs import WalksAsked
 from difffuzz.program import Program
+from difffuzz.program.limits import FEATURES
 from difffuzz.sides import NativeFactory, SideFactory
 from difffuzz.sides.encoded import Encoded, Threads
-from difffuzz.sides.played import Player
+from difffuzz.sides.played import Played, Player
 
-GAPS = (20, 0, 5, 60)
-"""Steps between two preemptions, about, one walk after the other; 0: partial order sampling."""
 NOT_SEEN_THROUGH = "fast: "
 """A walk that ends so was too long, or met a limit of the player's."""
 
@@ -32,35 +34,84 @@ class Suspicion(NamedTuple):
     schedule: tuple[tuple[int, int], ...]
 
 
+class Walker:
+    """Plays walks on one side, all that one program has in one call of the library."""
+
+    def __init__(self, side: NativeFactory, number: int) -> None:
+        self._player = Player(side.library, side.tdp_mmu, number)
+        self._reached = (ctypes.c_ubyte * FEATURES)()
+        self._features = (ctypes.c_long * FEATURES)()
+        self._asked = asked = WalksAsked()
+        asked.gaps[:] = list(GAPS)
+        asked.reached = ctypes.addressof(self._reached)
+        asked.features = ctypes.addressof(self._features)
+
+    def walks(self, program: Program, count: int, max_steps: int) -> Iterator[Played]:
+        """The suspicious ones.  Stuck."""
+        asked = self._asked
+        encoded = Encoded(program, Threads(program.schedule))
+        asked.scheduled = bool(program.schedule)
+        asked.seed = 1 + zlib.crc32(repr(program.ops).encode())
+        asked.next, asked.count, asked.steps = 0, count, 0
+        while asked.next < count:
+            asked.program = self._player.at(encoded, max_steps)
+            if (played := self._player.walk(asked)) is not None:
+                asked.next += 1
+                yield played
+
+    def features(self) -> list[int]:
+        """What the walks of the last program reached so far."""
+        return self._features[: self._asked.nr_features]
+
+    @property
+    def played(self) -> int:
+        """How many of them were played so far."""
+        return self._asked.next
+
+    @property
+    def steps(self) -> int:
+        """Preemption points that these passed."""
+        return self._asked.steps
+
+
 class FastSchedules:
-    """Native sides; `runs` counts the walks, `reasons` what was suspicious."""
+    """Native sides; `runs` counts the walks, `steps` their preemption points, `reasons` what was
+    suspicious."""
 
     def __init__(self, factories: list[NativeFactory]) -> None:
-        self.runs = 0
+        self.runs = self.steps = 0
         self.reasons: Counter[str] = Counter()
-        self._players = [
-            Player(side.library, side.tdp_mmu, number) for number, side in enumerate(factories)
-        ]
+        self._walkers = [Walker(side, number) for number, side in enumerate(factories)]
+        self._known: set[int] = set()
+
+    @property
+    def see_both(self) -> bool:
+        """Both sides are walked."""
+        return len(self._walkers) == 2
+
+    def are_new(self, features: set[int]) -> bool:
+        """Does no program that this was asked of have some of these?"""
+        before = len(self._known)
+        self._known |= features
+        return len(self._known) > before
 
     def walks(
         self, program: Program, count: int, max_steps: int, features: set[int]
     ) -> Iterator[Suspicion]:
-        """Plays `count` walks on each side, which the program determines; the suspicious ones.
+        """Plays `count` on each side, which the program determines; the suspicious ones.
 
-        `features` grows by the states that all of them reached.
+        A program's own schedule is the first.  `features` grows by the states that all of them
+        reached.
         """
-        seed = zlib.crc32(repr(program.ops).encode())
-        for number in range(count):
-            threads = Threads(seed=seed + number + 1, gap=GAPS[number % len(GAPS)])
-            encoded = Encoded(program, threads)
-            for player in self._players:
-                played = player.play(encoded, max_steps)
-                self.runs += 1
-                features.update(played.features())
-                if not played.reason or played.reason.startswith(NOT_SEEN_THROUGH):
-                    continue
-                self.reasons[played.reason] += 1
-                yield Suspicion(played.reason, played.switches())
+        for walker in self._walkers:
+            try:
+                for played in walker.walks(program, count, max_steps):
+                    self.reasons[played.reason] += 1
+                    yield Suspicion(played.reason, played.switches())
+            finally:  # whoever asked has seen enough
+                self.runs += walker.played
+                self.steps += walker.steps
+                features.update(walker.features())
 
 
 def fast_schedules(left: SideFactory, right: SideFactory) -> FastSchedules | None:

@@ -12,15 +12,17 @@ import ctypes
 import zlib
 from typing import Final
 
-from difffuzz.native.abi.limits import GUARDS, VARIANTS_KEPT
+from difffuzz.native.abi.limits import GUARDS, POOL, VARIANTS_KEPT
 from difffuzz.native.abi.programs import VariantsAsked
 from difffuzz.program import OPS, Kind, Op, Program, is_concurrent
 from difffuzz.program.limits import FEATURES, MAX_OPS
 from difffuzz.sides import NativeFactory, SideFactory
 from difffuzz.sides.encoded import OP_WORDS, Encoded
 
-COUNT: Final = 24
-"""Variants of a program."""
+COUNT: Final = 64
+"""Variants of a program, at most."""
+ENOUGH_STEPS: Final = 400_000
+"""Preemption points after which no more begin: what takes long has fewer."""
 ROOM: Final = 64
 """Operations of a variant; of a longer program there are none."""
 
@@ -36,12 +38,14 @@ class Variants:
         self._features = (ctypes.c_ubyte * FEATURES)()
         self._guards = (ctypes.c_ubyte * GUARDS)()
         self._ops = (ctypes.c_long * (OP_WORDS * ROOM * VARIANTS_KEPT))()
+        self._pool = (ctypes.c_long * (OP_WORDS * POOL))()
         self._asked = asked = VariantsAsked()
         asked.tdp_mmu[:] = [int(left.tdp_mmu), int(right.tdp_mmu)]
-        asked.count, asked.room = COUNT, ROOM
+        asked.count, asked.most_steps, asked.room = COUNT, ENOUGH_STEPS, ROOM
         asked.features = ctypes.addressof(self._features)
         asked.guards = ctypes.addressof(self._guards)
         asked.ops = ctypes.addressof(self._ops)
+        asked.pool = ctypes.addressof(self._pool)
 
     def known(self, features: set[int]) -> None:
         """Some program has reached these."""
@@ -79,6 +83,7 @@ def can_vary(program: Program) -> bool:
     return (
         0 < len(program.ops) <= ROOM <= MAX_OPS
         and config.guest == "none"
+        and not config.host_errs
         and not is_concurrent(program)
         and not any(op.kind == Kind.VCPU_CREATE for op in program.ops)
     )

@@ -45,8 +45,11 @@ class Policy:
     """One that takes more is the less likely searched, the more it takes: each schedule costs
     that."""
 
-    native_walks: int = 8
-    """Schedules more, on each side that is the kernel's own code, for a program of threads."""
+    native_walks: int = 32
+    """Schedules, on each side that is the kernel's own code, for a program of threads."""
+    judged_of: int = 8
+    """One of so many programs of threads is run by the engine, too, whatever its walks show, if no
+    model takes part."""
     judged_walks: int = 2
     """Of the suspicious ones among them, so many are judged."""
     native_steps: int = 10

@@ -13,7 +13,7 @@ from types import TracebackType
 
 from ..engine import concurrent, guest_concurrent, guest_lockstep, lockstep
 from ..engine.explore import Exploration, Shown, Stop, explore
-from ..engine.fast_schedules import fast_schedules
+from ..engine.fast_schedules import FastSchedules, fast_schedules
 from ..engine.lockstep_filter import lockstep_filter
 from ..engine.noting import NoteTaker
 from ..engine.variants import variants_of
@@ -28,7 +28,7 @@ from ..sides import KvmFactory, NativeFactory, SideFactory, open_side
 from ..sides.played import Stuck
 from ..variants.engine import canonical_name
 from .policy import POLICY, Policy
-from .schedule import strategy_for, way_of
+from .schedule import is_judged, strategy_for, way_of
 from .search import ScheduleSearch, raced_operations
 from .sweep import Swept, sweep
 from .watchdog import Hang, Watchdog
@@ -183,6 +183,8 @@ class Runner:
         if not self.is_concurrent(program):
             self.way = "lockstep"
             return self._lockstep(program, trace, notes)
+        if not trace and self.schedules is not None and self.schedules.see_both:
+            return self._walked(program, self.schedules)
         search = self.search
         if trace or search is None:
             verdict = self._concurrent(program, self._strategy, trace, notes)
@@ -252,6 +254,23 @@ class Runner:
         if self.mode in ("lockstep", "concurrent"):
             return self.mode == "concurrent"
         return self._threads and is_concurrent(program)
+
+    def _walked(self, program: Program, schedules: FastSchedules) -> Verdict:
+        """Of two native sides: the engine takes a hundred times as long as a walk, so that it runs
+        those programs whose walks reach something new, and a share of the others."""
+        self.way = "walks"
+        verdict = Verdict()
+        verdict.operations = len(program.ops)
+        runs, steps = schedules.runs, schedules.steps
+        found = self._walk(program, verdict)
+        if found is not verdict:
+            return found
+        verdict.steps = 2 * (schedules.steps - steps) // max(schedules.runs - runs, 1)
+        if not schedules.are_new(verdict.features) and not is_judged(program, self._policy):
+            return verdict
+        judged = self._concurrent(program, self._strategy)
+        judged.features |= verdict.features
+        return judged
 
     def _walk(self, program: Program, verdict: Verdict) -> Verdict:
         """The verdict of another schedule that shows a divergence, else the one there is."""

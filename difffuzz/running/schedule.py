@@ -49,6 +49,11 @@ def strategy_for(
     return Pct(rng, 2 + length // rng.choice(policy.pct_gaps), length)
 
 
+def is_judged(program: Program, policy: Policy) -> bool:
+    """Does the engine run it whatever its walks show?  The program determines it."""
+    return zlib.crc32(repr(program).encode()) % policy.judged_of == 0
+
+
 def _way(at: float, shares: Mapping[str, float]) -> str:
     """The way that has this place between 0 and 1; PCT has what is left."""
     for way, share in shares.items():

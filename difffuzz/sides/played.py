@@ -21,7 +21,7 @@ from difffuzz.native.abi.played import (
     PlayedRun,
     Result,
 )
-from difffuzz.native.abi.programs import Switch
+from difffuzz.native.abi.programs import Switch, WalksAsked
 from difffuzz.native.library import Library
 from difffuzz.program import Kind
 from difffuzz.sched.task import HARNESS
@@ -219,17 +219,30 @@ class Player:
         self._side = side
         self._play = library.export("play")
         self._played = library.export("played")
+        self._walks = library.export("walks")
         self._run = PlayedRun()
         self._at = ctypes.addressof(self._run)
 
     def play(self, encoded: Encoded, steps: int, trace: bool = False) -> Played:
         """Runs it; `steps` bounds the preemption points it may pass.  Stuck."""
-        library = self._library
-        library.calls += 1
-        left_early = self._play(encoded.at(self._tdp_mmu, self._side, steps, trace))
+        self._library.calls += 1
+        return self._told(self._play(self.at(encoded, steps, trace)))
+
+    def at(self, encoded: Encoded, steps: int, trace: bool = False) -> int:
+        """Where the program is, as this side plays it, until the next call."""
+        return encoded.at(self._tdp_mmu, self._side, steps, trace)
+
+    def walk(self, asked: WalksAsked) -> Played | None:
+        """Plays walks until one is suspicious, which is told.  Stuck."""
+        self._library.calls += 1
+        return self._told(True) if self._walks(ctypes.addressof(asked)) else None
+
+    def _told(self, left_early: int) -> Played:
+        """What was played last."""
         self._played(self._at)
         if not left_early:
             return Played(self._run, "")
+        library = self._library
         death = library.death()
         played = Played(self._run, f"{death.oracle}: {death.where} {death.text}".strip())
         if death.oracle == HARNESS:

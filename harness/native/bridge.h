@@ -52,12 +52,13 @@ extern void *native_alloc(unsigned long bytes);
 extern void *native_alloc_for_good(unsigned long bytes);
 extern void native_free(const void *at);
 extern int native_is_object(const void *at);
-extern unsigned long native_page_alloc(int spare);
+extern unsigned long native_page_alloc(int spare, int zeroed);
 extern void native_becomes_table(unsigned long page);
 extern unsigned long native_pages_for_good(unsigned long n);
 extern int native_page_free(unsigned long page);
 extern int native_is_table(unsigned long number);
 extern unsigned long native_seen(unsigned long entry);
+extern const unsigned long native_nonpresent;	/* the bit of a new table's entries, or 0 */
 extern void native_settle_frames(void);
 extern void native_touch_frame(unsigned long pfn, unsigned long bytes);
 extern void native_current_is(struct native_task *task);

@@ -70,8 +70,7 @@ HARNESS = {
     "user.c": (
         "#include <stdio.h>\n#include <stdlib.h>\n"
         "void native_unreached(const char *name) { puts(name); exit(7); }\n"
-        "void __sanitizer_cov_trace_pc_guard_init(void *a, void *b) { (void)a; (void)b; }\n"
-        "void __sanitizer_cov_trace_pc_guard(void *guard) { (void)guard; }\n"
+        "void __sanitizer_cov_bool_flag_init(void *a, void *b) { (void)a; (void)b; }\n"
     ),
 }  # fmt: skip
 

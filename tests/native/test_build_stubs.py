@@ -82,7 +82,7 @@ def test_what_is_kept_undefined_gets_none() -> None:
     [
         "__start___ex_table",
         "__stop___ex_table",
-        "__sanitizer_cov_trace_pc_guard",
+        "__sanitizer_cov_bool_flag_init",
         "_GLOBAL_OFFSET_TABLE_",
         "native_unreached",
         "native_absent_start",

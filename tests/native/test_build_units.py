@@ -72,7 +72,7 @@ def test_a_makefile_without_a_version(tree: Path) -> None:
 def test_only_targets_are_covered() -> None:
     target = Unit(source="kernel/mmu.c", kind="kernel", target=True)
     other = Unit(source="kernel/vm.c", kind="kernel")
-    cover = "-fsanitize-coverage=trace-pc-guard"
+    cover = "-fsanitize-coverage=inline-bool-flag"
     assert cover in flags(target, kernel(1), HARNESS, HEADERS, CLANG)
     assert cover not in flags(target, kernel(1), HARNESS, HEADERS, GCC)
     assert cover not in flags(other, kernel(1), HARNESS, HEADERS, CLANG)

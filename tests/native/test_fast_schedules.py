@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -14,6 +15,7 @@ from difffuzz.oracle import Verdict
 from difffuzz.program import Program, generate, parse
 from difffuzz.running.policy import POLICY
 from difffuzz.running.runner import Runner
+from difffuzz.running.schedule import is_judged
 from difffuzz.sides import NativeFactory
 from difffuzz.sides.encoded import Encoded, Threads
 from difffuzz.sides.played import Played, Player
@@ -166,3 +168,32 @@ def test_the_fuzzers_runner_walks() -> None:
     assert not runner(programs("concurrent")[0]).divergences
     assert runner.schedules.runs == 2 * POLICY.native_walks
     assert Runner("legacy", "tdp").schedules is None
+
+
+def test_a_programs_own_schedule_comes_first() -> None:
+    check = fast_schedules(kernel("legacy"), kernel("tdp"))
+    assert check is not None
+    program = parse(LINK_RACE)
+    found = next(check.walks(program, MOST_WALKS, STEPS, set()))
+    shown = list(check.walks(program._replace(schedule=found.schedule), 1, STEPS, set()))
+    assert shown == [found]
+    assert not list(check.walks(program, 1, STEPS, set()))
+
+
+def test_the_engine_runs_what_is_new_and_a_share_of_the_rest() -> None:
+    policy = replace(POLICY, judged_of=10**9)
+    sides = f"native:{built()}:legacy", f"native:{built()}:tdp"
+    runner = Runner(*sides, policy=policy)
+    program = programs("concurrent")[0]
+    assert not is_judged(program, policy)
+    first = runner(program)
+    assert runner.way != "walks"
+    again = runner(program)
+    assert runner.way == "walks"
+    assert again.features <= first.features
+    assert again.operations == first.operations
+    assert 0 < again.steps < 4 * first.steps
+    every = Runner(*sides, policy=replace(POLICY, judged_of=1))
+    every(program)
+    every(program)
+    assert every.way != "walks"

@@ -46,11 +46,50 @@ def test_variants_are_programs_like_any_other() -> None:
     variants = made()
     found = [near for one in generated(5, 60) for near in variants.near(one, STEPS, UNTOLD)]
     assert len(found) > 60
-    assert variants.played > 20 * COUNT
+    assert variants.played > 10 * COUNT
     for one in found:
         assert normalise(one) is one
         assert parse(render(one)) == one
         assert decode(encode(one)) == one
+
+
+def test_variants_take_operations_of_programs_before() -> None:
+    first, second = (
+        parse(f"difffuzz program v1\nslot 0 gfn=0 pages=0x400 area=1\nconfig vcpus={vcpus}\n{text}")
+        for vcpus, text in ((3, "vcpu2: exec gfn=0x77\nhost1: munmap area=1 page=0x77 n=1\n"),
+                            (1, "vcpu0: read gfn=0\n"))
+    )  # fmt: skip
+    variants = made()
+    alone = {op for near in variants.near(second, STEPS, UNTOLD) for op in near.ops}
+    variants = made()
+    variants.near(first, STEPS, UNTOLD)
+    beside = {op for near in variants.near(second, STEPS, UNTOLD) for op in near.ops}
+    taken = {op for op in beside - alone if 0x77 in op.args}
+    assert {op.kind.name for op in taken} & {"EXEC", "MUNMAP"}
+    assert all(op.thread == 0 for op in taken if op.kind.name == "EXEC")  # there is one vCPU
+
+
+def test_what_takes_long_has_fewer_variants() -> None:
+    quick = parse("difffuzz program v1\nslot 0 gfn=0 pages=8 area=1\nvcpu0: read gfn=0\n")
+    slow = parse(
+        "difffuzz program v1\nslot 0 gfn=0 pages=0x40000 area=1\n"
+        + "vcpu0: write gfn=0\nvmm: zap_gfn_range gfn=0 n=0x200\n" * 20
+    )
+    variants = made()
+    variants.known(set(range(FEATURES)))
+    played = []
+    for program in (quick, slow):
+        before = variants.played
+        for _ in range(8):  # until no place of the code is new
+            variants.near(program, STEPS, UNTOLD)
+        variants.near(program, STEPS, UNTOLD)
+        played.append(variants.played - before)
+    assert played[0] > 2 * played[1]
+
+
+def test_a_host_that_errs_has_none() -> None:
+    program = parse("difffuzz program v1\nconfig host_errs=on\nvcpu0: read gfn=0\n")
+    assert not can_vary(program)
 
 
 def test_the_same_program_has_the_same_variants() -> None:

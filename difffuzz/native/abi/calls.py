@@ -197,6 +197,7 @@ EXPORTS = (
     Export("play", "const struct config *program", "long"),
     Export("played", "struct native_played *out"),
     Export("variants", "struct native_variants *asked"),
+    Export("walks", "struct native_walks *asked", "long"),
     Export("ready_now", "long kind, const void *object", "long", looks=True),
     Export("vm_numbers", "struct native_vm *out", looks=True),
     Export("vcpu_numbers", "long vcpu, struct native_vcpu *out", looks=True),

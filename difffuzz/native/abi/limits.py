@@ -57,6 +57,10 @@ CHANGE_GONE: Final = 1025
 NOTHING_RETURNED: Final = -(1 << 40)
 """In FaultRets: that handler was not called."""
 
+POOL: Final = 4096
+"""Operations of programs that were varied before, from which others take."""
+GAPS: Final = (20, 0, 5, 60)
+"""Steps between two preemptions, about, one walk after the other; 0: partial order sampling."""
 VARIANTS_KEPT: Final = 4
 """Variants of one program that are kept, at most."""
 
@@ -103,6 +107,8 @@ BOTH: Final = {
     "PAGE_YOUNG": age.PAGE_YOUNG,
     "NR_AS": N_AS,
     "NATIVE_GUARDS": GUARDS,
+    "NATIVE_GAPS": len(GAPS),
+    "NATIVE_POOL": POOL,
     "NATIVE_VARIANTS_KEPT": VARIANTS_KEPT,
     "MAX_ATTEMPTS": MAX_ATTEMPTS,
     "GUEST_ATTEMPTS": GUEST_ATTEMPTS,

@@ -10,7 +10,7 @@ from difffuzz.program import OPS, Kind
 from difffuzz.program.limits import HOST_THREADS, N_AREAS, VCPU_THREADS
 
 from .describe import CStruct, Long, Longs, PointsTo, View, Views, described
-from .limits import VARIANTS_KEPT
+from .limits import GAPS, VARIANTS_KEPT
 
 OP_ARGS: Final = max(len(spec.fields) for spec in OPS.values())
 
@@ -121,6 +121,13 @@ class VariantsAsked(CStruct):
     unprotected: Annotated[Longs, ctypes.c_long * 2]
     """That the side reads memslots without SRCU is known."""
     count: Long
+    """How many, at most."""
+    most_steps: Long
+    """None are begun after so many preemption points of both sides."""
+    pool: Annotated[int, ctypes.c_ulong, PointsTo("struct op")]
+    """Operations of the programs before, in a ring of NATIVE_POOL."""
+    pooled: Long
+    """How many were put there so far."""
     room: Long
     """Operations that a program may have."""
     seed: Long
@@ -135,6 +142,30 @@ class VariantsAsked(CStruct):
     """How many operations each has."""
     nr_kept: Long
     played: Long
+    steps: Long
+
+
+@described
+class WalksAsked(CStruct):
+    """Walks of a program whose threads run at once."""
+
+    c_name = "native_walks"
+    program: Annotated[int, ctypes.c_ulong, PointsTo("struct config")]
+    scheduled: Long
+    """The program has a schedule: the first is no walk, but follows it."""
+    seed: Long
+    """Of the first walk; the others have those after it."""
+    gaps: Annotated[Longs, ctypes.c_long * len(GAPS)]
+    """PlayConfig.gap of one walk after the other."""
+    next: Long
+    """The walk that comes next; at the end `count`, or the one that is suspicious."""
+    count: Long
+    reached: Annotated[int, ctypes.c_ulong, PointsTo("unsigned char")]
+    """A byte for each feature: reached by a walk of this program."""
+    features: Annotated[int, ctypes.c_ulong, PointsTo("long")]
+    """Those, in the order in which they were."""
+    nr_features: Long
+    steps: Long
 
 
 @described

@@ -29,14 +29,6 @@ struct kmem_cache {
 	unsigned int size;
 };
 
-/*
- * A cache of KVM's hands out pages that it has asked for to be zeroed, and shadow pages take them
- * from there: until then they are spare.
- */
-static unsigned long page_alloc(gfp_t gfp)
-{
-	return native_page_alloc(!!(gfp & __GFP_ZERO));
-}
 
 /* Is the page of that number the table of a shadow page that is set up? */
 int native_is_table(unsigned long number)
@@ -49,14 +41,15 @@ int native_is_table(unsigned long number)
 
 unsigned long get_zeroed_page(gfp_t gfp)
 {
-	return page_alloc(gfp & ~__GFP_ZERO);
+	return native_page_alloc(0, 1);
 }
 
+/* For KVM's caches, from which shadow pages take them: until then they are spare. */
 unsigned long __get_free_pages(gfp_t gfp, unsigned int order)
 {
 	if (order)
 		native_die("crash", "__get_free_pages", "more than one page");
-	return page_alloc(gfp);
+	return native_page_alloc(1, !!(gfp & __GFP_ZERO));
 }
 
 #if HAS_ALLOC_PAGES_NODE
@@ -65,7 +58,9 @@ struct page *alloc_pages_node_noprof(int nid, gfp_t gfp, unsigned int order)
 struct page *__alloc_pages(gfp_t gfp, unsigned int order, int nid, nodemask_t *nodes)
 #endif
 {
-	return virt_to_page((void *)__get_free_pages(gfp & ~__GFP_ZERO, order));
+	if (order)
+		native_die("crash", "alloc_pages", "more than one page");
+	return virt_to_page((void *)native_page_alloc(0, 1));
 }
 
 void free_pages(unsigned long page, unsigned int order)

@@ -121,6 +121,12 @@ bool native_ready(long kind, const void *object)
 	}
 }
 
+#ifdef SHADOW_NONPRESENT_VALUE
+const unsigned long native_nonpresent = SHADOW_NONPRESENT_VALUE;
+#else
+const unsigned long native_nonpresent;
+#endif
+
 /*
  * An entry as oracles see it: without the bit that suppresses #VE.  Since 6.10 it is set where
  * nothing is mapped and, if the CPU ignores it otherwise, in every other entry too.

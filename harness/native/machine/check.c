@@ -345,13 +345,15 @@ void check_released(void)
 	struct native_change *changes;
 
 	tables_changes(&changes, true);
-	for (long number = 0; number < nr_tables; number++)
-		for (int i = 0; tables[number].live && i < 512; i++) {
-			u64 spte = tables_entry(number, i);
+	for (long number = 0; number < nr_tables; number++) {
+		const unsigned long *raw = tables_raw(number);
 
-			if (spte && tables_is_leaf(&tables[number], spte))
+		if (!tables[number].live)
+			continue;
+		for (int i = tables_next(raw, 0); i < 512; i = tables_next(raw, i + 1))
+			if (tables_is_leaf(&tables[number], tables_entry(number, i)))
 				suspect("a leaf is left when the address space has ended");
-		}
+	}
 }
 
 void check_destroyed(void)

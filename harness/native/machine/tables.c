@@ -76,19 +76,21 @@ static void note_change(const struct native_change *change)
 	changes[nr_changes++] = *change;
 }
 
-/* The first entry from `index` on that is not 0, or 512. */
+/* The first entry from `index` on that is not as in a new table, or 512. */
 int tables_next(const unsigned long *raw, int index)
 {
-	for (; index & 7; index++)
-		if (raw[index])
+	unsigned long told = ~native_nonpresent;
+
+	for (; index & 7 && index < 512; index++)
+		if (raw[index] & told)
 			return index;
 	for (; index < 512; index += 8) {
 		const unsigned long *at = raw + index;
 
-		if (at[0] | at[1] | at[2] | at[3] | at[4] | at[5] | at[6] | at[7])
+		if ((at[0] | at[1] | at[2] | at[3] | at[4] | at[5] | at[6] | at[7]) & told)
 			break;
 	}
-	while (index < 512 && !raw[index])
+	while (index < 512 && !(raw[index] & told))
 		index++;
 	return index;
 }
@@ -128,7 +130,7 @@ u64 tables_entry(long number, int index)
 {
 	unsigned long entry = tables_raw(number)[index];
 
-	return entry ? native_seen(entry) : 0;
+	return entry & ~native_nonpresent ? native_seen(entry) : 0;
 }
 
 bool tables_is_leaf(const struct table *table, u64 spte)
@@ -151,6 +153,7 @@ static void add(struct list *list, u64 gfn, u64 spte, int level)
 
 static void walk(long number, u64 start, u64 end, struct list *list)
 {
+	const unsigned long *raw = tables_raw(number);
 	const struct table *table;
 	long first, last;
 	int shift;
@@ -161,7 +164,7 @@ static void walk(long number, u64 start, u64 end, struct list *list)
 	shift = 9 * (table->level - 1);
 	first = (long)(start - table->gfn) >> shift;
 	last = (long)(end - 1 - table->gfn) >> shift;
-	for (long i = first < 0 ? 0 : first; i <= last && i < 512; i++) {
+	for (long i = tables_next(raw, first < 0 ? 0 : first); i <= last && i < 512; i = tables_next(raw, i + 1)) {
 		u64 spte = tables_entry(number, i);
 
 		if (!(spte & SPTE_MMU_PRESENT_MASK))

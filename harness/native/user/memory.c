@@ -45,6 +45,7 @@ struct memory {
 	unsigned char *page_state;
 	unsigned char *page_told;	/* what native_changes() said last */
 	unsigned long *used;		/* was handed out to be used, or became a table */
+	unsigned long *filled;		/* spare, and not zero: whoever got it fills it */
 	unsigned long *frames;		/* pfns whose struct page was touched */
 	unsigned long nr_frames;
 	char *data;			/* the library's variables, but for those of coverage ... */
@@ -161,6 +162,7 @@ void native_map_memory(void)
 	native_pages_to_look_at = calloc(NATIVE_PAGES / 8, 1);
 	native_pages_poisoned = calloc(NATIVE_PAGES / 8, 1);
 	memory->used = calloc(NATIVE_PAGES / 8, 1);
+	memory->filled = calloc(NATIVE_PAGES / 8, 1);
 	memory->frames = calloc(MOST_FRAMES, sizeof(*memory->frames));
 	native_pages = (unsigned long)reserve((NATIVE_PAGES + FOR_GOOD) * PAGE, PROT_READ | PROT_WRITE);
 	vmemmap = reserve(arena_struct_pages + NATIVE_PAGES * STRUCT_PAGE, PROT_READ | PROT_WRITE);
@@ -208,6 +210,7 @@ static void clear_pages(void)
 
 	for (unsigned long i = 0; i < (end + 63) / 64; i++) {
 		memory->used[i] |= native_pages_to_look_at[i];
+		memory->filled[i] &= ~memory->used[i];
 		nr += __builtin_popcountl(memory->used[i]);
 	}
 	if (nr * PAGE >= SMALL) {
@@ -308,18 +311,24 @@ int native_is_object(const void *at)
 	return ((const struct header *)at - 1)->magic == MAGIC;
 }
 
-/* A zeroed page; a spare one stays so until it becomes a table. */
-unsigned long native_page_alloc(int spare)
+/* A page, zeroed or to be filled; a spare one stays as it is then until it becomes a table. */
+unsigned long native_page_alloc(int spare, int zeroed)
 {
-	unsigned long number = memory->pages_used;
+	unsigned long number = memory->pages_used, page = native_pages + number * PAGE;
 
 	if (number == NATIVE_PAGES)
 		native_die("crash", "native_page_alloc", "out of pages for page tables");
 	memory->page_state[number] = PAGE_LIVE;
 	if (!spare)
 		put(memory->used, number);
+	if (!zeroed) {
+		put(memory->filled, number);
+	} else if (has(memory->filled, number)) {
+		memset((void *)page, 0, PAGE);
+		drop(memory->filled, number);
+	}
 	memory->pages_used++;
-	return native_pages + number * PAGE;
+	return page;
 }
 
 /* The page at that address is, or is about to be, the table of a shadow page. */
@@ -427,6 +436,8 @@ static int tell_changes(unsigned long number, struct native_change *out, long ma
 		if (*n == max)
 			return 0;
 		memory->page_told[number] = state;
+		for (int i = 0; native_nonpresent && i < 512; i++)
+			then[i] = native_nonpresent;
 		if (state == PAGE_LIVE || told == PAGE_LIVE)
 			out[(*n)++] = (struct native_change){
 				.number = number, .index = state == PAGE_LIVE ? CHANGE_NEW : CHANGE_GONE,

@@ -3,6 +3,7 @@
 #ifndef NATIVE_USER_H
 #define NATIVE_USER_H
 
+struct native_variants;
 struct op;
 
 extern const char *native_bad_oracle;
@@ -15,7 +16,9 @@ extern void native_explain(unsigned long address, const void *code);
 extern void native_explain_loop(const char *oracle, const void *code);
 extern void variants_map(void);
 extern unsigned long vary_begin(long seed);	/* vary.c */
-extern long vary(unsigned long *state, struct op *ops, long nr, long room);
+extern long vary(unsigned long *state, struct op *ops, long nr, const struct native_variants *asked);
+extern void pool_add(struct native_variants *asked, const struct op *ops, long nr);	/* pool.c */
+extern long pool_take(const struct native_variants *asked, struct op *out, long n, unsigned long at);
 extern void native_coverage_start(void);
 extern void native_coverage_bounds(char **start, char **stop);
 extern int native_new_guards(unsigned char *seen);

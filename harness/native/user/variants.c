@@ -60,7 +60,7 @@ static void keep_compared(const struct native_played *played)
 }
 
 /* Do the two sides agree in all that they are compared by?  `new`: one of them reached such a thing. */
-static int agree(const struct native_variants *asked, int *new)
+static int agree(struct native_variants *asked, int *new)
 {
 	struct native_played played;
 	long nr;
@@ -68,12 +68,14 @@ static int agree(const struct native_variants *asked, int *new)
 	if (play_side(asked, 0))
 		return 0;
 	native_played(&played);
+	asked->steps += played.steps;
 	*new |= is_new(&played, (unsigned char *)asked->features);
 	nr = played.nr_compared;
 	keep_compared(&played);
 	if (play_side(asked, 1))
 		return 0;
 	native_played(&played);
+	asked->steps += played.steps;
 	*new |= is_new(&played, (unsigned char *)asked->features);
 	return nr == played.nr_compared && !memcmp(now->compared, played.compared, nr * sizeof(long));
 }
@@ -95,21 +97,24 @@ void native_variants(struct native_variants *asked)
 
 	native_new_guards((unsigned char *)asked->guards);
 	now->chance = vary_begin(asked->seed);
-	asked->nr_kept = asked->nr_ops = 0;
-	for (asked->played = 0; asked->played < asked->count; asked->played++) {
+	asked->nr_kept = asked->nr_ops = asked->steps = asked->played = 0;
+	while (asked->played < asked->count && asked->steps < asked->most_steps) {
 		int new = 0, fine;
 
 		copy_program(asked);
-		now->program->nr_ops = vary(&now->chance, now->ops, now->program->nr_ops, asked->room);
+		now->program->nr_ops = vary(&now->chance, now->ops, now->program->nr_ops, asked);
+		asked->played++;
 		fine = agree(asked, &new);
 		new |= native_new_guards((unsigned char *)asked->guards);
 		/* What is near a bug is suspicious again and again. */
 		if (!new && (fine || told++))
 			continue;
-		if (asked->nr_kept == NATIVE_VARIANTS_KEPT)
-			break;
 		memcpy(kept + asked->nr_ops, now->ops, now->program->nr_ops * sizeof(*kept));
 		asked->nr_ops += now->program->nr_ops;
 		asked->kept[asked->nr_kept++] = now->program->nr_ops;
+		if (asked->nr_kept == NATIVE_VARIANTS_KEPT)
+			break;
 	}
+	copy_program(asked);
+	pool_add(asked, now->ops, now->program->nr_ops);
 }

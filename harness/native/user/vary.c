@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A program that is changed a little, and still keeps every rule of difffuzz/program/normalise.py:
- * operations go, come twice, change places, or have what another one of their kind has.
+ * A program that is changed, and still keeps every rule of difffuzz/program/normalise.py: operations
+ * go, come twice, change places, have what another one of their kind has, or come from programs
+ * before it, some in a row.
  */
 #include <string.h>
 
 #include "../machine/machine.h"
 #include "../machine/play.h"
 #include "user.h"
+
+#define MOST_IN_A_ROW 8
 
 static unsigned long draw(unsigned long *state, unsigned long below)
 {
@@ -82,24 +85,49 @@ static void change_one(unsigned long *state, struct op *ops, long nr)
 		memcpy(op->args, other->args, sizeof(op->args));
 }
 
-/* Changes `nr` operations, of which there is room for `room`; how many there are then. */
-long vary(unsigned long *state, struct op *ops, long nr, long room)
+/* Operations that some program before had in a row stand in for as many, or come between. */
+static long take_some(unsigned long *state, struct op *ops, long nr, const struct native_variants *asked)
 {
+	struct op found[MOST_IN_A_ROW];
+	long n = 1 + draw(state, MOST_IN_A_ROW), at = draw(state, nr + 1), gone;
+
+	n = pool_take(asked, found, n, draw(state, NATIVE_POOL));
+	gone = draw(state, 2) ? (n < nr - at ? n : nr - at) : 0;
+	if (!n || nr - gone + n > asked->room)
+		return nr;
+	for (long i = 0; i < n; i++)
+		if (found[i].thread < NR_VCPU_THREADS)
+			found[i].thread %= asked->program->vcpus;
+	memmove(&ops[at + n], &ops[at + gone], (nr - at - gone) * sizeof(*ops));
+	memcpy(&ops[at], found, n * sizeof(*ops));
+	return nr - gone + n;
+}
+
+static long change(unsigned long *state, struct op *ops, long nr, long room)
+{
+	switch (draw(state, 5)) {
+	case 0:
+		return nr > 1 ? remove_one(state, ops, nr) : nr;
+	case 1:
+		return nr < room ? repeat_one(state, ops, nr) : nr;
+	case 2:
+		change_places(state, ops, nr);
+		return nr;
+	default:
+		change_one(state, ops, nr);
+		return nr;
+	}
+}
+
+/*
+ * Changes `nr` operations; how many there are then.  What programs before had may name a gfn that
+ * tables of four levels do not map.
+ */
+long vary(unsigned long *state, struct op *ops, long nr, const struct native_variants *asked)
+{
+	bool takes = !asked->program->four_levels && draw(state, 2);
+
 	for (int changes = 1 + draw(state, 3); changes; changes--)
-		switch (draw(state, 5)) {
-		case 0:
-			if (nr > 1)
-				nr = remove_one(state, ops, nr);
-			break;
-		case 1:
-			if (nr < room)
-				nr = repeat_one(state, ops, nr);
-			break;
-		case 2:
-			change_places(state, ops, nr);
-			break;
-		default:
-			change_one(state, ops, nr);
-		}
+		nr = takes ? take_some(state, ops, nr, asked) : change(state, ops, nr, asked->room);
 	return nr;
 }

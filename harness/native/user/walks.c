@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Plays the threads of a program under its schedule and many walks, until one is suspicious. */
+#include <string.h>
+
+#include "../bridge.h"
+#include "../machine/play.h"
+#include "user.h"
+
+/* A walk that ends so was too long, or met a limit of the player's. */
+#define NOT_SEEN_THROUGH "fast\n"
+
+/* Nothing was reached. */
+static void forget_features(struct native_walks *asked)
+{
+	while (asked->nr_features)
+		((unsigned char *)asked->reached)[((long *)asked->features)[--asked->nr_features]] = 0;
+}
+
+/* Which features were reached; each is told once. */
+static void note_features(struct native_walks *asked)
+{
+	unsigned char *reached = (unsigned char *)asked->reached;
+	struct native_played played;
+
+	native_played(&played);
+	asked->steps += played.steps;
+	for (long i = 0; i < played.nr_features; i++) {
+		long one = played.features[i];
+
+		if (!reached[one])
+			((long *)asked->features)[asked->nr_features++] = one;
+		reached[one] = 1;
+	}
+}
+
+/* 1: walk number `next` is suspicious, and was played last. */
+long native_walks(struct native_walks *asked)
+{
+	struct config *program = (struct config *)asked->program;
+
+	if (!asked->next)
+		forget_features(asked);
+	for (; asked->next < asked->count; asked->next++) {
+		long left_early;
+
+		program->seed = asked->scheduled && !asked->next ? 0 : asked->seed + asked->next;
+		program->gap = asked->gaps[asked->next % NATIVE_GAPS];
+		left_early = native_play(program);
+		note_features(asked);
+		if (left_early && strncmp(native_control->died, NOT_SEEN_THROUGH, strlen(NOT_SEEN_THROUGH)))
+			return 1;
+	}
+	return 0;
+}
