@@ -60,8 +60,7 @@ def explore(
     memory: Annotated[
         str,
         typer.Option(
-            help="sc: all see a store at once; tso: stores of the models may wait in a store "
-            "buffer, as on x86."
+            help="sc: all see a store at once; tso: stores may wait in a store buffer, as on x86."
         ),
     ] = "sc",
     seed: Annotated[int, typer.Option(help="Of a strategy that draws.")] = 0,
@@ -88,7 +87,7 @@ def explore(
         raise UsageError(f"--memory {memory!r} is not one of {', '.join(MEMORIES)}")
     delays = memory == "tso"
     if back and delays:
-        raise UsageError("--there-and-back plays the kernel's own code, which has no store buffers")
+        raise UsageError("--there-and-back goes with --memory sc only: it delays no stores")
     if back and strategy != EXHAUSTIVE:
         raise UsageError("--there-and-back is a strategy of its own: leave --strategy out")
     loaded = load_program(file, as_bytes)

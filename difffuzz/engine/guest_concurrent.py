@@ -198,6 +198,7 @@ class GuestSideRun:
         if self._trace:
             self._event(op, None)
         outcome = side.execute_among_others(op, index + 1)
+        sched.fence()  # whoever is told that it is over sees what it stored
         if not is_left_out(op.kind, op.args, self._program.config.guest):
             self._memory.apply(op, outcome.value)
         if self._trace:

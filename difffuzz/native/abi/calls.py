@@ -64,7 +64,7 @@ CALL_ARGS = 6
 class Request(IntEnum):
     """What the kernel's code asks of the host and of the scheduler; the comment says with what."""
 
-    POINT = 0  # (address, store): a preemption point that the strategy waits for
+    POINT = 0  # (address, Point): a preemption point that the strategy waits for; 1: store later
     WAIT = 1  # (Wait, object): until native_ready() says so
     PARK = 2  # (): a fault that is to be parked has its pfn
     GUP_FAST = 3  # (hva, write): pfn or -1
@@ -89,6 +89,20 @@ class Request(IntEnum):
     USER_STORE = 22  # (hva, word): 0 or -errno
     USER_CMPXCHG = 23  # (hva, old, new): 0; 1: it is `loaded`; or -errno
     FLUSH_GVA = 24  # (vcpu, gva): the CPU drops what it caches of that address
+    FENCE = 25  # (point): all see what the task stored; with a point, others may run before
+    RELEASE = 26  # (address): a store that releases a lock waits behind others
+
+
+class Point(IntEnum):
+    """What a task does behind a preemption point, and to a store buffer."""
+
+    LOAD = 0
+    LOCKED = 1
+    """A locked instruction."""
+    STORE = 2
+    """A plain store, which may wait."""
+    MADE = 3
+    """A plain store that was made before the point."""
 
 
 class LockEvent(IntEnum):
@@ -209,6 +223,8 @@ EXPORTS = (
     Export("active_pages", "long *out, long max", "long", looks=True),
     Export("nx_pages", "long *out, long max", "long", looks=True),
     Export("mmu_lock", "", "long"),
+    Export("may_wait", "const void *at", "long"),
+    Export("commit", "long number", looks=True),
     Export("request_bit", "", "long"),
     Export("changes", "struct native_change *out, long max", "long", looks=True),
     Export("page_memory", "struct native_page_memory *out"),

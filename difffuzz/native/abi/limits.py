@@ -43,6 +43,8 @@ TASKS: Final = 16
 MAIN_TASK: Final = len(THREADS)
 """The task that runs what no thread of a program does."""
 VCPUS: Final = 8
+STORES: Final = 64
+"""Stores of a task that may wait, as in a CPU: about so many have room there."""
 PAGES: Final = 1 << 16
 """Pages for page tables."""
 GUARDS: Final = 1 << 17
@@ -78,6 +80,7 @@ BOTH: Final = {
     "NATIVE_TASKS": TASKS,
     "NATIVE_VCPUS": VCPUS,
     "NATIVE_PAGES": PAGES,
+    "NATIVE_STORES": STORES,
     "NATIVE_PAGES_PA": PAGES_PA,
     "NATIVE_FRAMES": frames.BASE_DEVICE,
     "MAXPHYADDR": paging.MAXPHYADDR,

@@ -92,11 +92,13 @@ class PlayConfig(VmConfig):
     trace: Long
     """Tell the leaves at the end."""
     concurrent: Long
-    """Threads run at once: the next four matter."""
+    """Threads run at once: the next five matter."""
     seed: Long
     """Of a random walk; 0: the schedule behind the operations."""
     gap: Long
     """Steps between two preemptions, about; 0: partial order sampling."""
+    delays: Long
+    """Stores may be delayed, as on x86; a walk draws which."""
     survey: Long
     """The step from which on choices are told; 0: none are."""
     nr_schedule: Long

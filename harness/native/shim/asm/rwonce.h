@@ -6,7 +6,7 @@
 #if defined(DIFFFUZZ_TARGET) && !defined(__ASSEMBLY__)
 #include "../../bridge.h"
 
-extern void native_store(const volatile void *at);
+extern void native_store(const volatile void *at, unsigned long bytes);
 
 static inline void native_load(const volatile void *at)
 {
@@ -22,7 +22,7 @@ static inline void native_load(const volatile void *at)
 #if defined(DIFFFUZZ_TARGET) && !defined(__ASSEMBLY__)
 #undef __WRITE_ONCE
 #define __WRITE_ONCE(x, val) do {			\
-	native_store(&(x));				\
+	native_store(&(x), sizeof(x));			\
 	*(volatile typeof(x) *)&(x) = (val);		\
 } while (0)
 #endif
