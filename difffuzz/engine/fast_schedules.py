@@ -33,9 +33,13 @@ class Suspicion(NamedTuple):
 
 
 class FastSchedules:
-    """Native sides; `runs` counts the walks, `reasons` what was suspicious."""
+    """Native sides; `runs` counts the walks, `reasons` what was suspicious.
 
-    def __init__(self, factories: list[NativeFactory]) -> None:
+    `delays`: half of the walks delay stores, as x86 may.
+    """
+
+    def __init__(self, factories: list[NativeFactory], delays: bool = False) -> None:
+        self._delays = delays
         self.runs = 0
         self.reasons: Counter[str] = Counter()
         self._players = [
@@ -51,7 +55,8 @@ class FastSchedules:
         """
         seed = zlib.crc32(repr(program.ops).encode())
         for number in range(count):
-            threads = Threads(seed=seed + number + 1, gap=GAPS[number % len(GAPS)])
+            gap, delays = GAPS[number % len(GAPS)], number // len(GAPS) % 2 == 1
+            threads = Threads(seed=seed + number + 1, gap=gap, delays=self._delays and delays)
             encoded = Encoded(program, threads)
             for player in self._players:
                 played = player.play(encoded, max_steps)
@@ -63,7 +68,9 @@ class FastSchedules:
                 yield Suspicion(played.reason, played.switches())
 
 
-def fast_schedules(left: SideFactory, right: SideFactory) -> FastSchedules | None:
+def fast_schedules(
+    left: SideFactory, right: SideFactory, delays: bool = False
+) -> FastSchedules | None:
     """For those of the sides that are the kernel's own code; None if neither is."""
     native = [side for side in (left, right) if isinstance(side, NativeFactory)]
-    return FastSchedules(native) if native else None
+    return FastSchedules(native, delays) if native else None

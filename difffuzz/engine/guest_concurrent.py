@@ -61,6 +61,7 @@ def run(
     trace: bool = False,
     notes: NoteTaker | None = None,
     max_steps: int = STEP_LIMIT,
+    delays: bool = False,
 ) -> Verdict:
     """Runs a program on two sides under its own schedule, or under `strategy`.
 
@@ -78,6 +79,7 @@ def run(
         trace=trace,
         max_steps=max_steps,
         run_of=GuestSideRun,
+        delays=delays,
     )
 
 
