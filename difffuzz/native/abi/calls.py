@@ -51,6 +51,7 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {
     "leave_l2": ("vcpu",),
     "invept": ("vcpu", "root"),
     "take_l2_fault": ("vcpu",),
+    "litmus": ("code", "nr", "seen"),
 }
 """What the library can be asked to do as a task, and with what: all longs; buffers are addresses.
 
@@ -103,6 +104,20 @@ class Point(IntEnum):
     """A plain store, which may wait."""
     MADE = 3
     """A plain store that was made before the point."""
+
+
+class Litmus(IntEnum):
+    """An instruction of a litmus test."""
+
+    STORE = 0
+    LOAD = 1
+    PLAIN_LOAD = 2
+    FENCE = 3
+    ADD = 4
+    LOCK = 5
+    UNLOCK = 6
+    SLEEPING_LOCK = 7
+    SLEEPING_UNLOCK = 8
 
 
 class LockEvent(IntEnum):
@@ -159,6 +174,16 @@ class Control(CStruct):
     """Their places, one a line."""
     died: Text
     """Oracle, place and text of what ended a call, one a line."""
+
+
+@described
+class Instruction(CStruct):
+    """Of a litmus test: `what` of Litmus, to the word or lock of that number."""
+
+    c_name = "native_instruction"
+    what: Long
+    at: Long
+    value: Long
 
 
 @described
