@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from functools import cache
+from pathlib import Path
 
 import pytest
 
@@ -21,10 +22,12 @@ from difffuzz.sched.store_buffer import FIRST_BUFFER
 from difffuzz.shrink.finding import shrink
 from difffuzz.sides import NativeFactory, open_side
 
-from .kernel import NAME, ROOT, built
+from .kernel import NAME, ROOT, built, built_with_stores
 from .needs import missing
 
-PATCH = ROOT / "harness" / "native" / "tso_patches" / "reading-without-barrier.toml"
+PATCHES = ROOT / "harness" / "native" / "tso_patches"
+PATCH = PATCHES / "reading-without-barrier.toml"
+REQUEST = PATCHES / "request-without-barrier.toml"
 WALKS = 20_000
 STEPS = 60_000
 PROGRAM = parse("""\
@@ -66,8 +69,9 @@ def legacy(name: str) -> NativeFactory:
     return side
 
 
-def test_the_patch_says_what_it_does() -> None:
-    patch = read_changes(PATCH, PATCH.read_text())
+@pytest.mark.parametrize("path", sorted(PATCHES.glob("*.toml")), ids=lambda path: path.stem)
+def test_a_patch_says_what_it_does(path: Path) -> None:
+    patch = read_changes(path, path.read_text())
     assert patch.why
     assert all(change.function for change in patch.change)
 
@@ -124,3 +128,22 @@ def test_fuzz_delays_stores_if_it_is_asked_to() -> None:
     assert runner.schedules is not None
     assert not runner(RACE).divergences
     assert runner.schedules.runs > 0
+
+
+@pytest.mark.parametrize("mmu", ["legacy", "tdp"])
+def test_a_request_without_a_barrier_shows_in_a_build_with_stores(mmu: str) -> None:
+    """Who makes one does so outside of the MMU's files, where other builds delay nothing."""
+    side = open_side(f"native:{built_with_stores(REQUEST)}:{mmu}")
+    assert isinstance(side, NativeFactory)
+    assert not list(FastSchedules([side]).walks(RACE, WALKS, STEPS, set()))
+    walks = FastSchedules([side], delays=True)
+    suspicion = next(walks.walks(RACE, 8 * WALKS, STEPS, set()))
+    verdict = concurrent.run(RACE._replace(schedule=suspicion.schedule), side, side)
+    assert verdict.divergences[0].oracle == "stale-access"
+
+
+def test_a_build_with_stores_is_quiet_without_the_patch() -> None:
+    sides = [open_side(f"native:{built_with_stores()}:{mmu}") for mmu in ("legacy", "tdp")]
+    walks = FastSchedules([side for side in sides if isinstance(side, NativeFactory)], delays=True)
+    assert not list(walks.walks(RACE, WALKS, STEPS, set()))
+    assert walks.runs == 2 * WALKS

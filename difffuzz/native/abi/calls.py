@@ -118,6 +118,7 @@ class Litmus(IntEnum):
     UNLOCK = 6
     SLEEPING_LOCK = 7
     SLEEPING_UNLOCK = 8
+    PLAIN_STORE = 9
 
 
 class LockEvent(IntEnum):

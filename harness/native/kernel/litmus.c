@@ -38,6 +38,9 @@ long native_litmus(const struct native_instruction *code, long nr, long *seen)
 		case LITMUS_STORE:
 			WRITE_ONCE(*word, code[i].value);
 			break;
+		case LITMUS_PLAIN_STORE:
+			*word = code[i].value;
+			break;
 		case LITMUS_LOAD:
 			seen[read++] = READ_ONCE(*word);
 			break;
