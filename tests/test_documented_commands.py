@@ -72,6 +72,9 @@ ROWS = {
     "scripts/difffuzz explore FILE --strategy portfolio --time 60": Row(
         "explore RACE --strategy portfolio --schedules 10", 0, "20 schedules"
     ),
+    "scripts/difffuzz fuzz --memory tso --mode concurrent --time 300": Row(
+        "fuzz --memory tso --mode concurrent --runs 20 --seed 1 --out OUT", 0, "20 executions"
+    ),
     "scripts/difffuzz explore FILE --memory tso --no-reduction": Row(
         "explore RACE --memory tso --no-reduction --preemptions 1", 0, "complete"
     ),

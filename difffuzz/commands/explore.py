@@ -23,6 +23,7 @@ from ..sides.identity import side_notes
 from .kept import Kept
 from .limit import Limit
 from .loaded import Choice, load_program
+from .memory import Memory, delays_of
 from .output import Json, emit, prepare_directory, write_text
 from .programs import AsBytes, OwnLeft, OwnRight, Trust
 from .progress import Progress
@@ -30,7 +31,6 @@ from .progress import Progress
 EXPLORE_SECONDS = 300.0
 EXHAUSTIVE = "exhaustive"
 """The strategy of --preemptions."""
-MEMORIES = ("sc", "tso")
 
 
 def explore(
@@ -57,13 +57,7 @@ def explore(
         str,
         typer.Option(help=f"How schedules are chosen: {', '.join((EXHAUSTIVE, *SERIES))}."),
     ] = EXHAUSTIVE,
-    memory: Annotated[
-        str,
-        typer.Option(
-            help="sc: all see a store at once; tso: stores of the models may wait in a store "
-            "buffer, as on x86."
-        ),
-    ] = "sc",
+    memory: Memory = "sc",
     seed: Annotated[int, typer.Option(help="Of a strategy that draws.")] = 0,
     schedules: Annotated[
         int, typer.Option(min=0, help="Of a strategy that draws, for each side; 0: no limit.")
@@ -84,11 +78,9 @@ def explore(
     if strategy not in (EXHAUSTIVE, *SERIES):
         names = ", ".join((EXHAUSTIVE, *SERIES))
         raise UsageError(f"--strategy {strategy!r} is not one of {names}")
-    if memory not in MEMORIES:
-        raise UsageError(f"--memory {memory!r} is not one of {', '.join(MEMORIES)}")
-    delays = memory == "tso"
+    delays = delays_of(memory)
     if back and delays:
-        raise UsageError("--there-and-back plays the kernel's own code, which has no store buffers")
+        raise UsageError("--there-and-back goes with --memory sc only: it delays no stores")
     if back and strategy != EXHAUSTIVE:
         raise UsageError("--there-and-back is a strategy of its own: leave --strategy out")
     loaded = load_program(file, as_bytes)

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from ..errors import UsageError
 from ..fuzz.blind import check_sight
 from ..fuzz.options import FuzzOptions
 from ..fuzz.parent import fuzz as run_fuzz
@@ -20,6 +21,7 @@ from .booted_sides import is_booted
 from .completing import complete_mode
 from .fuzzing_booted import fuzz_booted
 from .kernel_hunt import hunt_text
+from .memory import Memory, delays_of
 from .output import Json, Left, Right, emit, prepare_corpus
 from .screen import FuzzProgress, figures, sweep_text, taken_over_text
 
@@ -66,6 +68,7 @@ def fuzz(
             "the corpus first; not with --runs."
         ),
     ] = True,
+    memory: Memory = "sc",
     baseline: BaselineOption = None,
     json: Json = False,
 ) -> None:
@@ -91,8 +94,11 @@ def fuzz(
         jobs,
         stop_on_finding,
         sweeps=sweep and runs is None,
+        delays=delays_of(memory),
     )
     if is_booted(left, right):
+        if options.delays:
+            raise UsageError("--memory tso: a booted kernel has the memory of its machine")
         document = fuzz_booted(options, baseline)
         emit(document, hunt_text(document), json)
         raise typer.Exit(1 if document["findings"] else 0 if document["programs"] else INTERRUPTED)

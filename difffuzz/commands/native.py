@@ -85,13 +85,26 @@ def build(
     coverage: Annotated[
         bool | None, typer.Option(help="Instrument with clang; else if it is installed.")
     ] = None,
+    stores: Annotated[
+        bool,
+        typer.Option(
+            "--stores", help="For --memory tso: see each store, not only those by WRITE_ONCE()."
+        ),
+    ] = False,
     keep_going: Annotated[
         bool, typer.Option("--keep-going", help="Tell of every unit that does not compile.")
     ] = False,
     json: Json = False,
 ) -> None:
     """Build the library from a tree, which is never written to. What is unchanged is reused."""
-    wish = Wish(tree=tree, patches=patch or (), name=name, coverage=coverage, keep_going=keep_going)
+    wish = Wish(
+        tree=tree,
+        patches=patch or (),
+        name=name,
+        coverage=coverage,
+        stores=stores,
+        keep_going=keep_going,
+    )
     with _one_line():
         made = make_build(wish, default_cache(), note)
     result = made.build

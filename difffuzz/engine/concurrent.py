@@ -112,7 +112,7 @@ def run(
 ) -> Verdict:
     """Runs a program on two sides under its own schedule, or under `strategy`.
 
-    `delays`: stores of a model may be delayed, as on x86; if the program's schedule delays some,
+    `delays`: stores may be delayed, as on x86; if the program's schedule delays some,
     they may anyway.  `run_of`: who runs and judges a side, where it is not SideRun.  UsageError if
     a side is not a model, or cannot run the program's configuration.
     """

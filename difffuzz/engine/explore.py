@@ -95,7 +95,7 @@ def explore(
     `stop` is asked between two runs, with what was found so far: True ends the search.
     `first_only`: the search of a side ends with its first divergence.  `order`: seed of a random
     order of the runs, for a search that ends before it is complete.  `phase`, counted from 1: where
-    schedules differ; 0 for everywhere.  `delays`: stores of a model may be delayed, as on x86,
+    schedules differ; 0 for everywhere.  `delays`: stores may be delayed, as on x86,
     which counts as a preemption, and so does making one visible; not with the reduction.
     """
     found = Exploration()
@@ -142,13 +142,6 @@ def different_ends(left: set[tuple[str, ...]], right: set[tuple[str, ...]]) -> s
     return {rest(end) for end in left} ^ {rest(end) for end in right}
 
 
-def check_delays(factory: SideFactory, delays: bool) -> None:
-    """UsageError for a side whose stores cannot be delayed."""
-    if delays and isinstance(factory, NativeFactory):
-        text = "has no store buffers: the kernel's own code stores at once (--memory sc)"
-        raise UsageError(f"side {factory.name!r} {text}")
-
-
 def report_circles(verdict: Verdict, factory: SideFactory) -> None:
     """A run was abandoned that goes in circles."""
     text = f"the run goes in circles for more than {STEPS} steps"
@@ -176,7 +169,6 @@ def explore_side(
     if not isinstance(factory, KvmFactory):
         raise UsageError(f"side {factory.name!r} has no threads to explore")
     model = not isinstance(factory, NativeFactory)
-    check_delays(factory, delays)
     if reduce and delays:
         raise UsageError("store buffers are explored with --no-reduction only")
     if reduce and not model:

@@ -37,12 +37,13 @@ class Suspicion(NamedTuple):
 class Walker:
     """Plays walks on one side, all that one program has in one call of the library."""
 
-    def __init__(self, side: NativeFactory, number: int) -> None:
+    def __init__(self, side: NativeFactory, number: int, delays: bool) -> None:
         self._player = Player(side.library, side.tdp_mmu, number)
         self._reached = (ctypes.c_ubyte * FEATURES)()
         self._features = (ctypes.c_long * FEATURES)()
         self._asked = asked = WalksAsked()
         asked.gaps[:] = list(GAPS)
+        asked.delays = delays
         asked.reached = ctypes.addressof(self._reached)
         asked.features = ctypes.addressof(self._features)
 
@@ -76,12 +77,15 @@ class Walker:
 
 class FastSchedules:
     """Native sides; `runs` counts the walks, `steps` their preemption points, `reasons` what was
-    suspicious."""
+    suspicious.
 
-    def __init__(self, factories: list[NativeFactory]) -> None:
+    `delays`: half of the walks delay stores, as x86 may.
+    """
+
+    def __init__(self, factories: list[NativeFactory], delays: bool = False) -> None:
         self.runs = self.steps = 0
         self.reasons: Counter[str] = Counter()
-        self._walkers = [Walker(side, number) for number, side in enumerate(factories)]
+        self._walkers = [Walker(side, number, delays) for number, side in enumerate(factories)]
         self._known: set[int] = set()
 
     @property
@@ -114,7 +118,9 @@ class FastSchedules:
                 features.update(walker.features())
 
 
-def fast_schedules(left: SideFactory, right: SideFactory) -> FastSchedules | None:
+def fast_schedules(
+    left: SideFactory, right: SideFactory, delays: bool = False
+) -> FastSchedules | None:
     """For those of the sides that are the kernel's own code; None if neither is."""
     native = [side for side in (left, right) if isinstance(side, NativeFactory)]
-    return FastSchedules(native) if native else None
+    return FastSchedules(native, delays) if native else None

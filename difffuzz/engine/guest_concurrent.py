@@ -61,6 +61,7 @@ def run(
     trace: bool = False,
     notes: NoteTaker | None = None,
     max_steps: int = STEP_LIMIT,
+    delays: bool = False,
 ) -> Verdict:
     """Runs a program on two sides under its own schedule, or under `strategy`.
 
@@ -78,6 +79,7 @@ def run(
         trace=trace,
         max_steps=max_steps,
         run_of=GuestSideRun,
+        delays=delays,
     )
 
 
@@ -198,6 +200,7 @@ class GuestSideRun:
         if self._trace:
             self._event(op, None)
         outcome = side.execute_among_others(op, index + 1)
+        sched.fence()  # whoever is told that it is over sees what it stored
         if not is_left_out(op.kind, op.args, self._program.config.guest):
             self._memory.apply(op, outcome.value)
         if self._trace:

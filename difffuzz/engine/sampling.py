@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from random import Random
 
 from difffuzz.engine.concurrent import Abandoned, machine_for, schedule_of
-from difffuzz.engine.explore import STEPS, Exploration, Stop, check_delays, report_circles
+from difffuzz.engine.explore import STEPS, Exploration, Stop, report_circles
 from difffuzz.engine.guest_concurrent import side_run
 from difffuzz.errors import UsageError
 from difffuzz.oracle import Verdict
@@ -45,7 +45,7 @@ def sample(
 
     The first divergence of a signature is kept, or the one with the shortest schedule; with
     `first_only` a side is left with its first.  `phase`, counted from 1: where schedules differ; 0
-    for everywhere.  `delays`: stores of a model may be delayed, as on x86; which, is drawn.
+    for everywhere.  `delays`: stores may be delayed, as on x86; which, is drawn.
     """
     found = Exploration()
     found.complete = False
@@ -53,7 +53,6 @@ def sample(
         factory = (left, right)[number]
         if not isinstance(factory, KvmFactory):
             raise UsageError(f"side {factory.name!r} has no threads to explore")
-        check_delays(factory, delays)
         known = Known()
         rng = Random(seed) if delays else None
         made = SERIES[series](Random(seed), known)

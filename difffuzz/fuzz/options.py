@@ -41,6 +41,8 @@ class FuzzOptions:
     """Others add to the corpus meanwhile, however many jobs this run has."""
     sweeps: bool = False
     """A share of the time goes into all schedules that depart once (sweeps.py)."""
+    delays: bool = False
+    """Stores may be delayed, as on x86, in half of the runs whose threads run at once."""
     without: tuple[str, ...] = ()
     """Parts of the fuzzer to leave out, to measure what they are worth: see target.PARTS."""
 

@@ -82,6 +82,8 @@ class WorkerProcess:
         own += ["--cpu-seconds", str(options.cpu_seconds)]
         if options.searching:
             own += ["--searching"]
+        if options.delays:
+            own += ["--delays"]
         if options.sweeps:
             for folder in filter(None, (options.corpus, options.kept)):
                 own += ["--sweep", str(folder)]

@@ -283,6 +283,7 @@ def parse_arguments(arguments: list[str]) -> tuple[argparse.Namespace, list[str]
     parser.add_argument("--seed", type=int, default=None, help="of new programs")
     parser.add_argument("--cpu-seconds", type=float, default=0.0, help="time on a CPU; 0: no limit")
     parser.add_argument("--searching", action="store_true", help="mostly schedules")
+    parser.add_argument("--delays", action="store_true", help="stores may be delayed")
     parser.add_argument("--sweep", type=Path, action="append", default=[], help="a corpus")
     parser.add_argument("--without", action="append", default=[], choices=PARTS)
     parser.add_argument("--start", type=float, default=time.monotonic())
@@ -301,7 +302,13 @@ def main(arguments: list[str]) -> NoReturn:
 
     policy = SEARCHING if options.searching else POLICY
     runner = Runner(
-        options.left, options.right, options.mode, FUZZ_STEPS, explores=True, policy=policy
+        options.left,
+        options.right,
+        options.mode,
+        FUZZ_STEPS,
+        explores=True,
+        policy=policy,
+        delays=options.delays,
     )
     if runner.fast is not None:
         runner.fast.tells_once = True

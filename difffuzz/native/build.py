@@ -82,6 +82,8 @@ class Wish(msgspec.Struct):
     """None: if the compiler for it is there."""
     traced: bool = False
     """It notes which lines ran (reached.py)."""
+    stores: bool = False
+    """All stores of the kernel's code may wait in a store buffer, not only WRITE_ONCE()."""
     keep_going: bool = False
     """Every unit is tried, and each that does not compile is told of."""
     sanitize: bool = False
@@ -100,6 +102,7 @@ def build(wish: Wish, cache: Cache, say: Callable[[str], None]) -> Made:
         say(f"warning: Linux {tree.version} is not tested, trying it as {taken_for(tree)}")
     name = build_name(wish)
     compiler = choose_compiler(wish.coverage, wish.sanitize, wish.traced)
+    compiler = compiler._replace(stores=wish.stores)
     harness = wish.harness.resolve()
     units = read_units(harness)
     shadow = cache.shadow(tree.root)

@@ -4,14 +4,16 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
+from functools import partial
 
 from difffuzz.facts.errno import EFAULT
 from difffuzz.facts.paging import PT_PRESENT_MASK, PT_WRITABLE_MASK
 from difffuzz.machine import user_access
 from difffuzz.machine.host import HostMM
 from difffuzz.machine.pte import pte_pfn, pte_write
-from difffuzz.native.abi.calls import LockEvent, Request, Wait
+from difffuzz.native.abi.calls import LockEvent, Point, Request, Wait
+from difffuzz.native.abi.limits import STORES
 from difffuzz.native.library import Library
 from difffuzz.native.vcpu import NativeVcpu
 from difffuzz.sched import KernelSplat, RwLock
@@ -83,16 +85,61 @@ class Host:
             Request.USER_STORE: self.user_store,
             Request.USER_CMPXCHG: self.user_cmpxchg,
             Request.FLUSH_GVA: self.flush_gva,
+            Request.FENCE: self.fence,
+            Request.RELEASE: self.release,
         }
         self.table = tuple(answers[request] for request in Request)
 
     # Scheduler
 
-    def point(self, at: int, store: int, c: int) -> int:
-        """A preemption point below the strategy's threshold."""
+    def point(self, at: int, kind: int, c: int) -> int:
+        """A preemption point below the strategy's threshold; 1: the store behind it is delayed."""
         what = "mmu_lock" if at == self._library.mmu_lock() else at
-        self._sched.decide(what, bool(store))
+        buffer = self._sched.current.buffer
+        if buffer is None or kind == Point.LOAD or (kind == Point.LOCKED and at):
+            self._sched.decide(what, bool(kind))
+            return 0
+        if kind == Point.STORE:
+            if len(buffer.stores) >= STORES:
+                buffer.drain()
+            if self._library.may_wait(at):
+                return int(self._delays(what))
+        buffer.plain = True
+        try:
+            self._sched.decide(what, True)
+        finally:
+            buffer.plain = False
         return 0
+
+    def _delays(self, what: Hashable) -> bool:
+        """A plain store, which the library keeps if it is delayed."""
+        if not self._sched.decide_store(what):
+            return False
+        self._sched.delay(what, None, self._commit())
+        return True
+
+    def _commit(self) -> Callable[[], None]:
+        return partial(self._library.commit, self._sched.current.number)
+
+    def fence(self, point: int, b: int, c: int) -> int:
+        """A full barrier or a locked instruction; without a point nobody else may run before."""
+        buffer = self._sched.current.buffer
+        assert buffer is not None
+        if point:
+            self._sched.fence()
+        else:
+            buffer.drain()
+        return 0
+
+    def release(self, at: int, b: int, c: int) -> int:
+        """A lock is released by a plain store.  1: behind those that wait."""
+        buffer = self._sched.current.buffer
+        assert buffer is not None
+        if len(buffer.stores) >= STORES:
+            buffer.drain()
+            return 0
+        buffer.add("mmu_lock" if at == self._library.mmu_lock() else at, None, self._commit())
+        return 1
 
     def wait(self, kind: int, on: int, c: int) -> int:
         """The task sleeps until the kernel's side says that it is ready."""

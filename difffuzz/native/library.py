@@ -78,6 +78,8 @@ class Library:
         self.active_pages = self.export("active_pages")
         self.nx_pages = self.export("nx_pages")
         self.mmu_lock = self.export("mmu_lock")
+        self.may_wait = self.export("may_wait")
+        self._commit = self.export("commit")
         self._take_guards = self.export("take_guards")
         self.buffer = (ctypes.c_long * (1 << 16))()
         """Room for a list that a call returns."""
@@ -141,6 +143,11 @@ class Library:
         if self._died.value:
             self._leave()
         return r
+
+    def commit(self, task: int) -> None:
+        """The oldest store of a task that waits becomes visible."""
+        self.calls += 1
+        self._commit(task)
 
     def _host(self, what: int, a: int, b: int, c: int) -> int:
         sched, control = self.sched, self.control

@@ -72,6 +72,18 @@ _LIBC_GCC = ("-fno-tree-loop-distribute-patterns",)
 _COVERAGE = ("-fsanitize-coverage=inline-bool-flag",)
 _TRACE = ("-fsanitize-coverage=trace-pc",)
 """gcc calls at each block of code, from where it stands: reached.py makes lines of it."""
+_STORES = ("-fsanitize=kernel-address", "-DDIFFFUZZ_STORES")
+_STORES_GCC = (
+    *_STORES, "-fasan-shadow-offset=0x7fff8000", "--param=asan-stack=0", "--param=asan-globals=0",
+    "--param=asan-instrument-reads=0", "--param=asan-instrumentation-with-call-threshold=0",
+)  # fmt: skip
+_STORES_CLANG = (
+    *_STORES,
+    *("-mllvm", "-asan-mapping-offset=0x7fff8000", "-mllvm", "-asan-stack=0"),
+    *("-mllvm", "-asan-globals=0", "-mllvm", "-asan-instrument-reads=0"),
+    *("-mllvm", "-asan-instrumentation-with-call-threshold=0"),
+)
+"""A call before each store and none before loads (user/plain_stores.c); no shadow is looked at."""
 _UNDEFINED = ("-fno-sanitize-recover=all",)
 _KERNEL_SANITIZERS = ("-fsanitize=bounds,shift,bool,enum,unreachable,return", *_UNDEFINED)
 """Those of undefined behaviour that the kernel's C does not allow itself."""
@@ -94,6 +106,8 @@ class Compiler(NamedTuple):
     """With gcc's notes of which code was passed."""
     sanitize: bool = False
     """With gcc's sanitizers of addresses and of undefined behaviour."""
+    stores: bool = False
+    """With a call before each store of the kernel's code."""
 
     @property
     def name(self) -> str:
@@ -144,6 +158,8 @@ def flags(
             own += _TRACE
         if compiler.sanitize and not _is_assembly(unit):
             own += _KERNEL_SANITIZERS
+        if compiler.stores and (unit.stores or unit.in_tree) and not _is_assembly(unit):
+            own += _STORES_CLANG if compiler.clang else _STORES_GCC
         return [*_kernel_flags(unit, harness, compiler), f"-I{headers}", *own]
     if unit.kind == "asm":
         return ["-D__ASSEMBLY__", f"-I{harness}", *own]

@@ -25,6 +25,8 @@ class Unit(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Which headers it sees: the kernel's, the C library's, or none."""
     target: bool = False
     """It gets coverage and DIFFFUZZ_TARGET."""
+    stores: bool = False
+    """It is the kernel's code, with a way to it: a build with stores sees each that it makes."""
     versions: tuple[str, ...] = ()
     """The series it is for; empty: all."""
     optional: bool = False

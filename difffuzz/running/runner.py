@@ -7,6 +7,7 @@ before (see fuzz/instrument.py).
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from itertools import islice
 from types import TracebackType
@@ -22,14 +23,14 @@ from ..oracle.verdict import Verdict, Violation
 from ..program import Program, is_concurrent
 from ..sched import KernelSplat
 from ..sched.core import STEP_LIMIT
-from ..sched.strategy import Strategy
+from ..sched.strategy import Delays, Strategy
 from ..sched.task import HANG, HARNESS
 from ..sides import KvmFactory, NativeFactory, SideFactory, open_side
 from ..sides.played import Stuck
 from ..variants.engine import canonical_name
 from .policy import POLICY, Policy
 from .schedule import is_judged, strategy_for, way_of
-from .search import ScheduleSearch, raced_operations
+from .search import DELAYED, ScheduleSearch, digest_of, raced_operations
 from .sweep import Swept, sweep
 from .watchdog import Hang, Watchdog
 
@@ -50,9 +51,11 @@ class Runner:
         *,
         explores: bool = False,
         policy: Policy = POLICY,
+        delays: bool = False,
     ) -> None:
         """`max_steps`: preemption points of a run, of either side; more of the kernel's own code.
-        `explores`: the schedules of some small programs are searched, not if a side is native."""
+        `explores`: the schedules of some small programs are searched, not if a side is native.
+        `delays`: half of the schedules that are chosen delay stores, as x86 may."""
         if mode not in MODES:
             raise UsageError(f"mode {mode!r} is not one of {', '.join(MODES)}")
         self.left = left
@@ -60,6 +63,7 @@ class Runner:
         self.mode = mode
         self.max_steps = max_steps
         self._policy = policy
+        self._delays = delays
         self._left = one = open_side(left)
         self._right = other = open_side(right)
         self._threads = isinstance(one, KvmFactory) and isinstance(other, KvmFactory)
@@ -78,14 +82,14 @@ class Runner:
         """Searches the schedules of some small programs, if that is wanted."""
         if isinstance(one, KvmFactory) and isinstance(other, KvmFactory):
             if explores and not self.guards:
-                self.search = ScheduleSearch(one, other, policy)
+                self.search = ScheduleSearch(one, other, policy, delays)
         self.way = "lockstep"
         """How the last program was scheduled."""
         self.fast = lockstep_filter(one, other)
         """Tells clean programs from suspicious ones, if both sides are the kernel's own code."""
         self.variants = variants_of(one, other)
         """Plays programs that are almost one that was run, if both sides are of one build."""
-        self.schedules = fast_schedules(one, other)
+        self.schedules = fast_schedules(one, other, delays)
         """Plays more schedules, if a side is the kernel's own code."""
         libraries = {side.library for side in (one, other) if isinstance(side, NativeFactory)}
         self.watchdog = Watchdog(libraries=[library.export("watch") for library in libraries])
@@ -200,14 +204,21 @@ class Runner:
     def _strategy(self, program: Program) -> Strategy:
         strategy = strategy_for(program, self._policy)
         self.way = way_of(program, strategy)
-        return strategy
+        return self._delaying(program, strategy)
 
     def _learned_strategy(self, program: Program) -> Strategy:
         """By what earlier programs showed."""
         assert self.search is not None
         strategy = strategy_for(program, self._policy, self.search.ways.runs.of())
         self.way = way_of(program, strategy)
-        return strategy
+        return self._delaying(program, strategy)
+
+    def _delaying(self, program: Program, strategy: Strategy) -> Strategy:
+        """The same with drawn delays, for half of the programs that bring no schedule."""
+        if not self._delays or program.schedule:
+            return strategy
+        rng = random.Random(digest_of(program) + 1)
+        return Delays(strategy, rng) if rng.random() < DELAYED else strategy
 
     def _concurrent(
         self,
@@ -224,6 +235,7 @@ class Runner:
             trace=trace,
             notes=notes,
             max_steps=self.max_steps,
+            delays=self._delays,
         )
 
     def _lockstep(self, program: Program, trace: bool, notes: NoteTaker | None) -> Verdict:

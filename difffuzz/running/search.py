@@ -17,11 +17,17 @@ from ..sides import KvmFactory
 from .policy import Policy
 from .ways import Ways
 
+DELAYED = 0.5
+"""Where stores may be delayed, they are in so many runs."""
+
 
 class ScheduleSearch:
     """Searches after concurrent runs; remembers what was searched, and how threads met there."""
 
-    def __init__(self, left: KvmFactory, right: KvmFactory, policy: Policy) -> None:
+    def __init__(
+        self, left: KvmFactory, right: KvmFactory, policy: Policy, delays: bool = False
+    ) -> None:
+        self._delays = delays
         self._sides = left, right
         self._policy = policy
         legacy = policy.searched_legacy
@@ -75,6 +81,7 @@ class ScheduleSearch:
         seed = rng.randrange(1 << 32)
         sides = rng.choices((0, 1), self._shares)
         way = self.ways.searches.draw(rng)
+        delays = self._delays and rng.random() < DELAYED
         if way == "exhaustive":
             found = explore(
                 program,
@@ -85,6 +92,8 @@ class ScheduleSearch:
                 order=seed,
                 phase=phase,
                 sides=sides,
+                reduce=not delays,
+                delays=delays,
             )
         else:
             found = sample(
@@ -96,6 +105,7 @@ class ScheduleSearch:
                 phase=phase,
                 sides=sides,
                 stop=lambda found: found.steps >= limit,
+                delays=delays,
             )
         self._steps_left -= found.steps
         verdict.features |= found.features

@@ -176,7 +176,8 @@ class Interleaver(Scheduler):
                 self._switch(task, what)
             break
         buffer = current.buffer
-        if current.changes and what is not None and buffer is not None and not buffer.storing:
+        locked = buffer is not None and not (buffer.storing or buffer.plain)
+        if locked and current.changes and what is not None:
             self._drain()
         self._arm()
 

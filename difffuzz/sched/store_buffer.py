@@ -30,14 +30,16 @@ class Delayed(NamedTuple):
 class StoreBuffer:
     """What one task has stored and nobody else sees.
 
-    `storing`: the task stands before a store that may be delayed; `takes`: that one will be.
+    `storing`: the task stands before a store that may be delayed; `takes`: that one will be;
+    `plain`: before or behind a store that is neither delayed nor locked.
     """
 
-    __slots__ = ("stores", "storing", "takes")
+    __slots__ = ("plain", "stores", "storing", "takes")
 
     def __init__(self) -> None:
         self.stores: list[Delayed] = []
         self.storing = False
+        self.plain = False
         self.takes = False
 
     def add(self, what: Hashable, value: object, commit: Callable[[], None]) -> None:

@@ -13,6 +13,7 @@ from difffuzz.native.abi.programs import OP_ARGS, PlayConfig, PlayOp, PlaySlot, 
 from difffuzz.native.params import TDP_MMU, param_numbers
 from difffuzz.program import Program, SlotSpec
 from difffuzz.program.model import AREA_KINDS
+from difffuzz.sched.store_buffer import FIRST_BUFFER
 from difffuzz.sides.params import vm_params
 
 OP_WORDS: Final = words(PlayOp, "kind", "thread", "args", "ends")
@@ -25,6 +26,7 @@ TRACE: Final = place(PlayConfig, "trace")
 CONCURRENT: Final = place(PlayConfig, "concurrent")
 SEED: Final = place(PlayConfig, "seed")
 GAP: Final = place(PlayConfig, "gap")
+DELAYS: Final = place(PlayConfig, "delays")
 SURVEY: Final = place(PlayConfig, "survey")
 NR_SCHEDULE: Final = place(PlayConfig, "nr_schedule")
 EXIT_RACES: Final = place(PlayConfig, "exit_races")
@@ -47,6 +49,8 @@ class Threads(NamedTuple):
     seed: int = 0
     gap: int = 20
     """About so many steps are between two preemptions of the walk; 0: partial order sampling."""
+    delays: bool = False
+    """The walk delays stores, as x86 may; a schedule says so by itself."""
     survey: int = 0
     """The step from which on Played.choices() are told; 0: none are."""
 
@@ -108,6 +112,8 @@ class Encoded:
         if threads:
             numbers[CONCURRENT] = True
             numbers[SEED], numbers[GAP] = threads.seed, threads.gap
+            named = any(number >= FIRST_BUFFER for _, number in threads.schedule)
+            numbers[DELAYS] = threads.delays or named
             numbers[SURVEY] = threads.survey
             numbers[EXIT_RACES] = config.exit_races
             numbers[NR_SCHEDULE] = len(threads.schedule)

@@ -42,8 +42,35 @@ extern void native_die(const char *oracle, const char *where, const char *text)
 	__attribute__((noreturn));
 extern void native_warn(const char *where, const char *text);
 extern const char *native_place(const char *file, int line);
-extern void native_point(const volatile void *at, int store);
+extern long native_point(const volatile void *at, enum native_point_kind kind);
 extern unsigned long *native_pages_poisoned;	/* a bit each: a table that was freed while a program is played */
+
+/* store buffers (user/stores.c) */
+extern long native_waiting;	/* stores of the task whose code runs that others do not see yet */
+extern long native_delays;	/* some store has waited since the last reset */
+extern int native_in_kernel;	/* memory is what the current task sees, not what all see */
+extern void native_delay(const volatile void *at, unsigned long bytes);
+extern void native_release(const volatile void *at, unsigned long bytes);
+extern void native_fence(void);
+extern void native_drain(void);
+extern void native_stores_in(void);
+extern void native_stores_out(void);
+extern long native_stores_of(int number);
+extern void native_delay_behind(int number, void *at, unsigned long bytes, unsigned long value);
+
+static inline void native_enter_kernel(void)
+{
+	native_in_kernel = 1;
+	if (native_delays)
+		native_stores_in();
+}
+
+static inline void native_leave_kernel(void)
+{
+	if (native_waiting)
+		native_stores_out();
+	native_in_kernel = 0;
+}
 
 /* memory (user/memory.c): what a reset gives back */
 extern unsigned long native_pages;	/* address of the first page */
@@ -76,7 +103,7 @@ static inline void native_quick_point(const volatile void *at)
 	if (__builtin_expect(whole && native_control->budget > 0, 1))
 		native_control->budget--;
 	else
-		native_point(at, 0);
+		native_point(at, POINT_LOAD);
 }
 
 #endif

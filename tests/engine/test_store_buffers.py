@@ -115,7 +115,7 @@ def test_the_command_explores_with_store_buffers(
     [
         (["--memory", "weak", "--no-reduction"], "sc, tso"),
         (["--memory", "tso"], "--no-reduction only"),
-        (["--memory", "tso", "--there-and-back"], "no store buffers"),
+        (["--memory", "tso", "--there-and-back"], "--memory sc only"),
     ],
 )
 def test_what_cannot_be_is_said_in_one_line(

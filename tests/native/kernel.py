@@ -48,6 +48,18 @@ def built_with_clang() -> str:
 
 
 @cache
+def built_with_stores(*patches: Path) -> str:
+    """A build that sees each store of the kernel's code, with patches or as it is."""
+    name = "-".join([NAME, "stores", *(patch.stem for patch in patches)])
+    try:
+        wish = Wish(coverage=False, stores=True, name=name, patches=patches)
+        build(wish, default_cache(), lambda line: None)
+    except (MissingTool, UsageError) as error:
+        missing(str(error))
+    return name
+
+
+@cache
 def built_newer(version: str = "6.12", *patches: Path) -> str:
     """The same of a newer Linux, with patches or as it is; skips the test where its source was not
     fetched."""

@@ -73,12 +73,14 @@ def as_judged(verdict: Verdict) -> Ended:
     return ended
 
 
+@pytest.mark.parametrize("delays", [False, True], ids=["sc", "tso"])
 @pytest.mark.parametrize("mmu", ["legacy", "tdp"])
-def test_a_walk_is_a_schedule_for_the_engine_step_by_step(mmu: str) -> None:
+def test_a_walk_is_a_schedule_for_the_engine_step_by_step(mmu: str, delays: bool) -> None:
     side = kernel(mmu)
     seen = 0
     for program, seed, gap in walks():
-        played = player(side).play(Encoded(program, Threads(seed=seed, gap=gap)), STEPS)
+        threads = Threads(seed=seed, gap=gap, delays=delays)
+        played = player(side).play(Encoded(program, threads), STEPS)
         if played.reason:
             continue
         ours, schedule = as_played(played), played.switches()
@@ -112,10 +114,12 @@ vcpu0: write gfn=0x0
         assert as_judged(verdict) == ours, schedule
 
 
-def test_a_walk_replays_itself() -> None:
+@pytest.mark.parametrize("delays", [False, True], ids=["sc", "tso"])
+def test_a_walk_replays_itself(delays: bool) -> None:
     one = player(kernel("tdp"))
     for program, seed, gap in walks():
-        walk = one.play(Encoded(program, Threads(seed=seed, gap=gap)), STEPS)
+        threads = Threads(seed=seed, gap=gap, delays=delays)
+        walk = one.play(Encoded(program, threads), STEPS)
         first, steps, schedule = as_played(walk), walk.steps, walk.switches()
         again = one.play(Encoded(program, Threads(schedule)), STEPS)
         if walk.reason:

@@ -85,7 +85,12 @@ def run(test: Test, sched: Interleaver) -> End:
     return (*(value for each in seen for value in each), memory.x, memory.y, memory.z)
 
 
-def explored(test: Test, delays: bool = True, departures: int = DEPARTURES) -> set[End]:
+def explored(
+    test: Test,
+    delays: bool = True,
+    departures: int = DEPARTURES,
+    run: Callable[[Test, Interleaver], End] = run,
+) -> set[End]:
     """The ends of all schedules."""
     ends: set[End] = set()
 

@@ -51,6 +51,7 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {
     "leave_l2": ("vcpu",),
     "invept": ("vcpu", "root"),
     "take_l2_fault": ("vcpu",),
+    "litmus": ("code", "nr", "seen"),
 }
 """What the library can be asked to do as a task, and with what: all longs; buffers are addresses.
 
@@ -64,7 +65,7 @@ CALL_ARGS = 6
 class Request(IntEnum):
     """What the kernel's code asks of the host and of the scheduler; the comment says with what."""
 
-    POINT = 0  # (address, store): a preemption point that the strategy waits for
+    POINT = 0  # (address, Point): a preemption point that the strategy waits for; 1: store later
     WAIT = 1  # (Wait, object): until native_ready() says so
     PARK = 2  # (): a fault that is to be parked has its pfn
     GUP_FAST = 3  # (hva, write): pfn or -1
@@ -89,6 +90,35 @@ class Request(IntEnum):
     USER_STORE = 22  # (hva, word): 0 or -errno
     USER_CMPXCHG = 23  # (hva, old, new): 0; 1: it is `loaded`; or -errno
     FLUSH_GVA = 24  # (vcpu, gva): the CPU drops what it caches of that address
+    FENCE = 25  # (point): all see what the task stored; with a point, others may run before
+    RELEASE = 26  # (address): a store that releases a lock waits behind others
+
+
+class Point(IntEnum):
+    """What a task does behind a preemption point, and to a store buffer."""
+
+    LOAD = 0
+    LOCKED = 1
+    """A locked instruction."""
+    STORE = 2
+    """A plain store, which may wait."""
+    MADE = 3
+    """A plain store that was made before the point."""
+
+
+class Litmus(IntEnum):
+    """An instruction of a litmus test."""
+
+    STORE = 0
+    LOAD = 1
+    PLAIN_LOAD = 2
+    FENCE = 3
+    ADD = 4
+    LOCK = 5
+    UNLOCK = 6
+    SLEEPING_LOCK = 7
+    SLEEPING_UNLOCK = 8
+    PLAIN_STORE = 9
 
 
 class LockEvent(IntEnum):
@@ -145,6 +175,16 @@ class Control(CStruct):
     """Their places, one a line."""
     died: Text
     """Oracle, place and text of what ended a call, one a line."""
+
+
+@described
+class Instruction(CStruct):
+    """Of a litmus test: `what` of Litmus, to the word or lock of that number."""
+
+    c_name = "native_instruction"
+    what: Long
+    at: Long
+    value: Long
 
 
 @described
@@ -210,6 +250,8 @@ EXPORTS = (
     Export("active_pages", "long *out, long max", "long", looks=True),
     Export("nx_pages", "long *out, long max", "long", looks=True),
     Export("mmu_lock", "", "long"),
+    Export("may_wait", "const void *at", "long"),
+    Export("commit", "long number", looks=True),
     Export("request_bit", "", "long"),
     Export("changes", "struct native_change *out, long max", "long", looks=True),
     Export("page_memory", "struct native_page_memory *out"),

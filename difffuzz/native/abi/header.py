@@ -18,7 +18,7 @@ from difffuzz.program import Kind
 from difffuzz.program.model import AREA_KINDS
 
 from . import calls, played, programs, view
-from .calls import EXPORTS, FUNCTIONS, Export, LockEvent, PageState, Request, Wait
+from .calls import EXPORTS, FUNCTIONS, Export, Litmus, LockEvent, PageState, Point, Request, Wait
 from .describe import CStruct, Member, PointsTo, Views, members
 from .limits import BOTH, MACHINE, MACHINE_BITS, MACHINE_GUEST, MACHINE_LISTS
 from .played import Result
@@ -28,6 +28,7 @@ MACHINE_HEADER: Final = "native_machine.h"
 
 STRUCTS: Final[tuple[type[CStruct], ...]] = (
     calls.Control,
+    calls.Instruction,
     calls.FaultRets,
     view.VmNumbers,
     view.Masks,
@@ -71,6 +72,8 @@ def _enum(tag: str, prefix: str, of: type[IntEnum]) -> Enum:
 ENUMS: Final = (
     Enum("native_function", {f"FN_{name.upper()}": n for n, name in enumerate(FUNCTIONS)}),
     _enum("native_request", "HOST_", Request),
+    _enum("native_point_kind", "POINT_", Point),
+    _enum("native_litmus", "LITMUS_", Litmus),
     _enum("native_lock_event", "", LockEvent),
     _enum("native_wait", "WAIT_", Wait),
     _enum("page_state", "PAGE_", PageState),

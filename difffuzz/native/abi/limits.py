@@ -28,6 +28,7 @@ from difffuzz.program.limits import (
     GUEST_ATTEMPTS,
     HOST_THREADS,
     MAX_ATTEMPTS,
+    MAX_SCHEDULE,
     MAX_SLOTS,
     N_AREAS,
     N_AS,
@@ -43,6 +44,8 @@ TASKS: Final = 16
 MAIN_TASK: Final = len(THREADS)
 """The task that runs what no thread of a program does."""
 VCPUS: Final = 8
+STORES: Final = 64
+"""Stores of a task that may wait, as in a CPU: about so many have room there."""
 PAGES: Final = 1 << 16
 """Pages for page tables."""
 GUARDS: Final = 1 << 17
@@ -82,6 +85,7 @@ BOTH: Final = {
     "NATIVE_TASKS": TASKS,
     "NATIVE_VCPUS": VCPUS,
     "NATIVE_PAGES": PAGES,
+    "NATIVE_STORES": STORES,
     "NATIVE_PAGES_PA": PAGES_PA,
     "NATIVE_FRAMES": frames.BASE_DEVICE,
     "MAXPHYADDR": paging.MAXPHYADDR,
@@ -127,6 +131,7 @@ MACHINE: Final = {
     "STEP_LIMIT": STEP_LIMIT,
     "NO_STEP": NO_STEP,
     "FEATURES": FEATURES,
+    "MAX_SCHEDULE": MAX_SCHEDULE,
     "NR_THREADS": len(THREADS),
     "NR_VCPU_THREADS": len(VCPU_THREADS),
     "FIRST_HOST_THREAD": HOST_THREADS[0],

@@ -92,11 +92,13 @@ class PlayConfig(VmConfig):
     trace: Long
     """Tell the leaves at the end."""
     concurrent: Long
-    """Threads run at once: the next four matter."""
+    """Threads run at once: the next five matter."""
     seed: Long
     """Of a random walk; 0: the schedule behind the operations."""
     gap: Long
     """Steps between two preemptions, about; 0: partial order sampling."""
+    delays: Long
+    """Stores may be delayed, as on x86; a walk draws which."""
     survey: Long
     """The step from which on choices are told; 0: none are."""
     nr_schedule: Long
@@ -157,6 +159,10 @@ class WalksAsked(CStruct):
     """Of the first walk; the others have those after it."""
     gaps: Annotated[Longs, ctypes.c_long * len(GAPS)]
     """PlayConfig.gap of one walk after the other."""
+    delays: Long
+    """Half of the walks delay stores."""
+    named: Long
+    """The schedule does: PlayConfig.delays of what follows it."""
     next: Long
     """The walk that comes next; at the end `count`, or the one that is suspicious."""
     count: Long

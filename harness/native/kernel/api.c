@@ -423,6 +423,12 @@ API_FN(end_operation)
 	return 0;
 }
 
+/* `code`: of struct native_instruction, `seen`: room for a long each. */
+API_FN(litmus)
+{
+	return native_litmus((const struct native_instruction *)code, nr, (long *)seen);
+}
+
 #define ENTRY(number, name) [number] = api_##name,
 
 const native_api_fn native_api[] = { NATIVE_FUNCTIONS(ENTRY) };

@@ -111,6 +111,8 @@ static struct page *hold_page(unsigned long pfn)
 {
 	struct page *page = pfn_to_page(pfn);
 
+	/* The reference is taken by a locked instruction: others may run before, and not in between. */
+	native_fence();
 	if (!page_ref_count(page)) {
 		native_touch_frame(pfn, sizeof(*page));
 		page_ref_add(page, BY_THE_HOST);

@@ -180,11 +180,12 @@ static void rwlock_wait(rwlock_t *lock, enum native_wait kind)
 		native_host(HOST_PARK, 0, 0, 0);
 	}
 	native_point(lock, kind == WAIT_WRITE);
-	if (native_lock_ready(kind, lock))
-		return;
-	WAITERS(lock)++;
-	native_wait(kind, lock);
-	WAITERS(lock)--;
+	if (!native_lock_ready(kind, lock)) {
+		WAITERS(lock)++;
+		native_wait(kind, lock);
+		WAITERS(lock)--;
+	}
+	native_drain();
 }
 
 void __lockfunc _raw_read_lock(rwlock_t *lock)
@@ -216,6 +217,7 @@ void __lockfunc _raw_write_lock(rwlock_t *lock)
 void __lockfunc _raw_write_unlock(rwlock_t *lock)
 {
 	drop(lock, 'w');
+	native_release(&READERS(lock), sizeof(READERS(lock)));
 	READERS(lock) = 0;
 	tell(lock, UNLOCKED_WRITE);
 	native_point(NULL, 1);
@@ -270,8 +272,9 @@ void __lockfunc _raw_spin_lock(raw_spinlock_t *lock)
 void __lockfunc _raw_spin_unlock(raw_spinlock_t *lock)
 {
 	drop(lock, 's');
+	native_release(&TAKEN(lock), sizeof(TAKEN(lock)));
 	TAKEN(lock) = 0;
-	native_point(lock, 1);
+	native_point(lock, POINT_MADE);
 }
 
 /* struct mutex, struct rw_semaphore */
@@ -298,6 +301,7 @@ void mutex_lock(struct mutex *mutex)
 void mutex_unlock(struct mutex *mutex)
 {
 	drop(mutex, 'm');
+	native_drain();
 	atomic_long_set(&mutex->owner, 0);
 	native_point(mutex, 1);
 }

@@ -100,9 +100,16 @@ void refcount_warn_saturate(refcount_t *refcount, enum refcount_saturation_type 
 
 /* Points inside the code under test */
 
-void native_store(const volatile void *at)
+void native_store(const volatile void *at, unsigned long bytes)
 {
-	native_point(at, 1);
+	if (native_point(at, POINT_STORE))
+		native_delay(at, bytes);
+}
+
+/* An exchange, or a cmpxchg: the instruction itself is locked. */
+void native_exchange(const volatile void *at)
+{
+	native_point(at, POINT_LOCKED);
 }
 
 /* CPUs: each task is on one of its own. */

@@ -68,6 +68,12 @@ extern long native_srcu_depth(void);
 extern long native_unprotected_reads;
 extern void native_might_sleep(const char *where);
 
+/* misc.c */
+extern void native_store(const volatile void *at, unsigned long bytes);
+
+/* litmus.c */
+extern long native_litmus(const struct native_instruction *code, long nr, long *seen);
+
 /* vm.c */
 extern long native_vcpu_ipis[NATIVE_VCPUS];
 

@@ -82,6 +82,7 @@ void call_rcu(struct rcu_head *head, rcu_callback_t func)
 {
 	struct waiting *one = native_alloc(sizeof(*one));
 
+	native_drain();		/* a grace period begins when all see what was stored before */
 	one->head = head;
 	one->func = func;
 	one->readers = reading;
@@ -96,6 +97,7 @@ void synchronize_rcu(void)
 	unsigned long readers = reading & ~(1UL << native_task->number);
 
 	native_might_sleep("synchronize_rcu");
+	native_drain();
 	while (readers & reading)
 		native_wait(WAIT_RCU, (void *)(readers & reading));
 	run_ready();
@@ -142,6 +144,7 @@ int __srcu_read_lock(struct srcu_struct *of)
 {
 	struct srcu *srcu = srcu_of(of);
 
+	native_fence();
 	srcu->readers[srcu->idx]++;
 	native_task->srcu_depth++;
 	return srcu->idx;
@@ -153,6 +156,7 @@ void __srcu_read_unlock(struct srcu_struct *of, int idx)
 
 	if (!srcu->readers[idx])
 		native_die("rcu", "srcu_read_unlock", "without srcu_read_lock");
+	native_fence();
 	srcu->readers[idx]--;
 	native_task->srcu_depth--;
 }
@@ -173,6 +177,7 @@ void synchronize_srcu(struct srcu_struct *of)
 	int before = srcu->idx;
 
 	native_might_sleep("synchronize_srcu");
+	native_fence();
 	/* Readers that entered before the last change of the index must be gone too. */
 	native_wait(WAIT_SRCU, &srcu->readers[before ^ 1]);
 	srcu->idx = before ^ 1;

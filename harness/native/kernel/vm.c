@@ -278,7 +278,7 @@ long native_enter_guest(struct kvm_vcpu *vcpu, int *srcu_idx)
 			kvm_clear_request(KVM_REQ_TRIPLE_FAULT, vcpu);
 			return r;
 		}
-		native_point(&vcpu->mode, 1);
+		native_store(&vcpu->mode, sizeof(vcpu->mode));
 		vcpu->mode = IN_GUEST_MODE;
 		srcu_read_unlock(&vcpu->kvm->srcu, *srcu_idx);
 		native_point(&vcpu->requests, 0);

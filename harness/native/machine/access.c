@@ -160,6 +160,8 @@ static bool run_once(int vcpu, u64 gfn, int access, long number, struct patience
 	pfn = translate(vcpu, gpa, access);
 	if (pfn >= 0) {
 		hm_point();
+		if (access == GM_WRITE)
+			inter_drain();
 		if (inter_on())
 			check_touch(map_smm[vcpu], gfn, pfn, access, number);
 		touch(pfn, access, number, outcome);

@@ -12,7 +12,7 @@ static void must_be_unlocked(void)
 	const struct hm_lock *locks[] = { &hm.mmap_lock, &hm.page_lock, &hm.ptl };
 
 	for (int i = 0; i < 3; i++)
-		if (locks[i]->writer && locks[i]->owner == native_task->number)
+		if (locks[i]->writer && !locks[i]->released && locks[i]->owner == native_task->number)
 			hm_give_up("KVM wants mmap_lock inside a lock of the host");
 }
 
@@ -97,8 +97,7 @@ long native_answer(enum native_request what, unsigned long a, unsigned long b, u
 	case HOST_POINT:
 		if (!inter_on())
 			hm_give_up("out of steps");
-		inter_decide((const void *)a, b);
-		return 0;
+		return inter_decide((const void *)a, b);
 	case HOST_WAIT:
 		inter_wait(a, (const void *)b);
 		return 0;
@@ -162,6 +161,14 @@ long native_answer(enum native_request what, unsigned long a, unsigned long b, u
 	case HOST_FLUSH_GVA:
 		gva_flush(a, b);
 		return 0;
+	case HOST_FENCE:
+		if (a)
+			inter_fence();
+		else
+			inter_drain();
+		return 0;
+	case HOST_RELEASE:
+		return inter_releases();
 	}
 	hm_give_up("a request that a played program has no answer to");
 }

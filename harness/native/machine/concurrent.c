@@ -35,6 +35,7 @@ static void step(const struct op *op, long index)
 	check_updates += update;
 	sizes_before(op);
 	outcome = run_op_among_others(op, index + 1);
+	inter_fence();
 	map_apply(op);
 	check_updates -= update;
 	note_emulated(op, &outcome);
@@ -143,7 +144,7 @@ void play_at_once(const struct op *all)
 	if (config->guest)
 		guest_begin();
 	strategy_begin((const struct decision *)(ops + nr), config);
-	inter_begin(config->steps);
+	inter_begin(config->steps, config->delays);
 	for (phase_begins = 0; phase_begins < nr; phase_begins = phase_ends + 1) {
 		phase_ends = phase_begins;
 		while (phase_ends < nr && ops[phase_ends].kind != OP_SYNC)

@@ -10,6 +10,7 @@
 #include "task.h"
 
 #define NONE (-1)
+#define ALWAYS (1L << 62)	/* a threshold that every budget is below */
 
 struct thread {
 	bool live;
@@ -18,10 +19,13 @@ struct thread {
 	const void *object;
 	long ran_at, relaxed_at;
 	unsigned long starves;	/* of those, by number, that relaxing keeps from running */
+	bool storing;		/* it stands before a store that may be delayed ... */
+	bool takes;		/* ... and will be */
 };
 
 static struct thread threads[NATIVE_TASKS];
 static bool on, running;
+static bool delays;	/* stores may wait, as on x86 */
 static bool starving;	/* the last look for enabled threads left some out, or could have */
 static int current = NONE;
 static long limit, threshold, switches;
@@ -32,9 +36,10 @@ bool inter_on(void)
 }
 
 /* Steps are counted from here: the VM is made, the program begins. */
-void inter_begin(long steps)
+void inter_begin(long steps, bool delay)
 {
 	on = true;
+	delays = delay;
 	limit = steps;
 	threshold = 0;
 	native_control->budget = limit;
@@ -65,12 +70,23 @@ static void set_threshold(long to)
 	native_control->budget = left - threshold;
 }
 
-/* To the next step at which the strategy wants to be asked. */
+static bool any_waits(void)
+{
+	for (int i = 0; delays && i < NR_THREADS; i++)
+		if (native_stores_of(i))
+			return true;
+	return false;
+}
+
+/*
+ * To the next step at which the strategy wants to be asked.  While a store waits, each point may be
+ * a locked instruction, and is looked at.
+ */
 static void arm(void)
 {
 	long to = limit - strategy_next_step() + 1;
 
-	set_threshold(to > 0 ? to : 0);
+	set_threshold(any_waits() ? ALWAYS : to > 0 ? to : 0);
 }
 
 static void count_step(void)
@@ -116,7 +132,7 @@ static int fair(int *found, int nr)
 	return kept;
 }
 
-/* The threads that can go on and should, in the order of their numbers. */
+/* The threads that can go on and should, in the order of their numbers; then store buffers. */
 static int enabled(int *found)
 {
 	int nr = 0;
@@ -127,7 +143,12 @@ static int enabled(int *found)
 			found[nr++] = i;
 			starving |= !!threads[i].starves;
 		}
-	return starving ? fair(found, nr) : nr;
+	if (starving)
+		nr = fair(found, nr);
+	for (int i = 0; delays && i < NR_THREADS; i++)
+		if (native_stores_of(i) || threads[i].storing)
+			found[nr++] = FIRST_BUFFER + i;
+	return nr;
 }
 
 static void go_on_with(int number)
@@ -138,13 +159,72 @@ static void go_on_with(int number)
 		task_switch(number);
 }
 
+/* A store buffer is chosen: who goes on if it takes a store, NONE if it commits one. */
+static int choose_buffer(int owner)
+{
+	if (!native_stores_of(owner)) {
+		threads[owner].takes = true;
+		return owner;
+	}
+	native_commit(owner);
+	count_step();
+	return NONE;
+}
+
+/* Who goes on now that the current thread cannot. */
+static int pick(int *found, int nr)
+{
+	for (;;) {
+		int next = strategy_pick(current, found, nr);
+
+		if (next >= FIRST_BUFFER)
+			next = choose_buffer(next - FIRST_BUFFER);
+		if (next != NONE)
+			return next;
+		nr = enabled(found);
+	}
+}
+
+/* What the current thread stored is visible. */
+void inter_drain(void)
+{
+	while (running && native_stores_of(current))
+		native_commit(current);
+}
+
+/* A barrier, or a locked instruction: if a store waits, others may run before. */
+void inter_fence(void)
+{
+	if (!running || !native_stores_of(current))
+		return;
+	native_point(NULL, POINT_LOCKED);
+	inter_drain();
+}
+
+/* A lock of the kernel's is released by a plain store.  1: behind those that wait. */
+long inter_releases(void)
+{
+	if (native_stores_of(current) >= NATIVE_STORES)
+		inter_drain();
+	return native_stores_of(current) > 0;
+}
+
+/* A plain store of the host's waits behind those that wait; false if none does. */
+bool inter_store_waits(void *at, unsigned long bytes, unsigned long value)
+{
+	if (!running || !native_stores_of(current))
+		return false;
+	native_delay_behind(current, at, bytes, value);
+	return true;
+}
+
 /* The current thread cannot go on, or should not: another one does. */
-static void forced(const int *found, int nr)
+static void forced(int *found, int nr)
 {
 	int next;
 
 	count_step();
-	next = strategy_pick(current, found, nr);
+	next = pick(found, nr);
 	arm();
 	go_on_with(next);
 }
@@ -152,7 +232,7 @@ static void forced(const int *found, int nr)
 /* Runs the threads to their ends. */
 void inter_run(int nr, const int *numbers, void (*body)(int number))
 {
-	int found[NATIVE_TASKS], left = nr;
+	int found[MOST_ENABLED], left = nr;
 
 	for (int i = 0; i < nr; i++) {
 		task_prepare(numbers[i], body);
@@ -167,13 +247,16 @@ void inter_run(int nr, const int *numbers, void (*body)(int number))
 		able = enabled(found);
 		if (!able)
 			hm_give_up("deadlock");
-		next = strategy_pick(current, found, able);
+		next = pick(found, able);
 		arm();
 		go_on_with(next);
 		/* Whoever ran last has ended. */
 		threads[current].live = false;
 		left--;
 	}
+	for (int i = 0; i < nr; i++)
+		while (native_stores_of(numbers[i]))
+			native_commit(numbers[i]);
 	running = false;
 	current = NONE;
 	set_threshold(0);
@@ -197,18 +280,60 @@ static unsigned long able(void)
 	return found;
 }
 
-/* At the step that the strategy named, or out of steps. */
-void inter_decide(const void *what, bool write)
+/*
+ * Who goes on, and which stores are delayed or become visible before.  1: the store behind the point
+ * is to wait.
+ */
+static long decide_among_buffers(const void *what, enum native_point_kind kind)
 {
-	int found[NATIVE_TASKS], next = current;
+	int found[MOST_ENABLED], me = current;
+	struct thread *one = &threads[me];
+	bool takes;
+
+	if (kind == POINT_STORE && native_stores_of(me) >= NATIVE_STORES)
+		inter_drain();
+	one->storing = kind == POINT_STORE && native_may_wait(what);
+	while (strategy_is_due()) {
+		int next, chosen;
+
+		pos_came_to(me, what, kind != POINT_LOAD);
+		chosen = next = strategy_preempt(me, found, enabled(found));
+		if (chosen >= FIRST_BUFFER)
+			next = choose_buffer(chosen - FIRST_BUFFER);
+		if (next == NONE)
+			continue;
+		if (next != me) {
+			arm();
+			go_on_with(next);
+		} else if (starving && chosen == me) {
+			strategy_record(me);
+		}
+		break;
+	}
+	if (kind == POINT_LOCKED && what)
+		inter_drain();
+	arm();
+	takes = one->storing && (one->takes || native_stores_of(me));
+	one->storing = one->takes = false;
+	if (takes)
+		set_threshold(ALWAYS);
+	return takes;
+}
+
+/* At the step that the strategy named, or out of steps. */
+long inter_decide(const void *what, enum native_point_kind kind)
+{
+	int found[MOST_ENABLED], next = current;
 	bool due = strategy_is_due();
 
 	if (budget() < 0)
 		hm_give_up("out of steps");
 	if (!running)
-		return;
+		return 0;
+	if (delays)
+		return decide_among_buffers(what, kind);
 	if (due) {
-		pos_came_to(current, what, write);
+		pos_came_to(current, what, kind != POINT_LOAD);
 		next = strategy_preempt(current, found, enabled(found));
 	}
 	if (strategy_surveys())
@@ -219,16 +344,18 @@ void inter_decide(const void *what, bool write)
 	else if (due && starving)
 		/* Looking has changed who starves whom: who follows the schedule must look, too. */
 		strategy_record(current);
+	return 0;
 }
 
 /* Until the thread can go on. */
 void inter_wait(long kind, const void *object)
 {
-	int found[NATIVE_TASKS], nr;
+	int found[MOST_ENABLED], nr;
 	struct thread *one;
 
 	if (!running)
 		hm_give_up("waits for what nobody will give");
+	inter_drain();
 	one = &threads[current];
 	one->kind = kind;
 	one->object = object;
@@ -248,11 +375,12 @@ void inter_wait(long kind, const void *object)
 /* Lets another thread run; who could have run since this one relaxed before comes first. */
 void inter_relax(void)
 {
-	int found[NATIVE_TASKS], nr, others = 0;
+	int found[MOST_ENABLED], nr, others = 0;
 	struct thread *one;
 
 	if (!running)
 		return;
+	inter_drain();
 	one = &threads[current];
 	nr = enabled(found);
 	for (int i = 0; i < nr; i++)
@@ -262,7 +390,7 @@ void inter_relax(void)
 		return;
 	pos_came_to(current, NULL, false);
 	one->starves = 0;
-	for (int i = 0; i < others; i++)
+	for (int i = 0; i < others && found[i] < FIRST_BUFFER; i++)
 		if (threads[found[i]].ran_at < one->relaxed_at)
 			one->starves |= 1UL << found[i];
 	one->relaxed_at = switches;

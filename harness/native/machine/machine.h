@@ -171,6 +171,7 @@ static inline u64 hm_size(int level)
 struct hm_lock {
 	int readers;
 	bool writer;
+	bool released;		/* by a store that nobody else sees yet */
 	int owner;		/* the task that holds it as writer */
 };
 

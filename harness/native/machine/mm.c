@@ -54,8 +54,10 @@ long hm_kvm(int function, long a, long b, long c, long d, long e, long f)
 	long r;
 
 	task->want_park = 0;
+	native_enter_kernel();
 	r = native_api[function](a, b, c, d, e, f);
 	native_settle_frames();
+	native_leave_kernel();
 	task->want_park = want_park;
 	return r;
 }
@@ -69,7 +71,10 @@ void hm_point(void)
 
 static void take(struct hm_lock *lock, bool exclusive)
 {
+	if (lock->released && lock->writer && lock->owner == native_task->number)
+		inter_fence();
 	hm_point();
+	inter_drain();
 	if (!lock->writer && !(exclusive && lock->readers))
 		return;
 	if (lock->writer && lock->owner == native_task->number)
@@ -86,6 +91,7 @@ void hm_down_read(struct hm_lock *lock)
 void hm_up_read(struct hm_lock *lock)
 {
 	lock->readers--;
+	inter_drain();
 	hm_point();
 }
 
@@ -93,12 +99,18 @@ void hm_lock(struct hm_lock *lock)
 {
 	take(lock, true);
 	lock->writer = true;
+	lock->released = false;
 	lock->owner = native_task->number;
 }
 
+/* One that spins is released by a plain store. */
 void hm_unlock(struct hm_lock *lock)
 {
-	lock->writer = false;
+	if (lock != &hm.ptl)
+		inter_drain();
+	lock->released = inter_store_waits(&lock->writer, sizeof(lock->writer), false);
+	if (!lock->released)
+		lock->writer = false;
 	hm_point();
 }
 

@@ -201,6 +201,8 @@ static bool run_once(int vcpu, struct access *made, struct patience *patience, s
 	walked = translate(vcpu, made);
 	if (walked.pfn >= 0) {
 		hm_point();
+		if (made->access == GM_WRITE)
+			inter_drain();
 		touch(walked.pfn, made, outcome);
 	}
 	access_leave(vcpu);

@@ -3,6 +3,7 @@
  * A program whose guest has page tables of its own, on one side, one operation at a time: what
  * difffuzz/engine/guest_lockstep.py does, but for the comparison of the two sides.
  */
+#include "interleave.h"
 #include "paging.h"
 
 /* Who tracks writes removes only what it added, not what KVM tracks for itself. */
@@ -47,6 +48,7 @@ void guest_step_at_once(const struct op *op, long index)
 	if (is_not_tracked(op))
 		return;
 	outcome = run_op_among_others(op, index + 1);
+	inter_fence();
 	if (!guest_leaves_out(op))
 		map_apply(op);
 	check_guest_at_once(op, &outcome);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The ways to decide who goes on: a schedule, as a program has one, a random walk, or partial order
- * sampling (pos.c); and the schedule that it amounts to, as difffuzz/sched/strategy/record.py would
+ * sampling (pos.c), with delays of stores or without (delays.c); and the schedule that it amounts to, as difffuzz/sched/strategy/record.py would
  * write it down.
  * A survey notes besides who else could have gone on, at each step from one on.
  */
@@ -15,6 +15,7 @@ static const struct decision *schedule;
 static long nr_schedule, at, next_step;
 static unsigned long state;		/* of the random walk; 0: follow the schedule */
 static long gap;
+static bool draws_delays;
 static struct decision *switches;
 static long nr_switches;
 static long survey;			/* from this step on; 0: none */
@@ -56,6 +57,11 @@ void strategy_begin(const struct decision *of_program, const struct config *conf
 	gap = config->gap;
 	state = seed ? ((unsigned long)seed * 0x9e3779b97f4a7c15UL) | 1 : 0;
 	pos_begin();
+	draws_delays = seed && config->delays;
+	if (draws_delays)
+		delays_begin();
+	if (config->delays && survey)
+		hm_give_up("a survey where stores may be delayed");
 	if (seed)
 		next_step = 1 + after();
 	else
@@ -67,6 +73,8 @@ long strategy_next_step(void)
 {
 	long next = inter_steps() + 1;
 
+	if (draws_delays)
+		return next;
 	if (!survey)
 		return next_step;
 	if (next < survey)
@@ -77,7 +85,7 @@ long strategy_next_step(void)
 /* Has the schedule or the walk something to say? */
 bool strategy_is_due(void)
 {
-	return inter_steps() >= next_step;
+	return draws_delays || inter_steps() >= next_step;
 }
 
 bool strategy_surveys(void)
@@ -104,10 +112,40 @@ void strategy_record(int number)
 
 static int run_to_block(int current, const int *enabled, int nr)
 {
-	for (int i = 0; i < nr; i++)
+	for (int i = 0; i < nr && enabled[i] < FIRST_BUFFER; i++)
 		if (enabled[i] > current)
 			return enabled[i];
 	return enabled[0];
+}
+
+/* Without store buffers, which are behind the threads. */
+static int only_threads(const int *enabled, int nr)
+{
+	while (nr && enabled[nr - 1] >= FIRST_BUFFER)
+		nr--;
+	return nr;
+}
+
+/* A walk's choice at this point; -1: no other than the current one. */
+static int walked(int current, const int *enabled, int nr)
+{
+	int buffer = draws_delays ? delays_draw(current, enabled, nr) : -1;
+
+	if (buffer >= 0 || inter_steps() < next_step)
+		return buffer;
+	nr = only_threads(enabled, nr);
+	next_step = inter_steps() + 1 + after();
+	return nr ? drawn(enabled, nr) : -1;
+}
+
+/* The same where the current one cannot go on. */
+static int walked_on(int current, const int *enabled, int nr)
+{
+	int buffer = draws_delays ? delays_draw(current, enabled, nr) : -1, threads = only_threads(enabled, nr);
+
+	if (buffer >= 0)
+		return buffer;
+	return threads ? drawn(enabled, threads) : enabled[0];
 }
 
 /* The thread of the last switch that is due, if it can run; else -1. */
@@ -129,12 +167,7 @@ int strategy_preempt(int current, const int *enabled, int nr)
 {
 	int next;
 
-	if (!state) {
-		next = named(enabled, nr);
-	} else {
-		next_step = inter_steps() + 1 + after();
-		next = nr ? drawn(enabled, nr) : -1;
-	}
+	next = state ? walked(current, enabled, nr) : named(enabled, nr);
 	if (next < 0)
 		next = current;
 	if (next != current)
@@ -148,7 +181,7 @@ int strategy_pick(int current, const int *enabled, int nr)
 	int otherwise = run_to_block(current, enabled, nr), next = -1;
 
 	if (state)
-		next = drawn(enabled, nr);
+		next = walked_on(current, enabled, nr);
 	else if (strategy_is_due())
 		next = named(enabled, nr);
 	if (next < 0)

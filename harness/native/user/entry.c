@@ -85,10 +85,16 @@ long native_host(enum native_request what, unsigned long a, unsigned long b, uns
 {
 	struct entry *entry = state->entry;
 	struct native_task *task = native_task;
+	int in_kernel = native_in_kernel;
 	long r;
 
-	if (playing)
-		return native_answer(what, a, b, c);
+	native_leave_kernel();
+	if (playing) {
+		r = native_answer(what, a, b, c);
+		if (in_kernel)
+			native_enter_kernel();
+		return r;
+	}
 	native_leave_task(task);
 	state->inside = 0;
 	r = state->host(what, a, b, c);
@@ -102,6 +108,7 @@ long native_host(enum native_request what, unsigned long a, unsigned long b, uns
 		native_control->failed = 0;
 		native_die("python", "callback", "raised");
 	}
+	native_enter_kernel();
 	return r;
 }
 
@@ -110,26 +117,47 @@ int native_is_playing(void)
 	return playing;
 }
 
-/* Where others may come in.  A freed table that is not poisoned is inaccessible. */
-void native_point(const volatile void *at, int store)
+static int is_poisoned(unsigned long page)
+{
+	return native_pages_poisoned[page / 64] >> page % 64 & 1;
+}
+
+/* Others may run before the access. */
+static __attribute__((noinline)) long ask(const volatile void *at, enum native_point_kind kind)
+{
+	unsigned long page = ((unsigned long)at - native_pages) >> 12;
+	long r = native_host(HOST_POINT, (unsigned long)at, kind, 0);
+
+	if (page < NATIVE_PAGES && is_poisoned(page))
+		native_die("uaf", "page_table", "access to a page table that others have freed");
+	return r;
+}
+
+/*
+ * Where others may come in.  A freed table that is not poisoned is inaccessible.  1: the store that
+ * follows is to wait.
+ */
+long native_point(const volatile void *at, enum native_point_kind kind)
 {
 	unsigned long page = ((unsigned long)at - native_pages) >> 12;
 
 	if (page < NATIVE_PAGES) {
-		if (native_pages_poisoned[page / 64] >> page % 64 & 1)
+		if (is_poisoned(page))
 			native_die("uaf", "page_table", "access to a freed page table");
-		if (store)
+		if (kind)
 			native_pages_to_look_at[page / 64] |= 1UL << page % 64;
 	}
-	if (--native_control->budget < 0)
-		native_host(HOST_POINT, (unsigned long)at, store, 0);
+	return --native_control->budget < 0 ? ask(at, kind) : 0;
 }
 
 static long native_call(long fn, long a, long b, long c, long d, long e, long f)
 {
-	long r = native_api[fn](a, b, c, d, e, f);
+	long r;
 
+	native_enter_kernel();
+	r = native_api[fn](a, b, c, d, e, f);
 	native_settle_frames();
+	native_leave_kernel();
 	return r;
 }
 
@@ -154,6 +182,7 @@ long native_run(long task, long fn, long *died, long a, long b, long c, long d, 
 		r = native_call(fn, a, b, c, d, e, f);
 	} else {
 		left_early = 1;
+		native_forget_stores(native_task);
 	}
 	state->inside = 0;
 	*died = left_early;

@@ -170,6 +170,7 @@ void native_map_memory(void)
 	dl_iterate_phdr(find_segments, NULL);
 	hm_map_memory();
 	hm_map_page_table();
+	native_map_stores();
 	task_map_stacks();
 	tables_map();
 	splits_map();
@@ -255,6 +256,7 @@ void native_reset(void)
 	native_control->failed = native_control->nr_splats = 0;
 	native_control->splats[0] = 0;
 	native_reset_tasks();
+	native_reset_stores();
 	hm_reset_memory();
 }
 
@@ -292,8 +294,7 @@ void native_free(const void *at)
 
 	if (!at)
 		return;
-	if (!lies_in(at, memory->heap, memory->heap_used) &&
-	    !lies_in(at, memory->large_heap, memory->large_used))
+	if (!native_is_in_heap(at))
 		native_die("uaf", "kfree", "free of what was not allocated");
 	header = (struct header *)at - 1;
 	if (header->magic != MAGIC)
@@ -302,11 +303,16 @@ void native_free(const void *at)
 	memset((void *)at, POISON, header->bytes < POISONED_BYTES ? header->bytes : POISONED_BYTES);
 }
 
+/* Is it part of what was allocated? */
+int native_is_in_heap(const void *at)
+{
+	return lies_in(at, memory->heap, memory->heap_used) || lies_in(at, memory->large_heap, memory->large_used);
+}
+
 /* Is it an object that was allocated and is not freed? */
 int native_is_object(const void *at)
 {
-	if ((unsigned long)at % 16 || !(lies_in(at, memory->heap, memory->heap_used) ||
-					lies_in(at, memory->large_heap, memory->large_used)))
+	if ((unsigned long)at % 16 || !native_is_in_heap(at))
 		return 0;
 	return ((const struct header *)at - 1)->magic == MAGIC;
 }
@@ -367,6 +373,7 @@ int native_page_free(unsigned long page)
 
 	if (number >= NATIVE_PAGES || memory->page_state[number] != PAGE_LIVE)
 		return -1;
+	native_drain();		/* who uses it next comes later in the same order */
 	memory->page_state[number] = PAGE_FREED;
 	if (native_is_playing()) {
 		if (native_is_table(number)) {

@@ -24,6 +24,10 @@ extern void native_coverage_bounds(char **start, char **stop);
 extern int native_new_guards(unsigned char *seen);
 extern void native_reset_tasks(void);
 extern int native_is_playing(void);
+extern int native_is_in_heap(const void *at);	/* memory.c */
+extern void native_map_stores(void);	/* stores.c */
+extern void native_reset_stores(void);
+extern void native_forget_stores(const struct native_task *task);
 
 extern unsigned long *native_pages_to_look_at;	/* a set: a store to the page was a preemption point,
 						   or it became a table, or is one no more */

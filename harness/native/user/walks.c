@@ -33,18 +33,29 @@ static void note_features(struct native_walks *asked)
 	}
 }
 
+/* The walk that comes next. */
+static void choose(const struct native_walks *asked, struct config *program)
+{
+	bool follows = asked->scheduled && !asked->next;
+
+	program->seed = follows ? 0 : asked->seed + asked->next;
+	program->gap = asked->gaps[asked->next % NATIVE_GAPS];
+	program->delays = follows ? asked->named : asked->delays && asked->next / NATIVE_GAPS % 2;
+}
+
 /* 1: walk number `next` is suspicious, and was played last. */
 long native_walks(struct native_walks *asked)
 {
 	struct config *program = (struct config *)asked->program;
 
-	if (!asked->next)
+	if (!asked->next) {
 		forget_features(asked);
+		asked->named = program->delays;
+	}
 	for (; asked->next < asked->count; asked->next++) {
 		long left_early;
 
-		program->seed = asked->scheduled && !asked->next ? 0 : asked->seed + asked->next;
-		program->gap = asked->gaps[asked->next % NATIVE_GAPS];
+		choose(asked, program);
 		left_early = native_play(program);
 		note_features(asked);
 		if (left_early && strncmp(native_control->died, NOT_SEEN_THROUGH, strlen(NOT_SEEN_THROUGH)))
