@@ -56,6 +56,7 @@ extern void native_drain(void);
 extern void native_stores_in(void);
 extern void native_stores_out(void);
 extern long native_stores_of(int number);
+extern int native_waits_in(const void *object, unsigned long bytes);
 extern void native_delay_behind(int number, void *at, unsigned long bytes, unsigned long value);
 
 static inline void native_enter_kernel(void)

@@ -36,7 +36,8 @@ int native_is_table(unsigned long number)
 	struct page *page = virt_to_page((void *)(native_pages + number * PAGE_SIZE));
 	const struct kvm_mmu_page *sp = (void *)page_private(page);
 
-	return sp && sp->role.level;
+	/* One that is half made, as others see it, is none yet. */
+	return sp && sp->role.level && !(native_delays && native_waits_in(sp, sizeof(*sp)));
 }
 
 unsigned long get_zeroed_page(gfp_t gfp)

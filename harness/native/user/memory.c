@@ -309,6 +309,12 @@ int native_is_in_heap(const void *at)
 	return lies_in(at, memory->heap, memory->heap_used) || lies_in(at, memory->large_heap, memory->large_used);
 }
 
+/* Is it part of the struct page of a frame, or of a page for page tables? */
+int native_is_struct_page(const void *at)
+{
+	return (unsigned long)at - native_vmemmap < (NATIVE_PAGES_PA / PAGE + NATIVE_PAGES) * STRUCT_PAGE;
+}
+
 /* Is it an object that was allocated and is not freed? */
 int native_is_object(const void *at)
 {

@@ -102,12 +102,22 @@ long native_stores_of(int number)
 	return buffers[number].nr;
 }
 
+/* Does a store of some task to that object wait? */
+int native_waits_in(const void *object, unsigned long bytes)
+{
+	for (int task = 0; task < NATIVE_TASKS; task++)
+		for (long i = 0; i < buffers[task].nr; i++)
+			if ((unsigned long)buffers[task].stores[i].at - (unsigned long)object < bytes)
+				return 1;
+	return 0;
+}
+
 /* May a store to it wait?  Not on a stack, where another task may be by then. */
 long native_may_wait(const void *at)
 {
 	unsigned long page = ((unsigned long)at - native_pages) >> 12;
 
-	return page < NATIVE_PAGES || native_is_in_heap(at);
+	return page < NATIVE_PAGES || native_is_in_heap(at) || native_is_struct_page(at);
 }
 
 /* The oldest store of a task that is not in the kernel's code becomes visible. */

@@ -25,6 +25,7 @@ extern int native_new_guards(unsigned char *seen);
 extern void native_reset_tasks(void);
 extern int native_is_playing(void);
 extern int native_is_in_heap(const void *at);	/* memory.c */
+extern int native_is_struct_page(const void *at);
 extern void native_map_stores(void);	/* stores.c */
 extern void native_reset_stores(void);
 extern void native_forget_stores(const struct native_task *task);
