@@ -19,12 +19,14 @@ from difffuzz.oracle import Verdict
 from difffuzz.oracle.access import alike, compare_outcomes
 from difffuzz.oracle.bookkeeping import is_unprotected
 from difffuzz.program import Kind, Program
+from difffuzz.sched.core import STEP_LIMIT
 from difffuzz.sides import KvmFactory, NativeFactory
 from difffuzz.sides.encoded import Encoded
 from difffuzz.sides.played import Played, PlayedOp, Player, differences
 
 UNPROTECTED = "suspect: memslots were read without SRCU"
 """The last thing that the player looks at: all else of that side is right, and recorded."""
+OUT_OF_STEPS = "fast: out of steps"
 MOST_REPEATS = 16
 """Faults of one program that park on one side only, and are ended at once on both."""
 
@@ -93,6 +95,9 @@ class FastLockstep(Filter):
         ends: set[int] = set()
         while True:
             left, right = [player.play(encoded, max_steps) for player in self._players]
+            if OUT_OF_STEPS in (left.reason, right.reason) and max_steps < STEP_LIMIT:
+                max_steps = STEP_LIMIT  # only without a limit can circles be told from a long way
+                continue
             for name, played in zip(self._names, (left, right), strict=True):
                 if suspicion := self.suspicion(name, played):
                     return suspicion

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 
 import pytest
 
+from difffuzz.engine import fast_lockstep
 from difffuzz.engine.fast_lockstep import FastLockstep
 from difffuzz.engine.lockstep import Lockstep, Step, run
 from difffuzz.errors import UsageError
@@ -199,7 +200,16 @@ def test_playing_leaves_no_trace() -> None:
         assert first.steps == again.steps
 
 
-def test_a_program_without_end_is_left_to_the_engine() -> None:
+def test_a_long_program_is_played_to_its_end() -> None:
+    check, program = fast(), next(generated(7, 1))
+    cut, whole = check.run(program, 40), check.run(program, STEPS)
+    assert cut is not None
+    assert whole is not None
+    assert (cut.steps, cut.features) == (whole.steps, whole.features)
+
+
+def test_a_program_without_end_is_left_to_the_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fast_lockstep, "STEP_LIMIT", 60)
     check = fast()
     assert check.run(next(generated(7, 1)), 40) is None
     assert dict(check.reasons) == {"fast: out of steps": 1}

@@ -241,6 +241,12 @@ long native_play(const struct config *program)
 	return left_early;
 }
 
+/* Was what was left early too long, or beyond a limit of the player's? */
+int native_not_seen_through(void)
+{
+	return !strncmp(native_control->died, "fast\n", 5);
+}
+
 static void after_signal(void)
 {
 	native_die(native_bad_oracle, native_bad_where, native_bad_text);

@@ -24,6 +24,7 @@ extern void native_coverage_bounds(char **start, char **stop);
 extern int native_new_guards(unsigned char *seen);
 extern void native_reset_tasks(void);
 extern int native_is_playing(void);
+extern int native_not_seen_through(void);
 extern int native_is_in_heap(const void *at);	/* memory.c */
 extern int native_is_struct_page(const void *at);
 extern void native_map_stores(void);	/* stores.c */

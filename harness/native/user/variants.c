@@ -28,14 +28,23 @@ void variants_map(void)
 	now = calloc(1, sizeof(*now));
 }
 
-/* 1: it is suspicious. */
-static long play_side(const struct native_variants *asked, int side)
+enum seen { CLEAN, NOT_SEEN_THROUGH, SUSPICIOUS };
+
+static enum seen play_side(struct native_variants *asked, int side, struct native_played *played)
 {
 	now->program->side = side;
 	now->program->tdp_mmu = asked->tdp_mmu[side] && now->program->tdp;
-	if (!native_play(now->program))
-		return 0;
-	return !asked->unprotected[side] || strcmp(native_control->died, UNPROTECTED);
+	if (native_play(now->program)) {
+		if (native_not_seen_through()) {
+			asked->steps += now->program->steps;
+			return NOT_SEEN_THROUGH;
+		}
+		if (!asked->unprotected[side] || strcmp(native_control->died, UNPROTECTED))
+			return SUSPICIOUS;
+	}
+	native_played(played);
+	asked->steps += played->steps;
+	return CLEAN;
 }
 
 /* Of what was played last: did it reach something new? */
@@ -60,24 +69,25 @@ static void keep_compared(const struct native_played *played)
 }
 
 /* Do the two sides agree in all that they are compared by?  `new`: one of them reached such a thing. */
-static int agree(struct native_variants *asked, int *new)
+static enum seen play_both(struct native_variants *asked, int *new)
 {
 	struct native_played played;
+	enum seen seen;
 	long nr;
 
-	if (play_side(asked, 0))
-		return 0;
-	native_played(&played);
-	asked->steps += played.steps;
+	seen = play_side(asked, 0, &played);
+	if (seen)
+		return seen;
 	*new |= is_new(&played, (unsigned char *)asked->features);
 	nr = played.nr_compared;
 	keep_compared(&played);
-	if (play_side(asked, 1))
-		return 0;
-	native_played(&played);
-	asked->steps += played.steps;
+	seen = play_side(asked, 1, &played);
+	if (seen)
+		return seen;
 	*new |= is_new(&played, (unsigned char *)asked->features);
-	return nr == played.nr_compared && !memcmp(now->compared, played.compared, nr * sizeof(long));
+	if (nr != played.nr_compared || memcmp(now->compared, played.compared, nr * sizeof(long)))
+		return SUSPICIOUS;
+	return CLEAN;
 }
 
 static void copy_program(const struct native_variants *asked)
@@ -99,15 +109,16 @@ void native_variants(struct native_variants *asked)
 	now->chance = vary_begin(asked->seed);
 	asked->nr_kept = asked->nr_ops = asked->steps = asked->played = 0;
 	while (asked->played < asked->count && asked->steps < asked->most_steps) {
-		int new = 0, fine;
+		enum seen seen;
+		int new = 0;
 
 		copy_program(asked);
 		now->program->nr_ops = vary(&now->chance, now->ops, now->program->nr_ops, asked);
 		asked->played++;
-		fine = agree(asked, &new);
+		seen = play_both(asked, &new);
 		new |= native_new_guards((unsigned char *)asked->guards);
 		/* What is near a bug is suspicious again and again. */
-		if (!new && (fine || told++))
+		if (seen == NOT_SEEN_THROUGH || (!new && (seen == CLEAN || told++)))
 			continue;
 		memcpy(kept + asked->nr_ops, now->ops, now->program->nr_ops * sizeof(*kept));
 		asked->nr_ops += now->program->nr_ops;

@@ -1,13 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Plays the threads of a program under its schedule and many walks, until one is suspicious. */
-#include <string.h>
-
 #include "../bridge.h"
 #include "../machine/play.h"
 #include "user.h"
-
-/* A walk that ends so was too long, or met a limit of the player's. */
-#define NOT_SEEN_THROUGH "fast\n"
 
 /* Nothing was reached. */
 static void forget_features(struct native_walks *asked)
@@ -58,7 +53,7 @@ long native_walks(struct native_walks *asked)
 		choose(asked, program);
 		left_early = native_play(program);
 		note_features(asked);
-		if (left_early && strncmp(native_control->died, NOT_SEEN_THROUGH, strlen(NOT_SEEN_THROUGH)))
+		if (left_early && !native_not_seen_through())
 			return 1;
 	}
 	return 0;
