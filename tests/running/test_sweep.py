@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import pytest
 
+from difffuzz.engine.explore import explore
 from difffuzz.program import Program, parse
 from difffuzz.running.runner import Runner
 from difffuzz.running.watchdog import Hang
@@ -13,6 +14,9 @@ from difffuzz.variants.catalogue import find
 
 ONE_DEPARTURE = ("ec89e6438671", "fb25ee778aae", "own-walk-flush-ends-early")
 """Bugs of either MMU that one preemption in the right place shows."""
+
+TWO_DEPARTURES = ("21a36ac6b6c7", "61f94478547b")
+"""Bugs that take two."""
 
 
 def program_of(name: str) -> Program:
@@ -33,13 +37,19 @@ def test_one_departure_shows_it(name: str) -> None:
         assert divergence.signature in {one.signature for one in again.divergences}
 
 
-def test_two_departures_are_beyond_it() -> None:
-    swept = Runner(*find("21a36ac6b6c7").sides()).sweep(program_of("21a36ac6b6c7"), lambda: False)
+@pytest.mark.parametrize("name", TWO_DEPARTURES)
+def test_two_departures_follow_by_value(name: str) -> None:
+    runner, program = Runner(*find(name).sides()), program_of(name)
+    assert not explore(program, *runner.sides, 1).shown
+    swept = runner.sweep(program, lambda: False)
     assert swept.complete
-    assert not swept.shown
+    assert find(name).oracle in {one.divergence.oracle for one in swept.shown}
+    for divergence, schedule in swept.shown:
+        again = runner(program._replace(schedule=schedule))
+        assert divergence.signature in {one.signature for one in again.divergences}
 
 
-@pytest.mark.parametrize("name", ONE_DEPARTURE)
+@pytest.mark.parametrize("name", ONE_DEPARTURE + TWO_DEPARTURES)
 def test_the_base_is_quiet(name: str) -> None:
     swept = Runner("legacy", "tdp").sweep(program_of(name), lambda: False)
     assert swept.complete
