@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Mark the branches of Python source, so that running it tells the numbers of those taken.
 
-A mark is put into the syntax tree: a statement that sets a cell of a list to True.  Inside an
-expression it is a call of a set's `add`; what is returned, assigned or the test of an if is made a
-value by statements first. On CPython 3.11 the one costs 3 ns, the other 20, where atheris' bytecode
-instrumentation pays 150.  The numbers follow the source, so they mean the same in every process.
+A mark is put into the syntax tree: a statement that sets a cell of a list to True, or inside an
+expression the call of a set's `add`, which takes twice as long.  The numbers follow the source, so
+they mean the same in every process.
 
 A branch is: a function's entry, each arm of an if (the one that is not written included), a loop's
 body and its end without break, an except clause, a match case, each arm of a conditional
@@ -26,8 +25,6 @@ from .implied import always_branches, following, jumps
 CELLS = "__difffuzz_branches__"
 REACH = "__difffuzz_branch__"
 """The names that marked code uses; its module must have them (`Branches.names`)."""
-VALUE = "__difffuzz_value__"
-"""A local variable of marked code."""
 MAX_BRANCHES = 1 << 15
 
 
@@ -105,40 +102,6 @@ class _Marker(ast.NodeTransformer):
             return []
         return [self._mark(block[0] if block else node)]
 
-    def _stored(self, value: ast.expr) -> list[ast.stmt]:
-        """Statements that set VALUE to the value."""
-        if isinstance(value, ast.IfExp):
-            arms = [[self._mark(arm), *self._stored(arm)] for arm in (value.body, value.orelse)]
-            return [ast.copy_location(ast.If(self.visit(value.test), *arms), value)]
-        if not isinstance(value, ast.BoolOp):
-            store = ast.Assign([ast.Name(VALUE, ast.Store())], self.visit(value))
-            return [ast.copy_location(store, value)]
-        first, *others = value.values
-        found = here = self._stored(first)
-        for other in others:
-            test: ast.expr = ast.Name(VALUE, ast.Load())
-            if isinstance(value.op, ast.Or):
-                test = ast.UnaryOp(ast.Not(), test)
-            there = [self._mark(other), *self._stored(other)]
-            here.append(ast.copy_location(ast.If(test, there, []), other))
-            here = there
-        return found
-
-    def _behind_value(self, node: ast.stmt, field: str) -> list[ast.stmt]:
-        """The statements that set VALUE, which takes the place of the value of the field, if marks
-        are in that; `node` is not visited yet."""
-        value = getattr(node, field)
-        if not self._inside or not isinstance(value, ast.BoolOp | ast.IfExp):
-            return []
-        setattr(node, field, ast.copy_location(ast.Name(VALUE, ast.Load()), value))
-        return self._stored(value)
-
-    def _visit_valued(self, node: ast.Return | ast.Assign) -> list[ast.AST]:
-        return [*self._behind_value(node, "value"), self.generic_visit(node)]
-
-    visit_Return = _visit_valued  # noqa: N815
-    visit_Assign = _visit_valued  # noqa: N815
-
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
         outside, self._inside = not self._inside, True
         documented = ast.get_docstring(node, clean=False) is not None
@@ -148,14 +111,13 @@ class _Marker(ast.NodeTransformer):
         self._inside = not outside
         return node
 
-    def visit_If(self, node: ast.If) -> list[ast.AST]:
+    def visit_If(self, node: ast.If) -> ast.AST:
         after = self._following[node]
         body = self._first(node.body, node, after if jumps(node.orelse) else ())
         orelse = self._first(node.orelse, node, after if jumps(node.body) else ())
-        before = self._behind_value(node, "test")
         self.generic_visit(node)
         node.body[:0], node.orelse[:0] = body, orelse
-        return [*before, node]
+        return node
 
     def _visit_loop(self, node: ast.For | ast.While) -> ast.AST:
         body, orelse = self._first(node.body, node), self._first(node.orelse, node)
