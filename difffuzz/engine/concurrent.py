@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Hashable
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, cast
 
 from difffuzz.engine.conflicts import Conflicts, changed, ended, feature
 from difffuzz.engine.features import answer, transition
@@ -321,7 +321,18 @@ class SideRun:
             self._found(crash(self.side.name, error), self._current())
         finally:
             verdict.steps += self._sched.steps
+            self._let_go()
         return ends
+
+    def _let_go(self) -> None:
+        """Who was told of this run no longer is: without circles its objects go by themselves."""
+        sched, side = self._sched, self.side
+        sched.on_switch = sched.on_store = sched.on_mmu_lock = None
+        side.guests.observer = None
+        side.mm.notifiers.clear()
+        cast(list[object], side.kvm.vcpus).clear()  # each has its VM, which may not be destroyed
+        for task in sched.tasks:
+            task.held.clear()
 
     # Phases
 

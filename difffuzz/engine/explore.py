@@ -22,7 +22,7 @@ from difffuzz.sched.strategy import Strategy
 from difffuzz.sched.strategy.exhaustive import BoundedSearch, Merge
 from difffuzz.sched.strategy.record import Record
 from difffuzz.sched.tracing import Merged, Tracing
-from difffuzz.sched.transitions import Decision, Snapshot
+from difffuzz.sched.transitions import Decision
 from difffuzz.sides import KvmFactory, NativeFactory, SideFactory
 
 GC_OBJECTS = 100_000
@@ -181,7 +181,7 @@ def explore_side(
     schedules = found.schedules
 
     def run(
-        strategy: Strategy, merged: Merge | None, worth: Merge | None, since: Snapshot | None
+        strategy: Strategy, merged: Merge | None, worth: Merge | None, since: Decision | None
     ) -> list[Decision]:
         verdict = Verdict()
         record = Record(strategy)

@@ -32,7 +32,7 @@ def main(left: str, right: str, mode: str) -> None:
     print(json.dumps(branches.known), flush=True)
     for line in sys.stdin:
         name = line.rstrip("\n")
-        branches.taken.clear()
+        branches.clear()
         try:
             verdict = run(read_program(Path(name)))
             reached = [*branches.taken, *(MAX_BRANCHES + one for one in verdict.features)]

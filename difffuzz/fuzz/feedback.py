@@ -10,6 +10,7 @@ what its own instrumented code uses. A counter is hit at most once an execution.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -50,7 +51,7 @@ class Feedback:
 
     def start(self) -> None:
         """Call this before an execution."""
-        self._branches.taken.clear()
+        self._branches.clear()
         for take in self._guards:
             take()
 
@@ -64,20 +65,24 @@ class Feedback:
         reached = set(features)
         taken = self._branches.taken
         first = self._first
-        for feature in reached:
-            trace(first + feature)
+        each(trace, [first + feature for feature in reached])
         first += FEATURES
-        for branch in taken:
-            trace(first + branch)
+        each(trace, [first + branch for branch in taken])
         first += MAX_BRANCHES
         for side, take in enumerate(self._guards):
-            for guard in take():
-                trace(first + guard % N_GUARDS)
-                self.branches.add(MAX_BRANCHES + N_GUARDS * side + guard)
+            passed = take()
+            each(trace, [first + guard % N_GUARDS for guard in passed])
+            known = MAX_BRANCHES + N_GUARDS * side
+            self.branches.update([known + guard for guard in passed])
             first += N_GUARDS
         self.states |= reached
         self.branches |= taken
         return len(self.states) + len(self.branches) > before
+
+
+def each(call: Callable[[int], None], numbers: list[int]) -> None:
+    """Calls it with each number; a loop of Python's own would take longer than the calls."""
+    deque(map(call, numbers), maxlen=0)
 
 
 class CoverageGuard:

@@ -17,7 +17,7 @@ from typing import Any, Protocol, cast
 
 from ..errors import MissingTool
 from ..shipped import to_install
-from .branches import MARK, Branches
+from .branches import Branches
 
 MODELS = ("difffuzz.kvm", "difffuzz.machine")
 VARIANTS = "difffuzz_variant_"
@@ -95,7 +95,7 @@ class _InstrumentingLoader(importlib.abc.Loader):
         source = self._inner.get_source(name)
         filename = (module.__spec__ and module.__spec__.origin) or name
         if source is not None:
-            module.__dict__[MARK] = self._branches.taken.add
+            module.__dict__.update(self._branches.names)
             exec(self._branches.compile(source, filename, name), module.__dict__)
 
     def __getattr__(self, name: str) -> Any:

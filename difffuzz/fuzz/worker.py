@@ -9,6 +9,7 @@ everything worth knowing in files: findings at once, figures twice a second (sta
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import signal
 import sys
@@ -315,6 +316,7 @@ def main(arguments: list[str]) -> NoReturn:
     target = Target(runner, atheris, branches, options.without, options.seed)
     worker = Worker(target, options)
     flags = [sys.argv[0], "-handle_int=0", "-handle_term=0", *libfuzzer]
+    gc.freeze()  # what is loaded stays: the collector need not look at it again and again
     target.fuzz(atheris, flags, worker.execute)
 
 

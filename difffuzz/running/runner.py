@@ -169,7 +169,8 @@ class Runner:
         watchdog = self.watchdog
         watchdog.start()
         try:
-            return judge()
+            with lockstep.without_collector():
+                return judge()
         except Hang:
             return self._failed("progress", HANG, "the execution does not end")
         except UsageError:

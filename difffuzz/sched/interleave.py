@@ -20,6 +20,7 @@ from difffuzz.sched.locks import Rank
 from difffuzz.sched.store_buffer import FIRST_BUFFER, StoreBuffer
 from difffuzz.sched.task import HeldLock, KernelSplat, Task
 
+MMU_LOCK = Rank.MMU_LOCK
 SNAPSHOTS = "snapshots"
 """Shared state of the oracles: faults that found their page out, before or after invalidations."""
 NEVER = -(1 << 62)
@@ -118,11 +119,16 @@ class Interleaver(Scheduler):
 
     def enabled(self) -> list[Task]:
         """The tasks that can go on and should, in the order of their numbers."""
-        found = [task for task in self.live if task.ready is None or task.ready()]
-        for task in found:
-            if task.starves:
-                found = self._fair(found)
-                break
+        found = []
+        starved = False
+        for task in self.live:
+            ready = task.ready
+            if ready is None or ready():
+                found.append(task)
+                if task.starves:
+                    starved = True
+        if starved:
+            found = self._fair(found)
         if self.delays:
             for drain in self._drains:
                 buffer = drain.buffer
@@ -233,7 +239,7 @@ class Interleaver(Scheduler):
         """A locked instruction; tells who wants to know about mmu_lock."""
         if self.delays:
             self._drain()
-        if lock.rank == Rank.MMU_LOCK and self.on_mmu_lock is not None:
+        if lock.rank == MMU_LOCK and self.on_mmu_lock is not None:
             self.on_mmu_lock(self.current)
 
     def released(self, lock: HeldLock, exclusive: bool) -> None:
@@ -312,7 +318,8 @@ class Interleaver(Scheduler):
 
         While a store waits, each point may be a locked instruction, and is looked at.
         """
-        self.threshold = max(self._limit - self._strategy.next_step + 1, 0)
+        threshold = self._limit - self._strategy.next_step + 1
+        self.threshold = threshold if threshold > 0 else 0  # max() would be a call
         if self.delays:
             for drain in self._drains:
                 if drain.buffer is not None and drain.buffer.stores:

@@ -26,8 +26,8 @@ class Tracing(Interleaver):
 
     `merged`, if set, is asked at each decision whether the run may end there; `worth`, when its
     transition is over, whether others may depart from it and want to begin with its notes.  With a
-    snapshot, notes begin at its decision; before it, the strategy need not be asked, and neither
-    where the phase is not `watched`: with `only`, counted from 1, that one is.
+    decision that has some, notes begin there; before it, the strategy need not be asked, and
+    neither where the phase is not `watched`: with `only`, counted from 1, that one is.
 
     Fingerprints: each task has a hash of its own history, in which every access brings the history
     of the last change of what it touches (and a change also those of the reads since).  Two runs
@@ -55,7 +55,7 @@ class Tracing(Interleaver):
         self,
         merged: Callable[[Decision], bool] | None,
         worth: Callable[[Decision], bool] | None,
-        since: Snapshot | None = None,
+        since: Decision | None = None,
         only: int = 0,
     ) -> None:
         """Forgets what came before."""
@@ -139,10 +139,11 @@ class Tracing(Interleaver):
         return self._state
 
     def _begin(self, decision: Decision) -> None:
-        """Notes begin here.  Strayed if this is another decision than that of the snapshot."""
-        since = self._since
+        """Notes begin here.  Strayed if this is another decision than the one that is known."""
+        known = self._since
+        assert known is not None
+        since = known.before
         assert since is not None
-        known = since.decision
         if (known.step, known.current, known.enabled, known.forced, known.phase) != (
             decision.step,
             decision.current,
@@ -166,7 +167,6 @@ class Tracing(Interleaver):
             # The number of operations is that of the decision: one begins with a transition.
             operations = self._operations | decision.live
             decision.before = Snapshot(
-                decision,
                 operations,
                 self._tasks.copy(),
                 written.copy(),

@@ -61,7 +61,6 @@ class Decision:
 class Snapshot(NamedTuple):
     """The notes on what came before a decision: runs that are the same up to it can share them."""
 
-    decision: Decision
     operations: dict[int, int]
     tasks: dict[int, int]
     written: dict[Hashable, int]

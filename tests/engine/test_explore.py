@@ -3,10 +3,14 @@
 
 from __future__ import annotations
 
+import gc
+
 import pytest
 
+from difffuzz.engine import concurrent
 from difffuzz.engine.concurrent import NO_PAGES
 from difffuzz.engine.explore import Exploration, different_ends, explore
+from difffuzz.engine.sampling import sample
 from difffuzz.program import parse
 from difffuzz.sides import open_side
 from difffuzz.variants.catalogue import find
@@ -177,3 +181,19 @@ def test_what_tears_an_spte_is_found_early() -> None:
             program, left, right, 2, limit=30_000, first_only=True, order=order, phase=2, sides=(1,)
         )
         assert shown(found) == {"accounting:tdp@v6.1:meeting:pages"}
+
+
+@pytest.mark.parametrize("text", SMALL.values(), ids=SMALL)
+def test_runs_leave_nothing_to_a_garbage_collector(text: str) -> None:
+    program = parse(MEMORY + text)
+    sides = open_side(LEGACY), open_side(TDP)
+    concurrent.run(program, *sides)
+    gc.collect()
+    gc.disable()
+    try:
+        concurrent.run(program, *sides)
+        explore(program, *sides, 1)
+        sample(program, *sides, "pos", schedules=3)
+        assert gc.collect() == 0
+    finally:
+        gc.enable()

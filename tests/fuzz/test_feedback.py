@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from difffuzz.errors import MissingTool
@@ -29,18 +31,22 @@ class FakeAtheris:
 def test_each_state_and_branch_has_a_counter_that_is_hit_once() -> None:
     atheris = FakeAtheris()
     branches = Branches()
+    module: dict[str, Any] = branches.names
+    exec(branches.compile("def a(): 1\ndef b(x, y): f(x or y)\ndef c(): 1", "m.py", "m"), module)
     feedback = Feedback(atheris, branches)
     assert atheris.reserved == FEATURES + MAX_BRANCHES + 1
-    branches.taken.add(99)
+    module["f"] = id
+    module["c"]()
     feedback.start()
-    branches.taken |= {0, 5}
+    module["a"]()
+    module["b"](0, 1)
     assert feedback.finish([7, 7, FEATURES - 1])
-    assert sorted(atheris.hits) == [8, FEATURES, FEATURES + 1, FEATURES + 6]
+    assert sorted(atheris.hits) == [8, FEATURES, FEATURES + 1, FEATURES + 2, FEATURES + 3]
     feedback.start()
     assert not feedback.finish([7])
     assert feedback.finish([8])
     assert feedback.states == {7, 8, FEATURES - 1}
-    assert feedback.branches == {0, 5}
+    assert feedback.branches == {0, 1, 2}
 
 
 def test_the_guard_leaves_when_coverage_has_grown() -> None:

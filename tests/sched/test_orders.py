@@ -87,10 +87,10 @@ def test_sites_are_shared_by_tasks_at_one_place() -> None:
     run(noted, SET_THEN_LOOK[0], *SET_THEN_LOOK)
     assert sites.whats[1:] == ["a", "b", "a", "b"]
     assert sites.writes[1:] == [True, True, False, False]
-    assert [(step.site, step.change) for step in noted.steps] == [
+    assert [(site, change) for _, site, change, _ in noted.steps] == [
         (1, NOWHERE), (2, NOWHERE), (1, 1), (2, 2), (3, 1), (4, 2),
     ]  # fmt: skip
-    assert noted.steps[4].changed_by == 1
+    assert noted.steps[4][3] == 1, "changed by the other"
 
 
 def looks(constraints: list[Constraint], seed: int) -> list[tuple[int, str]]:
@@ -129,8 +129,8 @@ def test_a_lock_that_a_task_waits_for_was_not_taken_yet() -> None:
 
     tasks = [sched.add_task(f"t{number}", number) for number in range(2)]
     sched.run([(task, body) for task in tasks])
-    takes = [step for step in noted.steps if sites.whats[step.site] == "m"]
-    assert [step.number for step in takes] == [0, 1]
-    assert takes[1].changed_by == 0
+    takes = [step for step in noted.steps if sites.whats[step[1]] == "m"]
+    assert [number for number, _, _, _ in takes] == [0, 1]
+    assert takes[1][3] == 0, "changed by the first"
     held = {use[2] for use in noted.uses["x"]}
     assert held == {frozenset([("m", True)])}

@@ -22,7 +22,7 @@ from difffuzz.sched.strategy import Delays, RandomWalk, Record, ScheduleStrategy
 from difffuzz.sched.strategy.exhaustive import BoundedSearch, Merge
 from difffuzz.sched.task import KernelSplat
 from difffuzz.sched.tracing import Tracing
-from difffuzz.sched.transitions import Decision, Snapshot
+from difffuzz.sched.transitions import Decision
 
 Instruction = tuple[str, ...]
 Test = tuple[tuple[Instruction, ...], ...]
@@ -95,7 +95,7 @@ def explored(
     ends: set[End] = set()
 
     def once(
-        strategy: Strategy, merged: Merge | None, worth: Merge | None, since: Snapshot | None
+        strategy: Strategy, merged: Merge | None, worth: Merge | None, since: Decision | None
     ) -> list[Decision]:
         sched = Tracing(strategy, 1000)
         sched.delays = delays

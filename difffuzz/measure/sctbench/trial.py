@@ -12,7 +12,7 @@ from ...sched.series import SERIES, Known
 from ...sched.strategy import Strategy
 from ...sched.strategy.exhaustive import BoundedSearch, Merge
 from ...sched.tracing import Merged, Tracing
-from ...sched.transitions import Decision, Snapshot
+from ...sched.transitions import Decision
 from .programs import STEPS, play
 
 EXHAUSTIVE = {"exhaustive-1": 1, "exhaustive-2": 2}
@@ -38,7 +38,7 @@ def _search(program: str, preemptions: int, seed: int, schedules: int, mended: b
     shown = [False]
 
     def run(
-        strategy: Strategy, merged: Merge | None, worth: Merge | None, since: Snapshot | None
+        strategy: Strategy, merged: Merge | None, worth: Merge | None, since: Decision | None
     ) -> list[Decision]:
         sched = Tracing(strategy, STEPS)
         sched.start_tracing(merged, worth, since)

@@ -34,7 +34,7 @@ from typing import NamedTuple
 
 from difffuzz.sched.choice import NO_STEP, Moment, Strategy, run_to_block
 from difffuzz.sched.task import Task
-from difffuzz.sched.transitions import Decision, Snapshot
+from difffuzz.sched.transitions import Decision
 
 from .contention import Contention, Place
 from .random_walk import RandomWalk
@@ -50,8 +50,8 @@ TORN = 0.5
 
 Switches = tuple[tuple[int, int], ...]
 Merge = Callable[[Decision], bool]
-Run = Callable[[Strategy, "Merge | None", "Merge | None", "Snapshot | None"], list[Decision]]
-"""Runs the program once under a strategy, with every step from the snapshot on asked and noted; the
+Run = Callable[[Strategy, "Merge | None", "Merge | None", "Decision | None"], list[Decision]]
+"""Runs the program once under a strategy, with every step from the decision on asked and noted; the
 second argument is what the run asks whether it may end, the third whether others may depart.
 Returns the decisions that were noted."""
 
@@ -73,7 +73,7 @@ class Departure(NamedTuple):
     """A run to do, and where it leaves the run that it comes from."""
 
     path: Path
-    since: Snapshot | None
+    since: Decision | None
 
 
 class Guided:
@@ -251,7 +251,7 @@ class BoundedSearch:
         merged, worth = self._merge(one.path), self._worth(one.path)
         switches = one.path.switches
         if one.since is not None:
-            guided = Guided(switches, since=one.since.decision.step)
+            guided = Guided(switches, since=one.since.step)
             decisions = self._once(guided, merged, worth, one.since)
             if decisions:
                 return decisions
@@ -262,7 +262,7 @@ class BoundedSearch:
         strategy: Strategy,
         merged: Merge | None,
         worth: Merge | None,
-        since: Snapshot | None,
+        since: Decision | None,
     ) -> list[Decision]:
         self.schedules += 1
         return self._run(strategy, merged, worth, since)
@@ -329,10 +329,9 @@ class BoundedSearch:
         return self._phase not in (0, decision.phase)
 
     def _ways_on(self, decision: Decision, path: Path) -> list[Departure]:
+        since = decision if decision.before is not None else None
         return [
-            Departure(
-                path._replace(switches=(*path.switches, (decision.step, number))), decision.before
-            )
+            Departure(path._replace(switches=(*path.switches, (decision.step, number))), since)
             for number in decision.enabled
             if number != decision.chosen and self._is_new(decision, number, path.cost)
         ]

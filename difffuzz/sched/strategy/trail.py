@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import NamedTuple
 
 from difffuzz.sched.choice import NO_STEP, Moment, Strategy, run_to_block
 from difffuzz.sched.sites import NOWHERE, Sites
@@ -13,15 +12,9 @@ from difffuzz.sched.transitions import NO_LOCKS, Locks
 
 from .contention import Use
 
-
-class Step(NamedTuple):
-    """An access: by whom, where, and the site of the change that it came after (NOWHERE: of nobody
-    in this run), and whose that was."""
-
-    number: int
-    site: int
-    change: int
-    changed_by: int
+Step = tuple[int, int, int, int]
+"""An access: by whom, where, and the site of the change that it came after (NOWHERE: of nobody in
+this run), and whose that was."""
 
 
 class Trail:
@@ -80,10 +73,10 @@ class Trail:
         if task.ready is None or task.wants is None:
             return
         steps = self.steps
-        if steps and steps[-1].number == task.number:
-            _, site, change, changed_by = steps[-1]
+        if steps:
+            number, site, change, changed_by = steps[-1]
             what = self.sites.whats[site]
-            if what == task.wants:
+            if number == task.number and what == task.wants:
                 steps.pop()
                 self._last[what] = change, changed_by
                 return
@@ -97,7 +90,7 @@ class Trail:
             return
         what = self.sites.whats[site]
         change, changed_by = self._last.get(what, (NOWHERE, -1))
-        self.steps.append(Step(task.number, site, change, changed_by))
+        self.steps.append((task.number, site, change, changed_by))
         writes = self.sites.writes[site]
         if writes:
             self._last[what] = site, task.number
