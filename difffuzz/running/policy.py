@@ -45,6 +45,8 @@ class Policy:
     """One that takes more is the less likely searched, the more it takes: each schedule costs
     that."""
 
+    delayed: float = 0.5
+    """Where stores may be delayed, they are in so many of the runs and searches."""
     native_walks: int = 32
     """Schedules, on each side that is the kernel's own code, for a program of threads."""
     judged_of: int = 8

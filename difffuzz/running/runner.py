@@ -7,7 +7,6 @@ before (see fuzz/instrument.py).
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
 from itertools import islice
 from types import TracebackType
@@ -23,14 +22,14 @@ from ..oracle.verdict import Verdict, Violation
 from ..program import Program, is_concurrent
 from ..sched import KernelSplat
 from ..sched.core import STEP_LIMIT
-from ..sched.strategy import Delays, Strategy
+from ..sched.strategy import Strategy
 from ..sched.task import HANG, HARNESS
 from ..sides import KvmFactory, NativeFactory, SideFactory, open_side
 from ..sides.played import Stuck
 from ..variants.engine import canonical_name
 from .policy import POLICY, Policy
-from .schedule import is_judged, strategy_for, way_of
-from .search import DELAYED, ScheduleSearch, digest_of, raced_operations
+from .schedule import delaying, is_judged, strategy_for, way_of
+from .search import ScheduleSearch, raced_operations
 from .sweep import Swept, sweep
 from .watchdog import Hang, Watchdog
 
@@ -205,21 +204,17 @@ class Runner:
     def _strategy(self, program: Program) -> Strategy:
         strategy = strategy_for(program, self._policy)
         self.way = way_of(program, strategy)
-        return self._delaying(program, strategy)
+        return self._with_delays(program, strategy)
 
     def _learned_strategy(self, program: Program) -> Strategy:
         """By what earlier programs showed."""
         assert self.search is not None
         strategy = strategy_for(program, self._policy, self.search.ways.runs.of())
         self.way = way_of(program, strategy)
-        return self._delaying(program, strategy)
+        return self._with_delays(program, strategy)
 
-    def _delaying(self, program: Program, strategy: Strategy) -> Strategy:
-        """The same with drawn delays, for half of the programs that bring no schedule."""
-        if not self._delays or program.schedule:
-            return strategy
-        rng = random.Random(digest_of(program) + 1)
-        return Delays(strategy, rng) if rng.random() < DELAYED else strategy
+    def _with_delays(self, program: Program, strategy: Strategy) -> Strategy:
+        return delaying(program, strategy, self._policy) if self._delays else strategy
 
     def _concurrent(
         self,

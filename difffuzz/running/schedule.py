@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from ..program import Program
 from ..program.limits import MAX_SCHEDULE
-from ..sched.strategy import Pct, Pos, RandomWalk, ScheduleStrategy, Strategy
+from ..sched.strategy import Delays, Pct, Pos, RandomWalk, ScheduleStrategy, Strategy
 from .policy import POLICY, Policy
 
 
@@ -52,6 +52,14 @@ def strategy_for(
 def is_judged(program: Program, policy: Policy) -> bool:
     """Does the engine run it whatever its walks show?  The program determines it."""
     return zlib.crc32(repr(program).encode()) % policy.judged_of == 0
+
+
+def delaying(program: Program, strategy: Strategy, policy: Policy = POLICY) -> Strategy:
+    """The same with drawn delays of stores, for a share of the programs that bring no schedule."""
+    rng = random.Random(1 + zlib.crc32(repr(program.ops).encode()))
+    if program.schedule or rng.random() >= policy.delayed:
+        return strategy
+    return Delays(strategy, rng)
 
 
 def _way(at: float, shares: Mapping[str, float]) -> str:

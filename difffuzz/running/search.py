@@ -17,9 +17,6 @@ from ..sides import KvmFactory
 from .policy import Policy
 from .ways import Ways
 
-DELAYED = 0.5
-"""Where stores may be delayed, they are in so many runs."""
-
 
 class ScheduleSearch:
     """Searches after concurrent runs; remembers what was searched, and how threads met there."""
@@ -81,7 +78,7 @@ class ScheduleSearch:
         seed = rng.randrange(1 << 32)
         sides = rng.choices((0, 1), self._shares)
         way = self.ways.searches.draw(rng)
-        delays = self._delays and rng.random() < DELAYED
+        delays = self._delays and rng.random() < policy.delayed
         if way == "exhaustive":
             found = explore(
                 program,

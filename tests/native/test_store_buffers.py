@@ -48,6 +48,13 @@ vmm: sync
 vcpu0: read gfn=0x0
 host0: dontneed area=1 page=0x0 n=0x1
 """)
+HALF_MADE = parse("""\
+difffuzz program v1
+config vcpus=2 root_level=5 maxphyaddr=52 four_levels=vcpu0
+slot 0 as=0 gfn=0x0 pages=0x280 area=0 page=0x0 flags=dirty,readonly
+vcpu0: read gfn=0x200
+vcpu1: read gfn=0x0
+""")
 
 
 @cache
@@ -147,3 +154,11 @@ def test_a_build_with_stores_is_quiet_without_the_patch() -> None:
     walks = FastSchedules([side for side in sides if isinstance(side, NativeFactory)], delays=True)
     assert not list(walks.walks(RACE, WALKS, STEPS, set()))
     assert walks.runs == 2 * WALKS
+
+
+def test_a_shadow_page_that_is_half_made_is_no_table_yet() -> None:
+    """Four of these walks come to one that others see so: it was taken for one of the other MMU."""
+    side = open_side(f"native:{built_with_stores()}:tdp")
+    assert isinstance(side, NativeFactory)
+    walks = FastSchedules([side], delays=True)
+    assert not list(walks.walks(HALF_MADE, 2 * WALKS, STEPS, set()))

@@ -30,6 +30,14 @@ struct kmem_cache {
 };
 
 
+#define WAITS(field) native_waits_in(&(field), sizeof(field))
+
+/* Does a store wait that says what it maps? */
+static bool is_half_made(const struct kvm_mmu_page *sp)
+{
+	return WAITS(sp->role) || WAITS(sp->gfn) || WAITS(sp->ptep) || WAITS(sp->tdp_mmu_page);
+}
+
 /* Is the page of that number the table of a shadow page that is set up? */
 int native_is_table(unsigned long number)
 {
@@ -37,7 +45,7 @@ int native_is_table(unsigned long number)
 	const struct kvm_mmu_page *sp = (void *)page_private(page);
 
 	/* One that is half made, as others see it, is none yet. */
-	return sp && sp->role.level && !(native_delays && native_waits_in(sp, sizeof(*sp)));
+	return sp && sp->role.level && !(native_delays && is_half_made(sp));
 }
 
 unsigned long get_zeroed_page(gfp_t gfp)
