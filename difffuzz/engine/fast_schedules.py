@@ -25,6 +25,7 @@ from difffuzz.sides.played import Played, Player
 
 NOT_SEEN_THROUGH = "fast: "
 """A walk that ends so was too long, or met a limit of the player's."""
+NO_LIMIT = 1 << 40
 
 
 class Suspicion(NamedTuple):
@@ -47,14 +48,14 @@ class Walker:
         asked.reached = ctypes.addressof(self._reached)
         asked.features = ctypes.addressof(self._features)
 
-    def walks(self, program: Program, count: int, max_steps: int) -> Iterator[Played]:
+    def walks(self, program: Program, count: int, max_steps: int, enough: int) -> Iterator[Played]:
         """The suspicious ones.  Stuck."""
         asked = self._asked
         encoded = Encoded(program, Threads(program.schedule))
         asked.scheduled = bool(program.schedule)
         asked.seed = 1 + zlib.crc32(repr(program.ops).encode())
-        asked.next, asked.count, asked.steps = 0, count, 0
-        while asked.next < count:
+        asked.next, asked.count, asked.steps, asked.most_steps = 0, count, 0, enough
+        while asked.next < count and asked.steps < enough:
             asked.program = self._player.at(encoded, max_steps)
             if (played := self._player.walk(asked)) is not None:
                 asked.next += 1
@@ -100,16 +101,21 @@ class FastSchedules:
         return len(self._known) > before
 
     def walks(
-        self, program: Program, count: int, max_steps: int, features: set[int]
+        self,
+        program: Program,
+        count: int,
+        max_steps: int,
+        features: set[int],
+        enough: int = NO_LIMIT,
     ) -> Iterator[Suspicion]:
         """Plays `count` on each side, which the program determines; the suspicious ones.
 
-        A program's own schedule is the first.  `features` grows by the states that all of them
-        reached.
+        A program's own schedule is the first.  None begins on a side after `enough` preemption
+        points there.  `features` grows by the states that all of them reached.
         """
         for walker in self._walkers:
             try:
-                for played in walker.walks(program, count, max_steps):
+                for played in walker.walks(program, count, max_steps, enough):
                     self.reasons[played.reason] += 1
                     yield Suspicion(played.reason, played.switches())
             finally:  # whoever asked has seen enough

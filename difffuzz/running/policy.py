@@ -49,6 +49,8 @@ class Policy:
     """Where stores may be delayed, they are in so many of the runs and searches."""
     native_walks: int = 32
     """Schedules, on each side that is the kernel's own code, for a program of threads."""
+    walked_steps: int = 150_000
+    """Steps of them on each side after which no more begin: what takes long has fewer."""
     judged_of: int = 8
     """One of so many programs of threads is run by the engine, too, whatever its walks show, if no
     model takes part."""

@@ -285,7 +285,9 @@ class Runner:
         if self.schedules is None:
             return verdict
         policy = self._policy
-        walks = self.schedules.walks(program, policy.native_walks, self.max_steps, verdict.features)
+        walks = self.schedules.walks(
+            program, policy.native_walks, self.max_steps, verdict.features, policy.walked_steps
+        )
         try:
             for suspicion in islice(walks, policy.judged_walks):
                 found = self._under(program, suspicion.schedule)

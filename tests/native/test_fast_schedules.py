@@ -184,6 +184,25 @@ def test_a_programs_own_schedule_comes_first() -> None:
     assert not list(check.walks(program, 1, STEPS, set()))
 
 
+def test_what_takes_long_has_fewer_walks() -> None:
+    program = programs("concurrent")[0]
+    few = fast_schedules(kernel("legacy"), kernel("tdp"))
+    assert few is not None
+    assert not list(few.walks(program, 8, STEPS, set(), 1))
+    assert few.runs == 2
+    assert few.steps > 2
+
+
+def test_a_limit_of_the_player_ends_the_walks_and_is_no_suspicion() -> None:
+    program = programs("concurrent")[0]
+    check = fast_schedules(kernel("legacy"), kernel("tdp"))
+    assert check is not None
+    assert not list(check.walks(program, 8, 40_000_000, set()))
+    assert check.runs == 2 * 8
+    assert not list(check.walks(program, 8, 200, set()))
+    assert not check.reasons
+
+
 def test_the_engine_runs_what_is_new_and_a_share_of_the_rest() -> None:
     policy = replace(POLICY, judged_of=10**9)
     sides = f"native:{built()}:legacy", f"native:{built()}:tdp"

@@ -166,6 +166,8 @@ class WalksAsked(CStruct):
     next: Long
     """The walk that comes next; at the end `count`, or the one that is suspicious."""
     count: Long
+    most_steps: Long
+    """None is begun after so many preemption points."""
     reached: Annotated[int, ctypes.c_ulong, PointsTo("unsigned char")]
     """A byte for each feature: reached by a walk of this program."""
     features: Annotated[int, ctypes.c_ulong, PointsTo("long")]

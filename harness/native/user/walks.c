@@ -47,14 +47,18 @@ long native_walks(struct native_walks *asked)
 		forget_features(asked);
 		asked->named = program->delays;
 	}
-	for (; asked->next < asked->count; asked->next++) {
+	for (; asked->next < asked->count && asked->steps < asked->most_steps; asked->next++) {
 		long left_early;
 
 		choose(asked, program);
 		left_early = native_play(program);
 		note_features(asked);
-		if (left_early && !native_not_seen_through())
+		if (!left_early)
+			continue;
+		if (!native_not_seen_through())
 			return 1;
+		/* The others are as long, or beyond the same limit. */
+		asked->steps += program->steps;
 	}
 	return 0;
 }
