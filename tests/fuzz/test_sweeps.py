@@ -116,7 +116,7 @@ def test_a_run_sweeps_meanwhile(tmp_path: Path) -> None:
     folder = corpus(tmp_path / "corpus", RACE, text)
     left, right = bug.sides()
     options = FuzzOptions(
-        left, right, runs=30, seed=1, corpus=folder, out=tmp_path / "out", sweeps=True
+        left, right, runs=120, seed=1, corpus=folder, out=tmp_path / "out", sweeps=True
     )
     summary = fuzz(options)
     assert summary.sweep.done >= 2

@@ -57,7 +57,7 @@ def test_the_kernel_survives_schedules_that_are_drawn(series: str) -> None:
 
 def test_constraints_on_what_the_kernel_reads_show_a_race_of_it() -> None:
     program, both = parse(LINK_RACE), sides()
-    for seed in range(7, 15):  # every second one shows it within 600 schedules
+    for seed in range(7, 40):  # one of three shows it within 400 schedules
         found = sample(
             program, *both, "reads-from", seed=seed, schedules=400, first_only=True, sides=(1,)
         )

@@ -9,6 +9,7 @@ from random import Random
 
 import pytest
 
+from difffuzz.engine import fast_lockstep
 from difffuzz.engine.fast_lockstep import FastLockstep
 from difffuzz.engine.guest_lockstep import run
 from difffuzz.engine.lockstep import Step
@@ -166,7 +167,8 @@ def test_the_fuzzers_runner_plays_guests() -> None:
     assert [one.oracle for one in found] == ["guest-shadow"]
 
 
-def test_a_guest_without_end_is_left_to_the_engine() -> None:
+def test_a_guest_without_end_is_left_to_the_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fast_lockstep, "STEP_LIMIT", 60)
     fast = FastLockstep(*sides(built()))
     assert fast.run(next(generated(7, 1, "paging64")), 40) is None
     assert dict(fast.reasons) == {"fast: out of steps": 1}
