@@ -193,6 +193,15 @@ def test_what_takes_long_has_fewer_walks() -> None:
     assert few.steps > 2
 
 
+def test_what_is_left_early_tells_no_steps_of_another_play() -> None:
+    one, program = player(kernel("tdp")), programs("concurrent")[0]
+    threads = Encoded(program, Threads(seed=1))
+    assert one.play(threads, STEPS).steps > 0
+    left_early = one.play(threads, 20)
+    assert left_early.reason
+    assert left_early.steps == 0
+
+
 def test_a_limit_of_the_player_ends_the_walks_and_is_no_suspicion() -> None:
     program = programs("concurrent")[0]
     check = fast_schedules(kernel("legacy"), kernel("tdp"))

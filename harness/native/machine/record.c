@@ -46,6 +46,7 @@ void record_begin(void)
 	record->comparable = record->foreign = record->foreign_at_start = 0;
 	memset(record->rules, 0, sizeof(record->rules));
 	record->nr_outcomes = record->nr_rets = record->nr_compared = record->nr_leaves = 0;
+	record->steps = record->operations = 0;
 }
 
 void record_feature(unsigned long feature)
